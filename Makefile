@@ -1,0 +1,32 @@
+# make bench: set up and run the benchmarks. make test: set up and run the tests.
+# make check: format, lint, types, layers. make perf: measure edgegate itself.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup bench test check perf clean
+
+setup: .venv/.ready
+
+# Rebuilt whenever what is pinned changes; --no-deps after the constraints so that nothing unpinned slips in.
+.venv/.ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	touch $@
+
+bench: setup
+	$(BIN)/pytest benchmarks/ $(ARGS)
+
+test: setup
+	$(BIN)/pytest tests/ $(ARGS)
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+perf: setup
+	$(BIN)/python benchmarks/perf/run.py $(ARGS)
+
+clean:
+	rm -rf .venv .edgegate build dist *.egg-info

@@ -1,0 +1,349 @@
+"""The schemas of models.yaml and devices.yaml, and their errors.
+
+Both files are parsed by :mod:`harness.yaml_file`, validated by pydantic and cross-checked here; every complaint
+names file, line and key, and the nearest valid name. ``edgegate schema`` publishes the same schemas as JSON.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from harness.errors import ConfigError
+from harness.suggestions import did_you_mean
+from harness.yaml_file import KeyPath, YamlFile, read_yaml
+
+FORMAT_VERSION = 1
+CANARY = "canary"
+
+#: Letters, digits, dot, dash and underscore: safe in a file name, a shell word, a test id and a target's ``device:backend``.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Positive = Annotated[float, Field(gt=0)]
+
+RuntimeName = Literal["litert", "onnxruntime", "torch"]
+
+
+class Strict(BaseModel):
+    """A frozen schema that refuses unknown keys and names the nearest known one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys_only(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            for key in data:
+                if key not in known:
+                    raise PydanticCustomError(
+                        "unknown_key",
+                        "unknown key '{key}'; {hint}",
+                        {"key": str(key), "hint": did_you_mean(str(key), known)},
+                    )
+        return data
+
+
+class Limits(Strict):
+    """What a cell must keep. Each limit's name is ``max_`` or ``min_``, a metric, and the metric's unit.
+
+    Accuracy is judged in pairs against the model's reference, sample by sample; latency on the raw samples.
+    """
+
+    min_top1_percent: Percent | None = Field(None, description="top-1 accuracy")
+    min_top5_percent: Percent | None = Field(None, description="top-5 accuracy")
+    max_drop_points: float | None = Field(
+        None, ge=0, le=100, description="accuracy lost against the reference, in percentage points, paired"
+    )
+    max_error_ratio: Positive | None = Field(None, description="wrong answers over the reference's wrong answers")
+    min_agreement_percent: Percent | None = Field(None, description="samples with the reference's own top-1 answer")
+    min_sqnr_db: float | None = Field(None, description="signal to quantization noise of the raw outputs")
+    max_output_difference: Positive | None = Field(None, description="largest difference of one dequantized output")
+    max_p50_ms: Positive | None = Field(None, description="median time of one inference")
+    max_p90_ms: Positive | None = None
+    max_p95_ms: Positive | None = None
+    max_p99_ms: Positive | None = None
+    max_first_inference_ms: Positive | None = Field(None, description="first inference after a load, median of loads")
+    max_load_ms: Positive | None = Field(None, description="time to load, median of loads")
+    max_size_kb: Positive | None = Field(None, description="size of the file, 1 KB = 1,000 bytes")
+    max_gzip_kb: Positive | None = Field(None, description="size of the file after gzip")
+    max_peak_memory_mb: Positive | None = Field(
+        None, description="growth of the runner's resident memory, 1 MB = 1,000,000 bytes"
+    )
+    min_delegated_percent: Percent | None = Field(None, description="graph nodes that the backend's delegate took")
+    min_consistency_percent: Percent | None = Field(None, description="same top-1 answer as on the first target")
+
+    def given(self) -> dict[str, float]:
+        """The limits that are set, by name."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
+
+DEFAULT_LIMITS = Limits(max_drop_points=1.0, min_consistency_percent=99.0)
+
+
+class Budget(Limits):
+    """Limits for the cells that the selectors match; a selector left out matches everything."""
+
+    model: str | None = Field(None, description="a model, or a glob over models")
+    variant: str | None = Field(None, description="a variant, or a glob over variants")
+    target: str | None = Field(None, description="a target 'device:backend', or a glob over targets")
+
+    def matches(self, model: str, variant: str, target: str) -> bool:
+        """Whether this budget speaks of the cell."""
+        pairs = ((self.model, model), (self.variant, variant), (self.target, target))
+        return all(pattern is None or fnmatch.fnmatchcase(name, pattern) for pattern, name in pairs)
+
+    def specificity(self) -> tuple[int, int]:
+        """More selectors first; among as many, more that name one thing rather than a glob."""
+        given = [pattern for pattern in (self.model, self.variant, self.target) if pattern is not None]
+        return len(given), sum(not any(sign in pattern for sign in "*?[") for pattern in given)
+
+    def given(self) -> dict[str, float]:
+        """The limits that are set, without the selectors."""
+        return {name: value for name, value in super().given().items() if name in Limits.model_fields}
+
+
+class Source(Strict):
+    """Where a float model comes from: a file, or a PyTorch factory with weights, or a function that trains it."""
+
+    path: str | None = Field(None, description=".keras, .h5, .onnx or .tflite, relative to models.yaml")
+    factory: str | None = Field(
+        None, description="'module:function' or 'file.py:function' that builds a torch.nn.Module"
+    )
+    weights: str | None = Field(None, description="the factory's state_dict, loaded with weights_only")
+    trainer: str | None = Field(
+        None,
+        description="'module:function' or 'file.py:function', called once with the dataset's splits and an output path",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Source:
+        given = {key for key in ("path", "factory", "weights", "trainer") if getattr(self, key)}
+        if given not in ({"path"}, {"trainer"}, {"factory", "weights"}, {"factory", "trainer"}):
+            raise ValueError("give one of: path; trainer; factory and weights; factory and trainer")
+        return self
+
+
+class Dataset(Strict):
+    """Named samples: the embedded digits, an .npz file, or a user's function."""
+
+    kind: Literal["digits", "npz", "function"]
+    path: str | None = Field(None, description="kind npz: the file, relative to models.yaml")
+    function: str | None = Field(None, description="kind function: 'module:function' or 'file.py:function'")
+    classes: int | None = Field(None, ge=2, description="number of classes; default: the largest label plus one")
+
+    @model_validator(mode="after")
+    def _matching_keys(self) -> Dataset:
+        needed = {"digits": set(), "npz": {"path"}, "function": {"function"}}[self.kind]
+        given = {key for key in ("path", "function") if getattr(self, key)}
+        if needed != given:
+            raise ValueError(f"kind {self.kind} takes {' and '.join(sorted(needed)) or 'neither path nor function'}")
+        return self
+
+
+class Variant(Strict):
+    """A recipe applied to a model, with the recipe's options."""
+
+    recipe: str | None = Field(None, description="default: the variant's own name")
+    options: dict[str, Any] = Field(default_factory=dict, description="the recipe's keyword options")
+    required: bool = Field(False, description="a recipe that refuses this model is red, not only reported")
+
+
+class Model(Strict):
+    """A float model with the variants to make of it and the budgets they must keep."""
+
+    source: Source
+    dataset: Name
+    metric: Literal["top1", "top5"] = Field("top1", description="the accuracy whose drop is judged")
+    reference: Name = Field("fp32", description="the variant that all others are compared with, on the host")
+    variants: dict[Name, Variant]
+    targets: list[str] = Field(["*"], description="globs over targets 'device:backend'")
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _empty_variants(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            return {name: {} if value is None else value for name, value in data.items()}
+        return data
+
+
+class LatencyPlan(Strict):
+    """How latency is sampled: several fresh loads, each warmed up, then timed one inference at a time."""
+
+    loads: int = Field(10, ge=2, le=1000, description="fresh loads of the artifact")
+    samples_per_load: int = Field(40, ge=1, le=100_000, description="timed inferences after each load, at least")
+    min_load_ms: float = Field(40, ge=0, description="keep timing each load for at least this long")
+    warmup: int = Field(5, ge=0, description="untimed inferences after the first one of each load")
+
+
+class Timeouts(Strict):
+    """Seconds after which a child process is killed."""
+
+    cell_s: Positive = 120
+    conversion_s: Positive = 1800
+
+
+class ModelsFile(Strict):
+    """benchmarks/models.yaml."""
+
+    version: Literal[1]
+    recipe_files: list[str] = Field(
+        [], description="Python files with your own @recipe functions, relative to this file"
+    )
+    datasets: dict[Name, Dataset]
+    models: dict[Name, Model] = Field(min_length=1)
+    budgets: list[Budget] = []
+    latency: LatencyPlan = LatencyPlan()
+    timeouts: Timeouts = Timeouts()
+
+
+class HostBackend(Strict):
+    """How artifacts run on this machine."""
+
+    threads: int = Field(1, ge=1, le=1024)
+    cores: list[Annotated[int, Field(ge=0)]] | None = Field(None, description="pin the runner to these cores")
+    delegate: bool = Field(
+        True, description="XNNPACK for LiteRT, graph optimizations for ONNX Runtime, oneDNN for torch"
+    )
+    runtimes: list[RuntimeName] = Field(["litert", "onnxruntime", "torch"], min_length=1)
+    min_delegated_percent: Percent | None = Field(
+        None, description="least share of a LiteRT graph that XNNPACK must take; a budget overrides it"
+    )
+
+
+class HostDevice(Strict):
+    """This machine."""
+
+    kind: Literal["host"]
+    required: bool = Field(True, description="a run in which the device is absent is red")
+    backends: dict[Name, HostBackend] = Field(min_length=1)
+
+
+class DevicesFile(Strict):
+    """devices.yaml."""
+
+    version: Literal[1]
+    devices: dict[Name, HostDevice] = Field(min_length=1)
+
+    def targets(self) -> list[str]:
+        """Every ``device:backend`` in the order of the file."""
+        return [f"{device}:{backend}" for device, entry in self.devices.items() for backend in entry.backends]
+
+
+Schema = TypeVar("Schema", bound=Strict)
+
+
+def load_models(path: Path) -> tuple[ModelsFile, YamlFile]:
+    """Read and cross-check models.yaml. Raises ConfigError."""
+    document = read_yaml(path)
+    models = _validate(ModelsFile, document)
+    for name, model in models.models.items():
+        at = ("models", name)
+        if model.dataset not in models.datasets:
+            raise document.unknown_name((*at, "dataset"), "dataset", model.dataset, list(models.datasets))
+        if CANARY in model.variants:
+            raise document.error(
+                (*at, "variants", CANARY), f"{CANARY!r} is the gate's own test of itself; rename this variant"
+            )
+        if model.reference not in model.variants:
+            raise document.unknown_name((*at, "reference"), "variant", model.reference, list(model.variants))
+    for index, budget in enumerate(models.budgets):
+        _check_budget(document, models, index, budget)
+    return models, document
+
+
+def load_devices(path: Path) -> tuple[DevicesFile, YamlFile]:
+    """Read devices.yaml. Raises ConfigError."""
+    document = read_yaml(path)
+    return _validate(DevicesFile, document), document
+
+
+def check_targets(models: ModelsFile, models_yaml: YamlFile, devices: DevicesFile) -> None:
+    """Refuse target patterns in models.yaml that match nothing in devices.yaml."""
+    targets = devices.targets()
+    for name, model in models.models.items():
+        for index, pattern in enumerate(model.targets):
+            _must_match(models_yaml, ("models", name, "targets", index), "target", pattern, targets)
+    for index, budget in enumerate(models.budgets):
+        if budget.target is not None:
+            _must_match(models_yaml, ("budgets", index, "target"), "target", budget.target, targets)
+
+
+def limits_for(budgets: Iterable[Budget], model: str, variant: str, target: str) -> dict[str, float]:
+    """The limits of one cell: of the budgets that match it, for every limit the most specific wins, then the later."""
+    matching = [budget for budget in budgets if budget.matches(model, variant, target)]
+    merged: dict[str, float] = {}
+    for budget in sorted(matching, key=Budget.specificity):
+        merged.update(budget.given())
+    return merged
+
+
+def parse_limit(text: str) -> dict[str, float]:
+    """``max_p50_ms=5`` as a limit. Raises ConfigError naming the nearest limit."""
+    name, _, value = text.partition("=")
+    known = list(Limits.model_fields)
+    if name not in known:
+        raise ConfigError(f"--edge-budget {text}: unknown limit {name!r}; {did_you_mean(name, known)}")
+    try:
+        return Limits.model_validate({name: value}).given()
+    except ValidationError as error:
+        raise ConfigError(f"--edge-budget {text}: {error.errors()[0]['msg']}") from error
+
+
+def _check_budget(document: YamlFile, models: ModelsFile, index: int, budget: Budget) -> None:
+    at = ("budgets", index)
+    if budget.model is not None:
+        _must_match(document, (*at, "model"), "model", budget.model, list(models.models))
+    if budget.variant is not None:
+        variants = [
+            variant
+            for name, model in models.models.items()
+            if budget.model is None or fnmatch.fnmatchcase(name, budget.model)
+            for variant in model.variants
+        ]
+        _must_match(document, (*at, "variant"), "variant", budget.variant, sorted(set(variants)))
+
+
+def _must_match(document: YamlFile, at: KeyPath, kind: str, pattern: str, names: list[str]) -> None:
+    if not fnmatch.filter(names, pattern):
+        raise document.unknown_name(at, kind, pattern, names)
+
+
+def _validate(schema: type[Schema], document: YamlFile) -> Schema:
+    """Validate, turning pydantic's first complaint into one sentence with file, line and key."""
+    if not isinstance(document.data, dict):
+        raise document.error((), f"expected a mapping with the keys {', '.join(schema.model_fields)}")
+    version = document.data.get("version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise document.error(
+            ("version",), f"version {version} is newer than this edgegate reads ({FORMAT_VERSION})", "update edgegate"
+        )
+    try:
+        return schema.model_validate(document.data)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        keys = tuple(part for part in problem["loc"] if part != "[key]")
+        context = problem.get("ctx", {})
+        if problem["type"] == "unknown_key":
+            keys = (*keys, context["key"])
+        raise document.error(keys, _plain(dict(problem))) from error
+
+
+def _plain(problem: dict[str, Any]) -> str:
+    """Pydantic's message in the words of somebody who edits YAML."""
+    given = problem.get("input")
+    if problem["type"] == "string_pattern_mismatch":
+        return f"{given!r} is not a name: letters, digits, '.', '_' and '-' only, beginning with a letter or digit"
+    if problem["type"] == "literal_error":
+        expected = [part.strip(" '") for part in str(problem["ctx"]["expected"]).replace(" or ", ", ").split(",")]
+        return f"unknown value {given!r}; {did_you_mean(str(given), expected)}"
+    if problem["type"] == "missing":
+        return "this key is missing"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    shown = "" if isinstance(given, dict | list) or problem["type"] == "unknown_key" else f" (given: {given!r})"
+    return message[0].lower() + message[1:] + shown

@@ -1,0 +1,92 @@
+"""The error tree.
+
+::
+
+    EdgegateError
+    |-- ConfigError            models.yaml or devices.yaml says something that cannot be
+    |-- SourceError            a model file or a dataset is missing, corrupt or of the wrong kind
+    |-- StoreError             the artifact store or a run folder cannot be written or read
+    |-- VariantError           a source could not be made into a variant
+    |   |-- RecipeRefused      the recipe or its converter says no; the same answer every time
+    |   `-- ConversionCrashed  the converting process died, hung or was killed
+    `-- TargetError            the artifact could not be run
+        |-- RuntimeMissing     the runtime that the artifact needs is not installed there
+        |-- InputMismatch      the dataset does not fit the artifact's input or output
+        |-- ArtifactUnusable   the runtime cannot load or run the file
+        |-- RunnerCrashed      the runner died: a signal, an abort, out of memory
+        `-- RunnerTimeout      the runner did not finish in time and was killed
+
+Every error is one sentence that names the file and key (or the device and command), and a next step.
+"""
+
+from __future__ import annotations
+
+
+class EdgegateError(Exception):
+    """Base of everything edgegate raises on purpose.
+
+    ``message`` says what is wrong and where; ``next_step`` what to do about it; ``log_tail`` is the end of a
+    child process's log where one exists.
+    """
+
+    def __init__(self, message: str, *, next_step: str = "", log_tail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+        self.log_tail = log_tail
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.next_step:
+            parts.append(f"Next: {self.next_step}")
+        if self.log_tail:
+            parts.append("End of its log:\n" + self.log_tail)
+        return "\n".join(parts)
+
+
+class ConfigError(EdgegateError):
+    """models.yaml or devices.yaml says something that cannot be."""
+
+
+class SourceError(EdgegateError):
+    """A model file or a dataset is missing, corrupt or of the wrong kind."""
+
+
+class StoreError(EdgegateError):
+    """The artifact store or a run folder cannot be written or read."""
+
+
+class VariantError(EdgegateError):
+    """A source could not be made into a variant."""
+
+
+class RecipeRefused(VariantError):
+    """The recipe, or its converter, cannot take this source; asking again gives the same answer."""
+
+
+class ConversionCrashed(VariantError):
+    """The process that converts died, hung or was killed."""
+
+
+class TargetError(EdgegateError):
+    """An artifact could not be run on a target."""
+
+
+class RuntimeMissing(TargetError):
+    """The runtime that an artifact needs is not installed where it should run."""
+
+
+class InputMismatch(TargetError):
+    """The dataset does not fit the artifact's input or output."""
+
+
+class ArtifactUnusable(TargetError):
+    """The runtime cannot load or run the artifact."""
+
+
+class RunnerCrashed(TargetError):
+    """The runner process died: a signal, an abort, no memory."""
+
+
+class RunnerTimeout(TargetError):
+    """The runner did not finish in time and was killed."""

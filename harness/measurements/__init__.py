@@ -1,0 +1,1 @@
+"""One cell is measured, with its conditions, and journaled."""

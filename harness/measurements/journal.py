@@ -1,0 +1,107 @@
+"""A run's folder: every measurement is on disk, whole, as soon as it is made.
+
+``measurements/<cell>.<outputs|timing>.npz`` holds a record's arrays and, as JSON under ``facts``, all the rest,
+with the identity of what was measured, so that a resumed run takes only what it would measure the same way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from harness.errors import StoreError
+from harness.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing
+from harness.storage import write_atomically, writing
+
+FORMAT_VERSION = 1
+Measurement = TypeVar("Measurement", Outputs, Timing)
+_AXES: dict[type, str] = {Outputs: "outputs", Timing: "timing"}
+
+
+class Journal:
+    """The measurements of one run, below ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "measurements"
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, cell: CellId, identity: str, artifact: Artifact, measurement: Outputs | Timing) -> None:
+        """Write a measurement, atomically."""
+        arrays, plain = _split(measurement)
+        stored = {
+            "version": FORMAT_VERSION,
+            "cell": list(cell),
+            "identity": identity,
+            "provenance": {"recipe": artifact.recipe, "artifact": artifact.key},
+            "measurement": plain,
+        }
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, facts=np.array(json.dumps(stored)), **arrays)
+        write_atomically(self._path(cell, type(measurement)), buffer.getvalue())
+
+    def find(self, kind: type[Measurement], cell: CellId, identity: str | None = None) -> Measurement | None:
+        """The cell's measurement, if there is one of that identity (None: any). Raises StoreError where it is unreadable."""
+        path = self._path(cell, kind)
+        if not path.is_file():
+            return None
+        arrays, facts = _read(path)
+        if identity is not None and facts["identity"] != identity:
+            return None
+        return _joined(kind, arrays, facts)
+
+    def cells(self) -> list[CellId]:
+        """Every cell with a measurement."""
+        found = {tuple(_read(path)[1]["cell"]) for path in self.folder.glob("*.npz")}
+        return sorted(CellId(*cell) for cell in found)
+
+    def provenance(self, cell: CellId) -> dict[str, str]:
+        """The recipe and the artifact's key of a measured cell."""
+        path = next(path for kind in _AXES if (path := self._path(cell, kind)).is_file())
+        provenance: dict[str, str] = _read(path)[1]["provenance"]
+        return provenance
+
+    def _path(self, cell: CellId, kind: type) -> Path:
+        return self.folder / f"{cell.slug()}.{_AXES[kind]}.npz"
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        facts: dict[str, Any] = json.loads(str(arrays.pop("facts")))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise StoreError(
+            f"{path}: not a readable measurement ({error})", next_step="delete it; it is measured again"
+        ) from error
+    if facts["version"] != FORMAT_VERSION:
+        raise StoreError(
+            f"{path}: format version {facts['version']}, this edgegate reads {FORMAT_VERSION}",
+            next_step="read it with the edgegate that wrote it, or measure again",
+        )
+    return arrays, facts
+
+
+def _split(measurement: Outputs | Timing) -> tuple[dict[str, Any], dict[str, Any]]:
+    fields = {field.name: getattr(measurement, field.name) for field in dataclasses.fields(measurement)}
+    arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
+    plain = {
+        name: dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+        for name, value in fields.items()
+        if name not in arrays
+    }
+    return arrays, plain
+
+
+def _joined(kind: type[Measurement], arrays: dict[str, Any], facts: dict[str, Any]) -> Measurement:
+    plain = dict(facts["measurement"])
+    plain["conditions"] = Conditions(**plain["conditions"])
+    if plain.get("delegation"):
+        plain["delegation"] = Delegation(**plain["delegation"])
+    return kind(**arrays, **plain)

@@ -1,0 +1,132 @@
+"""The pytest plugin: options, parametrization over cells, fixtures, the canary, the table at the end.
+
+Loading it registers options and nothing else; models.yaml is read when a collected test asks for ``edge_cell`` or
+``edge_pair``, and no test ever makes this process import TensorFlow or torch.
+
+What a test asserts is set, from weakest to strongest: built-in limits, the backend in devices.yaml, budgets in
+models.yaml (the most specific wins), ``@pytest.mark.edge_budget(...)``, ``--edge-budget NAME=VALUE``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import EdgegateError
+from harness.pytest_plugin.session import CELL, NEWEST, PAIR, EdgeSession
+
+if TYPE_CHECKING:
+    from harness.pytest_plugin.cell import CellHandle, PairHandle
+
+_SESSION = pytest.StashKey[EdgeSession]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options, all called ``--edge-*``, and ini values, all called ``edge_*``."""
+    group = parser.getgroup("edgegate", "edgegate: accuracy and latency gates for quantized models")
+    for noun, plural in (("model", "models"), ("variant", "variants"), ("target", "targets")):
+        group.addoption(
+            f"--edge-{noun}",
+            action="append",
+            default=[],
+            metavar="GLOB",
+            help=f"only {plural} that match (may be repeated)",
+        )
+    group.addoption(
+        "--edge-budget",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a limit for every selected cell, e.g. max_p50_ms=5; stronger than a mark, models.yaml and devices.yaml, "
+        "in that order (may be repeated)",
+    )
+    group.addoption(
+        "--edge-resume",
+        nargs="?",
+        const=NEWEST,
+        default=None,
+        metavar="RUN",
+        help="go on with an interrupted run (default: the newest) and measure only what it lacks",
+    )
+    parser.addini(
+        "edge_models", "path of models.yaml (default: benchmarks/models.yaml)", default="benchmarks/models.yaml"
+    )
+    parser.addini("edge_devices", "path of devices.yaml (default: devices.yaml)", default="devices.yaml")
+    parser.addini("edge_results", "folder that gets a folder per run (default: results)", default="results")
+    parser.addini(
+        "edge_store", "folder of the artifact store; EDGE_STORE overrides it (default: .edgegate)", default=".edgegate"
+    )
+    parser.addini("edge_store_max_gb", "the store is pruned to this size after a run (default: 10)", default="10")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark, and prepare the session without reading anything yet."""
+    config.addinivalue_line("markers", "edge_budget(**limits): limits for this test's cells, e.g. max_drop_points=0.5")
+    # Under xdist the samples are still measured one at a time (a lock per device); only its own table is lost.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:Benchmarks are automatically disabled because xdist plugin is active"
+    )
+    config.stash[_SESSION] = EdgeSession(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """xdist: all workers measure into the controller's run."""
+    config: pytest.Config = node.config  # type: ignore[attr-defined]
+    node.workerinput["edge_run"] = str(config.stash[_SESSION].run_folder)  # type: ignore[attr-defined]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Cross the test with the selected cells, or pairs of cells."""
+    session = metafunc.config.stash[_SESSION]
+    for fixture in (CELL, PAIR):
+        if fixture in metafunc.fixturenames:
+            try:
+                parameters = session.cells() if fixture == CELL else session.pairs()
+            except EdgegateError as error:
+                raise pytest.UsageError(str(error)) from error
+            ids = [session.test_id(parameter) for parameter in parameters]
+            metafunc.parametrize(fixture, parameters, ids=ids, indirect=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """After all deselection, add a canary for every model and target that is left."""
+    config.stash[_SESSION].collected(session, items)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the run's reports; a run in which nothing was judged is red."""
+    edge = session.config.stash[_SESSION]
+    if edge.finish(exitstatus) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One table, worst first."""
+    config.stash[_SESSION].summarize(terminalreporter)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let go of every device."""
+    if _SESSION in config.stash:
+        config.stash[_SESSION].close()
+
+
+@pytest.fixture
+def edge_cell(request: pytest.FixtureRequest) -> Iterator[CellHandle]:
+    """One cell (model x variant x target), measured on demand: ``assert edge_cell.judge("accuracy")``."""
+    handle = request.config.stash[_SESSION].handle(request.node, request.param)
+    yield handle
+    handle.report()
+
+
+@pytest.fixture
+def edge_pair(request: pytest.FixtureRequest) -> Iterator[PairHandle]:
+    """The same artifact on two targets: ``assert edge_pair.judge()``."""
+    handle = request.config.stash[_SESSION].pair_handle(request.node, *request.param)
+    yield handle
+    handle.report()

@@ -1,0 +1,82 @@
+"""The gate's test of itself: an item in every run that is red unless the canary is rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import EdgegateError
+from harness.measurements.bench import Bench
+from harness.records import CellId, Verdict
+from harness.verdicts.accuracy import judge_accuracy
+from harness.verdicts.log import VerdictLog
+
+AXIS = "canary"
+
+
+class CanaryAcceptedError(Exception):
+    """The gate let the canary pass."""
+
+
+class CanaryItem(pytest.Item):
+    """Judges one model's canary on one target as any variant's accuracy is judged, and wants it rejected."""
+
+    def __init__(self, *, cell: CellId, setup: Callable[[], tuple[Bench, VerdictLog]], **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.cell = cell
+        self._setup = setup
+
+    def runtest(self) -> None:
+        """Raises CanaryAcceptedError, or EdgegateError where the canary cannot even be made."""
+        bench, log = self._setup()
+        try:
+            verdict = canary_verdict(bench, self.cell)
+        except EdgegateError as error:
+            log.add(Verdict(self.cell, AXIS, "error", "exact", error.message, error.next_step))
+            raise
+        log.add(verdict)
+        self.user_properties.append(("edge_canary", verdict.outcome))
+        if not verdict:
+            raise CanaryAcceptedError(f"{verdict.sentence}\nNext: {verdict.next_step}")
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
+        """One sentence instead of a traceback, for what is said on purpose."""
+        if isinstance(excinfo.value, (EdgegateError, CanaryAcceptedError)):
+            return str(excinfo.value)
+        return str(super().repr_failure(excinfo))
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Where reports say that the item stands."""
+        return self.path, None, self.name
+
+
+def canary_verdict(bench: Bench, cell: CellId) -> Verdict:
+    """True where the gate rejects the canary for its accuracy."""
+    values, how = bench.canary(cell)
+    judged = judge_accuracy(
+        cell,
+        values,
+        bench.reference(cell.model),
+        bench.dataset(cell.model).labels(),
+        bench.project.models.models[cell.model].metric,
+        bench.limits(cell),
+    )
+    if judged.outcome == "fail":
+        return replace(
+            judged,
+            axis=AXIS,
+            outcome="pass",
+            sentence=f"rejected as it must be ({how}): {judged.sentence}",
+            next_step="",
+        )
+    return replace(
+        judged,
+        axis=AXIS,
+        outcome="fail",
+        sentence=f"the gate accepted a model that was made to be bad ({how}): {judged.sentence}",
+        next_step="tighten this model's accuracy budget; as it is, it lets anything pass",
+    )

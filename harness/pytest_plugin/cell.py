@@ -1,0 +1,157 @@
+"""What a test holds in its hands: a cell, or a pair of cells that run one artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import pytest
+
+from harness.errors import EdgegateError, RecipeRefused
+from harness.measurements.bench import Bench
+from harness.records import Artifact, CellId, Outputs, Timing, Verdict
+from harness.verdicts.accuracy import judge_accuracy
+from harness.verdicts.consistency import judge_consistency
+from harness.verdicts.footprint import judge_footprint
+from harness.verdicts.latency import judge_latency
+from harness.verdicts.log import VerdictLog
+
+
+class BenchmarkFixture(Protocol):
+    """The part of pytest-benchmark's fixture that is used here."""
+
+    group: str | None
+    extra_info: dict[str, object]
+
+    def pedantic(self, target: Callable[[], None], *, rounds: int) -> object:
+        """Call ``target`` ``rounds`` times and time it with the fixture's timer."""
+
+
+class Handle:
+    """What is common: limits, and verdicts that are logged and become JUnit properties."""
+
+    def __init__(
+        self, item: pytest.Item, bench: Bench, log: VerdictLog, cell: CellId, overrides: dict[str, float]
+    ) -> None:
+        self.id = cell
+        self._item = item
+        self._bench = bench
+        self._log = log
+        self._overrides = overrides
+        self._verdicts: list[Verdict] = []
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The cell's limits, all layers of configuration applied."""
+        return {**self._bench.limits(self.id), **self._overrides}
+
+    def report(self) -> None:
+        """Attach the verdicts to the test's report, so that JUnit has them as properties."""
+        for verdict in self._verdicts:
+            properties = {
+                "model": verdict.cell.model,
+                "variant": verdict.cell.variant,
+                "target": verdict.cell.target,
+                "axis": verdict.axis,
+                "outcome": verdict.outcome,
+                "evidence": verdict.evidence,
+                "sentence": verdict.sentence,
+                **{name: f"{value:.6g}" for name, value in verdict.metrics.items()},
+            }
+            self._item.user_properties.extend((f"edge_{name}", value) for name, value in properties.items())
+
+    def _judged(self, axis: str, judge: Callable[[], Verdict]) -> Verdict:
+        """The verdict, logged; what keeps the cell from being judged is a verdict too. Skips where a recipe may refuse."""
+        try:
+            verdict = judge()
+        except RecipeRefused as error:
+            required = self._bench.project.plan(self.id.model, self.id.variant).required
+            self._note(
+                Verdict(self.id, axis, "error" if required else "refused", "exact", error.message, error.next_step)
+            )
+            if not required:
+                pytest.skip(f"refused: {error.message}")
+            raise
+        except EdgegateError as error:
+            self._note(Verdict(self.id, axis, "error", "exact", error.message, error.next_step))
+            raise
+        return self._note(verdict)
+
+    def _note(self, verdict: Verdict) -> Verdict:
+        self._verdicts.append(verdict)
+        self._log.add(verdict)
+        return verdict
+
+
+class CellHandle(Handle):
+    """One cell; each of its measurements is taken when first asked for, and then kept for the run."""
+
+    @property
+    def artifact(self) -> Artifact:
+        """The variant's file. Raises VariantError or SourceError."""
+        return self._bench.artifact(self.id.model, self.id.variant)
+
+    @property
+    def outputs(self) -> Outputs:
+        """The cell's answers to the evaluation samples. Raises EdgegateError."""
+        return self._bench.outputs(self.id)
+
+    @property
+    def timing(self) -> Timing:
+        """Raw latency samples, load times, memory, delegation evidence. Raises EdgegateError."""
+        return self._bench.timing(self.id)
+
+    def judge(self, axis: str) -> Verdict:
+        """Measure what the axis (``accuracy``, ``latency`` or ``footprint``) needs and hold it against the limits.
+
+        The verdict is true where the cell may ship. Skips the test where the recipe refuses the model and the model's
+        entry does not require it. Raises EdgegateError where the cell cannot be measured, ValueError for another axis.
+        """
+        judges = {"accuracy": self._accuracy, "latency": self._latency, "footprint": self._footprint}
+        if axis not in judges:
+            raise ValueError(f"no axis {axis!r}; there are: {', '.join(judges)}")
+        return self._judged(axis, judges[axis])
+
+    def replay(self, benchmark: BenchmarkFixture) -> None:
+        """Feed the raw samples through pytest-benchmark's fixture; the test's mark gives it ``device_clock`` as timer."""
+        from harness.pytest_plugin.device_clock import device_clock
+
+        timing = self.timing
+        benchmark.group = self.id.model
+        benchmark.extra_info.update(model=self.id.model, variant=self.id.variant, target=self.id.target)
+        benchmark.pedantic(device_clock.replay(timing.samples_ns), rounds=len(timing.samples_ns))
+
+    def _accuracy(self) -> Verdict:
+        model = self._bench.project.models.models[self.id.model]
+        return judge_accuracy(
+            self.id,
+            self.outputs.values,
+            self._bench.reference(self.id.model),
+            self._bench.dataset(self.id.model).labels(),
+            model.metric,
+            self.limits,
+        )
+
+    def _latency(self) -> Verdict:
+        return judge_latency(self.id, self.timing, self.limits)
+
+    def _footprint(self) -> Verdict:
+        return judge_footprint(self.id, self.artifact, self.timing, self.limits)
+
+
+class PairHandle(Handle):
+    """A cell, and the ``first`` target's cell that runs the same artifact."""
+
+    def __init__(
+        self, item: pytest.Item, bench: Bench, log: VerdictLog, cell: CellId, first: CellId, overrides: dict[str, float]
+    ) -> None:
+        super().__init__(item, bench, log, cell, overrides)
+        self.first = first
+
+    def judge(self) -> Verdict:
+        """Whether the two targets give the same answers. Skips and raises as CellHandle.judge does."""
+        return self._judged("consistency", self._consistency)
+
+    def _consistency(self) -> Verdict:
+        values = self._bench.outputs(self.id).values
+        return judge_consistency(self.id, values, self.first, self._bench.outputs(self.first).values, self.limits)

@@ -1,0 +1,125 @@
+"""Frozen records that the layers hand to one another.
+
+Large arrays (latency samples, outputs) are numpy arrays held by a record; everything else is plain data, so that
+a record becomes JSON plus one .npz. Units are in the names: ``_ns``, ``_bytes``, ``_percent``, ``_points``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Layout = Literal["nhwc", "nchw"]
+
+
+class CellId(NamedTuple):
+    """model x variant x target: the unit that is measured, judged and stored."""
+
+    model: str
+    variant: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.model}/{self.variant}/{self.target}"
+
+    def slug(self) -> str:
+        """A file name; names hold no ``/`` and targets exactly one ``:``, so it is unique."""
+        return f"{self.model}+{self.variant}+{self.target.replace(':', '@')}"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The file that a variant became, addressed by the sha256 of everything that shaped it."""
+
+    key: str
+    path: Path
+    recipe: str
+    runtime: str
+    layout: Layout
+    size_bytes: int
+    gzip_bytes: int
+
+
+@dataclass(frozen=True)
+class Delegation:
+    """Evidence of where the graph ran: how many of its nodes the backend's delegate took."""
+
+    delegate: str
+    taken: int
+    total: int
+    proof: str
+
+    @property
+    def percent(self) -> float:
+        """Share of the nodes that the delegate took, in percent."""
+        return 100.0 * self.taken / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What would make a number incomparable (``fingerprint``), and the state of the device before and after."""
+
+    fingerprint: dict[str, str]
+    before: dict[str, float]
+    after: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What an artifact answered: dequantized float32 ``values`` of shape (samples, classes).
+
+    ``batch`` is the batch size that was used; 1 where a larger one changes the answers or cannot be had.
+    """
+
+    values: NDArray[np.float32]
+    batch: int
+    seconds: float
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long an artifact took: ``load_ns`` and ``first_ns`` of each fresh load, ``samples_ns[i]`` in load ``load_of[i]``."""
+
+    samples_ns: NDArray[np.int64]
+    load_of: NDArray[np.int64]
+    load_ns: NDArray[np.int64]
+    first_ns: NDArray[np.int64]
+    peak_memory_bytes: int
+    cpu_percent: float
+    delegation: Delegation | None
+    window_seconds: float
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval; ``low`` and ``high`` are None where the number is exact or has no interval."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+Outcome = Literal["pass", "fail", "refused", "error"]
+Evidence = Literal["conclusive", "inconclusive", "exact"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of one axis (accuracy, latency, size, ...) of a cell. True where the cell may ship."""
+
+    cell: CellId
+    axis: str
+    outcome: Outcome
+    evidence: Evidence
+    sentence: str
+    next_step: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.outcome == "pass"

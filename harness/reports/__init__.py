@@ -1,0 +1,1 @@
+"""Data frames, the terminal table, markdown: made from records, never from pytest."""

@@ -1,0 +1,103 @@
+"""One row per cell, from its verdicts and measurements. The columns and their units are listed here, once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from harness.config import CANARY
+from harness.measurements.journal import Journal
+from harness.records import CellId, Outputs, Timing, Verdict
+from harness.verdicts.limits import METRICS
+
+#: Status of a cell, worst first.
+STATUSES = ("error", "fail", "not run", "refused", "pass", "rejected")
+
+_INTERVALS = ("drop_points", "agreement_percent", "top1_percent", "top5_percent", "consistency_percent")
+_TIMES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "first_inference_ms", "load_ms")
+
+#: Every column of cells.csv and cells.parquet.
+COLUMNS: dict[str, str] = {
+    "model": "name in models.yaml",
+    "variant": "name in models.yaml, or 'canary'",
+    "target": "device:backend of devices.yaml",
+    "status": "error, fail, not run, refused (the recipe cannot take the model), pass, or rejected (the canary, as it should be)",
+    "axis": "the axis that gave the status: accuracy, latency, footprint, consistency, canary",
+    "evidence": "conclusive, inconclusive, or exact where the number has no noise",
+    "sentence": "the verdict in a sentence",
+    "next_step": "what to do about it",
+    "recipe": "the recipe that made the artifact",
+    "runtime": "runtime and version that ran it",
+    "artifact": "content address of the artifact (sha256)",
+    **{name: f"{label}{f',{unit}' if unit else ''}" for name, (label, unit, _) in METRICS.items()},
+    **{
+        f"{name}_{end}": f"{end} end of the 95 % interval of {name}"
+        for name in (*_INTERVALS, *_TIMES)
+        for end in ("low", "high")
+    },
+    "mcnemar_p": "exact two-sided p-value of McNemar's test against the reference",
+    "consistency_difference": "largest difference of one output against the first target",
+    "batch": "batch size of the accuracy run; 1 where a larger one would change the answers",
+    "loads": "fresh loads that latency was sampled over",
+    "samples": "timed inferences",
+    "cpu_percent": "processor time over wall time while timing; 100 is one core busy",
+    "delegated_nodes": "graph nodes that the delegate took",
+    "graph_nodes": "nodes of the graph",
+    "window_s": "seconds inside the runner while timing",
+}
+
+
+def cell_rows(planned: Sequence[CellId], verdicts: Sequence[Verdict], journal: Journal) -> list[dict[str, Any]]:
+    """A row for every planned or judged cell, the worst first, with the keys of COLUMNS (None where unknown)."""
+    by_cell: dict[CellId, list[Verdict]] = defaultdict(list)
+    for cell in planned:
+        by_cell[cell] = []
+    for verdict in verdicts:
+        by_cell[verdict.cell].append(verdict)
+    rows = [_row(cell, found, journal) for cell, found in by_cell.items()]
+    return sorted(rows, key=lambda row: STATUSES.index(row["status"]))
+
+
+def _row(cell: CellId, verdicts: list[Verdict], journal: Journal) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row.update(model=cell.model, variant=cell.variant, target=cell.target, status="not run", sentence="not run")
+    for verdict in verdicts:
+        row.update({name: value for name, value in verdict.metrics.items() if name in COLUMNS})
+    if verdicts:
+        worst = min(verdicts, key=lambda verdict: STATUSES.index(status(verdict)))
+        row.update(
+            status=status(worst),
+            axis=worst.axis,
+            evidence=worst.evidence,
+            sentence=worst.sentence,
+            next_step=worst.next_step,
+        )
+    row.update(_measured(cell, journal))
+    return row
+
+
+def status(verdict: Verdict) -> str:
+    """The verdict's outcome, or ``rejected`` for a canary that was."""
+    return "rejected" if verdict.cell.variant == CANARY and verdict else verdict.outcome
+
+
+def _measured(cell: CellId, journal: Journal) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    outputs, timing = journal.find(Outputs, cell), journal.find(Timing, cell)
+    if outputs:
+        facts["batch"] = outputs.batch
+    if timing:
+        facts.update(
+            loads=len(timing.load_ns),
+            samples=len(timing.samples_ns),
+            cpu_percent=timing.cpu_percent,
+            window_s=timing.window_seconds,
+        )
+    if timing and timing.delegation:
+        facts.update(delegated_nodes=timing.delegation.taken, graph_nodes=timing.delegation.total)
+    measured = timing or outputs
+    if measured:
+        facts["runtime"] = measured.conditions.fingerprint["runtime"]
+        facts.update(journal.provenance(cell))
+    return facts

@@ -1,0 +1,123 @@
+"""The run in one table: for the terminal by rich, for a pull request as markdown."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness.reports.rows import STATUSES
+
+Row = dict[str, Any]
+HEADERS = (
+    "status",
+    "cell",
+    "top-1 %",
+    "drop, points (95 %)",
+    "p50 ms (95 %)",
+    "p95 ms",
+    "KB",
+    "gzip KB",
+    "memory MB",
+    "delegated",
+)
+_STYLES = {
+    "error": "bold red",
+    "fail": "bold red",
+    "not run": "yellow",
+    "refused": "yellow",
+    "pass": "green",
+    "rejected": "cyan",
+}
+#: Columns are never cut, only padded: the table is as wide as its cells.
+WIDEST = 400
+#: Rows of these statuses are explained below the table.
+EXPLAINED = ("error", "fail", "not run", "refused", "rejected")
+
+
+def counts(rows: Sequence[Row]) -> str:
+    """``2 fail, 27 pass, 2 rejected``."""
+    found = Counter(row["status"] for row in rows)
+    return ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status]) or "no cells"
+
+
+def terminal_table(rows: Sequence[Row], width: int, color: bool) -> str:
+    """The table, worst first, and under it a sentence and a next step for every cell that did not simply pass."""
+    table = Table(*HEADERS, title=f"edgegate: {counts(rows)}", title_justify="left", box=None, pad_edge=False)
+    for column in table.columns[2:]:
+        column.justify = "right"
+        column.no_wrap = True
+    table.columns[1].no_wrap = True
+    for row in rows:
+        status, *cells = _cells(row)
+        table.add_row(f"[{_STYLES[status]}]{status}[/]", *map(escape, cells))
+    # Wide enough for the numbers even where the terminal is not: a wrapped line beats a cut number.
+    console = Console(
+        file=io.StringIO(), width=max(width, 120), force_terminal=color, no_color=not color, highlight=False
+    )
+    console.print(table)
+    for row in rows:
+        if row["status"] in EXPLAINED:
+            console.print(_explanation(row), soft_wrap=True)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def markdown(rows: Sequence[Row], title: str) -> str:
+    """The same table as GitHub-flavoured markdown."""
+    lines = [f"## {title}", "", counts(rows), "", "| " + " | ".join(HEADERS) + " |", "|" + " --- |" * len(HEADERS)]
+    lines += ["| " + " | ".join(map(_escape_markdown, _cells(row))) + " |" for row in rows]
+    explained = [row for row in rows if row["status"] in EXPLAINED]
+    if explained:
+        lines.append("")
+    for row in explained:
+        step = f" _Next: {_escape_markdown(row['next_step'])}_" if row["next_step"] else ""
+        lines.append(f"- **{row['status']}** `{_cell(row)}`: {_escape_markdown(row['sentence'])}{step}")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row["status"],
+        _cell(row),
+        _number(row["top1_percent"], 2),
+        _with_interval(row, "drop_points", 2),
+        _with_interval(row, "p50_ms", 4),
+        _number(row["p95_ms"], 4),
+        _number(row["size_kb"], 1),
+        _number(row["gzip_kb"], 1),
+        _number(row["peak_memory_mb"], 2),
+        "" if row["graph_nodes"] is None else f"{row['delegated_nodes']}/{row['graph_nodes']}",
+    )
+
+
+def _explanation(row: Row) -> str:
+    style = _STYLES[row["status"]]
+    said = f"[{style}]{row['status']}[/] {escape(_cell(row))}: {escape(row['sentence'])}"
+    return said + (f"\n    next: {escape(row['next_step'])}" if row["next_step"] else "")
+
+
+def _cell(row: Row) -> str:
+    return f"{row['model']}/{row['variant']}/{row['target']}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _with_interval(row: Row, metric: str, digits: int) -> str:
+    value, low, high = row[metric], row[f"{metric}_low"], row[f"{metric}_high"]
+    interval = f" ({low:.{digits}f} to {high:.{digits}f})" if low is not None else ""
+    return _number(value, digits) + interval
+
+
+def _escape_markdown(text: str) -> str:
+    """Text of a run (names, converters' messages) must not become markup in somebody's pull request."""
+    for sign in "\\`*_[]<>|":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())

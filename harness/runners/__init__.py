@@ -1,0 +1,1 @@
+"""Programs that run on the device; each is one file that stands alone."""

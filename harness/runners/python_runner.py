@@ -1,0 +1,483 @@
+"""Run one artifact with LiteRT, ONNX Runtime or torch: the program that executes on the host, and on a board.
+
+It is one file that needs only Python, numpy and the artifact's runtime. Two ways to start it:
+
+``python python_runner.py run JOB.json``
+    one job in this process;
+``python python_runner.py serve RUNTIME``
+    import the runtime once, then for every path of a job that comes on standard input fork a child that runs it.
+    Answers ``{"pid": N}`` and, when that child has ended, ``{"status": N}`` (as ``os.waitstatus_to_exitcode`` says).
+
+A job is JSON: ``runtime``, ``artifact``, ``layout``, ``inputs`` (.npy, float32 NHWC), ``threads``, ``cores``,
+``delegate``, ``mode`` (``outputs`` or ``timing``), ``out`` (a folder), ``log`` and, for timing, ``loads``,
+``samples_per_load``, ``min_load_ms``, ``warmup``. The answer is ``out/arrays.npz`` and then ``out/result.json``;
+what went wrong is ``{"error": {"kind": ..., "message": ...}}`` there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+Job = dict[str, Any]
+Facts = dict[str, Any]
+Array = NDArray[Any]
+
+BATCH = 32
+#: So many samples are also run one at a time, to see whether a larger batch changes the answers.
+BATCH_CHECK = 4
+#: Timed inferences cycle through this many real samples.
+CYCLE = 8
+
+
+class RunnerError(Exception):
+    """What the job cannot do; ``kind`` becomes the harness's error type."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class LiteRtModel:
+    """A .tflite file; integer inputs and outputs are quantized and dequantized by the model's own scale."""
+
+    def __init__(self, job: Job) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        resolver = OpResolverType.AUTO if job["delegate"] else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        self.interpreter = Interpreter(
+            job["artifact"], num_threads=job["threads"], experimental_op_resolver_type=resolver
+        )
+        self.interpreter.allocate_tensors()
+        self._read_details()
+        if len(self.interpreter.get_input_details()) != 1:
+            raise RunnerError(
+                "input_mismatch", f"the model takes {len(self.interpreter.get_input_details())} inputs, not one"
+            )
+
+    def _read_details(self) -> None:
+        self.input = self.interpreter.get_input_details()[0]
+        self.output = self.interpreter.get_output_details()[0]
+        self.input_shape = tuple(int(size) for size in self.input["shape"])
+        self.invoke = self.interpreter.invoke
+
+    def resize(self, batch: int) -> None:
+        """Take ``batch`` samples at once from now on. Raises whatever the runtime does where it cannot."""
+        self.interpreter.resize_tensor_input(self.input["index"], (batch, *self.input_shape[1:]))
+        self.interpreter.allocate_tensors()
+        self._read_details()
+
+    def native(self, values: Array) -> Any:
+        """Float samples as the runtime takes them."""
+        return _quantize(values, self.input["dtype"], *self.input["quantization"])
+
+    def feed(self, native: Any) -> None:
+        """Set the input."""
+        self.interpreter.set_tensor(self.input["index"], native)
+
+    def answer(self) -> Array:
+        """The first output, dequantized, float32."""
+        return _dequantize(self.interpreter.get_tensor(self.output["index"]), *self.output["quantization"])
+
+    def delegation(self, native: Any) -> Facts | None:
+        """Nodes between the inputs and outputs of the DELEGATE kernels, of all nodes of the primary graph."""
+        details = self.interpreter._get_ops_details()
+        kernels = [node for node in details if node["op_name"] == "DELEGATE"]
+        nodes = [node for node in details if node["op_name"] != "DELEGATE"]
+        maker = {int(tensor): node["index"] for node in nodes for tensor in node["outputs"]}
+        inputs = {node["index"]: [int(tensor) for tensor in node["inputs"]] for node in nodes}
+        taken: set[int] = set()
+        for kernel in kernels:
+            given = {int(tensor) for tensor in kernel["inputs"]}
+            pending = [int(tensor) for tensor in kernel["outputs"]]
+            while pending:
+                tensor = pending.pop()
+                node = maker.get(tensor)
+                if tensor in given or node is None or node in taken:
+                    continue
+                taken.add(node)
+                pending.extend(inputs[node])
+        left = sorted({node["op_name"] for node in nodes if node["index"] not in taken})
+        proof = f"{len(kernels)} DELEGATE kernels in the executed graph" + (
+            f"; left: {', '.join(left)}" if left else ""
+        )
+        return {"delegate": "XNNPACK", "taken": len(taken), "total": len(nodes), "proof": proof}
+
+
+class OnnxModel:
+    """An .onnx file on ONNX Runtime's CPU execution provider."""
+
+    def __init__(self, job: Job, profile_prefix: str | None = None) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = job["threads"]
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        if not job["delegate"]:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if profile_prefix:
+            options.enable_profiling = True
+            options.profile_file_prefix = profile_prefix
+        self.job = job
+        self.session = onnxruntime.InferenceSession(job["artifact"], options, providers=["CPUExecutionProvider"])
+        if len(self.session.get_inputs()) != 1:
+            raise RunnerError("input_mismatch", f"the model takes {len(self.session.get_inputs())} inputs, not one")
+        described = self.session.get_inputs()[0]
+        self.input_name = described.name
+        self.output_names = [self.session.get_outputs()[0].name]
+        self.dtype = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}.get(
+            described.type
+        )
+        if self.dtype is None:
+            raise RunnerError("input_mismatch", f"the model's input is {described.type}, not floating point")
+        self.input_shape = tuple(size if isinstance(size, int) else None for size in described.shape)
+        self.feeds: dict[str, Any] = {}
+        self.results: list[Any] = []
+
+    def resize(self, batch: int) -> None:
+        """Take ``batch`` samples at once from now on. Raises whatever the runtime does where it cannot."""
+        if self.input_shape[0] not in (None, batch):
+            raise ValueError("the batch is fixed")
+
+    def native(self, values: Array) -> Any:
+        """Float samples as the runtime takes them."""
+        return np.ascontiguousarray(values, dtype=self.dtype)
+
+    def feed(self, native: Any) -> None:
+        """Set the input."""
+        self.feeds = {self.input_name: native}
+
+    def invoke(self) -> None:
+        """One inference."""
+        self.results = self.session.run(self.output_names, self.feeds)
+
+    def answer(self) -> Array:
+        """The first output, dequantized, float32."""
+        return np.asarray(self.results[0], dtype=np.float32)
+
+    def delegation(self, native: Any) -> Facts | None:
+        """Nodes by execution provider, from the profile of one inference in a session of its own."""
+        with tempfile.TemporaryDirectory() as folder:
+            profiled = OnnxModel(self.job, profile_prefix=str(Path(folder) / "profile"))
+            profiled.feed(native)
+            profiled.invoke()
+            events = json.loads(Path(profiled.session.end_profiling()).read_text())
+        providers = [event["args"]["provider"] for event in events if event.get("args", {}).get("provider")]
+        taken = sum(provider == "CPUExecutionProvider" for provider in providers)
+        proof = f"profile of one inference: {taken} of {len(providers)} nodes on CPUExecutionProvider"
+        return {"delegate": "CPUExecutionProvider", "taken": taken, "total": len(providers), "proof": proof}
+
+
+class TorchModel:
+    """A TorchScript file."""
+
+    def __init__(self, job: Job) -> None:
+        import torch
+
+        torch.set_num_threads(job["threads"])
+        torch.backends.mkldnn.enabled = job["delegate"]
+        self.torch = torch
+        self.module = torch.jit.load(job["artifact"], map_location="cpu").eval()
+        self.input_shape: tuple[int | None, ...] | None = None
+        self.given: Any = None
+        self.result: Any = None
+
+    def resize(self, batch: int) -> None:
+        """Take ``batch`` samples at once from now on. Raises whatever the runtime does where it cannot."""
+        pass
+
+    def native(self, values: Array) -> Any:
+        """Float samples as the runtime takes them."""
+        return self.torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+
+    def feed(self, native: Any) -> None:
+        """Set the input."""
+        self.given = native
+
+    def invoke(self) -> None:
+        """One inference."""
+        with self.torch.inference_mode():
+            self.result = self.module(self.given)
+
+    def answer(self) -> Array:
+        """The first output, dequantized, float32."""
+        result = self.result[0] if isinstance(self.result, (tuple, list)) else self.result
+        return np.asarray(result.float().numpy())
+
+    def delegation(self, native: Any) -> Facts | None:
+        """None: TorchScript has no delegates."""
+        return None
+
+
+MODELS: dict[str, Any] = {"litert": LiteRtModel, "onnxruntime": OnnxModel, "torch": TorchModel}
+IMPORTS = {"litert": "ai_edge_litert.interpreter", "onnxruntime": "onnxruntime", "torch": "torch"}
+
+
+def _quantize(values: Array, dtype: Any, scale: float, zero_point: int) -> Array:
+    if not np.issubdtype(dtype, np.integer) or scale == 0:
+        return np.ascontiguousarray(values, dtype=dtype)
+    limits = np.iinfo(dtype)
+    return np.asarray(np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max), dtype)
+
+
+def _dequantize(values: Array, scale: float, zero_point: int) -> Array:
+    if not np.issubdtype(values.dtype, np.integer) or scale == 0:
+        return values.astype(np.float32)
+    return (values.astype(np.float32) - zero_point) * np.float32(scale)
+
+
+def load(job: Job) -> Any:
+    """The job's artifact in its runtime, checked against the inputs."""
+    try:
+        __import__(IMPORTS[job["runtime"]])
+    except ImportError as error:
+        raise RunnerError("runtime_missing", f"the runtime {job['runtime']} is not installed ({error})") from error
+    try:
+        return MODELS[job["runtime"]](job)
+    except RunnerError:
+        raise
+    except Exception as error:
+        raise RunnerError("artifact_unusable", f"{job['runtime']} cannot load it: {_first_line(error)}") from error
+
+
+def read_inputs(job: Job, model: Any) -> Array:
+    """All samples in the artifact's layout, float32; the shape must be the model's own."""
+    values: Array = np.load(job["inputs"], mmap_mode="r")
+    if job["layout"] == "nchw":
+        values = values.transpose(0, 3, 1, 2)
+    wanted = model.input_shape
+    fits = wanted is None or (
+        len(wanted) == values.ndim
+        and all(have in (None, size) for have, size in zip(wanted[1:], values.shape[1:], strict=True))
+    )
+    if not fits:
+        shown = "x".join("?" if size is None else str(size) for size in wanted[1:])
+        given = "x".join(str(size) for size in values.shape[1:])
+        raise RunnerError("input_mismatch", f"the model takes {shown} ({job['layout']}), the dataset gives {given}")
+    return values
+
+
+def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
+    """Every sample's dequantized output: arrays ``values`` (samples, classes)."""
+    model = load(job)
+    inputs = read_inputs(job, model)
+    start = time.perf_counter()
+    values, batch = _batched(model, inputs)
+    if values is None:
+        model = load(job)
+        values, batch = np.concatenate([_answer(model, inputs[i : i + 1]) for i in range(len(inputs))]), 1
+    return {"values": values.reshape(len(inputs), -1)}, {"batch": batch, "seconds": time.perf_counter() - start}
+
+
+def _answer(model: Any, values: Array) -> Array:
+    model.feed(model.native(values))
+    model.invoke()
+    answer: Array = model.answer()
+    return answer
+
+
+def _batched(model: Any, inputs: Array) -> tuple[Array | None, int]:
+    """Outputs by batches, or (None, 1) where the batch cannot be changed or changes the answers.
+
+    A dynamically quantized graph takes one range for a whole batch, so that a batch answers differently from what
+    the same samples get one at a time, as deployed.
+    """
+    if len(inputs) < BATCH:
+        return None, 1
+    singly = np.concatenate([_answer(model, inputs[i : i + 1]) for i in range(BATCH_CHECK)])
+    try:
+        model.resize(BATCH)
+        first = _answer(model, inputs[:BATCH])
+    except Exception:
+        return None, 1
+    if first.shape[0] != BATCH or not _same(singly, first[:BATCH_CHECK]):
+        return None, 1
+    found = np.empty((len(inputs), *first.shape[1:]), np.float32)
+    found[:BATCH] = first
+    for start in range(BATCH, len(inputs), BATCH):
+        begin = min(start, len(inputs) - BATCH)
+        found[begin : begin + BATCH] = _answer(model, inputs[begin : begin + BATCH])
+    return found, BATCH
+
+
+def _same(left: Array, right: Array) -> bool:
+    scale = float(np.nanmax(np.abs(left))) if np.isfinite(left).any() else 1.0
+    return bool(np.allclose(left, right, rtol=0, atol=1e-4 * max(scale, 1e-6), equal_nan=True))
+
+
+def timing(job: Job) -> tuple[dict[str, Array], Facts]:
+    """Nanoseconds of every load, first inference and timed inference, over several fresh loads."""
+    gc.disable()
+    memory = PeakMemory()
+    samples: list[int] = []
+    load_of: list[int] = []
+    load_ns: list[int] = []
+    first_ns: list[int] = []
+    natives: list[Any] = []
+    memory_bytes, busy_ns, wall_ns, delegation = 0, 0, 0, None
+    for index in range(job["loads"]):
+        start = time.perf_counter_ns()
+        model = load(job)
+        load_ns.append(time.perf_counter_ns() - start)
+        if not natives:
+            inputs = read_inputs(job, model)
+            natives = [model.native(inputs[i : i + 1]) for i in range(min(CYCLE, len(inputs)))]
+        model.feed(natives[0])
+        start = time.perf_counter_ns()
+        model.invoke()
+        first_ns.append(time.perf_counter_ns() - start)
+        for _ in range(job["warmup"]):
+            model.invoke()
+        if index == 0:
+            memory_bytes = memory.growth()
+        begun, used = time.perf_counter_ns(), time.process_time_ns()
+        taken = time_inferences(model, natives, job["samples_per_load"], job["min_load_ms"])
+        wall_ns += time.perf_counter_ns() - begun
+        busy_ns += time.process_time_ns() - used
+        samples.extend(taken)
+        load_of.extend([index] * len(taken))
+        if index == job["loads"] - 1:
+            delegation = model.delegation(natives[0])
+        del model
+        gc.collect()
+    arrays = {"samples_ns": samples, "load_of": load_of, "load_ns": load_ns, "first_ns": first_ns}
+    facts = {
+        "peak_memory_bytes": memory_bytes,
+        "cpu_percent": 100.0 * busy_ns / max(wall_ns, 1),
+        "delegation": delegation,
+    }
+    return {name: np.asarray(values, np.int64) for name, values in arrays.items()}, facts
+
+
+def time_inferences(model: Any, natives: list[Any], at_least: int, min_ms: float) -> list[int]:
+    """Nanoseconds of single inferences: ``at_least`` of them and for at least ``min_ms``. Feeding is not timed."""
+    clock, invoke, feed, count = time.perf_counter_ns, model.invoke, model.feed, len(natives)
+    taken: list[int] = []
+    until = clock() + int(min_ms * 1e6)
+    while len(taken) < at_least or clock() < until:
+        feed(natives[len(taken) % count])
+        start = clock()
+        invoke()
+        taken.append(clock() - start)
+    return taken
+
+
+MODES: dict[str, Callable[[Job], tuple[dict[str, Array], Facts]]] = {"outputs": outputs, "timing": timing}
+
+
+class PeakMemory:
+    """Growth of the peak resident memory since it was made, in bytes; 0 where the system does not tell."""
+
+    def __init__(self) -> None:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM (Linux, proc(5))
+        self.start = self._status("VmRSS:")
+
+    def growth(self) -> int:
+        """Bytes by now."""
+        return max(self._status("VmHWM:") - self.start, 0)
+
+    @staticmethod
+    def _status(field: str) -> int:
+        try:
+            lines = Path("/proc/self/status").read_text().splitlines()
+        except OSError:
+            return 0
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), 0)
+
+
+def run(job: Job) -> None:
+    """Run one job and leave its answer, ``result.json`` last, in the job's folder."""
+    out = Path(job["out"])
+    start = time.perf_counter()
+    try:
+        pin(job["cores"])
+        arrays, facts = MODES[job["mode"]](job)
+        np.savez(out / "arrays.npz", allow_pickle=False, **arrays)
+        result: Facts = {**facts, "window_seconds": time.perf_counter() - start}
+    except RunnerError as error:
+        result = {"error": {"kind": error.kind, "message": str(error)}}
+    except OSError as error:
+        result = {"error": {"kind": "runner_failed", "message": _first_line(error)}}
+    except Exception as error:
+        result = {"error": {"kind": "artifact_unusable", "message": f"{job['runtime']} failed: {_first_line(error)}"}}
+    partial = out / "result.json.tmp"
+    partial.write_text(json.dumps(result))
+    partial.replace(out / "result.json")
+
+
+def pin(cores: list[int] | None) -> None:
+    """Keep this process, and the threads it will start, on some cores."""
+    if not cores:
+        return
+    if not hasattr(os, "sched_setaffinity"):
+        raise RunnerError("runner_failed", f"cores {cores}: this system cannot pin a process to cores")
+    available = os.sched_getaffinity(0)
+    if not available.issuperset(cores):
+        raise RunnerError("runner_failed", f"cores {cores} are not all there; the device has {sorted(available)}")
+    os.sched_setaffinity(0, cores)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
+def serve(runtime: str) -> None:
+    """Fork a child for every job path on standard input, until it closes."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    die_with_parent()
+    with contextlib.suppress(ImportError):  # the job itself reports a missing runtime
+        __import__(IMPORTS[runtime])
+    gc.freeze()  # children share these pages and never scan them
+    for line in sys.stdin:
+        job = json.loads(Path(line.rstrip("\n")).read_text())
+        child = os.fork()
+        if child == 0:
+            _run_forked(job)
+        print(json.dumps({"pid": child}), file=answers, flush=True)
+        _, status = os.waitpid(child, 0)
+        print(json.dumps({"status": os.waitstatus_to_exitcode(status)}), file=answers, flush=True)
+
+
+def _run_forked(job: Job) -> NoReturn:
+    die_with_parent()
+    log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    try:
+        run(job)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent dies, so that a killed run leaves nothing running."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(sys.argv[2])
+    else:
+        run(json.loads(Path(sys.argv[2]).read_text()))

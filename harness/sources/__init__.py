@@ -1,0 +1,1 @@
+"""Model files and datasets become checked local input."""

@@ -1,0 +1,1 @@
+"""Devices and their backends: where an artifact runs."""

@@ -1,0 +1,115 @@
+"""This machine as a device: ``host:<backend>``."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.config import HostBackend, LatencyPlan
+from harness.errors import ArtifactUnusable, InputMismatch, RunnerCrashed, RuntimeMissing, TargetError
+from harness.records import Artifact, Conditions, Delegation, Outputs, Timing
+from harness.targets import host_state
+from harness.targets.base import Job
+from harness.targets.runner_server import RunnerServer
+
+_EXTRAS = {"litert": "litert", "onnxruntime": "onnx", "torch": "torch"}
+_ERRORS: dict[str, type[TargetError]] = {
+    "input_mismatch": InputMismatch,
+    "artifact_unusable": ArtifactUnusable,
+    "runtime_missing": RuntimeMissing,
+    "runner_failed": RunnerCrashed,
+}
+
+
+class HostTarget:
+    """Runs artifacts in lean child processes of this machine, one at a time."""
+
+    def __init__(self, device: str, backend_name: str, backend: HostBackend) -> None:
+        self.device = device
+        self.name = f"{device}:{backend_name}"
+        self.backend = backend
+        self.runtimes = frozenset[str](backend.runtimes)
+        self._servers: dict[str, RunnerServer] = {}
+
+    def identity(self) -> dict[str, str]:
+        """The machine and this backend's options."""
+        options = self.backend.model_dump(include={"threads", "cores", "delegate"})
+        return {**host_state.hardware(), **{name: str(value) for name, value in options.items()}}
+
+    def limits(self, runtime: str) -> dict[str, float]:
+        """The share of the graph that XNNPACK must take; the other runtimes here have no delegate."""
+        least = self.backend.min_delegated_percent
+        return {"min_delegated_percent": least} if runtime == "litert" and least is not None else {}
+
+    def outputs(self, job: Job) -> Outputs:
+        """Every sample's dequantized output. Raises TargetError."""
+        arrays, facts, conditions = self._run(job, {"mode": "outputs"})
+        return Outputs(
+            values=arrays["values"],
+            batch=int(facts["batch"]),
+            seconds=float(facts["seconds"]),
+            conditions=conditions,
+        )
+
+    def timing(self, job: Job, plan: LatencyPlan) -> Timing:
+        """Loads and single inferences, timed on a monotonic clock. Raises TargetError."""
+        arrays, facts, conditions = self._run(job, {"mode": "timing", **plan.model_dump()})
+        return Timing(
+            **arrays,
+            peak_memory_bytes=int(facts["peak_memory_bytes"]),
+            cpu_percent=float(facts["cpu_percent"]),
+            delegation=Delegation(**facts["delegation"]) if facts["delegation"] else None,
+            window_seconds=float(facts["window_seconds"]),
+            conditions=conditions,
+        )
+
+    def close(self) -> None:
+        """End the runner processes."""
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+
+    def _run(self, job: Job, mode: dict[str, Any]) -> tuple[dict[str, NDArray[Any]], dict[str, Any], Conditions]:
+        artifact = job.artifact
+        server = self._servers.setdefault(artifact.runtime, RunnerServer(artifact.runtime))
+        with tempfile.TemporaryDirectory(prefix="edgegate-") as name:
+            folder = Path(name)
+            before = host_state.state()
+            server.run({**self._options(artifact), **mode, "inputs": str(job.inputs)}, folder, job.timeout_s)
+            conditions = Conditions(self._fingerprint(artifact), before, host_state.state())
+            return *_answer(folder, artifact), conditions
+
+    def _options(self, artifact: Artifact) -> dict[str, Any]:
+        return {
+            "runtime": artifact.runtime,
+            "artifact": str(artifact.path),
+            "layout": artifact.layout,
+            "threads": self.backend.threads,
+            "cores": self.backend.cores,
+            "delegate": self.backend.delegate,
+        }
+
+    def _fingerprint(self, artifact: Artifact) -> dict[str, str]:
+        return {
+            **self.identity(),
+            "governor": host_state.governor(),
+            "runtime": f"{artifact.runtime} {host_state.runtime_version(artifact.runtime)}",
+        }
+
+
+def _answer(folder: Path, artifact: Artifact) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The runner's arrays and facts, or the TargetError that it reported."""
+    facts = json.loads((folder / "result.json").read_text())
+    if "error" in facts:
+        problem = facts["error"]
+        hint = f"pip install 'edgegate[{_EXTRAS[artifact.runtime]}]'" if problem["kind"] == "runtime_missing" else ""
+        raise _ERRORS[problem["kind"]](
+            f"{artifact.path.name} ({artifact.recipe}): {problem['message']}", next_step=hint
+        )
+    with np.load(folder / "arrays.npz") as stored:
+        return {name: stored[name] for name in stored.files}, facts

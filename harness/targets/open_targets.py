@@ -1,0 +1,30 @@
+"""Targets by name, opened from devices.yaml on first use."""
+
+from __future__ import annotations
+
+from harness.config import DevicesFile, HostBackend
+from harness.targets.base import Target
+from harness.targets.host import HostTarget
+
+#: Where every model's reference is run: plain settings, whatever devices.yaml says of the host.
+REFERENCE = HostTarget("host", "reference", HostBackend())
+
+
+class Targets:
+    """The targets of devices.yaml."""
+
+    def __init__(self, devices: DevicesFile) -> None:
+        self.devices = devices
+        self._open: dict[str, Target] = {}
+
+    def __getitem__(self, name: str) -> Target:
+        if name not in self._open:
+            device, _, backend = name.partition(":")
+            self._open[name] = HostTarget(device, backend, self.devices.devices[device].backends[backend])
+        return self._open[name]
+
+    def close(self) -> None:
+        """Let go of every device."""
+        for target in self._open.values():
+            target.close()
+        self._open.clear()

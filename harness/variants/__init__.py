@@ -1,0 +1,1 @@
+"""Recipes turn a source into artifacts; the artifact store keeps them."""

@@ -1,0 +1,316 @@
+"""Artifacts by content: find them in the store, or have the missing ones of a model made in one child process."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import harness.errors
+from harness.config import CANARY, Model, Source
+from harness.errors import ConversionCrashed, EdgegateError, RecipeRefused, SourceError, VariantError
+from harness.records import Artifact
+from harness.sources.datasets import PreparedDataset
+from harness.sources.functions import function_file
+from harness.storage import Store, digest, file_digest, read_json, write_json
+from harness.variants import opened_source
+from harness.variants.canary import wrong_calibration
+from harness.variants.conversion import child_events
+from harness.variants.registry import Recipe
+
+#: Distributions that shape what a source becomes on its way to a recipe, by the source's kind.
+ROUTE_PACKAGES = {
+    "keras": ("tensorflow", "keras", "tf2onnx"),
+    "torch": ("torch", "onnx", "onnxscript", "onnx2tf"),
+    "onnx": ("onnx", "onnx2tf"),
+    "tflite": (),
+}
+TRAINING_PACKAGES = ("tensorflow", "keras", "torch", "numpy")
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class VariantPlan:
+    """One model made by one recipe with its options."""
+
+    model: str
+    variant: str
+    recipe: Recipe
+    options: Mapping[str, Any]
+    required: bool
+
+
+class ArtifactMaker:
+    """Makes the planned variants of one model, all that are missing together, and remembers which ones failed."""
+
+    def __init__(
+        self,
+        store: Store,
+        base: Path,
+        name: str,
+        model: Model,
+        dataset: PreparedDataset,
+        plans: Sequence[VariantPlan],
+        recipe_files: Sequence[Path],
+        timeout_s: float,
+        progress: Progress,
+    ) -> None:
+        self.store = store
+        self.base = base
+        self.name = name
+        self.source = model.source
+        self.dataset = dataset
+        self.plans = {plan.variant: plan for plan in plans}
+        self.recipe_files = [str(path) for path in recipe_files]
+        self.timeout_s = timeout_s
+        self.progress = progress
+        self._failures: dict[str, EdgegateError] = {}
+        self._source_failure: EdgegateError | None = None
+
+    def artifact(self, variant: str) -> Artifact:
+        """The variant's artifact, made now if the store lacks it.
+
+        Raises RecipeRefused, ConversionCrashed, or SourceError when the model's source is unusable.
+        """
+        plan = self.plans[variant]
+        key = self._key(plan)
+        if self.store.find("artifacts", key) is None and variant not in self._failures:
+            with self.store.lock(self._source_key):
+                self._make([other for other in self.plans.values() if self._is_missing(other)])
+        if variant in self._failures:
+            raise self._failures[variant]
+        return self._stored(plan, key)
+
+    def _is_missing(self, plan: VariantPlan) -> bool:
+        try:
+            return plan.variant not in self._failures and self.store.find("artifacts", self._key(plan)) is None
+        except RecipeRefused:  # said when this variant itself is asked for
+            return False
+
+    def _stored(self, plan: VariantPlan, key: str) -> Artifact:
+        folder = self.store.root / "artifacts" / key
+        facts = read_json(folder / "artifact.json")
+        if "refused" in facts:
+            raise RecipeRefused(facts["refused"], next_step=facts["next_step"])
+        return Artifact(
+            key=key,
+            path=folder / f"artifact{plan.recipe.suffix}",
+            recipe=plan.recipe.name,
+            runtime=plan.recipe.runtime,
+            layout=facts["layout"],
+            size_bytes=facts["size_bytes"],
+            gzip_bytes=facts["gzip_bytes"],
+        )
+
+    # -- what shapes an artifact ------------------------------------------------------------------------------
+
+    def _key(self, plan: VariantPlan) -> str:
+        calibration = self._calibration(plan)
+        return digest(
+            {
+                "format": "artifact 1",
+                "machinery": _digest_of(Path(opened_source.__file__)),
+                "source": self._source_key,
+                "input_shape": self.dataset.input_shape,
+                "recipe": [plan.recipe.name, _digest_of(plan.recipe.file)],
+                "options": dict(plan.options),
+                "calibration": _digest_of(calibration) if calibration else None,
+                "versions": _versions((*plan.recipe.packages, *ROUTE_PACKAGES[self._kind()])),
+            }
+        )
+
+    def _calibration(self, plan: VariantPlan) -> Path | None:
+        if not plan.recipe.calibrated:
+            return None
+        if plan.variant == CANARY:
+            return wrong_calibration(self.store, self.dataset.input_shape)
+        if "calibration_x" not in self.dataset.sha256:
+            raise RecipeRefused(
+                f"{plan.recipe.name} calibrates, and the dataset {self.dataset.name!r} has no calibration_x",
+                next_step="add calibration samples to the dataset, apart from the evaluation samples",
+            )
+        return self.dataset.array("calibration_x")
+
+    def _kind(self) -> str:
+        """The kind of model file that the source is or becomes."""
+        if self.source.factory:
+            return "torch"
+        suffix = Path(self.source.path or "trained.keras").suffix.lower()
+        kind = {".keras": "keras", ".h5": "keras", ".onnx": "onnx", ".tflite": "tflite"}.get(suffix)
+        if kind is None:
+            raise SourceError(
+                f"model {self.name!r}: {self.source.path}: {suffix or 'no suffix'} is not a known kind of model file",
+                next_step="give a .keras, .h5, .onnx or .tflite file",
+            )
+        return kind
+
+    @functools.cached_property
+    def _source_key(self) -> str:
+        source, kind = self.source, self._kind()
+        parts: dict[str, Any] = {"kind": kind}
+        for part in ("factory", "trainer"):
+            function = getattr(source, part)
+            if function:
+                parts[part] = [function, file_digest(function_file(function, self.base))]
+        for part in ("path", "weights"):
+            file = getattr(source, part)
+            if file:
+                parts[part] = file_digest(existing(self.base / file, f"model {self.name!r}"))
+        if source.trainer:
+            parts["data"] = [self.dataset.sha256[array] for array in self._training_arrays()]
+            parts["versions"] = _versions(TRAINING_PACKAGES)
+        return digest(parts)
+
+    def _training_arrays(self) -> list[str]:
+        wanted = [f"{split}_{part}" for split in ("train", "validation") for part in "xy"]
+        missing = [array for array in wanted if array not in self.dataset.sha256]
+        if missing:
+            raise SourceError(
+                f"model {self.name!r} is trained, and the dataset {self.dataset.name!r} has no {missing[0]}",
+                next_step="add train and validation splits to the dataset, or give a trained model's path",
+            )
+        return wanted
+
+    # -- making -----------------------------------------------------------------------------------------------
+
+    def _make(self, plans: list[VariantPlan]) -> None:
+        """Make what is missing; a variant that kills the child is noted, and the rest goes on in a new one."""
+        try:
+            source = self._source_files()
+        except EdgegateError as error:
+            self._failures.update({plan.variant: error for plan in plans})
+            return
+        while plans:
+            plans = self._convert(source, plans)
+
+    def _convert(self, source: dict[str, Any], plans: list[VariantPlan]) -> list[VariantPlan]:
+        """Run one child over ``plans``; returns those that are left because it died."""
+        current = 0
+        with self.store.scratch() as folder:
+            work = [self._work(plan, folder / f"{index}{plan.recipe.suffix}") for index, plan in enumerate(plans)]
+            job = {
+                "action": "convert",
+                "source": source,
+                "input_shape": list(self.dataset.input_shape),
+                "recipe_files": self.recipe_files,
+                "work": work,
+            }
+            try:
+                for event in child_events(job, self.timeout_s):
+                    current = event.get("index", current)
+                    self._take(event, plans, work)
+            except ConversionCrashed as error:
+                self._failures[plans[current].variant] = error
+                return plans[current + 1 :]
+        return []
+
+    def _work(self, plan: VariantPlan, out: Path) -> dict[str, Any]:
+        calibration = self._calibration(plan)
+        return {
+            "recipe": plan.recipe.name,
+            "options": dict(plan.options),
+            "calibration": str(calibration) if calibration else None,
+            "out": str(out),
+        }
+
+    def _take(self, event: dict[str, Any], plans: list[VariantPlan], work: list[dict[str, Any]]) -> None:
+        """Act on one event of the child."""
+        if event["event"] == "progress":
+            self.progress(f"{self.name}: {event['text']}")
+            return
+        plan = plans[event["index"]]
+        if event["event"] == "started":
+            self.progress(f"converting {self.name}: {plan.variant} ({event['index'] + 1}/{len(plans)})")
+        elif event["event"] == "made":
+            self._keep(plan, Path(work[event["index"]]["out"]), event["layout"])
+        elif event["event"] == "refused":
+            with self.store.create("artifacts", self._key(plan)) as folder:
+                write_json(
+                    folder / "artifact.json", {"refused": event["message"], "next_step": event.get("next_step", "")}
+                )
+        else:
+            self._failures[plan.variant] = _failure(event)
+
+    def _keep(self, plan: VariantPlan, made: Path, layout: str) -> None:
+        content = made.read_bytes()
+        with self.store.create("artifacts", self._key(plan)) as folder:
+            made.rename(folder / f"artifact{plan.recipe.suffix}")
+            facts = {
+                "layout": layout,
+                "size_bytes": len(content),
+                "gzip_bytes": len(gzip.compress(content, mtime=0)),
+                "made_from": {"model": self.name, "recipe": plan.recipe.name, "options": dict(plan.options)},
+            }
+            write_json(folder / "artifact.json", facts)
+
+    def _source_files(self) -> dict[str, Any]:
+        """The source as the child opens it, trained first where there is a trainer. Raises SourceError and the like."""
+        source: Source = self.source
+        opened = {"path": None, "factory": source.factory, "weights": None, "base_dir": str(self.base)}
+        if source.path:
+            opened["path"] = str(self.base / source.path)
+        elif source.weights:
+            opened["weights"] = str(self.base / source.weights)
+        else:
+            opened["weights" if source.factory else "path"] = str(self._trained())
+        return opened
+
+    def _trained(self) -> Path:
+        """The file that the trainer wrote, trained now if the store lacks it."""
+        key = self._source_key
+        name = "weights.pt" if self.source.factory else "model.keras"
+        if self.store.find("trained", key) is None:
+            arrays = self._training_arrays()
+            with self.store.create("trained", key) as folder:
+                job = {
+                    "action": "train",
+                    "trainer": self.source.trainer,
+                    "base_dir": str(self.base),
+                    "splits": {array: str(self.dataset.array(array)) for array in arrays},
+                    "out": str(folder / name),
+                }
+                self.progress(f"training {self.name} (first use)")
+                for event in child_events(job, self.timeout_s):
+                    if event["event"] == "progress":
+                        self.progress(f"training {self.name}: {event['text']}")
+                    elif event["event"] == "failed":
+                        raise _failure(event)
+                existing(folder / name, f"model {self.name!r}: what {self.source.trainer} should have written")
+        return self.store.root / "trained" / key / name
+
+
+def existing(path: Path, what: str) -> Path:
+    """``path``, if it is a file with something in it. Raises SourceError."""
+    if not path.is_file():
+        raise SourceError(f"{what}: {path}: no such file", next_step="correct the path in models.yaml")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{what}: {path}: the file is empty", next_step="export the model again")
+    return path
+
+
+def _failure(event: dict[str, Any]) -> EdgegateError:
+    """The error that the child reported, in the type it had there."""
+    kind = getattr(harness.errors, event["error_type"], VariantError)
+    error: EdgegateError = kind(event["message"], next_step=event.get("next_step", ""))
+    return error
+
+
+@functools.cache
+def _digest_of(path: Path) -> str:
+    return file_digest(path)
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    return {package: _version(package) for package in sorted(set(packages))}
+
+
+@functools.cache
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,150 @@
+"""The process that trains or converts: ``python -m harness.variants.child JOB.json``.
+
+It alone imports TensorFlow and torch. The parent gives stdout as a pipe, on which one JSON object a line tells what
+happens, and stderr as a log file, which everything that a library prints goes to::
+
+    {"action": "train", "trainer", "base_dir", "splits": {"train_x": "x.npy", ...}, "out"}
+      -> {"event": "progress", "text"}*, then "made" or "failed"
+    {"action": "convert", "source": {"path", "factory", "weights", "base_dir"}, "input_shape", "recipe_files",
+     "work": [{"recipe", "options", "calibration", "out"}, ...]}
+      -> for each: {"event": "started", "index"}, then "made" with "layout", or "refused" or "failed"
+
+"refused" and "failed" carry "message" and "next_step", "failed" also "error_type".
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from harness.errors import EdgegateError, RecipeRefused, SourceError
+from harness.sources.functions import load_function
+from harness.variants.opened_source import OpenedSource
+from harness.variants.registry import Recipe, all_recipes
+
+PR_SET_PDEATHSIG = 1
+
+Job = Mapping[str, Any]
+Emit = Callable[[dict[str, Any]], None]
+
+
+def main(arguments: list[str]) -> None:
+    """Do the job that the file ``arguments[0]`` describes."""
+    _die_with_parent()
+    _quiet_libraries()
+    emit = _emitter(_take_stdout())
+    job = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    {"train": _train, "convert": _convert}[job["action"]](job, emit)
+
+
+def _train(job: Job, emit: Emit) -> None:
+    out = Path(job["out"])
+
+    def make() -> dict[str, Any]:
+        train = load_function(job["trainer"], Path(job["base_dir"]))
+        splits = {name: np.load(path, allow_pickle=False) for name, path in job["splits"].items()}
+        try:
+            train(splits, out, lambda text: emit({"event": "progress", "text": str(text)}))
+        except Exception as error:
+            raise SourceError(f"trainer {job['trainer']} raised {type(error).__name__}: {error}") from error
+        if not out.exists():
+            raise SourceError(f"trainer {job['trainer']} returned without writing {out.name}")
+        return {"event": "made"}
+
+    emit(_attempt(make, out))
+
+
+def _convert(job: Job, emit: Emit) -> None:
+    with tempfile.TemporaryDirectory(prefix="edgegate-") as scratch:
+        recipes = all_recipes([Path(path) for path in job["recipe_files"]])
+        source = _open(job, Path(scratch))
+        for index, work in enumerate(job["work"]):
+            emit({"event": "started", "index": index})
+            emit({"index": index, **_one_variant(recipes[work["recipe"]], source, work)})
+
+
+def _one_variant(recipe: Recipe, source: OpenedSource, work: Job) -> dict[str, Any]:
+    out = Path(work["out"])
+
+    def make() -> dict[str, Any]:
+        options = dict(work["options"])
+        if recipe.calibrated:
+            options["calibration"] = np.load(work["calibration"], allow_pickle=False)
+        layout = recipe.make(source, out, **options)
+        return {"event": "made", "layout": layout}
+
+    return _attempt(make, out)
+
+
+def _open(job: Job, scratch: Path) -> OpenedSource:
+    given = job["source"]
+    base_dir = Path(given["base_dir"])
+    height, width, channels = job["input_shape"]
+    return OpenedSource(
+        path=base_dir / given["path"] if given["path"] else None,
+        factory=given["factory"],
+        weights=base_dir / given["weights"] if given["weights"] else None,
+        input_shape=(height, width, channels),
+        scratch=scratch,
+        base_dir=base_dir,
+    )
+
+
+def _attempt(make: Callable[[], dict[str, Any]], out: Path) -> dict[str, Any]:
+    """The event that ``make`` came to; where it is not "made", nothing is left at ``out``."""
+    try:
+        return make()
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()
+        out.unlink(missing_ok=True)
+        return _unmade(error)
+
+
+def _unmade(error: BaseException) -> dict[str, Any]:
+    if isinstance(error, RecipeRefused):
+        return {"event": "refused", "message": error.message, "next_step": error.next_step}
+    failed = {"event": "failed", "error_type": type(error).__name__}
+    if isinstance(error, EdgegateError):
+        return {**failed, "message": error.message, "next_step": error.next_step}
+    return {**failed, "message": f"{type(error).__name__}: {error}", "next_step": "the traceback is in the log"}
+
+
+def _emitter(stream: TextIO) -> Emit:
+    def emit(event: dict[str, Any]) -> None:
+        stream.write(json.dumps(event) + "\n")
+        stream.flush()
+
+    return emit
+
+
+def _take_stdout() -> TextIO:
+    """The parent's pipe for events alone: whatever prints to stdout from here on, C++ included, goes to the log."""
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return pipe
+
+
+def _die_with_parent() -> None:
+    """A parent that was killed cannot stop its children; Linux can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _quiet_libraries() -> None:
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

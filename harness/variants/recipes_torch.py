@@ -1,0 +1,56 @@
+"""Recipes for torch (.pt, TorchScript); they need the module itself, so only PyTorch factories can be made so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.records import Layout
+from harness.variants.converter_errors import refusing
+from harness.variants.converters import in_layout
+from harness.variants.opened_source import OpenedSource
+from harness.variants.registry import recipe
+
+#: x86 first: with VNNI it uses the whole range of 8 bits, where fbgemm keeps one bit in reserve.
+ENGINES = ("x86", "fbgemm", "qnnpack")
+
+
+@recipe("torch_fp32", runtime="torch", packages=("torch",))
+def torch_fp32(source: OpenedSource, out: Path) -> Layout:
+    """The module traced and frozen."""
+    _trace(source.torch_module(), source, out)
+    return "nchw"
+
+
+@recipe("torch_int8", runtime="torch", calibrated=True, packages=("torch",))
+def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float32]) -> Layout:
+    """int8 by FX static quantization with this machine's engine, then traced and frozen; float IO."""
+    module = source.torch_module()
+    with refusing("torch FX quantization"):
+        import torch
+        from torch.ao.quantization import get_default_qconfig_mapping
+        from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+        engine = next(name for name in ENGINES if name in torch.backends.quantized.supported_engines)
+        torch.backends.quantized.engine = engine
+        images = torch.from_numpy(in_layout(calibration, "nchw"))
+        observed = prepare_fx(module, get_default_qconfig_mapping(engine), (images[:2],))
+        with torch.inference_mode():
+            for image in images:
+                observed(image[None])
+        _trace(convert_fx(observed), source, out)
+    return "nchw"
+
+
+def _trace(module: Any, source: OpenedSource, out: Path) -> None:
+    with refusing("TorchScript"):
+        import torch
+
+        height, width, channels = source.input_shape
+        # Traced with two samples: with one, code that squeezes or reshapes by the batch size would bake it in.
+        with torch.no_grad():
+            traced = torch.jit.freeze(torch.jit.trace(module, torch.zeros(2, channels, height, width)))
+        traced.save(str(out))

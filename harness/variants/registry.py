@@ -1,0 +1,144 @@
+"""Recipes by name: what each needs, and whether given options fit. Importing this loads no TensorFlow and no torch.
+
+A recipe is a function that writes one artifact::
+
+    @recipe("int8", runtime="litert", calibrated=True, packages=("tensorflow",))
+    def int8(source: OpenedSource, out: Path, *, calibration: FloatArray, some_option: int = 3) -> Layout: ...
+
+Its keyword-only parameters, apart from ``calibration``, are the options that models.yaml may set; their annotations
+are the schema. It returns the layout of the artifact's input, and raises RecipeRefused where it cannot take the source.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from harness.config import RuntimeName
+from harness.errors import ConfigError, SourceError
+from harness.records import Layout
+from harness.sources.functions import load_file
+from harness.suggestions import did_you_mean
+
+SUFFIXES: dict[RuntimeName, str] = {"litert": ".tflite", "onnxruntime": ".onnx", "torch": ".pt"}
+BUILTIN_MODULES = ("recipes_tflite", "recipes_onnxruntime", "recipes_torch")
+
+Make = Callable[..., Layout]
+MakeT = TypeVar("MakeT", bound=Make)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named way to make a variant.
+
+    ``packages`` are the distributions whose installed versions shape the artifact; ``file`` defines ``make``.
+    """
+
+    name: str
+    runtime: RuntimeName
+    make: Make
+    calibrated: bool
+    packages: tuple[str, ...]
+    file: Path
+
+    @property
+    def suffix(self) -> str:
+        """The artifact's file suffix, with the dot."""
+        return SUFFIXES[self.runtime]
+
+    @property
+    def options(self) -> dict[str, inspect.Parameter]:
+        """The parameters of ``make`` that models.yaml may set."""
+        parameters = inspect.signature(self.make).parameters.values()
+        keywords = (parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
+        return {parameter.name: parameter for parameter in keywords if parameter.name != "calibration"}
+
+
+#: By defining file, then name: files of other projects in this process do not clash, files used together must not.
+_defined: dict[Path, dict[str, Recipe]] = {}
+
+
+def recipe(
+    name: str, *, runtime: RuntimeName, packages: Sequence[str], calibrated: bool = False
+) -> Callable[[MakeT], MakeT]:
+    """Register the decorated make function as ``name``; ``packages`` and ``calibrated`` as in :class:`Recipe`."""
+
+    def register(make: MakeT) -> MakeT:
+        file = Path(inspect.getfile(make)).resolve()
+        _defined.setdefault(file, {})[name] = Recipe(name, runtime, make, calibrated, tuple(packages), file)
+        return make
+
+    return register
+
+
+def all_recipes(recipe_files: Sequence[Path]) -> dict[str, Recipe]:
+    """The built-in recipes and those of the user's files, by name.
+
+    Raises ConfigError where a file cannot be imported, or two files define one name.
+    """
+    known = builtin_recipes()
+    for file in recipe_files:
+        for name, entry in load_recipe_file(file).items():
+            if known.setdefault(name, entry).file != entry.file:
+                raise ConfigError(
+                    f"two files define the recipe {name!r}: {known[name].file} and {entry.file}",
+                    next_step=f"rename the recipe in {file.name}",
+                )
+    return known
+
+
+def builtin_recipes() -> dict[str, Recipe]:
+    """The recipes that come with edgegate, by name."""
+    modules = [importlib.import_module(f"harness.variants.{module}") for module in BUILTIN_MODULES]
+    return {name: entry for module in modules for name, entry in _defined[Path(str(module.__file__)).resolve()].items()}
+
+
+def load_recipe_file(path: Path) -> dict[str, Recipe]:
+    """The recipes that the user's Python file defines. Raises ConfigError where it is missing or raises."""
+    try:
+        load_file(path)
+    except SourceError as error:
+        raise ConfigError(f"recipe_files: {error.message}", next_step="correct the file or its path") from error
+    return dict(_defined.get(path.resolve(), {}))
+
+
+def check_options(recipe: Recipe, options: Mapping[str, Any]) -> None:
+    """Raise ConfigError where ``options`` do not fit the recipe: an unknown name, a wrong type, one missing."""
+    known = recipe.options
+    types = _annotations(recipe)
+    for name, value in options.items():
+        if name not in known:
+            raise ConfigError(f"recipe {recipe.name!r} has no option {name!r}; {did_you_mean(name, known)}")
+        _check_value(recipe, name, value, types.get(name, Any))
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in options:
+            raise ConfigError(f"recipe {recipe.name!r} needs the option {name!r}")
+
+
+def _check_value(recipe: Recipe, name: str, value: Any, annotation: Any) -> None:
+    try:
+        # Strict: YAML has types of its own, and make() is given the value as it stands.
+        TypeAdapter(annotation, config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        at = "".join(f"[{part!r}]" for part in problem["loc"])
+        message = problem["msg"][0].lower() + problem["msg"][1:]
+        raise ConfigError(
+            f"recipe {recipe.name!r}, option {name}{at}: {message} (given: {problem['input']!r})"
+        ) from error
+
+
+def _annotations(recipe: Recipe) -> dict[str, Any]:
+    try:
+        return get_type_hints(recipe.make)
+    except NameError as error:
+        raise ConfigError(
+            f"recipe {recipe.name!r} in {recipe.file}: an annotation of its function cannot be resolved: {error}",
+            next_step="import the name outside TYPE_CHECKING, or drop the annotation",
+        ) from error

@@ -1,0 +1,1 @@
+"""Measurements are held against budgets: paired accuracy, latency with its noise."""

@@ -1,0 +1,131 @@
+"""Limits held against estimates: one check a limit, and the verdict that the worst of them gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.records import CellId, Estimate, Evidence, Verdict
+from harness.verdicts.paired import Side, conclusive
+
+Estimates = Mapping[str, Estimate]
+
+#: Metric -> how a sentence calls it, its unit, digits after the point. A limit's name is ``max_`` or ``min_`` and a metric.
+METRICS: dict[str, tuple[str, str, int]] = {
+    "top1_percent": ("top-1 accuracy", " %", 2),
+    "top5_percent": ("top-5 accuracy", " %", 2),
+    "drop_points": ("accuracy lost against the reference", " points", 2),
+    "error_ratio": ("errors over the reference's", "x", 2),
+    "agreement_percent": ("agreement with the reference", " %", 2),
+    "sqnr_db": ("signal to quantization noise", " dB", 1),
+    "output_difference": ("largest output difference", "", 4),
+    "p50_ms": ("p50 latency", " ms", 4),
+    "p90_ms": ("p90 latency", " ms", 4),
+    "p95_ms": ("p95 latency", " ms", 4),
+    "p99_ms": ("p99 latency", " ms", 4),
+    "first_inference_ms": ("first inference", " ms", 3),
+    "load_ms": ("load time", " ms", 3),
+    "size_kb": ("file size", " KB", 1),
+    "gzip_kb": ("gzip size", " KB", 1),
+    "peak_memory_mb": ("peak memory growth", " MB", 2),
+    "delegated_percent": ("delegated share of the graph", " %", 1),
+    "consistency_percent": ("same answer as on the first target", " %", 2),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One limit held against one estimate."""
+
+    metric: str
+    side: Side
+    limit: float
+    estimate: Estimate
+
+    @property
+    def passed(self) -> bool:
+        """The point estimate decides; NaN never passes."""
+        value = self.estimate.value
+        return value <= self.limit if self.side == "max" else value >= self.limit
+
+    @property
+    def evidence(self) -> Evidence:
+        """Whether the interval, where there is one, agrees as a whole."""
+        if self.estimate.low is None:
+            return "exact"
+        return "conclusive" if conclusive(self.estimate, self.limit, self.side) else "inconclusive"
+
+    @property
+    def usage(self) -> float:
+        """How much of the limit is used; above 1 it is broken. Orders checks from worst to best."""
+        value, limit = self.estimate.value, self.limit
+        if math.isnan(value):
+            return math.inf
+        used = value / limit if self.side == "max" and limit else limit / value if value > 0 and limit else None
+        if used is None:
+            return 0.0 if self.passed else math.inf
+        return used
+
+    def sentence(self) -> str:
+        """The number, its interval and its limit."""
+        bound = "at most {} allowed" if self.side == "max" else "at least {} wanted"
+        return f"{describe(self.metric, self.estimate)}, {bound.format(_number(self.metric, self.limit))}"
+
+
+def judge(
+    cell: CellId, axis: str, estimates: Estimates, limits: Mapping[str, float], next_steps: Mapping[str, str]
+) -> Verdict:
+    """Hold every limit whose metric is among ``estimates``; the worst check gives the verdict's sentence.
+
+    ``next_steps`` says per metric what to do about a broken limit.
+    """
+    checks = checks_of(estimates, limits)
+    metrics = flat(estimates)
+    if not checks:
+        shown = ", ".join(describe(metric, estimate) for metric, estimate in list(estimates.items())[:3])
+        return Verdict(cell, axis, "pass", "exact", f"no {axis} limit is set: {shown}", metrics=metrics)
+    worst = checks[0]
+    return Verdict(
+        cell,
+        axis,
+        "pass" if worst.passed else "fail",
+        worst.evidence,
+        worst.sentence(),
+        "" if worst.passed else next_steps.get(worst.metric, ""),
+        metrics,
+    )
+
+
+def checks_of(estimates: Estimates, limits: Mapping[str, float]) -> list[Check]:
+    """The limits that speak of these metrics, held; broken ones first, then by how much of the limit is used."""
+    checks = []
+    for name, limit in limits.items():
+        side, _, metric = name.partition("_")
+        if metric in estimates:
+            checks.append(Check(metric, "max" if side == "max" else "min", limit, estimates[metric]))
+    return sorted(checks, key=lambda check: (check.passed, -check.usage))
+
+
+def describe(metric: str, estimate: Estimate) -> str:
+    """``p50 latency 0.0561 ms (0.0550 to 0.0570)``."""
+    interval = ""
+    if estimate.low is not None and estimate.high is not None:
+        digits = METRICS[metric][2]
+        interval = f" ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
+    return f"{METRICS[metric][0]} {_number(metric, estimate.value)}{interval}"
+
+
+def flat(estimates: Estimates) -> dict[str, float]:
+    """Estimates as columns: ``<metric>``, and ``<metric>_low`` and ``<metric>_high`` where there is an interval."""
+    columns = {}
+    for metric, estimate in estimates.items():
+        columns[metric] = estimate.value
+        if estimate.low is not None and estimate.high is not None:
+            columns[f"{metric}_low"], columns[f"{metric}_high"] = estimate.low, estimate.high
+    return columns
+
+
+def _number(metric: str, value: float) -> str:
+    _, unit, digits = METRICS[metric]
+    return f"{value:.{digits}f}{unit}"

@@ -1,0 +1,132 @@
+"""Fidelity of outputs: the numbers are what their formulas say, and broken outputs never look good."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from harness.verdicts.fidelity import agreement, defect, in_top_k, max_difference, sqnr_db, top1
+
+#: scipy is imported on first use, and the machine may be busy.
+UNHURRIED = settings(deadline=None)
+SCORES = arrays(
+    np.float32,
+    st.tuples(st.integers(1, 30), st.integers(2, 8)),
+    elements=st.sampled_from(np.linspace(-1, 1, 9, dtype=np.float32)),  # few values, so that ties are common
+)
+
+
+def varied(samples: int = 30, classes: int = 4) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((samples, classes)).astype(np.float32)
+
+
+def test_sqnr_of_a_tenth_is_20_db():
+    """Noise of a tenth of the signal's amplitude is 20 dB below it."""
+    reference = varied()
+    assert sqnr_db(reference, reference * np.float32(1.1)) == pytest.approx(20, abs=1e-4)
+
+
+def test_sqnr_at_the_extremes():
+    """Equal outputs have no noise; noise without signal is infinitely bad; NaN stays NaN, which no limit passes."""
+    ones, zeros = np.ones((2, 3), np.float32), np.zeros((2, 3), np.float32)
+    assert sqnr_db(ones, ones) == math.inf
+    assert sqnr_db(zeros, ones) == -math.inf
+    assert math.isnan(sqnr_db(ones, ones * np.nan))
+    assert math.isnan(max_difference(ones * np.inf, ones * np.inf))
+
+
+@UNHURRIED
+@given(SCORES, st.sampled_from([-4.0, 0.125, 2.0]), st.integers(0, 2**32 - 1))
+def test_sqnr_ignores_scale_and_order(reference: np.ndarray, factor: float, seed: int):
+    """Scaling both sides or permuting the samples changes nothing; the largest difference scales along."""
+    candidate = reference + np.float32(0.25) * np.roll(reference, 1) + np.float32(0.125)
+    order = np.random.default_rng(seed).permutation(len(reference))
+    scaled, moved = (reference * factor, candidate * factor), (reference[order], candidate[order])
+    assert sqnr_db(*scaled) == pytest.approx(sqnr_db(reference, candidate))
+    assert sqnr_db(*moved) == pytest.approx(sqnr_db(reference, candidate))
+    assert max_difference(*scaled) == pytest.approx(abs(factor) * max_difference(reference, candidate))
+
+
+@pytest.mark.parametrize("compare", [sqnr_db, max_difference, agreement])
+def test_unlike_shapes_are_refused(compare):
+    """Outputs of different shapes raise; nothing is broadcast."""
+    with pytest.raises(ValueError, match=r"\(4, 3\).*\(1, 3\)"):
+        compare(np.zeros((4, 3)), np.zeros((1, 3)))
+
+
+def test_top1():
+    """The first of equals answers; NaN is no answer."""
+    assert top1(np.array([[0, 2, 1], [1, 0, 1], [np.nan, 5, 1]])).tolist() == [1, 0, -1]
+
+
+@UNHURRIED
+@given(SCORES, st.integers(1, 8), st.data())
+def test_top_k_is_the_number_of_rivals(values: np.ndarray, k: int, data: st.DataObject):
+    """A label counts if fewer than k other classes score as much or more."""
+    samples, classes = values.shape
+    labels = data.draw(arrays(np.int64, samples, elements=st.integers(0, classes - 1)))
+    rivals = [sum(v >= row[label] for v in np.delete(row, label)) for row, label in zip(values, labels, strict=True)]
+    assert in_top_k(values, labels, k).tolist() == [rival < k for rival in rivals]
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("value", [0.0, 0.25, np.nan])
+def test_constant_outputs_are_never_right(k: int, value: float):
+    """A constant output is wrong for every label, whatever its constant."""
+    labels = np.arange(40) % 4
+    assert not in_top_k(np.full((40, 4), value, np.float32), labels, k).any()
+
+
+def test_nan_ranks_first():
+    """A NaN beside the label pushes it down; a NaN at the label is wrong even with k = classes."""
+    values = np.array([[np.nan, 3, 1], [np.nan, 3, 1], [3, np.nan, np.nan]])
+    assert in_top_k(values, np.array([1, 0, 0]), 1).tolist() == [False, False, False]
+    assert in_top_k(values, np.array([1, 0, 0]), 2).tolist() == [True, False, False]
+    assert in_top_k(values, np.array([1, 0, 0]), 3).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(("labels", "k"), [([0, 3], 1), ([-1, 0], 1), ([0], 1), ([0, 1], 0)])
+def test_labels_must_fit_the_outputs(labels: list[int], k: int):
+    """Labels beyond the classes, negative or too few, and k = 0, raise rather than index something else."""
+    with pytest.raises(ValueError, match="labels from 0 to 2"):
+        in_top_k(np.eye(2, 3), np.array(labels), k)
+
+
+@UNHURRIED
+@given(SCORES)
+def test_agreement_with_oneself_is_whole(values: np.ndarray):
+    """Outputs agree with themselves, ties included."""
+    estimate = agreement(values, values)
+    assert (estimate.value, estimate.high) == (100, 100)
+
+
+def test_agreement_counts_answers():
+    """Three of four answers alike are 75 %; NaN on both sides is not agreement."""
+    reference = np.eye(4)
+    candidate = reference[[0, 1, 2, 0]]
+    assert agreement(reference, candidate).value == 75
+    assert agreement(reference * np.nan, reference * np.nan).value == 0
+
+
+def test_defects_are_named():
+    """NaN, infinity, constant outputs and a single answer are each said with their numbers."""
+    values = varied()
+    broken, flat, single = values.copy(), np.repeat(values[:1], 30, axis=0), values.copy()
+    broken[3, 1], broken[3, 2], broken[7, 0] = np.nan, np.nan, np.inf
+    single[:, 2] = 9
+    assert defect(broken) == "the outputs hold NaN or infinity for 2 of 30 samples"
+    assert defect(flat) == "the outputs are the same for all 30 samples"
+    assert defect(single) == "class 2 is the answer to all 30 samples"
+
+
+def test_healthy_outputs_have_no_defect():
+    """Varied outputs pass, as do one sample, one class, and few samples of one class."""
+    values = varied()
+    few = values[:19].copy()
+    few[:, 2] = 9
+    assert [defect(each) for each in (values, values[:1], values[:, :1], few)] == [None] * 4
