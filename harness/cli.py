@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ from harness.errors import ConfigError, EdgegateError
 from harness.measurements.project import Project, Selection
 from harness.reports.run_folder import rows_of
 from harness.reports.summary import terminal_table
-from harness.storage import Store
+from harness.storage import Store, writing
 
 #: Where ``init`` writes each template.
 TEMPLATES = {
@@ -40,8 +41,9 @@ def init(folder: Annotated[Path, typer.Argument(help="the repository to set up")
         raise ConfigError(f"{folder / taken[0]} exists already", next_step="remove it, or run init in another folder")
     for template, target in TEMPLATES.items():
         path = folder / target
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(resources.files("harness").joinpath("templates", template).read_text())
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(resources.files("harness").joinpath("templates", template).read_text())
         print(f"wrote {path}")
     print("next: pytest benchmarks/")
 
@@ -60,8 +62,7 @@ def models(
 @app.command()
 def report(run: Annotated[Path, typer.Argument(help="a run's folder")] = Path("results/latest")) -> None:
     """Show a run's table again."""
-    console = Console()
-    print(terminal_table(rows_of(run), console.width, console.is_terminal), end="")
+    print(terminal_table(rows_of(run), color=Console().is_terminal), end="")
 
 
 @app.command()
@@ -74,7 +75,7 @@ def schema(name: Annotated[str, typer.Argument(help="models or devices")]) -> No
 
 @app.command()
 def prune(
-    max_gb: Annotated[float, typer.Option(help="remove the least recently used entries above this size")],
+    max_gb: Annotated[float, typer.Option(min=0, help="remove the least recently used entries above this size")],
     store: Annotated[Path | None, typer.Option(help="the store; default: EDGE_STORE, or .edgegate")] = None,
 ) -> None:
     """Shrink the artifact store. What was used within the last hour stays."""
@@ -90,5 +91,5 @@ def main() -> None:
     try:
         app()
     except EdgegateError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {error}", markup=False)
+        print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error

@@ -88,9 +88,16 @@ class Store:
             pass
         return folder
 
-    def lock(self, name: str) -> FileLock:
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
         """The lock to hold while making the entries of ``name`` (a key, or a source's key)."""
-        return FileLock(self.root / "locks" / f"{name}.lock")
+        lock = FileLock(self.root / "locks" / f"{name}.lock")
+        with writing(self.root):
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:

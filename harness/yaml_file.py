@@ -21,6 +21,7 @@ from harness.suggestions import did_you_mean
 MAX_BYTES = 4_000_000
 MAX_VALUES = 200_000
 MAX_DEPTH = 64
+_PLAIN_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 KeyPath = tuple[str | int, ...]
@@ -73,7 +74,7 @@ def read_yaml(path: Path) -> YamlFile:
         mark = error.problem_mark
         line = mark.line + 1 if mark else 1
         raise ConfigError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:  # "\\U00110000" is a ValueError
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if root is None:
         raise ConfigError(f"{path}: the file is empty", next_step="run 'edgegate init' to see a first one")
@@ -83,32 +84,38 @@ def read_yaml(path: Path) -> YamlFile:
 
 
 def _refuse_bomb(path: Path, root: yaml.Node) -> None:
-    """Count the values that the document expands to, each shared node counted once for every alias."""
-    sizes: dict[int, int] = {}
+    """Count the values, and the levels, that the document expands to; a shared node counts anew for every alias."""
+    measured: dict[int, tuple[int, int]] = {}
     open_nodes: set[int] = set()
 
-    def size(node: yaml.Node, depth: int) -> int:
-        if id(node) in sizes:
-            return sizes[id(node)]
+    def measure(node: yaml.Node, depth: int) -> tuple[int, int]:
+        """Values and levels below and including ``node``."""
         line = node.start_mark.line + 1
         if id(node) in open_nodes:
             raise ConfigError(f"{path}:{line}: an alias that contains itself")
         if depth > MAX_DEPTH:
             raise ConfigError(f"{path}:{line}: nested deeper than {MAX_DEPTH} levels")
+        if id(node) in measured:
+            return measured[id(node)]
         open_nodes.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            total = 1 + sum(size(key, depth + 1) + size(value, depth + 1) for key, value in node.value)
-        elif isinstance(node, yaml.SequenceNode):
-            total = 1 + sum(size(item, depth + 1) for item in node.value)
-        else:
-            total = 1
+        below = [measure(child, depth + 1) for child in _children(node)]
         open_nodes.discard(id(node))
-        if total > MAX_VALUES:
+        values = 1 + sum(size for size, _ in below)
+        levels = 1 + max((height for _, height in below), default=0)
+        if values > MAX_VALUES:
             raise ConfigError(f"{path}:{line}: aliases expand to more than {MAX_VALUES:,} values (a YAML bomb)")
-        sizes[id(node)] = total
-        return total
+        if levels > MAX_DEPTH:
+            raise ConfigError(f"{path}:{line}: aliases nest deeper than {MAX_DEPTH} levels")
+        measured[id(node)] = values, levels
+        return values, levels
 
-    size(root, 0)
+    measure(root, 0)
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [child for pair in node.value for child in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
 class _Walk:
@@ -120,16 +127,19 @@ class _Walk:
         self._constructor = yaml.SafeLoader("")
 
     def value(self, node: yaml.Node, at: KeyPath) -> Any:
-        self.lines.setdefault(at, node.start_mark.line + 1)
+        line = node.start_mark.line + 1
+        self.lines.setdefault(at, line)
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _PLAIN_COLLECTIONS:
+            raise ConfigError(f"{self.path}:{line}: not plain data: the tag {node.tag!r}", next_step="remove the tag")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, at)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*at, index)) for index, item in enumerate(node.value)]
         try:
             plain = self._constructor.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            problem = getattr(error, "problem", None) or error
-            raise ConfigError(f"{self.path}:{node.start_mark.line + 1}: not plain data: {problem}") from error
+        except Exception as error:  # PyYAML passes on whatever int(), float(), dates and its own dictionaries raise
+            problem = getattr(error, "problem", None) or f"{node.value!r} is no {node.tag.rpartition(':')[2]}"
+            raise ConfigError(f"{self.path}:{line}: not plain data: {problem}") from error
         return self._expand(plain, node) if isinstance(plain, str) else plain
 
     def _mapping(self, node: yaml.MappingNode, at: KeyPath) -> dict[str, Any]:

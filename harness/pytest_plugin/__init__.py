@@ -9,7 +9,7 @@ models.yaml (the most specific wins), ``@pytest.mark.edge_budget(...)``, ``--edg
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,14 +69,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:Benchmarks are automatically disabled because xdist plugin is active"
     )
-    config.stash[_SESSION] = EdgeSession(config)
+    config.stash[_SESSION] = session = EdgeSession(config)
+    try:
+        session.check_options()
+    except EdgegateError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: object) -> None:
     """xdist: all workers measure into the controller's run."""
     config: pytest.Config = node.config  # type: ignore[attr-defined]
-    node.workerinput["edge_run"] = str(config.stash[_SESSION].run_folder)  # type: ignore[attr-defined]
+    node.workerinput["edge_run"] = config.stash[_SESSION].shared_run  # type: ignore[attr-defined]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -84,10 +88,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     session = metafunc.config.stash[_SESSION]
     for fixture in (CELL, PAIR):
         if fixture in metafunc.fixturenames:
-            try:
-                parameters = session.cells() if fixture == CELL else session.pairs()
-            except EdgegateError as error:
-                raise pytest.UsageError(str(error)) from error
+            parameters = session.parameters(fixture)
             ids = [session.test_id(parameter) for parameter in parameters]
             metafunc.parametrize(fixture, parameters, ids=ids, indirect=True)
 
@@ -98,10 +99,29 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     config.stash[_SESSION].collected(session, items)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test asserts for itself about a cell is a verdict, too.
+
+    What edgegate raises on purpose is told in its own words, without a traceback; ``--full-trace`` shows it.
+    """
+    if call.when == "call":
+        item.config.stash[_SESSION].settle(item, call.excinfo)
+    report = yield
+    if call.excinfo is not None and isinstance(call.excinfo.value, EdgegateError) and not item.config.option.fulltrace:
+        report.longrepr = str(call.excinfo.value)
+    return report
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Write the run's reports; a run in which nothing was judged is red."""
     edge = session.config.stash[_SESSION]
-    if edge.finish(exitstatus) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+    if edge.finish(exitstatus, stopped=bool(session.shouldfail)) and exitstatus in (
+        pytest.ExitCode.OK,
+        pytest.ExitCode.NO_TESTS_COLLECTED,
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

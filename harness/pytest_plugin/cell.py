@@ -45,6 +45,16 @@ class Handle:
         """The cell's limits, all layers of configuration applied."""
         return {**self._bench.limits(self.id), **self._overrides}
 
+    def settle(self, test: str, raised: BaseException | None) -> None:
+        """A verdict on the axis ``test`` where the test said something that none of the handle's verdicts says."""
+        if raised is None and not self._verdicts:
+            self._note(Verdict(self.id, test, "pass", "exact", f"{test} passed"))
+        elif isinstance(raised, EdgegateError) and all(self._verdicts):
+            self._note(Verdict(self.id, test, "error", "exact", raised.message, raised.next_step))
+        elif isinstance(raised, Exception) and all(self._verdicts):
+            said = " ".join(str(raised).split()) or type(raised).__name__
+            self._note(Verdict(self.id, test, "fail", "exact", f"{test}: {said}", "see the test's report"))
+
     def report(self) -> None:
         """Attach the verdicts to the test's report, so that JUnit has them as properties."""
         for verdict in self._verdicts:

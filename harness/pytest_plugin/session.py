@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ class EdgeSession:
         self.config = config
         self.planned: list[CellId] = []
         self.trouble = ""
+        self._misuse = ""
         self._bench: Bench | None = None
         self._rows: list[dict[str, object]] = []
 
@@ -45,9 +46,22 @@ class EdgeSession:
     def _path(self, ini: str) -> Path:
         return self.config.rootpath / str(self.config.getini(ini))
 
+    def check_options(self) -> None:
+        """Refuse options that no test could be run with. Raises ConfigError, and imports nothing where none is given."""
+        for text in self.config.getoption("--edge-budget"):
+            from harness.config import parse_limit
+
+            parse_limit(text)
+        asked = self.config.getoption("--edge-resume")
+        results = self._path("edge_results")
+        if asked not in (None, NEWEST) and not (results / asked / "run.json").is_file():
+            from harness.errors import ConfigError
+
+            raise ConfigError(f"--edge-resume {asked}: there is no such run in {results}")
+
     @functools.cached_property
     def run_folder(self) -> Path:
-        """The run's folder; a worker gets the controller's. Raises pytest.UsageError for a RUN that is none."""
+        """The run's folder; a worker gets the controller's."""
         from harness.reports import run_folder
 
         if self._worker:
@@ -58,9 +72,13 @@ class EdgeSession:
             return results / run_folder.new_name()
         if asked == NEWEST:
             return run_folder.unfinished(results) or results / run_folder.new_name()
-        if not (results / asked / "run.json").is_file():
-            raise pytest.UsageError(f"--edge-resume {asked}: there is no such run in {results}")
         return results / str(asked)
+
+    @functools.cached_property
+    def shared_run(self) -> str:
+        """xdist: the folder that all workers measure into; cached, so that replacing a worker forgets no verdict."""
+        self.log.clear()
+        return str(self.run_folder)
 
     @functools.cached_property
     def project(self) -> Project:
@@ -106,6 +124,19 @@ class EdgeSession:
         """The selected cells whose artifact also runs on an earlier selected target."""
         return self.project.pairs(self.cells())
 
+    def parameters(self, fixture: str) -> Sequence[CellId | tuple[CellId, CellId]]:
+        """What a test that asks for ``fixture`` is crossed with: nothing where the configuration is wrong.
+
+        pytest shows what is raised here as a defect of the test's file, once for each; :meth:`collected` says it once.
+        """
+        try:
+            return self.cells() if fixture == CELL else self.pairs()
+        except EdgegateError as error:
+            if self._worker:  # whose controller collects nothing, and only shows what a file's collection raised
+                raise pytest.Collector.CollectError(str(error)) from error
+            self._misuse = str(error)
+            return []
+
     @staticmethod
     def test_id(parameter: CellId | tuple[CellId, CellId]) -> str:
         """``model-variant-device:backend``, and ``~device:backend`` of the first of a pair."""
@@ -115,11 +146,16 @@ class EdgeSession:
         return f"{'-'.join(cell)}~{first.target}"
 
     def collected(self, session: pytest.Session, items: list[pytest.Item]) -> None:
-        """Note which cells the items need, and add the canaries."""
+        """Note which cells the items need, and add the canaries. Raises pytest.UsageError for a wrong configuration."""
+        if self._misuse:
+            raise pytest.UsageError(self._misuse)
         cells = list(dict.fromkeys(cell for item in items for cell in _cells_of(item)))
         if not cells:
             return
         self.planned = cells
+        for item in items:
+            if _cells_of(item):  # a cell that could not be measured leaves the latency suite's fixture unused
+                item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"))
         for cell in self.project.canaries(cells):
             items.append(self._canary(session, cell))
         self._quiet_benchmark_table(items)
@@ -169,6 +205,14 @@ class EdgeSession:
 
         return PairHandle(item, self._opened(), self.log, cell, first, self._overrides(item))
 
+    @staticmethod
+    def settle(item: pytest.Item, raised: pytest.ExceptionInfo[BaseException] | None) -> None:
+        """Note how a test ended that holds a cell or a pair."""
+        held: dict[str, CellHandle | PairHandle] = getattr(item, "funcargs", {})
+        for fixture in (CELL, PAIR):
+            if fixture in held:
+                held[fixture].settle(item.name.partition("[")[0], raised.value if raised else None)
+
     def _overrides(self, item: pytest.Item) -> dict[str, float]:
         """Limits of the test's marks, the nearest one strongest, and of the command line over them."""
         from harness.config import parse_limit
@@ -183,13 +227,16 @@ class EdgeSession:
 
     # -- the end ----------------------------------------------------------------------------------------------
 
-    def finish(self, exitstatus: int) -> bool:
-        """Write the reports, in the controller; True where the run is red for what is not any test's failure."""
+    def finish(self, exitstatus: int, stopped: bool) -> bool:
+        """Write the reports, in the controller; True where the run is red for what is not any test's failure.
+
+        ``stopped`` says that pytest left tests out (``-x``, ``--maxfail``): such a run can be resumed.
+        """
         if self._worker or "run_folder" not in self.__dict__ or not (self.run_folder / "run.json").is_file():
             return False
         from harness.reports import run_folder
 
-        ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        ended = not stopped and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         try:
             rows = run_folder.finish(self.run_folder, self.config.rootpath, complete=ended)
             self._prune()
@@ -214,8 +261,7 @@ class EdgeSession:
             from harness.reports.summary import terminal_table
 
             reporter.section("edgegate")
-            color = bool(reporter.hasmarkup)
-            reporter.write(terminal_table(self._rows, reporter._tw.fullwidth, color))
+            reporter.write(terminal_table(self._rows, color=bool(reporter.hasmarkup)))
             reporter.write_line(f"reports: {self.run_folder}")
         if self.trouble:
             reporter.write_line(f"edgegate: {self.trouble}", red=True)
@@ -231,4 +277,5 @@ def _cells_of(item: pytest.Item) -> tuple[CellId, ...]:
     parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
     if CELL in parameters:
         return (parameters[CELL],)  # type: ignore[return-value]
-    return tuple(parameters.get(PAIR, ()))  # type: ignore[arg-type]
+    pair = parameters.get(PAIR)  # pytest's NOTSET where there is no pair to test
+    return pair if isinstance(pair, tuple) else ()

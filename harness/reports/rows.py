@@ -23,7 +23,7 @@ COLUMNS: dict[str, str] = {
     "variant": "name in models.yaml, or 'canary'",
     "target": "device:backend of devices.yaml",
     "status": "error, fail, not run, refused (the recipe cannot take the model), pass, or rejected (the canary, as it should be)",
-    "axis": "the axis that gave the status: accuracy, latency, footprint, consistency, canary",
+    "axis": "the axis that gave the status: accuracy, latency, footprint, consistency, canary, or a test of your own",
     "evidence": "conclusive, inconclusive, or exact where the number has no noise",
     "sentence": "the verdict in a sentence",
     "next_step": "what to do about it",
@@ -62,6 +62,7 @@ def cell_rows(planned: Sequence[CellId], verdicts: Sequence[Verdict], journal: J
 def _row(cell: CellId, verdicts: list[Verdict], journal: Journal) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row.update(model=cell.model, variant=cell.variant, target=cell.target, status="not run", sentence="not run")
+    row.update(next_step="go on with --edge-resume")
     for verdict in verdicts:
         row.update({name: value for name, value in verdict.metrics.items() if name in COLUMNS})
     if verdicts:

@@ -65,6 +65,8 @@ def finish(folder: Path, root: Path, complete: bool) -> list[dict[str, Any]]:
 
 
 def _read(folder: Path) -> dict[str, Any]:
+    if not (folder / "run.json").is_file():
+        raise StoreError(f"{folder}: there is no run", next_step="give a folder below results/")
     facts: dict[str, Any] = read_json(folder / "run.json")
     if facts["version"] != FORMAT_VERSION:
         raise StoreError(

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from harness.reports.rows import STATUSES
 
@@ -34,7 +34,7 @@ _STYLES = {
     "pass": "green",
     "rejected": "cyan",
 }
-#: Columns are never cut, only padded: the table is as wide as its cells.
+#: The table is as wide as its cells, also where the terminal is not: a wrapped line beats a cut number.
 WIDEST = 400
 #: Rows of these statuses are explained below the table.
 EXPLAINED = ("error", "fail", "not run", "refused", "rejected")
@@ -46,7 +46,7 @@ def counts(rows: Sequence[Row]) -> str:
     return ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status]) or "no cells"
 
 
-def terminal_table(rows: Sequence[Row], width: int, color: bool) -> str:
+def terminal_table(rows: Sequence[Row], color: bool) -> str:
     """The table, worst first, and under it a sentence and a next step for every cell that did not simply pass."""
     table = Table(*HEADERS, title=f"edgegate: {counts(rows)}", title_justify="left", box=None, pad_edge=False)
     for column in table.columns[2:]:
@@ -55,17 +55,14 @@ def terminal_table(rows: Sequence[Row], width: int, color: bool) -> str:
     table.columns[1].no_wrap = True
     for row in rows:
         status, *cells = _cells(row)
-        table.add_row(f"[{_STYLES[status]}]{status}[/]", *map(escape, cells))
-    # Wide enough for the numbers even where the terminal is not: a wrapped line beats a cut number.
-    console = Console(
-        file=io.StringIO(), width=max(width, 120), force_terminal=color, no_color=not color, highlight=False
-    )
+        table.add_row(Text(status, _STYLES[status]), *map(Text, cells))
+    console = Console(file=io.StringIO(), width=WIDEST, force_terminal=color, no_color=not color, highlight=False)
     console.print(table)
     for row in rows:
         if row["status"] in EXPLAINED:
             console.print(_explanation(row), soft_wrap=True)
     assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
 
 
 def markdown(rows: Sequence[Row], title: str) -> str:
@@ -96,10 +93,10 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _explanation(row: Row) -> str:
-    style = _STYLES[row["status"]]
-    said = f"[{style}]{row['status']}[/] {escape(_cell(row))}: {escape(row['sentence'])}"
-    return said + (f"\n    next: {escape(row['next_step'])}" if row["next_step"] else "")
+def _explanation(row: Row) -> Text:
+    said = f" {_cell(row)}: {_printable(row['sentence'])}"
+    step = f"\n    next: {_printable(row['next_step'])}" if row["next_step"] else ""
+    return Text.assemble((row["status"], _STYLES[row["status"]]), said, step)
 
 
 def _cell(row: Row) -> str:
@@ -116,8 +113,13 @@ def _with_interval(row: Row, metric: str, digits: int) -> str:
     return _number(value, digits) + interval
 
 
+def _printable(text: str) -> str:
+    """On one line, and without what would steer somebody's terminal."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
 def _escape_markdown(text: str) -> str:
     """Text of a run (names, converters' messages) must not become markup in somebody's pull request."""
     for sign in "\\`*_[]<>|":
         text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())
+    return _printable(text)

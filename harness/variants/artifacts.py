@@ -17,18 +17,19 @@ from harness.records import Artifact
 from harness.sources.datasets import PreparedDataset
 from harness.sources.functions import function_file
 from harness.storage import Store, digest, file_digest, read_json, write_json
-from harness.variants import opened_source
 from harness.variants.canary import wrong_calibration
 from harness.variants.conversion import child_events
 from harness.variants.registry import Recipe
 
 #: Distributions that shape what a source becomes on its way to a recipe, by the source's kind.
 ROUTE_PACKAGES = {
-    "keras": ("tensorflow", "keras", "tf2onnx"),
+    "keras": ("tensorflow", "keras", "tf2onnx", "onnxscript"),
     "torch": ("torch", "onnx", "onnxscript", "onnx2tf"),
     "onnx": ("onnx", "onnx2tf"),
     "tflite": (),
 }
+#: Files of this folder that shape every artifact.
+MACHINERY = ("opened_source.py", "converters.py")
 TRAINING_PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 Progress = Callable[[str], None]
 
@@ -113,7 +114,7 @@ class ArtifactMaker:
         return digest(
             {
                 "format": "artifact 1",
-                "machinery": _digest_of(Path(opened_source.__file__)),
+                "machinery": [_digest_of(Path(__file__).with_name(name)) for name in MACHINERY],
                 "source": self._source_key,
                 "input_shape": self.dataset.input_shape,
                 "recipe": [plan.recipe.name, _digest_of(plan.recipe.file)],
@@ -295,7 +296,9 @@ def existing(path: Path, what: str) -> Path:
 def _failure(event: dict[str, Any]) -> EdgegateError:
     """The error that the child reported, in the type it had there."""
     kind = getattr(harness.errors, event["error_type"], VariantError)
-    error: EdgegateError = kind(event["message"], next_step=event.get("next_step", ""))
+    error: EdgegateError = kind(
+        event["message"], next_step=event.get("next_step", ""), log_tail=event.get("log_tail", "")
+    )
     return error
 
 

@@ -9,7 +9,7 @@ happens, and stderr as a log file, which everything that a library prints goes t
      "work": [{"recipe", "options", "calibration", "out"}, ...]}
       -> for each: {"event": "started", "index"}, then "made" with "layout", or "refused" or "failed"
 
-"refused" and "failed" carry "message" and "next_step", "failed" also "error_type".
+"refused" and "failed" carry "message" and "next_step", "failed" also "error_type" and, where nobody foresaw it, "log_tail".
 """
 
 from __future__ import annotations
@@ -116,7 +116,12 @@ def _unmade(error: BaseException) -> dict[str, Any]:
     failed = {"event": "failed", "error_type": type(error).__name__}
     if isinstance(error, EdgegateError):
         return {**failed, "message": error.message, "next_step": error.next_step}
-    return {**failed, "message": f"{type(error).__name__}: {error}", "next_step": "the traceback is in the log"}
+    return {
+        **failed,
+        "message": f"{type(error).__name__}: {error}",
+        "next_step": "see the end of its log",
+        "log_tail": "".join(traceback.format_exception(error, limit=-3)),
+    }
 
 
 def _emitter(stream: TextIO) -> Emit:

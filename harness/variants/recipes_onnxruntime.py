@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness.records import Layout
 from harness.variants.converter_errors import refusing
-from harness.variants.converters import in_layout
+from harness.variants.converters import in_layout, without_notes
 from harness.variants.opened_source import OpenedSource
 from harness.variants.registry import recipe
 from harness.variants.source_files import onnx_input
@@ -38,6 +38,7 @@ def ort_dynamic(source: OpenedSource, out: Path) -> Layout:
 
         # ConvInteger has a CPU kernel for unsigned weights only.
         quantize_dynamic(_prepared(source), out, weight_type=QuantType.QUInt8)
+        _slim(out)
     return source.onnx_layout()
 
 
@@ -61,7 +62,7 @@ def ort_float16(source: OpenedSource, out: Path) -> Layout:
         from onnxconverter_common import float16
 
         model = float16.convert_float_to_float16(onnx.load(source.onnx_file()), keep_io_types=True)
-        onnx.save(model, out)
+        onnx.save(without_notes(model), out)
     return source.onnx_layout()
 
 
@@ -79,7 +80,14 @@ def _static(source: OpenedSource, out: Path, calibration: Calibration, method: s
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod[method],
         )
+        _slim(out)
     return source.onnx_layout()
+
+
+def _slim(out: Path) -> None:
+    import onnx
+
+    onnx.save(without_notes(onnx.load(out)), out)
 
 
 def _prepared(source: OpenedSource) -> Path:

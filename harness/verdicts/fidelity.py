@@ -1,7 +1,6 @@
 """How close a variant's outputs are to its reference's, and whether they are outputs at all.
 
-``values`` are an artifact's dequantized outputs of shape (samples, classes). Ties, NaN and constant outputs never
-count in a candidate's favour.
+``values`` are an artifact's dequantized outputs of shape (samples, classes). NaN never counts in a candidate's favour.
 """
 
 from __future__ import annotations
@@ -49,15 +48,18 @@ def top1(values: Values) -> NDArray[np.int64]:
 def in_top_k(values: Values, labels: NDArray[np.integer[Any]], k: int) -> NDArray[np.bool_]:
     """Whether each label, shape (samples,), is among its sample's k best classes; shape (samples,).
 
-    Classes with the label's own score rank before it, and so do NaN: a constant output is never right by luck. With
-    k >= classes every sample counts whose label has a score. Raises ValueError for k < 1 and labels beyond the classes.
+    Of equal scores the first class ranks before, as argmax answers on a device (coarsely quantized scores are often
+    equal); NaN rank before everything. Constant outputs are told by ``defect``. With k >= classes every sample counts
+    whose label has a score. Raises ValueError for k < 1 and labels beyond the classes.
     """
     samples, classes = values.shape
     if k < 1 or labels.shape != (samples,) or (samples and not 0 <= labels.min() <= labels.max() < classes):
         raise ValueError(f"top-{k} of {classes} classes needs k >= 1 and {samples} labels from 0 to {classes - 1}")
     own = np.take_along_axis(values, labels[:, None], axis=1)
-    rank: NDArray[np.int64] = (~(values < own)).sum(axis=1)  # not `>=`, which is False of NaN
-    return (rank <= k) & ~np.isnan(own[:, 0])
+    first = np.arange(classes) < labels[:, None]
+    before = ~(values <= own) | ((values == own) & first)  # not `>`, which is False of NaN
+    rank: NDArray[np.int64] = before.sum(axis=1)
+    return (rank < k) & ~np.isnan(own[:, 0])
 
 
 def agreement(reference: Values, candidate: Values) -> Estimate:

@@ -1,0 +1,127 @@
+"""Rows of a report: every planned cell has one, with the documented columns, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.measurements.journal import Journal
+from harness.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing, Verdict
+from harness.reports.frames import SAMPLE_COLUMNS, load_run, write_frames
+from harness.reports.rows import COLUMNS, STATUSES, cell_rows
+from harness.storage import write_json
+from harness.verdicts.accuracy import judge_accuracy
+from harness.verdicts.consistency import judge_consistency
+from harness.verdicts.footprint import judge_footprint
+from harness.verdicts.latency import judge_latency
+from harness.verdicts.log import VerdictLog
+
+CELL = CellId("cnn", "int8", "host:cpu")
+ARTIFACT = Artifact("abc", Path("artifact.onnx"), "ort_dynamic", "onnxruntime", "nchw", 2000, 1000)
+CONDITIONS = Conditions({"runtime": "onnxruntime 1"}, {}, {})
+LABELS = np.arange(60) % 10
+VALUES = np.eye(10, dtype=np.float32)[LABELS] + np.random.default_rng(0).normal(0, 0.1, (60, 10)).astype(np.float32)
+OUTPUTS = Outputs(VALUES, 32, 0.5, CONDITIONS)
+TIMING = Timing(
+    samples_ns=np.arange(100, 130) * 1000,
+    load_of=np.repeat(np.arange(3), 10),
+    load_ns=np.array([10, 11, 12]) * 10**6,
+    first_ns=np.array([2, 3, 4]) * 10**6,
+    peak_memory_bytes=5_000_000,
+    cpu_percent=99.0,
+    delegation=Delegation("XNNPACK", 7, 8, "7 of 8"),
+    window_seconds=0.5,
+    conditions=CONDITIONS,
+)
+
+
+def verdict(outcome: str, cell: CellId = CELL, axis: str = "accuracy") -> Verdict:
+    return Verdict(cell, axis, outcome, "exact", f"{axis} {outcome}", "do this")  # type: ignore[arg-type]
+
+
+def full_run(folder: Path) -> tuple[list[Verdict], Journal]:
+    """Every axis judged, and both measurements journaled."""
+    journal = Journal(folder)
+    journal.save(CELL, "identity", ARTIFACT, OUTPUTS)
+    journal.save(CELL, "identity", ARTIFACT, TIMING)
+    verdicts = [
+        judge_accuracy(CELL, VALUES, VALUES, LABELS, "top1", {}),
+        judge_latency(CELL, TIMING, {}),
+        judge_footprint(CELL, ARTIFACT, TIMING, {}),
+        judge_consistency(CELL, VALUES, CELL, VALUES, {}),
+    ]
+    return verdicts, journal
+
+
+def test_every_documented_column_is_filled_and_every_metric_documented(tmp_path: Path):
+    """A fully measured cell has a value in every column; no metric of a verdict is lost for want of one."""
+    verdicts, journal = full_run(tmp_path)
+    [row] = cell_rows([CELL], verdicts, journal)
+    assert list(row) == list(COLUMNS)
+    assert [name for name, value in row.items() if value is None] == []
+    assert {name for one in verdicts for name in one.metrics} <= set(COLUMNS)
+    assert all(COLUMNS.values())
+
+
+def test_columns_keep_their_units(tmp_path: Path):
+    """Milliseconds, KB of 1,000 bytes, MB of 1,000,000 bytes, percent."""
+    verdicts, journal = full_run(tmp_path)
+    [row] = cell_rows([CELL], verdicts, journal)
+    assert row["p50_ms"] == pytest.approx(0.1145)
+    assert (row["load_ms"], row["first_inference_ms"]) == (11, 3)
+    assert (row["size_kb"], row["gzip_kb"], row["peak_memory_mb"]) == (2, 1, 5)
+    assert (row["delegated_percent"], row["delegated_nodes"], row["graph_nodes"]) == (87.5, 7, 8)
+    assert (row["loads"], row["samples"], row["recipe"], row["artifact"]) == (3, 30, "ort_dynamic", "abc")
+
+
+def test_worst_cell_is_first_and_the_worst_axis_speaks(tmp_path: Path):
+    """Errors before failures before what was not run; a cell is as good as its worst axis."""
+    cells = [CellId("cnn", name, "host:cpu") for name in ("good", "missing", "slow", "broken", "canary", "refused")]
+    good, _, slow, broken, canary, refused = cells
+    verdicts = [
+        verdict("pass", good), verdict("pass", slow), verdict("fail", slow, "latency"), verdict("error", broken),
+        verdict("pass", canary, "canary"), verdict("refused", refused),
+    ]  # fmt: skip
+    rows = cell_rows(cells, verdicts, Journal(tmp_path))
+    assert [(row["variant"], row["status"]) for row in rows] == [
+        ("broken", "error"), ("slow", "fail"), ("missing", "not run"), ("refused", "refused"), ("good", "pass"),
+        ("canary", "rejected"),
+    ]  # fmt: skip
+    assert [row["status"] for row in rows] == list(STATUSES)
+    assert (rows[1]["axis"], rows[1]["sentence"]) == ("latency", "latency fail")
+    assert "--edge-resume" in rows[2]["next_step"]
+
+
+def test_accepted_canary_is_a_failure(tmp_path: Path):
+    """Only a canary that was rejected is called that."""
+    canary = CellId("cnn", "canary", "host:cpu")
+    [row] = cell_rows([canary], [verdict("fail", canary, "canary")], Journal(tmp_path))
+    assert row["status"] == "fail"
+
+
+@pytest.mark.parametrize("planned", [[], [CELL], [CELL, CellId("cnn", "other", "host:cpu")]])
+def test_frames_come_back_as_documented(tmp_path: Path, planned: Sequence[CellId]):
+    """cells and samples have exactly their documented columns, also where little or nothing was measured."""
+    verdicts, journal = full_run(tmp_path) if planned else ([], Journal(tmp_path))
+    write_json(tmp_path / "environment.json", {})
+    write_frames(tmp_path, cell_rows(planned, verdicts, journal), journal)
+    run = load_run(tmp_path)
+    assert list(run.cells.columns) == list(COLUMNS)
+    assert list(run.samples.columns) == list(SAMPLE_COLUMNS)
+    assert len(run.cells) == len(planned)
+    assert run.samples["duration_ns"].tolist() == (TIMING.samples_ns.tolist() if planned else [])
+
+
+def test_half_a_line_of_the_log_is_passed_over(tmp_path: Path):
+    """What a killed process was writing is lost; all before it, and the last word on an axis, counts."""
+    log = VerdictLog(tmp_path)
+    for outcome in ("fail", "pass"):
+        log.add(verdict(outcome))
+    with (log.folder / "gw0.jsonl").open("w") as stream:
+        stream.write('{"cell": ["cnn", "int8", "ho')
+    assert [found.outcome for found in log.read()] == ["pass"]
+    log.clear()
+    assert log.read() == []
