@@ -72,13 +72,28 @@ class Conditions:
 class Outputs:
     """What an artifact answered: dequantized float32 ``values`` of shape (samples, classes).
 
-    ``batch`` is the batch size that was used; 1 where a larger one changes the answers or cannot be had.
+    ``batch`` is the batch size that was used; 1 where a larger one changes the answers or cannot be had. ``seconds``
+    went into answering, ``window_seconds`` into all that the runner did for it, loading included.
     """
 
     values: NDArray[np.float32]
     batch: int
     seconds: float
+    window_seconds: float
     conditions: Conditions
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a model's answers are judged by: ``labels`` (samples,) and the reference's answers (samples, classes).
+
+    ``metric`` is the accuracy whose drop is judged; ``dataset`` the checksum of the evaluation samples and their labels.
+    """
+
+    labels: NDArray[np.int64]
+    reference: NDArray[np.float32]
+    metric: str
+    dataset: str
 
 
 @dataclass(frozen=True)

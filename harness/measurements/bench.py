@@ -14,7 +14,7 @@ from harness.config import CANARY
 from harness.errors import EdgegateError, InputMismatch, RecipeRefused
 from harness.measurements.journal import Journal
 from harness.measurements.project import Project
-from harness.records import Artifact, CellId, Outputs, Timing
+from harness.records import Artifact, CellId, Outputs, Timing, Truth
 from harness.sources.datasets import PreparedDataset, prepare
 from harness.storage import Store, digest
 from harness.targets import host_state
@@ -50,6 +50,7 @@ class Bench:
         self.dataset = functools.cache(self._dataset)
         self._maker = functools.cache(self._new_maker)
         self.reference = functools.cache(self._reference)
+        self.truth = functools.cache(self._truth)
 
     def artifact(self, model: str, variant: str) -> Artifact:
         """The variant's file. Raises VariantError or SourceError."""
@@ -123,6 +124,14 @@ class Bench:
             folder = self.store.root / "references" / key
         stored: NDArray[np.float32] = np.load(folder / "outputs.npy")
         return stored
+
+    def _truth(self, model: str) -> Truth:
+        """What the model's answers are judged by; the run keeps it beside the measurements. Raises EdgegateError."""
+        dataset = self.dataset(model)
+        metric = self.project.models.models[model].metric
+        truth = Truth(dataset.labels(), self.reference(model), metric, dataset.checksum)
+        self.journal.save_truth(model, truth)
+        return truth
 
     def _measured(self, kind: type[Measured], cell: CellId, measure: Callable[[Target, Job], Measured]) -> Measured:
         if (cell, kind) in self._errors:

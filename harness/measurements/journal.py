@@ -2,6 +2,7 @@
 
 ``measurements/<cell>.<outputs|timing>.npz`` holds a record's arrays and, as JSON under ``facts``, all the rest,
 with the identity of what was measured, so that a resumed run takes only what it would measure the same way.
+``truths/<model>.npz`` holds what the answers are judged by, so that a run can be judged again from its folder alone.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from harness.errors import StoreError
-from harness.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing
+from harness.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing, Truth
 from harness.storage import write_atomically, writing
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 Measurement = TypeVar("Measurement", Outputs, Timing)
 _AXES: dict[type, str] = {Outputs: "outputs", Timing: "timing"}
 
@@ -28,8 +29,10 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "measurements"
-        with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        self.truths = folder / "truths"
+        for made in (self.folder, self.truths):
+            with writing(made):
+                made.mkdir(parents=True, exist_ok=True)
 
     def save(self, cell: CellId, identity: str, artifact: Artifact, measurement: Outputs | Timing) -> None:
         """Write a measurement, atomically."""
@@ -38,12 +41,28 @@ class Journal:
             "version": FORMAT_VERSION,
             "cell": list(cell),
             "identity": identity,
-            "provenance": {"recipe": artifact.recipe, "artifact": artifact.key},
+            "provenance": {
+                "recipe": artifact.recipe,
+                "artifact": artifact.key,
+                "size_bytes": artifact.size_bytes,
+                "gzip_bytes": artifact.gzip_bytes,
+            },
             "measurement": plain,
         }
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, facts=np.array(json.dumps(stored)), **arrays)
-        write_atomically(self._path(cell, type(measurement)), buffer.getvalue())
+        _write(self._path(cell, type(measurement)), arrays, stored)
+
+    def save_truth(self, model: str, truth: Truth) -> None:
+        """Write what the model's answers are judged by, atomically."""
+        arrays, plain = _split(truth)
+        _write(self.truths / f"{model}.npz", arrays, {"version": FORMAT_VERSION, **plain})
+
+    def truth(self, model: str) -> Truth | None:
+        """What the model's answers were judged by, if any were. Raises StoreError where it is unreadable."""
+        path = self.truths / f"{model}.npz"
+        if not path.is_file():
+            return None
+        arrays, facts = _read(path)
+        return Truth(**arrays, metric=facts["metric"], dataset=facts["dataset"])
 
     def find(self, kind: type[Measurement], cell: CellId, identity: str | None = None) -> Measurement | None:
         """The cell's measurement, if there is one of that identity (None: any). Raises StoreError where it is unreadable."""
@@ -60,14 +79,20 @@ class Journal:
         found = {tuple(_read(path)[1]["cell"]) for path in self.folder.glob("*.npz")}
         return sorted(CellId(*cell) for cell in found)
 
-    def provenance(self, cell: CellId) -> dict[str, str]:
-        """The recipe and the artifact's key of a measured cell."""
+    def provenance(self, cell: CellId) -> dict[str, Any]:
+        """Of a measured cell: ``recipe``, ``artifact`` (its key), ``size_bytes`` and ``gzip_bytes``."""
         path = next(path for kind in _AXES if (path := self._path(cell, kind)).is_file())
-        provenance: dict[str, str] = _read(path)[1]["provenance"]
+        provenance: dict[str, Any] = _read(path)[1]["provenance"]
         return provenance
 
     def _path(self, cell: CellId, kind: type) -> Path:
         return self.folder / f"{cell.slug()}.{_AXES[kind]}.npz"
+
+
+def _write(path: Path, arrays: dict[str, Any], facts: dict[str, Any]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)
+    write_atomically(path, buffer.getvalue())
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -88,7 +113,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return arrays, facts
 
 
-def _split(measurement: Outputs | Timing) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(measurement: Outputs | Timing | Truth) -> tuple[dict[str, Any], dict[str, Any]]:
     fields = {field.name: getattr(measurement, field.name) for field in dataclasses.fields(measurement)}
     arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
     plain = {

@@ -57,14 +57,7 @@ class CanaryItem(pytest.Item):
 def canary_verdict(bench: Bench, cell: CellId) -> Verdict:
     """True where the gate rejects the canary for its accuracy."""
     values, how = bench.canary(cell)
-    judged = judge_accuracy(
-        cell,
-        values,
-        bench.reference(cell.model),
-        bench.dataset(cell.model).labels(),
-        bench.project.models.models[cell.model].metric,
-        bench.limits(cell),
-    )
+    judged = judge_accuracy(cell, values, bench.truth(cell.model), bench.limits(cell))
     if judged.outcome == "fail":
         return replace(
             judged,

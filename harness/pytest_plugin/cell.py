@@ -132,15 +132,7 @@ class CellHandle(Handle):
         benchmark.pedantic(device_clock.replay(timing.samples_ns), rounds=len(timing.samples_ns))
 
     def _accuracy(self) -> Verdict:
-        model = self._bench.project.models.models[self.id.model]
-        return judge_accuracy(
-            self.id,
-            self.outputs.values,
-            self._bench.reference(self.id.model),
-            self._bench.dataset(self.id.model).labels(),
-            model.metric,
-            self.limits,
-        )
+        return judge_accuracy(self.id, self.outputs.values, self._bench.truth(self.id.model), self.limits)
 
     def _latency(self) -> Verdict:
         return judge_latency(self.id, self.timing, self.limits)

@@ -100,5 +100,6 @@ def _measured(cell: CellId, journal: Journal) -> dict[str, Any]:
     measured = timing or outputs
     if measured:
         facts["runtime"] = measured.conditions.fingerprint["runtime"]
-        facts.update(journal.provenance(cell))
+        provenance = journal.provenance(cell)
+        facts.update(recipe=provenance["recipe"], artifact=provenance["artifact"])
     return facts

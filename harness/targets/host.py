@@ -53,6 +53,7 @@ class HostTarget:
             values=arrays["values"],
             batch=int(facts["batch"]),
             seconds=float(facts["seconds"]),
+            window_seconds=float(facts["window_seconds"]),
             conditions=conditions,
         )
 

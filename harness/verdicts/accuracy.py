@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.records import CellId, Estimate, Verdict
+from harness.records import CellId, Estimate, Truth, Verdict
 from harness.verdicts import fidelity
 from harness.verdicts.limits import checks_of, judge
 from harness.verdicts.paired import PairedAccuracy, share
@@ -34,17 +33,15 @@ NEXT_STEPS = dict.fromkeys(
 def judge_accuracy(
     cell: CellId,
     values: NDArray[np.float32],
-    reference: NDArray[np.float32],
-    labels: NDArray[np.integer[Any]],
-    metric: str,
+    truth: Truth,
     limits: Mapping[str, float],
 ) -> Verdict:
     """Judge answers of shape (samples, classes) against the reference's answers to the same samples.
 
-    ``metric`` (top1 or top5) is the accuracy whose drop is judged. Outputs that are no outputs (NaN, constant) fail
-    whatever the limits say.
+    Outputs that are no outputs (NaN, constant) fail whatever the limits say.
     """
-    pairs = _pairs(values, reference, labels, metric)
+    labels, reference = truth.labels, truth.reference
+    pairs = _pairs(values, truth)
     estimates = {
         "drop_points": pairs.drop_interval(),
         **{
@@ -64,14 +61,12 @@ def judge_accuracy(
         return replace(
             verdict, outcome="fail", evidence="exact", sentence=defect, next_step="check the conversion and its ranges"
         )
-    return replace(verdict, sentence=_with_pairs(verdict, pairs, metric, limits))
+    return replace(verdict, sentence=_with_pairs(verdict, pairs, truth.metric, limits))
 
 
-def _pairs(
-    values: NDArray[np.float32], reference: NDArray[np.float32], labels: NDArray[np.integer[Any]], metric: str
-) -> PairedAccuracy:
-    k = TOP_K[metric]
-    return PairedAccuracy.of(fidelity.in_top_k(reference, labels, k), fidelity.in_top_k(values, labels, k))
+def _pairs(values: NDArray[np.float32], truth: Truth) -> PairedAccuracy:
+    labels, k = truth.labels, TOP_K[truth.metric]
+    return PairedAccuracy.of(fidelity.in_top_k(truth.reference, labels, k), fidelity.in_top_k(values, labels, k))
 
 
 def _with_pairs(verdict: Verdict, pairs: PairedAccuracy, metric: str, limits: Mapping[str, float]) -> str:
