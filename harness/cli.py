@@ -12,12 +12,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from harness.cli_gate import baseline_app, gate
+from harness.cli_history import history, record
+from harness.cli_noise import noise
 from harness.config import DevicesFile, ModelsFile, Strict
 from harness.errors import ConfigError, EdgegateError
 from harness.measurements.project import Project, Selection
 from harness.reports.run_folder import rows_of
 from harness.reports.summary import terminal_table
 from harness.storage import Store, writing
+from harness.verdicts.waivers import WaiversFile
 
 #: Where ``init`` writes each template.
 TEMPLATES = {
@@ -25,9 +29,15 @@ TEMPLATES = {
     "test_edgegate.py": "benchmarks/test_edgegate.py",
     "devices.yaml": "devices.yaml",
 }
-SCHEMAS: dict[str, type[Strict]] = {"models": ModelsFile, "devices": DevicesFile}
+SCHEMAS: dict[str, type[Strict]] = {"models": ModelsFile, "devices": DevicesFile, "waivers": WaiversFile}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Accuracy and latency gates for quantized models.")
+
+app.add_typer(baseline_app, name="baseline")
+app.command()(gate)
+app.command()(noise)
+app.command()(history)
+app.command()(record)
 
 ModelsOption = Annotated[Path, typer.Option("--models", help="path of models.yaml")]
 DevicesOption = Annotated[Path, typer.Option("--devices", help="path of devices.yaml")]
@@ -66,7 +76,7 @@ def report(run: Annotated[Path, typer.Argument(help="a run's folder")] = Path("r
 
 
 @app.command()
-def schema(name: Annotated[str, typer.Argument(help="models or devices")]) -> None:
+def schema(name: Annotated[str, typer.Argument(help="models, devices or waivers")]) -> None:
     """Print a file's JSON schema, for editors to complete and check it."""
     if name not in SCHEMAS:
         raise ConfigError(f"there is no schema {name!r}; known: {', '.join(SCHEMAS)}")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from harness.errors import ConfigError
@@ -32,7 +32,7 @@ RuntimeName = Literal["litert", "onnxruntime", "torch"]
 class Strict(BaseModel):
     """A frozen schema that refuses unknown keys and names the nearest known one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -154,6 +154,13 @@ class Variant(Strict):
     required: bool = Field(False, description="a recipe that refuses this model is red, not only reported")
 
 
+#: ``fp32:`` alone is the recipe of that name with its own options.
+NamedVariant = Annotated[
+    Variant,
+    BeforeValidator(lambda given: {} if given is None else given, json_schema_input_type=Variant | None),
+]
+
+
 class Model(Strict):
     """A float model with the variants to make of it and the budgets they must keep."""
 
@@ -161,15 +168,8 @@ class Model(Strict):
     dataset: Name
     metric: Literal["top1", "top5"] = Field("top1", description="the accuracy whose drop is judged")
     reference: Name = Field("fp32", description="the variant that all others are compared with, on the host")
-    variants: dict[Name, Variant]
+    variants: dict[Name, NamedVariant]
     targets: list[str] = Field(["*"], description="globs over targets 'device:backend'")
-
-    @field_validator("variants", mode="before")
-    @classmethod
-    def _empty_variants(cls, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            return {name: {} if value is None else value for name, value in data.items()}
-        return data
 
 
 class LatencyPlan(Strict):
@@ -188,6 +188,30 @@ class Timeouts(Strict):
     conversion_s: Positive = 1800
 
 
+class Regression(Strict):
+    """How much worse than its baseline a cell may be. Each number's unit ends its name; a floor silences smaller changes."""
+
+    accuracy_points: Percent = Field(0.5, description="accuracy lost on the same samples, in percentage points")
+    agreement_points: Percent = Field(
+        1.0, description="samples with another answer than the baseline's that did not become right"
+    )
+    latency_percent: Positive = Field(3.0, description="median time of one inference")
+    max_seconds: Positive = Field(10.0, description="time limit of timing a cell in turn with its baseline's artifact")
+    latency_floor_us: float = Field(0.2, ge=0, description="a slowdown under so many microseconds is nobody's business")
+    memory_percent: Positive = Field(5.0, description="growth of the runner's peak memory")
+    memory_floor_mb: float = Field(0.5, ge=0, description="more memory under so many MB is nobody's business")
+    size_percent: float = Field(1.0, ge=0, description="size of the file, and its size after gzip")
+    load_percent: Positive = Field(25.0, description="time to load")
+    load_floor_ms: float = Field(1.0, ge=0, description="a slower load under so many ms is nobody's business")
+    delegated_points: Percent = Field(1.0, description="share of the graph nodes that the delegate took")
+    between_session_percent: float = Field(
+        10.0,
+        ge=0,
+        description="how far times of equal artifacts differ between sessions; widens the interval where only stored "
+        "times can be compared",
+    )
+
+
 class ModelsFile(Strict):
     """benchmarks/models.yaml."""
 
@@ -199,6 +223,7 @@ class ModelsFile(Strict):
     models: dict[Name, Model] = Field(min_length=1)
     budgets: list[Budget] = []
     latency: LatencyPlan = LatencyPlan()
+    regression: Regression = Regression()
     timeouts: Timeouts = Timeouts()
 
 
@@ -214,6 +239,11 @@ class HostBackend(Strict):
     min_delegated_percent: Percent | None = Field(
         None, description="least share of a LiteRT graph that XNNPACK must take; a budget overrides it"
     )
+
+    def limits(self, runtime: str) -> dict[str, float]:
+        """Limits for artifacts of this runtime, which budgets override; only LiteRT has a delegate here."""
+        least = self.min_delegated_percent
+        return {"min_delegated_percent": least} if runtime == "litert" and least is not None else {}
 
 
 class HostDevice(Strict):
@@ -241,7 +271,7 @@ Schema = TypeVar("Schema", bound=Strict)
 def load_models(path: Path) -> tuple[ModelsFile, YamlFile]:
     """Read and cross-check models.yaml. Raises ConfigError."""
     document = read_yaml(path)
-    models = _validate(ModelsFile, document)
+    models = validate(ModelsFile, document)
     for name, model in models.models.items():
         at = ("models", name)
         if model.dataset not in models.datasets:
@@ -260,7 +290,7 @@ def load_models(path: Path) -> tuple[ModelsFile, YamlFile]:
 def load_devices(path: Path) -> tuple[DevicesFile, YamlFile]:
     """Read devices.yaml. Raises ConfigError."""
     document = read_yaml(path)
-    return _validate(DevicesFile, document), document
+    return validate(DevicesFile, document), document
 
 
 def check_targets(models: ModelsFile, models_yaml: YamlFile, devices: DevicesFile) -> None:
@@ -283,16 +313,16 @@ def limits_for(budgets: Iterable[Budget], model: str, variant: str, target: str)
     return merged
 
 
-def parse_limit(text: str) -> dict[str, float]:
-    """``max_p50_ms=5`` as a limit. Raises ConfigError naming the nearest limit."""
+def parse_limit(text: str, given_by: str = "--edge-budget") -> dict[str, float]:
+    """``max_p50_ms=5`` as a limit. Raises ConfigError naming who gave it, and the nearest limit."""
     name, _, value = text.partition("=")
     known = list(Limits.model_fields)
     if name not in known:
-        raise ConfigError(f"--edge-budget {text}: unknown limit {name!r}; {did_you_mean(name, known)}")
+        raise ConfigError(f"{given_by} {text}: unknown limit {name!r}; {did_you_mean(name, known)}")
     try:
         return Limits.model_validate({name: value}).given()
     except ValidationError as error:
-        raise ConfigError(f"--edge-budget {text}: {error.errors()[0]['msg']}") from error
+        raise ConfigError(f"{given_by} {text}: {error.errors()[0]['msg']}") from error
 
 
 def _check_budget(document: YamlFile, models: ModelsFile, index: int, budget: Budget) -> None:
@@ -314,8 +344,8 @@ def _must_match(document: YamlFile, at: KeyPath, kind: str, pattern: str, names:
         raise document.unknown_name(at, kind, pattern, names)
 
 
-def _validate(schema: type[Schema], document: YamlFile) -> Schema:
-    """Validate, turning pydantic's first complaint into one sentence with file, line and key."""
+def validate(schema: type[Schema], document: YamlFile) -> Schema:
+    """Validate, turning pydantic's first complaint into one sentence with file, line and key. Raises ConfigError."""
     if not isinstance(document.data, dict):
         raise document.error((), f"expected a mapping with the keys {', '.join(schema.model_fields)}")
     version = document.data.get("version")
@@ -331,11 +361,11 @@ def _validate(schema: type[Schema], document: YamlFile) -> Schema:
         context = problem.get("ctx", {})
         if problem["type"] == "unknown_key":
             keys = (*keys, context["key"])
-        raise document.error(keys, _plain(dict(problem))) from error
+        raise document.error(keys, plain_words(dict(problem))) from error
 
 
-def _plain(problem: dict[str, Any]) -> str:
-    """Pydantic's message in the words of somebody who edits YAML."""
+def plain_words(problem: dict[str, Any]) -> str:
+    """One of pydantic's complaints in the words of somebody who edits the file."""
     given = problem.get("input")
     if problem["type"] == "string_pattern_mismatch":
         return f"{given!r} is not a name: letters, digits, '.', '_' and '-' only, beginning with a letter or digit"

@@ -6,8 +6,10 @@
     |-- ConfigError            models.yaml or devices.yaml says something that cannot be
     |-- SourceError            a model file or a dataset is missing, corrupt or of the wrong kind
     |-- StoreError             the artifact store or a run folder cannot be written or read
+    |-- HistoryError           the history's database cannot be reached, read or written
     |-- VariantError           a source could not be made into a variant
     |   |-- RecipeRefused      the recipe or its converter says no; the same answer every time
+    |   |-- PackageMissing     the converter is not installed
     |   `-- ConversionCrashed  the converting process died, hung or was killed
     `-- TargetError            the artifact could not be run
         |-- RuntimeMissing     the runtime that the artifact needs is not installed there
@@ -56,12 +58,20 @@ class StoreError(EdgegateError):
     """The artifact store or a run folder cannot be written or read."""
 
 
+class HistoryError(EdgegateError):
+    """The history's database cannot be reached, read or written."""
+
+
 class VariantError(EdgegateError):
     """A source could not be made into a variant."""
 
 
 class RecipeRefused(VariantError):
     """The recipe, or its converter, cannot take this source; asking again gives the same answer."""
+
+
+class PackageMissing(VariantError):
+    """A package that the recipe needs is not installed."""
 
 
 class ConversionCrashed(VariantError):

@@ -104,10 +104,24 @@ class Timing:
     load_of: NDArray[np.int64]
     load_ns: NDArray[np.int64]
     first_ns: NDArray[np.int64]
-    peak_memory_bytes: int
+    peak_memory_bytes: int | None
     cpu_percent: float
     delegation: Delegation | None
     window_seconds: float
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class PairedTiming:
+    """Two artifacts in turn on one device: median nanoseconds of each fresh load, both of shape (rounds,).
+
+    ``looks`` is how often the evidence was looked at while rounds were added; its error rate depends on it.
+    """
+
+    baseline_ns: NDArray[np.int64]
+    candidate_ns: NDArray[np.int64]
+    looks: int
+    seconds: float
     conditions: Conditions
 
 
@@ -120,13 +134,41 @@ class Estimate:
     high: float | None = None
 
 
-Outcome = Literal["pass", "fail", "refused", "error"]
+Outcome = Literal["pass", "fail", "refused", "error", "waived"]
 Evidence = Literal["conclusive", "inconclusive", "exact"]
+Word = Literal["regressed", "improved", "unchanged", "not comparable", "missing", "new"]
+
+
+@dataclass(frozen=True)
+class Interleaved:
+    """Candidate over baseline latency (``ratio``, 1.0 = equal), both run in turn on one device in one session."""
+
+    ratio: Estimate
+    evidence: Evidence
+    rounds: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of one metric of a cell since its baseline; ``before`` and ``after`` are in the metric's unit."""
+
+    cell: CellId
+    metric: str
+    word: Word
+    evidence: Evidence
+    before: float | None
+    after: float | None
+    sentence: str
+    next_step: str = ""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says of one axis (accuracy, latency, size, ...) of a cell. True where the cell may ship."""
+    """What the gate says of one axis (accuracy, latency, size, ...) of a cell. True where the cell may ship.
+
+    ``waived_by`` names file and line of the waivers that let it be for now.
+    """
 
     cell: CellId
     axis: str
@@ -135,6 +177,7 @@ class Verdict:
     sentence: str
     next_step: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
+    waived_by: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.outcome == "pass"

@@ -43,9 +43,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        # numpy's "100 requested and 60 written" comes without an errno.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None):
             raise StoreError(
-                f"{path}: no space left to write ({error.strerror})",
+                f"{path}: no space left to write ({error.strerror or error})",
                 next_step="free some space, or shrink the store with 'edgegate prune --max-gb N'",
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
@@ -84,7 +85,7 @@ class Store:
             os.utime(folder)
         except FileNotFoundError:
             return None
-        except PermissionError:  # a read-only store is fine to read from
+        except OSError:  # a read-only store is fine to read from
             pass
         return folder
 
@@ -152,6 +153,11 @@ class Store:
                 shutil.rmtree(doomed)
                 freed += size
         return freed
+
+
+def open_store(default: Path) -> Store:
+    """The artifact store: where EDGE_STORE says, or the default."""
+    return Store(Path(os.environ.get("EDGE_STORE") or default).absolute())
 
 
 def read_json(path: Path) -> Any:

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.config import CANARY
-from harness.errors import EdgegateError, InputMismatch, RecipeRefused
+from harness.errors import EdgegateError, InputMismatch, RecipeRefused, VariantError
+from harness.measurements.in_turn import Enough, time_in_turn
 from harness.measurements.journal import Journal
 from harness.measurements.project import Project
-from harness.records import Artifact, CellId, Outputs, Timing, Truth
+from harness.records import Artifact, CellId, Outputs, PairedTiming, Timing, Truth
 from harness.sources.datasets import PreparedDataset, prepare
 from harness.storage import Store, digest
 from harness.targets import host_state
-from harness.targets.base import Job, Target
+from harness.targets.base import Job, Side, Target
 from harness.targets.device_lock import device_lock
 from harness.targets.open_targets import REFERENCE, Targets
 from harness.variants.artifacts import ArtifactMaker
@@ -65,6 +66,27 @@ class Bench:
         plan = self.project.models.latency
         return self._measured(Timing, cell, lambda target, job: target.timing(job, plan))
 
+    def in_turn(self, cell: CellId, baseline_key: str, enough: Enough, max_seconds: float) -> PairedTiming | None:
+        """The cell's artifact timed in turn with the one that its baseline was measured on.
+
+        None where the store no longer has that artifact. ``enough`` says when to stop (see time_in_turn). Raises
+        EdgegateError.
+        """
+        candidate, dataset = self.artifact(cell.model, cell.variant), self.dataset(cell.model)
+        baseline = self._maker(cell.model).stored(baseline_key, self.project.plan(cell.model, cell.variant).recipe)
+        if baseline is None:
+            return None
+        target = self.targets[cell.target]
+        identity = digest([baseline_key, candidate.key, dataset.checksum, target.identity()])
+        with device_lock(target.device, self.progress):
+            found = self.journal.find(PairedTiming, cell, identity)
+            if found is None:
+                self.progress(f"timing {cell} in turn with its baseline")
+                inputs = dataset.array("evaluation_x")
+                found = time_in_turn(target, Side(baseline), Side(candidate), inputs, enough, max_seconds)
+                self.journal.save(cell, identity, candidate, found)
+        return found
+
     def canary(self, cell: CellId) -> tuple[NDArray[np.float32], str]:
         """The canary's answers, and in words what was done to make it bad.
 
@@ -75,11 +97,6 @@ class Bench:
         except RecipeRefused:
             values = self.reference(cell.model)
             return np.random.default_rng(0).permutation(values), "the reference's answers to other samples"
-
-    def limits(self, cell: CellId) -> dict[str, float]:
-        """The cell's limits: the backend's own, and over them those of models.yaml."""
-        runtime = self.project.plan(cell.model, cell.variant).recipe.runtime
-        return {**self.targets[cell.target].limits(runtime), **self.project.limits(cell)}
 
     def close(self) -> None:
         """Let go of every device."""
@@ -109,14 +126,20 @@ class Bench:
 
     def _reference(self, model: str) -> NDArray[np.float32]:
         """The reference variant's answers on this host, kept in the store."""
-        artifact = self.artifact(model, self.project.models.models[model].reference)
+        name = self.project.models.models[model].reference
+        try:
+            artifact = self.artifact(model, name)
+        except RecipeRefused as error:  # of the reference; the variant that is compared with it is not to blame
+            raise VariantError(
+                f"the reference {name!r} of {model!r}: {error.message}", next_step=error.next_step
+            ) from error
         dataset = self.dataset(model)
         runtime = host_state.runtime_version(artifact.runtime)
         key = digest(["reference 1", artifact.key, dataset.checksum, runtime, host_state.hardware()["processor"]])
         folder = self.store.find("references", key)
         if folder is None:
             self.progress(f"running the reference of {model}")
-            with device_lock(REFERENCE.device):
+            with device_lock(REFERENCE.device, self.progress):
                 values = REFERENCE.outputs(self._job(artifact, dataset)).values
             _check_classes(artifact, values, dataset)
             with self.store.create("references", key) as made:
@@ -149,7 +172,7 @@ class Bench:
             self.targets[cell.target],
         )
         identity = self._identity(kind, artifact, dataset, target)
-        with device_lock(target.device):  # another worker may be measuring this very cell
+        with device_lock(target.device, self.progress):  # another worker may be measuring this very cell
             found = self.journal.find(kind, cell, identity)
             if found is None:
                 found = measure(target, self._job(artifact, dataset))

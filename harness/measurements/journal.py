@@ -1,6 +1,6 @@
 """A run's folder: every measurement is on disk, whole, as soon as it is made.
 
-``measurements/<cell>.<outputs|timing>.npz`` holds a record's arrays and, as JSON under ``facts``, all the rest,
+``measurements/<cell>.<outputs|timing|in-turn>.npz`` holds a record's arrays and, as JSON under ``facts``, all the rest,
 with the identity of what was measured, so that a resumed run takes only what it would measure the same way.
 ``truths/<model>.npz`` holds what the answers are judged by, so that a run can be judged again from its folder alone.
 """
@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from harness.errors import StoreError
-from harness.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing, Truth
+from harness.records import Artifact, CellId, Conditions, Delegation, Outputs, PairedTiming, Timing, Truth
 from harness.storage import write_atomically, writing
 
 FORMAT_VERSION = 2
-Measurement = TypeVar("Measurement", Outputs, Timing)
-_AXES: dict[type, str] = {Outputs: "outputs", Timing: "timing"}
+Measurement = TypeVar("Measurement", Outputs, Timing, PairedTiming)
+_AXES: dict[type, str] = {Outputs: "outputs", Timing: "timing", PairedTiming: "in-turn"}
 
 
 class Journal:
@@ -34,7 +34,9 @@ class Journal:
             with writing(made):
                 made.mkdir(parents=True, exist_ok=True)
 
-    def save(self, cell: CellId, identity: str, artifact: Artifact, measurement: Outputs | Timing) -> None:
+    def save(
+        self, cell: CellId, identity: str, artifact: Artifact, measurement: Outputs | Timing | PairedTiming
+    ) -> None:
         """Write a measurement, atomically."""
         arrays, plain = _split(measurement)
         stored = {
@@ -113,7 +115,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return arrays, facts
 
 
-def _split(measurement: Outputs | Timing | Truth) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(measurement: Outputs | Timing | PairedTiming | Truth) -> tuple[dict[str, Any], dict[str, Any]]:
     fields = {field.name: getattr(measurement, field.name) for field in dataclasses.fields(measurement)}
     arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
     plain = {

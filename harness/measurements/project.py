@@ -11,6 +11,7 @@ from harness.config import (
     CANARY,
     DEFAULT_LIMITS,
     DevicesFile,
+    HostBackend,
     Model,
     ModelsFile,
     Variant,
@@ -105,12 +106,17 @@ class Project:
         return [(cell, anchor) for cell in cells if (anchor := first[cell.model, cell.variant]).target != cell.target]
 
     def limits(self, cell: CellId) -> dict[str, float]:
-        """The limits that models.yaml sets for a cell, on top of the built-in ones."""
-        return {**DEFAULT_LIMITS.given(), **limits_for(self.models.budgets, *cell)}
+        """A cell's limits: built-in ones, over them the backend's own, and over these the budgets of models.yaml."""
+        runtime = self.plan(cell.model, cell.variant).recipe.runtime
+        backend = self._backend(cell.target).limits(runtime)
+        return {**DEFAULT_LIMITS.given(), **backend, **limits_for(self.models.budgets, *cell)}
+
+    def _backend(self, target: str) -> HostBackend:
+        device, _, backend = target.partition(":")
+        return self.devices.devices[device].backends[backend]
 
     def _runs_on(self, model: str, variant: str, target: str) -> bool:
-        device, _, backend = target.partition(":")
-        runtimes = self.devices.devices[device].backends[backend].runtimes
+        runtimes = self._backend(target).runtimes
         wanted = _selected(target, self.models.models[model].targets)
         return wanted and self.plan(model, variant).recipe.runtime in runtimes
 

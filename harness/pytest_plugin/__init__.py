@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import EdgegateError
-from harness.pytest_plugin.session import CELL, NEWEST, PAIR, EdgeSession
+from harness.pytest_plugin.session import ACCEPTED, CELL, NEWEST, PAIR, EdgeSession
 
 if TYPE_CHECKING:
     from harness.pytest_plugin.cell import CellHandle, PairHandle
@@ -50,11 +50,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="RUN",
         help="go on with an interrupted run (default: the newest) and measure only what it lacks",
     )
+    group.addoption(
+        "--edge-baseline",
+        nargs="?",
+        const=ACCEPTED,
+        default=None,
+        metavar="FOLDER",
+        help="compare every cell with its accepted baseline (default: the folder of edge_baselines); a cell without one, "
+        "or one that is gone, is red",
+    )
     parser.addini(
         "edge_models", "path of models.yaml (default: benchmarks/models.yaml)", default="benchmarks/models.yaml"
     )
     parser.addini("edge_devices", "path of devices.yaml (default: devices.yaml)", default="devices.yaml")
+    parser.addini(
+        "edge_baselines", "folder of accepted baselines (default: results/baselines)", default="results/baselines"
+    )
     parser.addini("edge_results", "folder that gets a folder per run (default: results)", default="results")
+    parser.addini(
+        "edge_history",
+        "database of all runs, a URL or a SQLite file; EDGE_HISTORY_URL overrides it (default: history.sqlite in edge_results)",
+        default="",
+    )
     parser.addini(
         "edge_store", "folder of the artifact store; EDGE_STORE overrides it (default: .edgegate)", default=".edgegate"
     )
@@ -65,6 +82,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark, and prepare the session without reading anything yet."""
     config.addinivalue_line("markers", "edge_budget(**limits): limits for this test's cells, e.g. max_drop_points=0.5")
+    config.addinivalue_line("markers", "edge_regression: compares with a baseline; left out without --edge-baseline")
     # Under xdist the samples are still measured one at a time (a lock per device); only its own table is lost.
     config.addinivalue_line(
         "filterwarnings", "ignore:Benchmarks are automatically disabled because xdist plugin is active"

@@ -18,6 +18,10 @@ from harness.verdicts.log import VerdictLog
 AXIS = "canary"
 
 
+#: The bench, where verdicts go, and the limits of the command line.
+Setup = tuple[Bench, VerdictLog, dict[str, float]]
+
+
 class CanaryAcceptedError(Exception):
     """The gate let the canary pass."""
 
@@ -25,16 +29,16 @@ class CanaryAcceptedError(Exception):
 class CanaryItem(pytest.Item):
     """Judges one model's canary on one target as any variant's accuracy is judged, and wants it rejected."""
 
-    def __init__(self, *, cell: CellId, setup: Callable[[], tuple[Bench, VerdictLog]], **keywords: Any) -> None:
+    def __init__(self, *, cell: CellId, setup: Callable[[], Setup], **keywords: Any) -> None:
         super().__init__(**keywords)
         self.cell = cell
         self._setup = setup
 
     def runtest(self) -> None:
         """Raises CanaryAcceptedError, or EdgegateError where the canary cannot even be made."""
-        bench, log = self._setup()
+        bench, log, overrides = self._setup()
         try:
-            verdict = canary_verdict(bench, self.cell)
+            verdict = canary_verdict(bench, self.cell, overrides)
         except EdgegateError as error:
             log.add(Verdict(self.cell, AXIS, "error", "exact", error.message, error.next_step))
             raise
@@ -54,10 +58,10 @@ class CanaryItem(pytest.Item):
         return self.path, None, self.name
 
 
-def canary_verdict(bench: Bench, cell: CellId) -> Verdict:
-    """True where the gate rejects the canary for its accuracy."""
+def canary_verdict(bench: Bench, cell: CellId, overrides: dict[str, float]) -> Verdict:
+    """True where the gate, with the limits that other cells get, rejects the canary for its accuracy."""
     values, how = bench.canary(cell)
-    judged = judge_accuracy(cell, values, bench.truth(cell.model), bench.limits(cell))
+    judged = judge_accuracy(cell, values, bench.truth(cell.model), {**bench.project.limits(cell), **overrides})
     if judged.outcome == "fail":
         return replace(
             judged,

@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import EdgegateError, RecipeRefused
 from harness.measurements.bench import Bench
+from harness.pytest_plugin.gate import Gate
 from harness.records import Artifact, CellId, Outputs, Timing, Verdict
 from harness.verdicts.accuracy import judge_accuracy
 from harness.verdicts.consistency import judge_consistency
@@ -31,11 +32,12 @@ class Handle:
     """What is common: limits, and verdicts that are logged and become JUnit properties."""
 
     def __init__(
-        self, item: pytest.Item, bench: Bench, log: VerdictLog, cell: CellId, overrides: dict[str, float]
+        self, item: pytest.Item, bench: Bench, gate: Gate, log: VerdictLog, cell: CellId, overrides: dict[str, float]
     ) -> None:
         self.id = cell
         self._item = item
         self._bench = bench
+        self._gate = gate
         self._log = log
         self._overrides = overrides
         self._verdicts: list[Verdict] = []
@@ -43,7 +45,7 @@ class Handle:
     @property
     def limits(self) -> dict[str, float]:
         """The cell's limits, all layers of configuration applied."""
-        return {**self._bench.limits(self.id), **self._overrides}
+        return {**self._bench.project.limits(self.id), **self._overrides}
 
     def settle(self, test: str, raised: BaseException | None) -> None:
         """A verdict on the axis ``test`` where the test said something that none of the handle's verdicts says."""
@@ -71,21 +73,31 @@ class Handle:
             self._item.user_properties.extend((f"edge_{name}", value) for name, value in properties.items())
 
     def _judged(self, axis: str, judge: Callable[[], Verdict]) -> Verdict:
-        """The verdict, logged; what keeps the cell from being judged is a verdict too. Skips where a recipe may refuse."""
+        """The verdict, logged; what keeps the cell from being judged is a verdict too.
+
+        Skips where a recipe may refuse; a test whose verdict is waived is expected to fail.
+        """
         try:
             verdict = judge()
         except RecipeRefused as error:
             required = self._bench.project.plan(self.id.model, self.id.variant).required
-            self._note(
+            self._let_be(
                 Verdict(self.id, axis, "error" if required else "refused", "exact", error.message, error.next_step)
             )
             if not required:
                 pytest.skip(f"refused: {error.message}")
             raise
         except EdgegateError as error:
-            self._note(Verdict(self.id, axis, "error", "exact", error.message, error.next_step))
+            self._let_be(Verdict(self.id, axis, "error", "exact", error.message, error.next_step))
             raise
-        return self._note(verdict)
+        return self._let_be(verdict)
+
+    def _let_be(self, verdict: Verdict) -> Verdict:
+        """The verdict, noted; where a waiver covers it, the test ends here as one that was expected to fail."""
+        noted = self._note(self._gate.waivers.waive(verdict))
+        if noted.outcome == "waived":
+            pytest.xfail(noted.sentence)
+        return noted
 
     def _note(self, verdict: Verdict) -> Verdict:
         self._verdicts.append(verdict)
@@ -114,10 +126,16 @@ class CellHandle(Handle):
     def judge(self, axis: str) -> Verdict:
         """Measure what the axis (``accuracy``, ``latency`` or ``footprint``) needs and hold it against the limits.
 
+        ``regression`` measures all of it, and holds it against the cell's baseline instead.
         The verdict is true where the cell may ship. Skips the test where the recipe refuses the model and the model's
         entry does not require it. Raises EdgegateError where the cell cannot be measured, ValueError for another axis.
         """
-        judges = {"accuracy": self._accuracy, "latency": self._latency, "footprint": self._footprint}
+        judges = {
+            "accuracy": self._accuracy,
+            "latency": self._latency,
+            "footprint": self._footprint,
+            "regression": self._regression,
+        }
         if axis not in judges:
             raise ValueError(f"no axis {axis!r}; there are: {', '.join(judges)}")
         return self._judged(axis, judges[axis])
@@ -140,14 +158,24 @@ class CellHandle(Handle):
     def _footprint(self) -> Verdict:
         return judge_footprint(self.id, self.artifact, self.timing, self.limits)
 
+    def _regression(self) -> Verdict:
+        return self._gate.judge(self._bench, self.id)
+
 
 class PairHandle(Handle):
     """A cell, and the ``first`` target's cell that runs the same artifact."""
 
     def __init__(
-        self, item: pytest.Item, bench: Bench, log: VerdictLog, cell: CellId, first: CellId, overrides: dict[str, float]
+        self,
+        item: pytest.Item,
+        bench: Bench,
+        gate: Gate,
+        log: VerdictLog,
+        cell: CellId,
+        first: CellId,
+        overrides: dict[str, float],
     ) -> None:
-        super().__init__(item, bench, log, cell, overrides)
+        super().__init__(item, bench, gate, log, cell, overrides)
         self.first = first
 
     def judge(self) -> Verdict:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-import os
+import uuid
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,9 @@ from harness.errors import EdgegateError
 if TYPE_CHECKING:
     from harness.measurements.bench import Bench
     from harness.measurements.project import Project
+    from harness.measurements.run_file import Scope
     from harness.pytest_plugin.cell import CellHandle, PairHandle
+    from harness.pytest_plugin.gate import Ending, Gate
     from harness.records import CellId
     from harness.verdicts.log import VerdictLog
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 NEWEST = "NEWEST"
 #: Fixtures that a test is parametrized by.
 CELL, PAIR = "edge_cell", "edge_pair"
+#: What --edge-baseline means without a FOLDER.
+ACCEPTED = "ACCEPTED"
 
 
 class EdgeSession:
@@ -32,6 +37,8 @@ class EdgeSession:
         self.config = config
         self.planned: list[CellId] = []
         self.trouble = ""
+        self._notes: list[str] = []
+        self._warning = ""
         self._misuse = ""
         self._bench: Bench | None = None
         self._rows: list[dict[str, object]] = []
@@ -62,22 +69,24 @@ class EdgeSession:
     @functools.cached_property
     def run_folder(self) -> Path:
         """The run's folder; a worker gets the controller's."""
-        from harness.reports import run_folder
-
         if self._worker:
             return Path(self.config.workerinput["edge_run"])  # type: ignore[attr-defined]
         results = self._path("edge_results")
         asked = self.config.getoption("--edge-resume")
-        if asked is None:
-            return results / run_folder.new_name()
         if asked == NEWEST:
-            return run_folder.unfinished(results) or results / run_folder.new_name()
-        return results / str(asked)
+            from harness.reports.run_folder import unfinished
+
+            return unfinished(results) or results / _new_name()
+        return results / (asked or _new_name())
 
     @functools.cached_property
     def shared_run(self) -> str:
-        """xdist: the folder that all workers measure into; cached, so that replacing a worker forgets no verdict."""
-        self.log.clear()
+        """xdist: the folder that all workers measure into; cached, so that replacing a worker forgets no verdict.
+
+        Every suite that xdist runs asks for it, also one without a cell: nothing is imported for a new run.
+        """
+        if self.config.getoption("--edge-resume"):
+            self.log.clear()
         return str(self.run_folder)
 
     @functools.cached_property
@@ -86,6 +95,15 @@ class EdgeSession:
         from harness.measurements.project import Project
 
         return Project.load(self._path("edge_models"), self._path("edge_devices"))
+
+    @functools.cached_property
+    def gate(self) -> Gate:
+        """The baselines and waivers; nothing of them is read yet. Raises ConfigError."""
+        from harness.pytest_plugin.gate import Gate
+
+        asked, default = self.config.getoption("--edge-baseline"), self._path("edge_baselines")
+        folder = default if asked == ACCEPTED else self.config.invocation_params.dir / asked if asked else None
+        return Gate(self._path("edge_models"), self.project.models, folder, default, self.run_folder)
 
     @functools.cached_property
     def log(self) -> VerdictLog:
@@ -98,10 +116,10 @@ class EdgeSession:
         """The bench, opened on first use. Raises EdgegateError."""
         from harness.measurements.bench import Bench
         from harness.pytest_plugin.progress import Progress
-        from harness.storage import Store
+        from harness.storage import open_store
 
         if self._bench is None:
-            store = Store(Path(os.environ.get("EDGE_STORE") or self._path("edge_store")).absolute())
+            store = open_store(self._path("edge_store"))
             self._bench = Bench(self.project, store, self.run_folder, self.planned, Progress(self.config))
         return self._bench
 
@@ -149,23 +167,46 @@ class EdgeSession:
         """Note which cells the items need, and add the canaries. Raises pytest.UsageError for a wrong configuration."""
         if self._misuse:
             raise pytest.UsageError(self._misuse)
+        self._leave_out_regressions(items)
         cells = list(dict.fromkeys(cell for item in items for cell in _cells_of(item)))
         if not cells:
             return
         self.planned = cells
-        for item in items:
-            if _cells_of(item):  # a cell that could not be measured leaves the latency suite's fixture unused
-                item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"))
+        self._check_gate()
+        for item in filter(_cells_of, items):
+            self._check_marks(item)
+            # A cell that could not be measured leaves the latency suite's fixture unused.
+            item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"))
         for cell in self.project.canaries(cells):
             items.append(self._canary(session, cell))
         self._quiet_benchmark_table(items)
+
+    def _leave_out_regressions(self, items: list[pytest.Item]) -> None:
+        """Without --edge-baseline, deselect what only compares with one: neither passed nor skipped."""
+        left_out = [item for item in items if item.get_closest_marker("edge_regression")]
+        if left_out and self.config.getoption("--edge-baseline") is None:
+            self.config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
+
+    def _check_gate(self) -> None:
+        from harness.measurements.project import Selection
+
+        try:
+            self.gate.check(self.project.cells(Selection()))
+        except EdgegateError as error:
+            if not self._worker:  # there, each test says it
+                raise pytest.UsageError(str(error)) from error
 
     def _canary(self, session: pytest.Session, cell: CellId) -> pytest.Item:
         from harness.pytest_plugin.canary import CanaryItem
 
         name = f"canary[{self.test_id(cell)}]"
         item: pytest.Item = CanaryItem.from_parent(
-            session, name=name, nodeid=f"edgegate::{name}", cell=cell, setup=lambda: (self._opened(), self.log)
+            session,
+            name=name,
+            nodeid=f"edgegate::{name}",
+            cell=cell,
+            setup=lambda: (self._opened(), self.log, self._asked_limits()),
         )
         return item
 
@@ -191,19 +232,27 @@ class EdgeSession:
         planned = [*self.planned, *self.project.canaries(self.planned)]
         if self._worker is None:
             self.log.clear()
-        run_folder.begin(self.run_folder, planned)
+        run_folder.begin(self.run_folder, planned, self._scope())
+
+    def _scope(self) -> Scope:
+        """Which part of the project this run speaks of."""
+        from harness.measurements.run_file import Scope
+
+        option, planned = self.config.getoption, set(self.planned)
+        left_out = [cell for cell in self.cells() if cell not in planned]
+        return Scope(option("--edge-model"), option("--edge-variant"), option("--edge-target"), left_out)
 
     def handle(self, item: pytest.Item, cell: CellId) -> CellHandle:
         """What the test gets as ``edge_cell``."""
         from harness.pytest_plugin.cell import CellHandle
 
-        return CellHandle(item, self._opened(), self.log, cell, self._overrides(item))
+        return CellHandle(item, self._opened(), self.gate, self.log, cell, self._overrides(item))
 
     def pair_handle(self, item: pytest.Item, cell: CellId, first: CellId) -> PairHandle:
         """What the test gets as ``edge_pair``."""
         from harness.pytest_plugin.cell import PairHandle
 
-        return PairHandle(item, self._opened(), self.log, cell, first, self._overrides(item))
+        return PairHandle(item, self._opened(), self.gate, self.log, cell, first, self._overrides(item))
 
     @staticmethod
     def settle(item: pytest.Item, raised: pytest.ExceptionInfo[BaseException] | None) -> None:
@@ -213,6 +262,13 @@ class EdgeSession:
             if fixture in held:
                 held[fixture].settle(item.name.partition("[")[0], raised.value if raised else None)
 
+    def _check_marks(self, item: pytest.Item) -> None:
+        try:
+            self._overrides(item)
+        except EdgegateError as error:
+            if not self._worker:  # there, each test says it
+                raise pytest.UsageError(str(error)) from error
+
     def _overrides(self, item: pytest.Item) -> dict[str, float]:
         """Limits of the test's marks, the nearest one strongest, and of the command line over them."""
         from harness.config import parse_limit
@@ -220,7 +276,14 @@ class EdgeSession:
         limits: dict[str, float] = {}
         for mark in reversed(list(item.iter_markers("edge_budget"))):
             for name, value in mark.kwargs.items():
-                limits.update(parse_limit(f"{name}={value}"))
+                limits.update(parse_limit(f"{name}={value}", f"{item.nodeid}: edge_budget"))
+        return {**limits, **self._asked_limits()}
+
+    def _asked_limits(self) -> dict[str, float]:
+        """The limits of the command line."""
+        from harness.config import parse_limit
+
+        limits: dict[str, float] = {}
         for text in self.config.getoption("--edge-budget"):
             limits.update(parse_limit(text))
         return limits
@@ -238,22 +301,45 @@ class EdgeSession:
 
         ended = not stopped and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         try:
+            ending = self._held_against_baselines() if ended else None
             rows = run_folder.finish(self.run_folder, self.config.rootpath, complete=ended)
             self._prune()
         except EdgegateError as error:
             self.trouble = str(error)
             return True
         self._rows = rows
-        judged = [row for row in rows if row["status"] in ("pass", "fail", "error")]
-        if not judged:
-            self.trouble = (
-                "no cell was judged: every one was skipped or refused, which is no evidence that any may ship"
+        self._record()
+        troubles = list(ending.troubles) if ending else []
+        if not any(row["status"] in ("pass", "fail", "error") for row in rows):
+            troubles.append(
+                "no cell was judged: every one was skipped, refused or waived, which is no evidence that any may ship"
             )
-        return not judged
+        missing = [verdict for verdict in ending.missing if verdict.outcome == "fail"] if ending else []
+        if missing:
+            troubles.append(f"{len(missing)} cells of the baseline are missing in this run")
+        self.trouble = "\nedgegate: ".join(troubles)
+        return bool(troubles)
+
+    def _held_against_baselines(self) -> Ending:
+        """What the run lacks is a verdict, too."""
+        from harness.measurements.run_file import RunFile
+
+        ending = self.gate.end(RunFile.read(self.run_folder), self.log.read())
+        for verdict in ending.missing:
+            self.log.add(verdict)
+        self._notes = list(ending.notes)
+        return ending
+
+    def _record(self) -> None:
+        """The run goes into the history; where that fails the run is none the worse."""
+        from harness.history.recording import record_ended
+
+        self._warning = record_ended(self.run_folder, str(self.config.getini("edge_history")), self.config.rootpath)
 
     def _prune(self) -> None:
-        if self._bench is not None:
-            self._bench.store.prune(int(float(str(self.config.getini("edge_store_max_gb"))) * 1e9))
+        from harness.storage import open_store
+
+        open_store(self._path("edge_store")).prune(int(float(str(self.config.getini("edge_store_max_gb"))) * 1e9))
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """The table, where the reports are, and what made the run red although no test failed."""
@@ -263,6 +349,10 @@ class EdgeSession:
             reporter.section("edgegate")
             reporter.write(terminal_table(self._rows, color=bool(reporter.hasmarkup)))
             reporter.write_line(f"reports: {self.run_folder}")
+        for note in self._notes:
+            reporter.write_line(f"edgegate: {note}")
+        if self._warning:
+            reporter.write_line(f"edgegate: {self._warning}", yellow=True)
         if self.trouble:
             reporter.write_line(f"edgegate: {self.trouble}", red=True)
 
@@ -272,10 +362,15 @@ class EdgeSession:
             self._bench.close()
 
 
+def _new_name() -> str:
+    """A run's name, which sorts by time; hosts that begin in the same second share a history, so chance must not meet."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}"
+
+
 def _cells_of(item: pytest.Item) -> tuple[CellId, ...]:
-    """The cells that a collected test is parametrized by."""
+    """The cell that a collected test judges: none, or one."""
     parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
     if CELL in parameters:
         return (parameters[CELL],)  # type: ignore[return-value]
     pair = parameters.get(PAIR)  # pytest's NOTSET where there is no pair to test
-    return pair if isinstance(pair, tuple) else ()
+    return pair[:1] if isinstance(pair, tuple) else ()

@@ -30,6 +30,7 @@ _STYLES = {
     "error": "bold red",
     "fail": "bold red",
     "not run": "yellow",
+    "waived": "magenta",
     "refused": "yellow",
     "pass": "green",
     "rejected": "cyan",
@@ -37,7 +38,7 @@ _STYLES = {
 #: The table is as wide as its cells, also where the terminal is not: a wrapped line beats a cut number.
 WIDEST = 400
 #: Rows of these statuses are explained below the table.
-EXPLAINED = ("error", "fail", "not run", "refused", "rejected")
+EXPLAINED = ("error", "fail", "not run", "waived", "refused", "rejected")
 
 
 def counts(rows: Sequence[Row]) -> str:
@@ -68,13 +69,13 @@ def terminal_table(rows: Sequence[Row], color: bool) -> str:
 def markdown(rows: Sequence[Row], title: str) -> str:
     """The same table as GitHub-flavoured markdown."""
     lines = [f"## {title}", "", counts(rows), "", "| " + " | ".join(HEADERS) + " |", "|" + " --- |" * len(HEADERS)]
-    lines += ["| " + " | ".join(map(_escape_markdown, _cells(row))) + " |" for row in rows]
+    lines += ["| " + " | ".join(map(escape_markdown, _cells(row))) + " |" for row in rows]
     explained = [row for row in rows if row["status"] in EXPLAINED]
     if explained:
         lines.append("")
     for row in explained:
-        step = f" _Next: {_escape_markdown(row['next_step'])}_" if row["next_step"] else ""
-        lines.append(f"- **{row['status']}** `{_cell(row)}`: {_escape_markdown(row['sentence'])}{step}")
+        step = f" _Next: {escape_markdown(row['next_step'])}_" if row["next_step"] else ""
+        lines.append(f"- **{row['status']}** `{_cell(row)}`: {escape_markdown(row['sentence'])}{step}")
     return "\n".join(lines) + "\n"
 
 
@@ -94,8 +95,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _explanation(row: Row) -> Text:
-    said = f" {_cell(row)}: {_printable(row['sentence'])}"
-    step = f"\n    next: {_printable(row['next_step'])}" if row["next_step"] else ""
+    said = f" {_cell(row)}: {printable(row['sentence'])}"
+    step = f"\n    next: {printable(row['next_step'])}" if row["next_step"] else ""
     return Text.assemble((row["status"], _STYLES[row["status"]]), said, step)
 
 
@@ -113,13 +114,13 @@ def _with_interval(row: Row, metric: str, digits: int) -> str:
     return _number(value, digits) + interval
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """On one line, and without what would steer somebody's terminal."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text of a run (names, converters' messages) must not become markup in somebody's pull request."""
     for sign in "\\`*_[]<>|":
         text = text.replace(sign, f"\\{sign}")
-    return _printable(text)
+    return printable(text)

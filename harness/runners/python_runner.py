@@ -9,9 +9,10 @@ It is one file that needs only Python, numpy and the artifact's runtime. Two way
     Answers ``{"pid": N}`` and, when that child has ended, ``{"status": N}`` (as ``os.waitstatus_to_exitcode`` says).
 
 A job is JSON: ``runtime``, ``artifact``, ``layout``, ``inputs`` (.npy, float32 NHWC), ``threads``, ``cores``,
-``delegate``, ``mode`` (``outputs`` or ``timing``), ``out`` (a folder), ``log`` and, for timing, ``loads``,
-``samples_per_load``, ``min_load_ms``, ``warmup``. The answer is ``out/arrays.npz`` and then ``out/result.json``;
-what went wrong is ``{"error": {"kind": ..., "message": ...}}`` there.
+``delegate``, ``mode`` (``outputs``, ``timing`` or ``interleaved``), ``out`` (a folder), ``log`` and, for timing,
+``loads``, ``samples_per_load``, ``min_load_ms``, ``warmup``. For ``interleaved`` there are two ``sides``, each with its
+own ``artifact``, ``layout`` and ``burden_ns``, and ``rounds`` in place of ``loads``. The answer is
+``out/arrays.npz`` and then ``out/result.json``; what went wrong is ``{"error": {"kind": ..., "message": ...}}`` there.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ Array = NDArray[Any]
 BATCH = 32
 #: So many samples are also run one at a time, to see whether a larger batch changes the answers.
 BATCH_CHECK = 4
+#: Largest unused block of memory that shifts the layout of the next load.
+BALLAST_BYTES = 1 << 20
 #: Timed inferences cycle through this many real samples.
 CYCLE = 8
 
@@ -88,8 +91,13 @@ class LiteRtModel:
         self.interpreter.set_tensor(self.input["index"], native)
 
     def answer(self) -> Array:
-        """The first output, dequantized, float32."""
-        return _dequantize(self.interpreter.get_tensor(self.output["index"]), *self.output["quantization"])
+        """The first output, in the runtime's own type."""
+        answer: Array = self.interpreter.get_tensor(self.output["index"])
+        return answer
+
+    def floats(self, answers: Array) -> Array:
+        """Answers dequantized, float32."""
+        return _dequantize(answers, *self.output["quantization"])
 
     def delegation(self, native: Any) -> Facts | None:
         """Nodes between the inputs and outputs of the DELEGATE kernels, of all nodes of the primary graph."""
@@ -165,8 +173,12 @@ class OnnxModel:
         self.results = self.session.run(self.output_names, self.feeds)
 
     def answer(self) -> Array:
-        """The first output, dequantized, float32."""
-        return np.asarray(self.results[0], dtype=np.float32)
+        """The first output, in the runtime's own type."""
+        return np.asarray(self.results[0])
+
+    def floats(self, answers: Array) -> Array:
+        """Answers as float32."""
+        return answers.astype(np.float32)
 
     def delegation(self, native: Any) -> Facts | None:
         """Nodes by execution provider, from the profile of one inference in a session of its own."""
@@ -213,9 +225,13 @@ class TorchModel:
             self.result = self.module(self.given)
 
     def answer(self) -> Array:
-        """The first output, dequantized, float32."""
+        """The first output, in the runtime's own type."""
         result = self.result[0] if isinstance(self.result, (tuple, list)) else self.result
         return np.asarray(result.float().numpy())
+
+    def floats(self, answers: Array) -> Array:
+        """Answers as they are: float32."""
+        return answers
 
     def delegation(self, native: Any) -> Facts | None:
         """None: TorchScript has no delegates."""
@@ -227,17 +243,18 @@ IMPORTS = {"litert": "ai_edge_litert.interpreter", "onnxruntime": "onnxruntime",
 
 
 def _quantize(values: Array, dtype: Any, scale: float, zero_point: int) -> Array:
-    if not np.issubdtype(dtype, np.integer) or scale == 0:
+    if np.dtype(dtype).kind not in "iu" or scale == 0:
         return np.ascontiguousarray(values, dtype=dtype)
     limits = np.iinfo(dtype)
     levels = values / scale  # and then in place: a fresh array for every step takes half as long again
     np.rint(levels, out=levels)
     levels += zero_point
-    return np.asarray(levels.clip(limits.min, limits.max, out=levels), dtype)
+    np.clip(levels, limits.min, limits.max, out=levels)
+    return levels.astype(dtype)
 
 
 def _dequantize(values: Array, scale: float, zero_point: int) -> Array:
-    if not np.issubdtype(values.dtype, np.integer) or scale == 0:
+    if values.dtype.kind not in "iu" or scale == 0:
         return values.astype(np.float32)
     return (values.astype(np.float32) - zero_point) * np.float32(scale)
 
@@ -262,6 +279,10 @@ def read_inputs(job: Job, model: Any) -> Array:
     if job["layout"] == "nchw":
         values = values.transpose(0, 3, 1, 2)
     wanted = model.input_shape
+    if wanted and wanted[0] not in (None, 1):
+        raise RunnerError(
+            "input_mismatch", f"the model takes {wanted[0]} samples at once; export it with a dynamic batch, or 1"
+        )
     fits = wanted is None or (
         len(wanted) == values.ndim
         and all(have in (None, size) for have, size in zip(wanted[1:], values.shape[1:], strict=True))
@@ -278,11 +299,12 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     model = load(job)
     inputs = read_inputs(job, model)
     start = time.perf_counter()
-    values, batch = _batched(model, inputs)
-    if values is None:
+    answers, batch = _batched(model, inputs)
+    if answers is None:
         model = load(job)
-        values, batch = np.concatenate([_answer(model, inputs[i : i + 1]) for i in range(len(inputs))]), 1
-    return {"values": values.reshape(len(inputs), -1)}, {"batch": batch, "seconds": time.perf_counter() - start}
+        answers, batch = np.concatenate([_answer(model, inputs[i : i + 1]) for i in range(len(inputs))]), 1
+    values = model.floats(answers).reshape(len(inputs), -1)
+    return {"values": values}, {"batch": batch, "seconds": time.perf_counter() - start}
 
 
 def _answer(model: Any, values: Array) -> Array:
@@ -306,9 +328,9 @@ def _batched(model: Any, inputs: Array) -> tuple[Array | None, int]:
         first = _answer(model, inputs[:BATCH])
     except Exception:
         return None, 1
-    if first.shape[0] != BATCH or not _same(singly, first[:BATCH_CHECK]):
+    if first.shape[0] != BATCH or not _same(model.floats(singly), model.floats(first[:BATCH_CHECK])):
         return None, 1
-    found = np.empty((len(inputs), *first.shape[1:]), np.float32)
+    found = np.empty((len(inputs), *first.shape[1:]), first.dtype)
     found[:BATCH] = first
     for start in range(BATCH, len(inputs), BATCH):
         begin = min(start, len(inputs) - BATCH)
@@ -330,14 +352,12 @@ def timing(job: Job) -> tuple[dict[str, Array], Facts]:
     load_ns: list[int] = []
     first_ns: list[int] = []
     natives: list[Any] = []
-    memory_bytes, busy_ns, wall_ns, delegation = 0, 0, 0, None
+    memory_bytes, busy_ns, wall_ns, delegation = None, 0, 0, None
     for index in range(job["loads"]):
         start = time.perf_counter_ns()
         model = load(job)
         load_ns.append(time.perf_counter_ns() - start)
-        if not natives:
-            inputs = read_inputs(job, model)
-            natives = [model.native(inputs[i : i + 1]) for i in range(min(CYCLE, len(inputs)))]
+        natives = natives or native_samples(job, model)
         model.feed(natives[0])
         start = time.perf_counter_ns()
         model.invoke()
@@ -365,6 +385,64 @@ def timing(job: Job) -> tuple[dict[str, Array], Facts]:
     return {name: np.asarray(values, np.int64) for name, values in arrays.items()}, facts
 
 
+def native_samples(job: Job, model: Any) -> list[Any]:
+    """A few single real samples, as the runtime takes them."""
+    inputs = read_inputs(job, model)
+    return [model.native(inputs[i : i + 1]) for i in range(min(CYCLE, len(inputs)))]
+
+
+def interleaved(job: Job) -> tuple[dict[str, Array], Facts]:
+    """Median nanoseconds of two sides over fresh loads in turn: arrays ``sides`` (2, rounds).
+
+    Which side goes first alternates, so that a drifting clock favours neither, and a ballast of random size lies
+    between the loads, so that one memory layout is not measured again and again.
+    """
+    gc.disable()
+    randomness = np.random.default_rng()
+    medians = np.zeros((2, job["rounds"]), np.int64)
+    for index in range(job["rounds"]):
+        for side in (0, 1) if index % 2 == 0 else (1, 0):
+            ballast = np.ones(int(randomness.integers(1, BALLAST_BYTES)), np.uint8)
+            medians[side, index] = _fresh_median({**job, **job["sides"][side]})
+            del ballast
+            gc.collect()
+    return {"sides": medians}, {}
+
+
+def _fresh_median(job: Job) -> int:
+    model = load(job)
+    natives = native_samples(job, model)
+    model.feed(natives[0])
+    for _ in range(job["warmup"] + 1):
+        model.invoke()
+    if job["burden_ns"]:
+        model.invoke = burdened(model.invoke, job["burden_ns"])
+    return int(np.median(time_inferences(model, natives, job["samples_per_load"], job["min_load_ms"])))
+
+
+def burdened(invoke: Callable[[], None], nanoseconds: int) -> Callable[[], None]:
+    """``invoke`` with real work of about so long added to it: how a gate is tested for seeing a slowdown."""
+    spins = round(nanoseconds / _spin_ns())
+
+    def slower() -> None:
+        invoke()
+        for _ in range(spins):
+            pass
+
+    return slower
+
+
+def _spin_ns(spins: int = 2_000, times: int = 50) -> float:
+    """What one turn of an empty loop takes where nothing disturbs it."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter_ns()
+        for _ in range(spins):
+            pass
+        taken.append(time.perf_counter_ns() - start)
+    return min(taken) / spins
+
+
 def time_inferences(model: Any, natives: list[Any], at_least: int, min_ms: float) -> list[int]:
     """Nanoseconds of single inferences: ``at_least`` of them and for at least ``min_ms``. Feeding is not timed."""
     clock, invoke, feed, count = time.perf_counter_ns, model.invoke, model.feed, len(natives)
@@ -378,28 +456,33 @@ def time_inferences(model: Any, natives: list[Any], at_least: int, min_ms: float
     return taken
 
 
-MODES: dict[str, Callable[[Job], tuple[dict[str, Array], Facts]]] = {"outputs": outputs, "timing": timing}
+MODES: dict[str, Callable[[Job], tuple[dict[str, Array], Facts]]] = {
+    "outputs": outputs,
+    "timing": timing,
+    "interleaved": interleaved,
+}
 
 
 class PeakMemory:
-    """Growth of the peak resident memory since it was made, in bytes; 0 where the system does not tell."""
+    """Growth of the peak resident memory since it was made, in bytes; None where the system does not tell."""
 
     def __init__(self) -> None:
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM (Linux, proc(5))
         self.start = self._status("VmRSS:")
 
-    def growth(self) -> int:
+    def growth(self) -> int | None:
         """Bytes by now."""
-        return max(self._status("VmHWM:") - self.start, 0)
+        peak = self._status("VmHWM:")
+        return None if peak is None or self.start is None else max(peak - self.start, 0)
 
     @staticmethod
-    def _status(field: str) -> int:
+    def _status(field: str) -> int | None:
         try:
             lines = Path("/proc/self/status").read_text().splitlines()
         except OSError:
-            return 0
-        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), 0)
+            return None
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), None)
 
 
 def run(job: Job) -> None:

@@ -113,7 +113,10 @@ def _load(name: str, dataset: Dataset, base: Path) -> Arrays:
     if dataset.kind == "npz":
         path = _npz(name, dataset, base)
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with (
+                path.open("rb") as stream,
+                np.load(stream, allow_pickle=False) as stored,
+            ):  # np.load(path) leaks a bad file
                 return {key: stored[key] for key in stored.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise SourceError(
@@ -140,7 +143,7 @@ def _checked(name: str, dataset: Dataset, arrays: Arrays) -> Arrays:
     if missing or unknown:
         problem = f"lacks {missing[0]!r}" if missing else f"has an array {unknown[0]!r} that means nothing here"
         raise SourceError(f"dataset {name!r} {problem}", next_step=f"its arrays may be: {', '.join(KNOWN)}")
-    for split in {key.rpartition("_")[0] for key in arrays}:
+    for split in dict.fromkeys(["evaluation", *(key.rpartition("_")[0] for key in arrays)]):
         _check_split(name, dataset, split, arrays)
     return {
         key: np.ascontiguousarray(value, np.float32 if key.endswith("_x") else np.int64)

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harness.config import LatencyPlan
 from harness.records import Artifact, Outputs, Timing
+
+MediansNs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,14 @@ class Job:
     artifact: Artifact
     inputs: Path
     timeout_s: float
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two artifacts that are timed in turn; ``burden_ns`` seeds a slowdown by work added to each inference."""
+
+    artifact: Artifact
+    burden_ns: int = 0
 
 
 class Target(Protocol):
@@ -35,8 +48,11 @@ class Target(Protocol):
     def timing(self, job: Job, plan: LatencyPlan) -> Timing:
         """How long loading and single inferences take; nothing else of edgegate runs on the device meanwhile."""
 
-    def limits(self, runtime: str) -> dict[str, float]:
-        """Limits that the backend itself sets for artifacts of this runtime; budgets override them."""
+    def in_turn(self, baseline: Side, candidate: Side, inputs: Path, rounds: int, timeout_s: float) -> MediansNs:
+        """Median nanoseconds of fresh loads of the two in turn, shape (2, rounds); both artifacts share a runtime."""
+
+    def fingerprint(self, runtime: str) -> dict[str, str]:
+        """What must be equal for two of the target's numbers to be compared: ``identity``, governor, runtime version."""
 
     def identity(self) -> dict[str, str]:
         """What makes numbers of this target comparable: hardware, system, backend options."""

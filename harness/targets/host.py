@@ -14,7 +14,7 @@ from harness.config import HostBackend, LatencyPlan
 from harness.errors import ArtifactUnusable, InputMismatch, RunnerCrashed, RuntimeMissing, TargetError
 from harness.records import Artifact, Conditions, Delegation, Outputs, Timing
 from harness.targets import host_state
-from harness.targets.base import Job
+from harness.targets.base import Job, MediansNs, Side
 from harness.targets.runner_server import RunnerServer
 
 _EXTRAS = {"litert": "litert", "onnxruntime": "onnx", "torch": "torch"}
@@ -24,6 +24,10 @@ _ERRORS: dict[str, type[TargetError]] = {
     "runtime_missing": RuntimeMissing,
     "runner_failed": RunnerCrashed,
 }
+
+
+#: Each of many short loads in turn; a slow model is timed a few times, a quick one for some milliseconds.
+IN_TURN = {"samples_per_load": 8, "min_load_ms": 4, "warmup": 3}
 
 
 class HostTarget:
@@ -41,11 +45,6 @@ class HostTarget:
         options = self.backend.model_dump(include={"threads", "cores", "delegate"})
         return {**host_state.hardware(), **{name: str(value) for name, value in options.items()}}
 
-    def limits(self, runtime: str) -> dict[str, float]:
-        """The share of the graph that XNNPACK must take; the other runtimes here have no delegate."""
-        least = self.backend.min_delegated_percent
-        return {"min_delegated_percent": least} if runtime == "litert" and least is not None else {}
-
     def outputs(self, job: Job) -> Outputs:
         """Every sample's dequantized output. Raises TargetError."""
         arrays, facts, conditions = self._run(job, {"mode": "outputs"})
@@ -62,12 +61,27 @@ class HostTarget:
         arrays, facts, conditions = self._run(job, {"mode": "timing", **plan.model_dump()})
         return Timing(
             **arrays,
-            peak_memory_bytes=int(facts["peak_memory_bytes"]),
+            peak_memory_bytes=facts["peak_memory_bytes"],
             cpu_percent=float(facts["cpu_percent"]),
             delegation=Delegation(**facts["delegation"]) if facts["delegation"] else None,
             window_seconds=float(facts["window_seconds"]),
             conditions=conditions,
         )
+
+    def in_turn(self, baseline: Side, candidate: Side, inputs: Path, rounds: int, timeout_s: float) -> MediansNs:
+        """Median nanoseconds of fresh loads of the two in turn, shape (2, rounds), in one process. Raises TargetError."""
+        sides = [{**self._options(side.artifact), "burden_ns": side.burden_ns} for side in (baseline, candidate)]
+        mode = {"mode": "interleaved", "sides": sides, "rounds": rounds, **IN_TURN}
+        arrays, _, _ = self._run(Job(candidate.artifact, inputs, timeout_s), mode)
+        return arrays["sides"]
+
+    def fingerprint(self, runtime: str) -> dict[str, str]:
+        """Machine, system, backend options, governor and runtime version."""
+        return {
+            **self.identity(),
+            "governor": host_state.governor(),
+            "runtime": f"{runtime} {host_state.runtime_version(runtime)}",
+        }
 
     def close(self) -> None:
         """End the runner processes."""
@@ -82,7 +96,7 @@ class HostTarget:
             folder = Path(name)
             before = host_state.state()
             server.run({**self._options(artifact), **mode, "inputs": str(job.inputs)}, folder, job.timeout_s)
-            conditions = Conditions(self._fingerprint(artifact), before, host_state.state())
+            conditions = Conditions(self.fingerprint(artifact.runtime), before, host_state.state())
             return *_answer(folder, artifact), conditions
 
     def _options(self, artifact: Artifact) -> dict[str, Any]:
@@ -93,13 +107,6 @@ class HostTarget:
             "threads": self.backend.threads,
             "cores": self.backend.cores,
             "delegate": self.backend.delegate,
-        }
-
-    def _fingerprint(self, artifact: Artifact) -> dict[str, str]:
-        return {
-            **self.identity(),
-            "governor": host_state.governor(),
-            "runtime": f"{artifact.runtime} {host_state.runtime_version(artifact.runtime)}",
         }
 
 

@@ -23,3 +23,10 @@ def test_footprint(edge_cell):
     """The variant keeps its budget for size and memory."""
     verdict = edge_cell.judge("footprint")
     assert verdict, verdict
+
+
+@pytest.mark.edge_regression
+def test_regression(edge_cell):
+    """The variant is no worse than its accepted baseline; runs with --edge-baseline."""
+    verdict = edge_cell.judge("regression")
+    assert verdict, verdict

@@ -79,12 +79,14 @@ class ArtifactMaker:
         """
         plan = self.plans[variant]
         key = self._key(plan)
-        if self.store.find("artifacts", key) is None and variant not in self._failures:
+        found = self.stored(key, plan.recipe)
+        if found is None and variant not in self._failures:
             with self.store.lock(self._source_key):
                 self._make([other for other in self.plans.values() if self._is_missing(other)])
-        if variant in self._failures:
+            found = self.stored(key, plan.recipe)
+        if found is None:
             raise self._failures[variant]
-        return self._stored(plan, key)
+        return found
 
     def _is_missing(self, plan: VariantPlan) -> bool:
         try:
@@ -92,16 +94,19 @@ class ArtifactMaker:
         except RecipeRefused:  # said when this variant itself is asked for
             return False
 
-    def _stored(self, plan: VariantPlan, key: str) -> Artifact:
-        folder = self.store.root / "artifacts" / key
+    def stored(self, key: str, recipe: Recipe) -> Artifact | None:
+        """The artifact of that key which ``recipe`` once made, if the store still has it. Raises RecipeRefused."""
+        folder = self.store.find("artifacts", key)
+        if folder is None:
+            return None
         facts = read_json(folder / "artifact.json")
         if "refused" in facts:
             raise RecipeRefused(facts["refused"], next_step=facts["next_step"])
         return Artifact(
             key=key,
-            path=folder / f"artifact{plan.recipe.suffix}",
-            recipe=plan.recipe.name,
-            runtime=plan.recipe.runtime,
+            path=folder / f"artifact{recipe.suffix}",
+            recipe=recipe.name,
+            runtime=recipe.runtime,
             layout=facts["layout"],
             size_bytes=facts["size_bytes"],
             gzip_bytes=facts["gzip_bytes"],

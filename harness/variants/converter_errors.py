@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness.errors import EdgegateError, RecipeRefused
+from harness.errors import EdgegateError, PackageMissing, RecipeRefused
 
 #: The extra of edgegate that installs a module which a recipe imports.
 EXTRAS = {
@@ -47,12 +47,12 @@ def refusing(converter: str) -> Iterator[None]:
         ) from error
 
 
-def missing_package(error: ModuleNotFoundError) -> RecipeRefused:
-    """The refusal that says which extra to install."""
+def missing_package(error: ModuleNotFoundError) -> PackageMissing:
+    """The error that says which extra to install."""
     package = (error.name or str(error)).partition(".")[0]
     extra = EXTRAS.get(package)
     step = f"pip install 'edgegate[{extra}]'" if extra else f"install the Python package {package}"
-    return RecipeRefused(f"the Python package {package!r} is not installed", next_step=step)
+    return PackageMissing(f"the Python package {package!r} is not installed", next_step=step)
 
 
 def telling_line(error: BaseException) -> str:

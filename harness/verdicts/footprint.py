@@ -16,10 +16,11 @@ NEXT_STEPS = {
 
 
 def judge_footprint(cell: CellId, artifact: Artifact, timing: Timing, limits: Mapping[str, float]) -> Verdict:
-    """Judge file size, gzip size and the growth of the runner's peak memory."""
+    """Judge file size, gzip size and the growth of the runner's peak memory; memory that is not known keeps no limit."""
+    memory = timing.peak_memory_bytes
     estimates = {
         "size_kb": Estimate(artifact.size_bytes / 1e3),
         "gzip_kb": Estimate(artifact.gzip_bytes / 1e3),
-        "peak_memory_mb": Estimate(timing.peak_memory_bytes / 1e6),
+        "peak_memory_mb": Estimate(float("nan") if memory is None else memory / 1e6),
     }
     return judge(cell, AXIS, estimates, limits, NEXT_STEPS)

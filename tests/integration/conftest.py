@@ -182,9 +182,7 @@ def make_project(root: Path, digits: Digits, store: Path) -> Project:
     benchmarks.mkdir()
     for suite in SUITES:
         shutil.copy(suite, benchmarks)
-    (root / "pytest.ini").write_text(
-        "[pytest]\naddopts = --strict-markers --strict-config\nfilterwarnings = error\n"
-    )
+    (root / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers --strict-config\nfilterwarnings = error\n")
     np.savez(benchmarks / "digits.npz", **digits.arrays)
     linear_model(benchmarks / "linear.onnx", digits.weights, digits.bias)
     made = Project(root, store)

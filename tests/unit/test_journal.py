@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from harness.errors import StoreError
 from harness.measurements.journal import Journal
-from harness.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing
+from harness.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing, Truth
 
 CELL = CellId("cnn", "int8", "host:cpu")
 ARTIFACT = Artifact("abc", Path("artifact.onnx"), "ort_dynamic", "onnxruntime", "nchw", 1, 1)
@@ -25,7 +25,7 @@ UNHURRIED = settings(deadline=None)
 
 
 def outputs(values: np.ndarray | None = None) -> Outputs:
-    return Outputs(np.zeros((2, 3), np.float32) if values is None else values, 32, 0.5, CONDITIONS)
+    return Outputs(np.zeros((2, 3), np.float32) if values is None else values, 32, 0.5, 0.6, CONDITIONS)
 
 
 def file_of(folder: Path) -> Path:
@@ -73,7 +73,8 @@ def test_only_the_same_identity_is_found(tmp_path: Path):
     assert journal.find(Outputs, CELL, "one") is not None
     assert journal.find(Timing, CELL) is None
     assert journal.cells() == [CELL]
-    assert journal.provenance(CELL) == {"recipe": "ort_dynamic", "artifact": "abc"}
+    made = {"recipe": "ort_dynamic", "artifact": "abc", "size_bytes": 1, "gzip_bytes": 1}
+    assert journal.provenance(CELL) == made
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.9, 0.99])
@@ -109,7 +110,7 @@ def test_damaged_file_is_read_right_or_refused(folder: Path, data: st.DataObject
 
 @pytest.mark.parametrize(
     ("facts", "said"),
-    [({"version": 2}, "format version 2, this edgegate reads 1"), ({}, "not a readable"), ([], "not a readable")],
+    [({"version": 99}, "format version 99, this edgegate reads"), ({}, "not a readable"), ([], "not a readable")],
 )
 def test_foreign_file_is_a_store_error(tmp_path: Path, facts: object, said: str):
     """A newer format is called that; what is no measurement at all is not readable."""
@@ -117,6 +118,17 @@ def test_foreign_file_is_a_store_error(tmp_path: Path, facts: object, said: str)
     np.savez(path, facts=np.array(json.dumps(facts)))
     with pytest.raises(StoreError, match=said):
         Journal(tmp_path).find(Outputs, CELL)
+
+
+def test_truth_comes_back(tmp_path: Path):
+    """A run can be judged again by what it was judged by."""
+    truth = Truth(np.arange(3), np.eye(3, dtype=np.float32), "top5", "checksum")
+    Journal(tmp_path).save_truth("cnn", truth)
+    found = Journal(tmp_path).truth("cnn")
+    np.testing.assert_array_equal(found.labels, truth.labels, strict=True)
+    np.testing.assert_array_equal(found.reference, truth.reference, strict=True)
+    assert (found.metric, found.dataset) == ("top5", "checksum")
+    assert Journal(tmp_path).truth("other") is None
 
 
 def test_pickles_are_never_loaded(tmp_path: Path):

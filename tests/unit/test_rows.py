@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.measurements.journal import Journal
-from harness.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing, Verdict
+from harness.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing, Truth, Verdict
 from harness.reports.frames import SAMPLE_COLUMNS, load_run, write_frames
 from harness.reports.rows import COLUMNS, STATUSES, cell_rows
 from harness.storage import write_json
@@ -24,7 +24,7 @@ ARTIFACT = Artifact("abc", Path("artifact.onnx"), "ort_dynamic", "onnxruntime", 
 CONDITIONS = Conditions({"runtime": "onnxruntime 1"}, {}, {})
 LABELS = np.arange(60) % 10
 VALUES = np.eye(10, dtype=np.float32)[LABELS] + np.random.default_rng(0).normal(0, 0.1, (60, 10)).astype(np.float32)
-OUTPUTS = Outputs(VALUES, 32, 0.5, CONDITIONS)
+OUTPUTS = Outputs(VALUES, 32, 0.5, 0.6, CONDITIONS)
 TIMING = Timing(
     samples_ns=np.arange(100, 130) * 1000,
     load_of=np.repeat(np.arange(3), 10),
@@ -48,7 +48,7 @@ def full_run(folder: Path) -> tuple[list[Verdict], Journal]:
     journal.save(CELL, "identity", ARTIFACT, OUTPUTS)
     journal.save(CELL, "identity", ARTIFACT, TIMING)
     verdicts = [
-        judge_accuracy(CELL, VALUES, VALUES, LABELS, "top1", {}),
+        judge_accuracy(CELL, VALUES, Truth(LABELS, VALUES, "top1", "checksum"), {}),
         judge_latency(CELL, TIMING, {}),
         judge_footprint(CELL, ARTIFACT, TIMING, {}),
         judge_consistency(CELL, VALUES, CELL, VALUES, {}),
@@ -79,15 +79,18 @@ def test_columns_keep_their_units(tmp_path: Path):
 
 def test_worst_cell_is_first_and_the_worst_axis_speaks(tmp_path: Path):
     """Errors before failures before what was not run; a cell is as good as its worst axis."""
-    cells = [CellId("cnn", name, "host:cpu") for name in ("good", "missing", "slow", "broken", "canary", "refused")]
-    good, _, slow, broken, canary, refused = cells
+    cells = [
+        CellId("cnn", name, "host:cpu") for name in ("good", "missing", "slow", "broken", "canary", "refused", "waived")
+    ]
+    good, _, slow, broken, canary, refused, waived = cells
     verdicts = [
         verdict("pass", good), verdict("pass", slow), verdict("fail", slow, "latency"), verdict("error", broken),
-        verdict("pass", canary, "canary"), verdict("refused", refused),
+        verdict("pass", canary, "canary"), verdict("refused", refused), verdict("waived", waived),
     ]  # fmt: skip
     rows = cell_rows(cells, verdicts, Journal(tmp_path))
     assert [(row["variant"], row["status"]) for row in rows] == [
-        ("broken", "error"), ("slow", "fail"), ("missing", "not run"), ("refused", "refused"), ("good", "pass"),
+        ("broken", "error"), ("slow", "fail"), ("missing", "not run"), ("waived", "waived"), ("refused", "refused"),
+        ("good", "pass"),
         ("canary", "rejected"),
     ]  # fmt: skip
     assert [row["status"] for row in rows] == list(STATUSES)

@@ -1,0 +1,58 @@
+"""``pytest benchmarks/`` in processes of its own, as a user starts it."""
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from sides import ROOT
+
+from harness.measurements.journal import Journal
+from harness.records import Outputs, Timing
+
+#: Of pytest's exit codes: all passed, or some failed. What the cells are worth is not asked here.
+RAN = (0, 1)
+
+
+def pytest(*arguments, **environment):
+    """Seconds that ``pytest benchmarks/`` took, and what it printed."""
+    inherited = {**os.environ, **environment}
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # with it, nothing is ever warm: every start compiles every module
+    command = [sys.executable, "-m", "pytest", "benchmarks/", "-q", *arguments]
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, env=inherited, capture_output=True, text=True)
+    seconds = time.perf_counter() - start
+    if done.returncode not in RAN:
+        raise SystemExit(
+            f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-1000:]}"
+        )
+    return seconds, done.stdout
+
+
+@functools.cache
+def warm_run(selected):
+    """Of a warm run: seconds outside its measuring windows, seconds inside, cells, and the modules it had imported.
+
+    The first run warms the store, and of both the one with the least outside counts: the other one waited for a
+    conversion, or for a device that another run held.
+    """
+    return min((_run(selected) for _ in range(2)), key=lambda found: found[0])
+
+
+def _run(selected):
+    with tempfile.TemporaryDirectory() as name:
+        folder, modules = Path(name) / "results", Path(name) / "modules"
+        wall_s, printed = pytest(
+            *(f"--edge-model={glob}" for glob in selected), "-o", f"edge_results={folder}", "-p", "imported_modules",
+            PYTHONPATH=str(Path(__file__).parent), PERF_MODULES=str(modules),
+        )  # fmt: skip
+        journal = Journal((folder / "latest").resolve())
+        cells = journal.cells()
+        if not cells:
+            raise SystemExit(f"pytest benchmarks/ measured no cell:\n{printed[-3000:]}")
+        kept = (journal.find(kind, cell) for cell in cells for kind in (Outputs, Timing))
+        inside_s = sum(measurement.window_seconds for measurement in kept if measurement)
+        return wall_s - inside_s, inside_s, len(cells), frozenset(modules.read_text().split())

@@ -1,0 +1,72 @@
+"""The two sides of a comparison: one artifact through the harness's host target, and through the bare loop."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from harness.config import HostBackend, LatencyPlan
+from harness.measurements.bench import Bench
+from harness.measurements.project import Project, Selection
+from harness.storage import Store
+from harness.targets.base import Job
+from harness.targets.host import HostTarget
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 300.0
+
+
+def artifacts(models_yaml, model, variants):
+    """The artifacts of a model's variants, and the .npy of its evaluation samples; made in the store where missing."""
+    project = Project.load(models_yaml, ROOT / "devices.yaml")
+    planned = [cell for cell in project.cells(Selection()) if cell.model == model and cell.variant in variants]
+    store = Store(Path(os.environ.get("EDGE_STORE") or ROOT / ".edgegate").absolute())
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.closing(
+            Bench(project, store, Path(folder), planned, lambda text: print(text, file=sys.stderr))
+        ) as bench,
+    ):
+        return [bench.artifact(model, variant) for variant in variants], bench.dataset(model).array("evaluation_x")
+
+
+@contextlib.contextmanager
+def harness():
+    """The harness's host target: one thread, delegates on, as devices.yaml has it."""
+    target = HostTarget("host", "perf", HostBackend())
+    try:
+        yield target
+    finally:
+        target.close()
+
+
+def harness_times_ns(target, artifact, inputs, count):
+    """Nanoseconds of ``count`` inferences of one fresh load, through the harness."""
+    plan = LatencyPlan.model_construct(loads=1, samples_per_load=count, min_load_ms=0, warmup=5)
+    return target.timing(Job(artifact, inputs, TIMEOUT_S), plan).samples_ns
+
+
+def harness_seconds(target, artifact, inputs):
+    """Seconds that answering every sample took, through the harness."""
+    return target.outputs(Job(artifact, inputs, TIMEOUT_S)).seconds
+
+
+@contextlib.contextmanager
+def bare(artifact, inputs):
+    """``times_ns(count, batch)`` of fresh loads in the bare loop."""
+    command = [sys.executable, Path(__file__).with_name("bare.py"), artifact.runtime]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as server:
+
+        def times_ns(count, batch):
+            job = {"artifact": str(artifact.path), "inputs": str(inputs), "batch": batch, "count": count}
+            print(json.dumps(job), file=server.stdin, flush=True)
+            return json.loads(server.stdout.readline())
+
+        yield times_ns
+        server.stdin.close()

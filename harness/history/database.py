@@ -1,0 +1,213 @@
+"""The history itself: runs go in whole, once; trends come out.
+
+Several hosts and processes write at once. A run is one transaction under its unique name, so that a killed writer
+leaves nothing behind, and recording a run again (it was resumed, or the answer was lost) replaces it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from harness.errors import HistoryError
+from harness.history.entry import RunEntry
+from harness.history.location import Location
+from harness.history.schema import CELLS, RUNS, SERIES, VERSION
+from harness.history.upgrade import upgrade, version_of
+from harness.records import CellId
+
+#: How long a writer waits for another one's transaction (SQLite), or for a connection (PostgreSQL), in seconds.
+LOCK_SECONDS, CONNECT_SECONDS = 60.0, 10
+ATTEMPTS = 6
+#: PostgreSQL: serialization failure, deadlock, lock not available.
+_AGAIN = ("40001", "40P01", "55P03")
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run's value of a metric of one cell."""
+
+    run: str
+    began_utc: str
+    revision: str | None
+    modified: bool | None
+    fingerprint: str | None
+    status: str
+    value: float
+
+
+class History:
+    """The history at ``location``. Every method raises HistoryError, which names it without its password."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        with self._translated():
+            self._engine = _engine(location)
+        self._checked = False
+
+    def record(self, run: RunEntry) -> None:
+        """Store a run, or replace what is stored under its name."""
+        file = self.location.file
+        with self._translated():
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+        self._check()
+        self._write(lambda connection: _store(connection, run))
+
+    def trend(self, cell: CellId, metric: str) -> list[Point]:
+        """Every value of the metric, by when its run began. Empty where the history knows no such cell."""
+        query = (
+            sa.select(
+                RUNS.c.name, RUNS.c.began_utc, RUNS.c.revision, RUNS.c.modified,
+                CELLS.c.fingerprint, CELLS.c.status, CELLS.c[metric],
+            )
+            .join_from(SERIES, CELLS, SERIES.c.id == CELLS.c.series_id)
+            .join(RUNS, RUNS.c.id == CELLS.c.run_id)
+            .where(SERIES.c.model == cell.model, SERIES.c.variant == cell.variant, SERIES.c.target == cell.target)
+            .where(CELLS.c[metric].is_not(None))
+            .order_by(RUNS.c.began_utc, RUNS.c.name)
+        )  # fmt: skip
+        return [Point(*row) for row in self._read(query)]
+
+    def cells(self) -> list[CellId]:
+        """Every cell that was ever recorded."""
+        query = sa.select(SERIES.c.model, SERIES.c.variant, SERIES.c.target)
+        return sorted(CellId(*row) for row in self._read(query))
+
+    def _read(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+        file = self.location.file
+        if file is not None and not file.is_file():
+            raise HistoryError(
+                f"{file}: there is no history yet", next_step="a run records itself; 'edgegate record RUN' an older one"
+            )
+        self._check()
+        with self._translated(), self._engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(query)]
+
+    def _check(self) -> None:
+        """Once: the database is of this edgegate's version afterwards."""
+        if self._checked:
+            return
+        with self._translated(), self._engine.connect() as connection:
+            version = version_of(connection)
+        if version < VERSION:
+            self._write(upgrade)
+        self._checked = True
+
+    def _write(self, work: Callable[[sa.Connection], None]) -> None:
+        """Do ``work`` in one transaction, again where other writers were in its way."""
+        with self._translated():
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    with self._engine.connect().execution_options(edge_writes=True) as connection, connection.begin():
+                        work(connection)
+                    return
+                except DBAPIError as error:
+                    if attempt == ATTEMPTS or not _worth_another_try(error):
+                        raise
+                time.sleep(random.uniform(0.5, 1.5) * 0.1 * 2**attempt)  # noqa: S311 - not a secret
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except HistoryError as error:
+            raise HistoryError(f"{self.location.shown}: {error.message}", next_step=error.next_step) from error
+        except ModuleNotFoundError as error:
+            raise HistoryError(
+                f"{self.location.shown}: its driver is not installed ({error.name})",
+                next_step="pip install 'edgegate[postgresql]'",
+            ) from error
+        except (SQLAlchemyError, OSError, ValueError) as error:
+            said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+            raise HistoryError(
+                f"{self.location.shown}: the history cannot be used ({_first_line(self.location.scrub(said))})",
+                next_step="check that the database runs, is a history, and may be written by you",
+            ) from error
+
+
+def _engine(location: Location) -> sa.Engine:
+    if location.file is None:
+        return sa.create_engine(
+            location.url,
+            poolclass=sa.NullPool,
+            hide_parameters=True,
+            connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "edgegate"},
+        )
+    engine = sa.create_engine(
+        location.url, poolclass=sa.NullPool, hide_parameters=True, connect_args={"timeout": LOCK_SECONDS}
+    )
+    sa.event.listen(engine, "connect", _own_transactions)
+    sa.event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _own_transactions(connection: Any, _record: object) -> None:
+    """SQLite: no hidden commits by the driver; readers and one writer side by side."""
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _begin(connection: sa.Connection) -> None:
+    """SQLite: a writer waits for its turn at once; one that read first and then wants to write would be refused."""
+    writes = connection.get_execution_options().get("edge_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _worth_another_try(error: DBAPIError) -> bool:
+    locked = "locked" in str(error.orig) or "busy" in str(error.orig)
+    return error.connection_invalidated or locked or getattr(error.orig, "sqlstate", None) in _AGAIN
+
+
+def _store(connection: sa.Connection, run: RunEntry) -> None:
+    insert = _INSERT[connection.dialect.name]
+    facts = {name: getattr(run, name) for name in RUNS.c.keys() if name != "id"}  # noqa: SIM118 - a column collection
+    run_id = connection.scalar(
+        insert(RUNS).values(facts).on_conflict_do_update(index_elements=["name"], set_=facts).returning(RUNS.c.id)
+    )
+    ids = _series_ids(connection, [entry.cell for entry in run.cells])
+    connection.execute(sa.delete(CELLS).where(CELLS.c.series_id.in_(sa.select(SERIES.c.id)), CELLS.c.run_id == run_id))
+    empty = dict.fromkeys(CELLS.c.keys())
+    rows = [
+        {
+            **empty,
+            **entry.metrics,
+            "series_id": ids[entry.cell],
+            "run_id": run_id,
+            "status": entry.status,
+            "fingerprint": entry.fingerprint,
+        }
+        for entry in run.cells
+    ]
+    if rows:
+        connection.execute(sa.insert(CELLS), rows)
+
+
+def _series_ids(connection: sa.Connection, cells: Sequence[CellId]) -> dict[CellId, int]:
+    """The series of the cells; new ones are made in one order by everybody, so that writers cannot deadlock."""
+    known = _known_series(connection)
+    new = sorted(set(cells) - set(known))
+    if new:
+        connection.execute(
+            _INSERT[connection.dialect.name](SERIES).on_conflict_do_nothing(), [cell._asdict() for cell in new]
+        )
+        known = _known_series(connection)
+    return known
+
+
+def _known_series(connection: sa.Connection) -> dict[CellId, int]:
+    query = sa.select(SERIES.c.id, SERIES.c.model, SERIES.c.variant, SERIES.c.target)
+    return {CellId(*names): number for number, *names in connection.execute(query)}
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")

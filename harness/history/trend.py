@@ -1,0 +1,139 @@
+"""A cell's metric over all runs: what changed, where it began, and whether it was for the worse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.config import Limits
+from harness.errors import ConfigError
+from harness.history.changes import FEWEST, Change, find_changes
+from harness.history.database import History, Point
+from harness.records import CellId
+from harness.suggestions import did_you_mean
+from harness.verdicts.limits import METRICS
+
+#: Of a longer history the newest runs are judged: more than a year of nights.
+JUDGED = 500
+#: The smallest change worth a sentence: a share of metrics with these units, else so many of the metric's units.
+SHARES = {" ms", " KB", " MB", "x", ""}
+SMALLEST_SHARE, SMALLEST = 0.01, 0.1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A change, and the run that it began with; ``stands`` until the metric is half way back."""
+
+    change: Change
+    began: Point
+    runs: int
+    metric: str
+    worse: bool
+    stands: bool
+
+    @property
+    def word(self) -> str:
+        """``regressed``, ``improved``, or what became of a change that is over."""
+        word = "regressed" if self.worse else "improved"
+        return word if self.stands else f"{word}, since undone"
+
+    def sentence(self) -> str:
+        """What happened, by how much, and the run and revision where it began."""
+        label, unit, digits = METRICS[self.metric]
+        before, after = self.change.before, self.change.after
+        how = f"crept over {self.runs} runs" if self.change.kind == "creep" else "stepped"
+        by = (
+            f"{100 * (after / before - 1):+.1f} %" if _by_share(self.metric, before) else f"{after - before:+.2f}{unit}"
+        )
+        return (
+            f"{label} {self.word}: it {how} from {before:.{digits}f} to {after:.{digits}f}{unit} ({by}), "
+            f"beginning with run {self.began.run} ({revision(self.began)})"
+        )
+
+
+@dataclass(frozen=True)
+class Trend:
+    """``points``, oldest first; those at ``judged`` were made under the newest one's conditions and may be compared."""
+
+    cell: CellId
+    metric: str
+    points: tuple[Point, ...]
+    judged: tuple[int, ...]
+    findings: tuple[Finding, ...]
+
+    def regressions(self, since: str = "") -> list[Finding]:
+        """What got worse and still is; with ``since``, only what began with that run or later."""
+        runs = [point.run for point in self.points]
+        if since and since not in runs:
+            raise ConfigError(
+                f"--since {since}: no such run in the history of {self.cell}; {did_you_mean(since, runs)}"
+            )
+        first = runs.index(since) if since else 0
+        return [
+            found for found in self.findings if found.worse and found.stands and runs.index(found.began.run) >= first
+        ]
+
+    def summary(self) -> str:
+        """How much was judged, and what was found in it."""
+        others = len(self.points) - len(self.judged)
+        left_out = (
+            f" ({others} more are older, or of another device, system, runtime or thread count)" if others else ""
+        )
+        if len(self.judged) < FEWEST:
+            return f"{len(self.judged)} comparable runs{left_out}: a change is told from noise with {FEWEST} or more"
+        found = (
+            f"{len(self.findings)} changes" if len(self.findings) > 1 else "1 change" if self.findings else "no change"
+        )
+        return f"{len(self.judged)} comparable runs{left_out}: {found}"
+
+
+def read_trend(history: History, cell: str, metric: str) -> Trend:
+    """The trend of ``model/variant/target``. Raises ConfigError with the nearest valid names, HistoryError."""
+    if metric not in METRICS:
+        raise ConfigError(f"there is no metric {metric!r}; {did_you_mean(metric, METRICS)}")
+    names = cell.split("/")
+    points = history.trend(CellId(*names), metric) if len(names) == 3 else []
+    if not points:
+        _refuse(history, cell, metric)
+    return judged_trend(CellId(*names), metric, points)
+
+
+def judged_trend(cell: CellId, metric: str, points: Sequence[Point]) -> Trend:
+    """Find the changes among the newest points that may be compared."""
+    comparable = [index for index, point in enumerate(points) if point.fingerprint == points[-1].fingerprint]
+    judged = comparable[-JUDGED:]
+    values = np.array([points[index].value for index in judged])
+    by_share = all(_by_share(metric, value) for value in values)
+    changes = find_changes(values, SMALLEST_SHARE if by_share else SMALLEST, by_share)
+    findings = []
+    for change in changes.found:
+        up = change.after > change.before
+        lasts = (changes.now - change.before) / (change.after - change.before) >= 0.5
+        began = points[judged[change.first]]
+        findings.append(Finding(change, began, change.runs, metric, up != _higher_is_better(metric), lasts))
+    return Trend(cell, metric, tuple(points), tuple(judged), tuple(findings))
+
+
+def revision(point: Point) -> str:
+    """``revision 0123456789, modified``."""
+    known = f"revision {point.revision[:10]}" if point.revision else "revision unknown"
+    return f"{known}, modified" if point.modified else known
+
+
+def _by_share(metric: str, value: float) -> bool:
+    return METRICS[metric][1] in SHARES and value > 0
+
+
+def _higher_is_better(metric: str) -> bool:
+    return f"min_{metric}" in Limits.model_fields
+
+
+def _refuse(history: History, cell: str, metric: str) -> None:
+    known = [str(known) for known in history.cells()]
+    if cell in known:
+        raise ConfigError(
+            f"{cell}: no run ever measured {metric}", next_step=f"choose another --metric: {', '.join(METRICS)}"
+        )
+    raise ConfigError(f"the history has no cell {cell!r} (MODEL/VARIANT/TARGET); {did_you_mean(cell, known)}")

@@ -1,0 +1,52 @@
+"""Two artifacts timed in turn on one target, until the evidence is enough or the time is up."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.records import Conditions, PairedTiming
+from harness.targets import host_state
+from harness.targets.base import Side, Target
+
+#: Rounds before the first look at the evidence, and how much more there are at each further look.
+FIRST_ROUNDS, GROWTH = 12, 1.5
+#: Rounds that one runner process does: the next ones get a process, and so a memory layout, of their own.
+BLOCK = 12
+Enough = Callable[[NDArray[np.float64], int], bool]
+
+
+def time_in_turn(
+    target: Target, baseline: Side, candidate: Side, inputs: Path, enough: Enough, max_seconds: float
+) -> PairedTiming:
+    """Add rounds until ``enough(log ratios candidate / baseline, look)`` or ``max_seconds`` are over.
+
+    The time limit holds to within one block of rounds. The caller holds the device's lock. Raises TargetError.
+    """
+    before, start = host_state.state(), time.monotonic()
+    medians = np.zeros((2, 0), np.int64)
+    look, wanted = 0, FIRST_ROUNDS
+    while True:
+        while medians.shape[1] < wanted:
+            block = target.in_turn(baseline, candidate, inputs, BLOCK, timeout_s=max(10 * max_seconds, 60))
+            medians = np.concatenate([medians, block], axis=1)
+            seconds = time.monotonic() - start
+            if seconds + seconds * BLOCK / medians.shape[1] > max_seconds:
+                wanted = medians.shape[1]
+        look += 1
+        if enough(log_ratios(*medians), look) or seconds + seconds * BLOCK / medians.shape[1] > max_seconds:
+            break
+        wanted = math.ceil(medians.shape[1] * GROWTH)
+    conditions = Conditions(target.fingerprint(candidate.artifact.runtime), before, host_state.state())
+    return PairedTiming(medians[0], medians[1], look, time.monotonic() - start, conditions)
+
+
+def log_ratios(baseline_ns: NDArray[np.int64], candidate_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The logarithm of candidate over baseline, one per round."""
+    ratios: NDArray[np.float64] = np.log(candidate_ns / baseline_ns)
+    return ratios

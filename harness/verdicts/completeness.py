@@ -1,0 +1,49 @@
+"""Nothing disappears: cells that the baseline has and a run lacks."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Collection, Sequence
+
+from harness.measurements.run_file import Scope
+from harness.records import CellId, Change
+from harness.verdicts.regression import accept_command
+
+
+def in_scope(cell: CellId, scope: Scope) -> bool:
+    """Whether the run was to speak of the cell."""
+    globs = (scope.models, scope.variants, scope.targets)
+    within = all(
+        not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+        for name, patterns in zip(cell, globs, strict=True)
+    )
+    return within and cell not in scope.left_out
+
+
+def missing_cells(accepted: Sequence[CellId], measured: Collection[CellId], scope: Scope, run: str) -> list[Change]:
+    """The accepted cells within the run's scope that were not measured, each with why and what to do."""
+    targets = {cell.target for cell in measured}
+    return [_missing(cell, targets, run) for cell in accepted if in_scope(cell, scope) and cell not in measured]
+
+
+def scope_in_words(scope: Scope, accepted: Sequence[CellId]) -> str:
+    """What a partial run is silent about, in a sentence; empty where it speaks of everything."""
+    silent = sum(not in_scope(cell, scope) for cell in accepted)
+    globs = [
+        f"--edge-{noun} {pattern}"
+        for noun, patterns in (("model", scope.models), ("variant", scope.variants), ("target", scope.targets))
+        for pattern in patterns
+    ]
+    if scope.left_out:
+        globs.append(f"{len(scope.left_out)} cells left out by pytest's own selection")
+    if not globs:
+        return ""
+    return f"the run was for a part of the project ({', '.join(globs)}): nothing is said of {silent} accepted cells"
+
+
+def _missing(cell: CellId, targets: Collection[str], run: str) -> Change:
+    why = "the cell is in the baseline, the run has no comparison of it"
+    if cell.target not in targets:
+        why += f", and none on {cell.target} at all: the device is offline, or no longer in devices.yaml"
+    step = f"bring it back, or, if it is gone for good: {accept_command(run, cell, gone=True)}"
+    return Change(cell, "cell", "missing", "exact", None, None, why, step)

@@ -1,0 +1,36 @@
+"""A candidate timed in turn with its baseline's artifact, as evidence for the comparison of the two."""
+
+from __future__ import annotations
+
+from harness.measurements.in_turn import Enough
+from harness.measurements.journal import Journal
+from harness.records import CellId, Estimate, Interleaved, PairedTiming
+from harness.storage import digest
+from harness.verdicts.sequential import decided, slowdown
+from harness.verdicts.snapshots import Snapshot
+
+#: What a fingerprint holds beside the target's identity.
+_BESIDE = ("governor", "runtime")
+
+
+def enough(tolerance_percent: float) -> Enough:
+    """When to stop adding rounds: the evidence says on which side of the tolerance the candidate is."""
+    return lambda ratios, look: decided(ratios, look, tolerance_percent)
+
+
+def interleaved(timing: PairedTiming, tolerance_percent: float) -> Interleaved:
+    """What was timed, as a ratio."""
+    found = slowdown(timing, tolerance_percent)
+    low, high = (None if end is None else 1 + end / 100 for end in (found.percent.low, found.percent.high))
+    ratio = Estimate(1 + found.percent.value / 100, low, high)
+    return Interleaved(ratio, found.evidence, found.rounds, timing.seconds)
+
+
+def stored_interleaved(
+    journal: Journal, cell: CellId, before: Snapshot, after: Snapshot, tolerance_percent: float
+) -> Interleaved | None:
+    """What the run timed in turn with this very baseline, if it did. Raises StoreError."""
+    device = {key: value for key, value in after.fingerprint.items() if key not in _BESIDE}
+    identity = digest([before.artifact, after.artifact, after.dataset, device])
+    timing = journal.find(PairedTiming, cell, identity)
+    return interleaved(timing, tolerance_percent) if timing else None

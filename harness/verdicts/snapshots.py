@@ -1,0 +1,96 @@
+"""A cell's numbers as they are accepted and compared: from a run's stored measurements or from a baseline file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.measurements.journal import Journal
+from harness.records import CellId, Outputs, Timing, Truth
+from harness.verdicts import fidelity
+from harness.verdicts.accuracy import TOP_K
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One cell: ``answers`` and ``correct`` of shape (samples,), medians and load times in ns of every fresh load.
+
+    ``metrics`` are exact numbers with their unit in the name; what was not measured is not among them.
+    ``fingerprint`` says where it ran, ``dataset`` and ``labels`` (checksums) and ``metric`` what it was asked.
+    """
+
+    artifact: str
+    fingerprint: Mapping[str, str]
+    dataset: str
+    labels: str
+    metric: str
+    metrics: Mapping[str, float]
+    p50_loads_ns: NDArray[np.int64]
+    load_loads_ns: NDArray[np.int64]
+    answers: NDArray[np.int64] | None
+    correct: NDArray[np.bool_] | None
+
+
+def snapshot(
+    provenance: Mapping[str, Any], truth: Truth | None, outputs: Outputs | None, timing: Timing | None
+) -> Snapshot:
+    """What was measured of a cell. Raises ValueError where nothing was."""
+    measured = timing or outputs
+    if measured is None:
+        raise ValueError("a cell without measurements has no snapshot")
+    metrics = {"size_kb": provenance["size_bytes"] / 1e3, "gzip_kb": provenance["gzip_bytes"] / 1e3}
+    return Snapshot(
+        artifact=provenance["artifact"],
+        fingerprint=measured.conditions.fingerprint,
+        dataset=truth.dataset if truth else "",
+        labels=checksum(truth.labels) if truth else "",
+        metric=truth.metric if truth else "top1",
+        metrics={**metrics, **_accuracy(outputs, truth), **(_timed(timing) if timing else {})},
+        p50_loads_ns=_load_medians(timing) if timing else np.zeros(0, np.int64),
+        load_loads_ns=timing.load_ns if timing else np.zeros(0, np.int64),
+        answers=fidelity.top1(outputs.values) if outputs and truth else None,
+        correct=_correct(outputs, truth) if outputs and truth else None,
+    )
+
+
+def stored_snapshot(journal: Journal, cell: CellId) -> Snapshot | None:
+    """The cell as a run's folder has it, or None where nothing of it was measured. Raises StoreError."""
+    outputs, timing = journal.find(Outputs, cell), journal.find(Timing, cell)
+    if outputs is None and timing is None:
+        return None
+    return snapshot(journal.provenance(cell), journal.truth(cell.model), outputs, timing)
+
+
+def checksum(labels: NDArray[np.int64]) -> str:
+    """The sha256 of labels, apart from the samples that they belong to."""
+    return hashlib.sha256(np.ascontiguousarray(labels, "<i8").tobytes()).hexdigest()
+
+
+def _correct(outputs: Outputs, truth: Truth) -> NDArray[np.bool_]:
+    return fidelity.in_top_k(outputs.values, truth.labels, TOP_K[truth.metric])
+
+
+def _accuracy(outputs: Outputs | None, truth: Truth | None) -> dict[str, float]:
+    if outputs is None or truth is None:
+        return {}
+    return {f"{truth.metric}_percent": 100.0 * float(_correct(outputs, truth).mean())}
+
+
+def _timed(timing: Timing) -> dict[str, float]:
+    found = {
+        "p50_ms": float(np.median(_load_medians(timing))) / 1e6,
+        "load_ms": float(np.median(timing.load_ns)) / 1e6,
+        "peak_memory_mb": None if timing.peak_memory_bytes is None else timing.peak_memory_bytes / 1e6,
+        "delegated_percent": timing.delegation.percent if timing.delegation else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _load_medians(timing: Timing) -> NDArray[np.int64]:
+    loads = np.unique(timing.load_of)
+    return np.array([np.median(timing.samples_ns[timing.load_of == load]) for load in loads]).astype(np.int64)

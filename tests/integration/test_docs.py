@@ -1,0 +1,220 @@
+"""The documentation says what is true: its examples run, and its tables are those of the code.
+
+A fenced block with ``title="path"`` is a file of a user's repository; all such blocks below one ``##`` heading are one
+example. ``title="output"`` is what running it must print: every line of it, ``...`` standing for anything.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from harness import config
+from harness.cli import app
+from harness.reports.frames import SAMPLE_COLUMNS
+from harness.reports.rows import COLUMNS
+from harness.variants.registry import builtin_recipes
+from harness.verdicts.limits import METRICS
+from tests.integration.conftest import REPOSITORY, Project
+
+DOCS = REPOSITORY / "docs"
+PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("*.md"), REPOSITORY / "results" / "README.md"])
+BLOCK = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+#: Heading in docs/configuration.md -> the schema whose keys stand in the table below it.
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "The file": config.ModelsFile,
+    "A dataset": config.Dataset,
+    "A model": config.Model,
+    "A source": config.Source,
+    "A variant": config.Variant,
+    "A budget": config.Budget,
+    "Latency": config.LatencyPlan,
+    "Timeouts": config.Timeouts,
+    "The devices file": config.DevicesFile,
+    "A device": config.HostDevice,
+    "A backend of the host": config.HostBackend,
+}
+
+
+class Example(NamedTuple):
+    page: str
+    heading: str
+    files: dict[str, str]
+
+
+def sections(page: Path) -> dict[str, str]:
+    """Heading -> the text below it, up to the next heading of any level; code blocks may hold ``#`` lines."""
+    found, heading, fenced = {"": ""}, "", False
+    for line in page.read_text().splitlines(keepends=True):
+        fenced ^= line.startswith("```")
+        if line.startswith("#") and not fenced:
+            heading = line.lstrip("#").strip()
+        found[heading] = found.get(heading, "") + line
+    return found
+
+
+def examples() -> list[Example]:
+    found = [
+        Example(page.name, heading, dict(BLOCK.findall(text)))
+        for page in PAGES
+        for heading, text in sections(page).items()
+    ]
+    return [example for example in found if example.files]
+
+
+def table(text: str) -> dict[str, list[str]]:
+    """First cell, without backticks -> the other cells of a markdown table's rows."""
+    rows = [re.split(r"\s*\|\s*", line.strip("| \n")) for line in text.splitlines() if line.startswith("| `")]
+    return {row[0].strip("`"): row[1:] for row in rows}
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text()
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: f"{example.page}-{example.heading}")
+def test_example_runs_as_shown(project: Project, example: Example) -> None:
+    """A reader who copies an example's files gets a run that ends as the page says."""
+    project.write()
+    benchmarks = project.root / "benchmarks"
+    shutil.copy(benchmarks / "linear.onnx", benchmarks / "my_model.onnx")
+    shutil.copy(benchmarks / "digits.npz", benchmarks / "my_data.npz")
+    shown = example.files.get("output", "")
+    for name, text in example.files.items():
+        if name != "output":
+            (project.root / name).write_text(text)
+
+    # What the page does not speak of is left out to be quick.
+    done = ended(project, project.command("-k", "accuracy or footprint or tail or canary"))
+
+    broken = re.search(r"^(fail|error) ", shown, re.MULTILINE)
+    assert done.returncode == (1 if broken else 0), done.stdout + done.stderr
+    for line in filter(None, shown.splitlines()):
+        assert re.search(re.escape(line).replace(r"\.\.\.", ".*"), done.stdout), (line, done.stdout)
+    for name in example.files:
+        if "/" not in name and name.endswith(".py"):
+            script = ended(project, [sys.executable, name])
+            assert script.returncode == 0, script.stderr
+
+
+def ended(project: Project, command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=project.root, env=project.environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.mark.parametrize("heading", SCHEMAS)
+def test_every_key_is_described(heading: str) -> None:
+    """The tables of docs/configuration.md have each schema's keys and defaults, and no others."""
+    schema = SCHEMAS[heading]
+    fields = {
+        name: shown_default(field.default if field.default_factory is None else {})
+        for name, field in schema.model_fields.items()
+        if name not in config.Limits.model_fields or schema is config.HostBackend
+    }
+    assert {key: cells[0] for key, cells in table(sections(DOCS / "configuration.md")[heading]).items()} == fields
+
+
+def shown_default(default: Any) -> str:
+    if default is PydanticUndefined:
+        return "required"
+    if isinstance(default, BaseModel):
+        return "see below"
+    return (
+        "none" if default is None else yaml.safe_dump(default, default_flow_style=True).split("\n")[0].replace("'", '"')
+    )
+
+
+def test_every_schema_is_described() -> None:
+    """A schema that is added to the YAML files is added to docs/configuration.md."""
+    known = {schema.__name__ for schema in SCHEMAS.values()}
+    for file in (config.ModelsFile, config.DevicesFile):
+        assert file.model_json_schema()["$defs"].keys() <= known
+
+
+def test_every_limit_is_described() -> None:
+    """docs/configuration.md has all limits and no others; each is of a metric that is judged."""
+    described = table(sections(DOCS / "configuration.md")["Limits"])
+    assert described.keys() == config.Limits.model_fields.keys()
+    assert {name.partition("_")[2] for name in described} == METRICS.keys()
+
+
+@pytest.mark.parametrize(
+    ("heading", "columns"), [("Columns of cells", COLUMNS), ("Columns of samples", SAMPLE_COLUMNS)]
+)
+def test_every_column_is_described(heading: str, columns: dict[str, str]) -> None:
+    """The tables of docs/reports.md are those of harness.reports, word for word."""
+    wanted = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in columns.items())
+    assert wanted in sections(DOCS / "reports.md")[heading], f"the table should be:\n{wanted}"
+
+
+def test_every_recipe_is_described() -> None:
+    """docs/recipes.md has all recipes, with runtime, calibration and options as they are."""
+    runtimes = {"litert": "LiteRT", "onnxruntime": "ONNX Runtime", "torch": "torch"}
+    described = {
+        name: (runtime, calibrates, re.findall(r"`(\w+)`", options))
+        for name, (runtime, calibrates, options, _) in table(page("recipes.md")).items()
+    }
+    assert described == {
+        name: (runtimes[recipe.runtime], "yes" if recipe.calibrated else "no", list(recipe.options))
+        for name, recipe in builtin_recipes().items()
+    }
+
+
+def test_every_option_is_described() -> None:
+    """What ``pytest --help`` says of edgegate is in docs/configuration.md, and no page speaks of other options."""
+    command = [sys.executable, "-m", "pytest", "--help"]
+    said = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True).stdout
+    options = set(re.findall(r"--edge-\w+", said))
+    ini = set(re.findall(r"^  (edge_\w+)", said, re.MULTILINE)) - {"edge_budget"}
+    assert options
+    assert ini == table(sections(DOCS / "configuration.md")["Ini values of pytest"]).keys()
+    assert {name.split()[0] for name in table(sections(DOCS / "configuration.md")["Options of pytest"])} == options
+    for path in PAGES:
+        assert set(re.findall(r"--edge-\w+", path.read_text())) <= options, path
+
+
+def test_every_environment_variable_is_described() -> None:
+    """An EDGE_ variable that the code reads is in docs/configuration.md."""
+    sources = "".join(path.read_text() for path in (REPOSITORY / "harness").rglob("*.py"))
+    read = set(re.findall(r"environ(?:\.get\(|\[)\"(EDGE_\w+)\"", sources))
+    assert read == table(sections(DOCS / "configuration.md")["Environment variables"]).keys() - {"EDGE_..."}
+
+
+def test_every_command_is_described() -> None:
+    """docs/configuration.md has the subcommands of edgegate, and no page speaks of others."""
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    described = table(sections(DOCS / "configuration.md")["The edgegate command"])
+    assert {name.split()[1] for name in described} == commands
+    for path in PAGES:
+        assert set(re.findall(r"`edgegate (\w+)", path.read_text())) <= commands, path
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
+def test_links_lead_somewhere(path: Path) -> None:
+    """Every relative link is to a file, or a heading, that exists."""
+    for link in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+        if ":" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), link
+        if anchor:
+            slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in sections(target)}
+            assert anchor in slugs, link
+
+
+def test_make_targets_exist() -> None:
+    """Every ``make`` target that a page names is in the Makefile."""
+    targets = set(re.findall(r"^(\w+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    for path in PAGES:
+        assert set(re.findall(r"(?:^|`)make (\w+)", path.read_text(), re.MULTILINE)) <= targets, path

@@ -1,0 +1,141 @@
+"""The schemas: the most specific budget wins, and what is wrong is named with its nearest valid neighbour."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.config import Budget, Limits, limits_for, load_devices, load_models, parse_limit
+from harness.errors import ConfigError
+
+CELL = ("linear", "int8", "host:cpu")
+
+
+def selectors(name: str) -> st.SearchStrategy[str | None]:
+    """Nothing, a glob that matches, the name itself, or another one."""
+    return st.sampled_from([None, "*", name[:2] + "*", name, "other"])
+
+
+BUDGETS = st.builds(
+    Budget,
+    model=selectors(CELL[0]),
+    variant=selectors(CELL[1]),
+    target=selectors(CELL[2]),
+    max_p50_ms=st.none() | st.integers(1, 9),
+    max_size_kb=st.none() | st.integers(1, 9),
+)
+
+
+@given(
+    st.lists(BUDGETS, unique_by=Budget.specificity).flatmap(
+        lambda each: st.tuples(st.just(each), st.permutations(each))
+    )
+)
+def test_the_order_of_unlike_budgets_does_not_matter(orders: tuple[list[Budget], list[Budget]]) -> None:
+    """Where no two budgets are equally specific, any order gives the same limits."""
+    one, other = orders
+    assert limits_for(one, *CELL) == limits_for(other, *CELL)
+
+
+@given(st.lists(BUDGETS))
+def test_the_most_specific_wins_and_then_the_later(budgets: list[Budget]) -> None:
+    """Each limit is that of the last among the most specific budgets that match and set it."""
+    for limit in ("max_p50_ms", "max_size_kb"):
+        setting = [budget for budget in budgets if budget.matches(*CELL) and getattr(budget, limit) is not None]
+        best = max((budget.specificity() for budget in setting), default=None)
+        expected = [getattr(budget, limit) for budget in setting if budget.specificity() == best]
+        assert limits_for(budgets, *CELL).get(limit) == (expected[-1] if expected else None)
+
+
+@given(st.lists(BUDGETS))
+def test_budgets_for_other_cells_say_nothing(budgets: list[Budget]) -> None:
+    """A budget that does not match leaves no trace."""
+    matching = [budget for budget in budgets if budget.matches(*CELL)]
+    assert limits_for(budgets, *CELL) == limits_for(matching, *CELL)
+
+
+@given(st.text(string.printable))
+def test_any_text_is_a_limit_or_a_config_error(text: str) -> None:
+    """--edge-budget never fails in another way."""
+    try:
+        limits, refusal = parse_limit(text), text
+    except ConfigError as error:
+        limits, refusal = {}, error.message
+    assert set(limits) <= set(Limits.model_fields)
+    assert text in refusal
+
+
+@pytest.mark.parametrize("value", ["nan", "-1", "", "fast", "101"])
+def test_a_limit_that_cannot_be_is_refused(value: str) -> None:
+    """Not a number, or out of the limit's range."""
+    with pytest.raises(ConfigError, match="max_drop_points"):
+        parse_limit(f"max_drop_points={value}")
+
+
+@pytest.mark.parametrize("limit", ["max_p50_ms=inf", "min_sqnr_db=nan", "min_sqnr_db=-inf"])
+def test_a_limit_that_nothing_can_break_is_refused(limit: str) -> None:
+    """Infinity and NaN are no limits."""
+    with pytest.raises(ConfigError, match="finite"):
+        parse_limit(limit)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(string.ascii_letters),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(string.ascii_letters), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(value=JSON, data=st.data())
+def test_any_value_in_any_place_is_taken_or_named(tmp_path: Path, value: Any, data: st.DataObject) -> None:
+    """Whatever stands wherever in models.yaml, the answer is a configuration or a ConfigError with file and line."""
+    tree: dict[str, Any] = {
+        "version": 1,
+        "datasets": {"d": {"kind": "npz", "path": "d.npz"}},
+        "models": {"m": {"source": {"path": "m.onnx"}, "dataset": "d", "variants": {"fp32": {}}, "targets": ["*"]}},
+        "budgets": [{"model": "m", "max_p50_ms": 1}],
+        "latency": {"loads": 3},
+        "timeouts": {},
+    }
+    place: Any = tree
+    while True:
+        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        inner = place[key]
+        if not inner or not isinstance(inner, (dict, list)) or data.draw(st.booleans()):
+            place[key] = value
+            break
+        place = inner
+    path = tmp_path / "models.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    refusal = "models.yaml:"
+    try:
+        load_models(path)
+    except ConfigError as error:
+        refusal = error.message
+    assert "models.yaml:" in refusal
+
+
+def test_an_empty_variant_is_the_recipe_of_its_name(tmp_path: Path) -> None:
+    """'int8:' with nothing behind it is enough."""
+    path = tmp_path / "models.yaml"
+    path.write_text(
+        "version: 1\ndatasets: {d: {kind: digits}}\n"
+        "models: {m: {source: {path: m.onnx}, dataset: d, variants: {fp32: , int8: }}}\n"
+    )
+    assert list(load_models(path)[0].models["m"].variants) == ["fp32", "int8"]
+
+
+def test_targets_are_listed_in_the_files_order(tmp_path: Path) -> None:
+    """Devices and backends keep their order; the first target is what others are compared with."""
+    path = tmp_path / "devices.yaml"
+    path.write_text(
+        "version: 1\ndevices: {z: {kind: host, backends: {b: {}, a: {}}}, a: {kind: host, backends: {x: {}}}}\n"
+    )
+    assert load_devices(path)[0].targets() == ["z:b", "z:a", "a:x"]

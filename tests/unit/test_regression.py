@@ -1,0 +1,273 @@
+"""Every regression has its word and its sentence, and noise has none."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.config import Regression
+from harness.measurements.run_file import Scope
+from harness.records import CellId, Change, Estimate, Interleaved
+from harness.verdicts.completeness import in_scope, missing_cells, scope_in_words
+from harness.verdicts.regression import RED, compare_cell, new_cell, regression_verdict, stored_ratio
+from harness.verdicts.snapshots import Snapshot
+
+CELL = CellId("cnn", "int8", "host:cpu")
+SAMPLES = 800
+ANSWERS = np.arange(SAMPLES) % 10
+CORRECT = np.arange(SAMPLES) >= 40  # 95 %
+FINGERPRINT = {"runtime": "litert 2.3.0", "threads": "1", "system": "Linux 6"}
+METRICS = {
+    "top1_percent": 95.0,
+    "p50_ms": 0.1,
+    "load_ms": 4.0,
+    "peak_memory_mb": 9.0,
+    "size_kb": 100.0,
+    "gzip_kb": 80.0,
+    "delegated_percent": 100.0,
+}
+BEFORE = Snapshot(
+    artifact="a" * 64,
+    fingerprint=FINGERPRINT,
+    dataset="d" * 64,
+    labels="e" * 64,
+    metric="top1",
+    metrics=METRICS,
+    p50_loads_ns=np.arange(95, 106) * 1000,
+    load_loads_ns=np.arange(38, 49) * 100_000,
+    answers=ANSWERS,
+    correct=CORRECT,
+)
+
+
+def after(**changes: object) -> Snapshot:
+    """Another artifact, otherwise as the baseline but for ``changes``; ``metrics`` are merged."""
+    metrics = {**METRICS, **changes.pop("metrics", {})}  # type: ignore[dict-item]
+    return dataclasses.replace(BEFORE, **{"artifact": "b" * 64, **changes, "metrics": metrics})  # type: ignore[arg-type]
+
+
+def compared(candidate: Snapshot, before: Snapshot = BEFORE, **keywords: object) -> dict[str, Change]:
+    tolerances = keywords.pop("tolerances", Regression())
+    changes = compare_cell(CELL, before, candidate, tolerances, run="results/r1", **keywords)  # type: ignore[arg-type]
+    return {change.metric: change for change in changes}
+
+
+def slower(times: float) -> Snapshot:
+    loads = (BEFORE.p50_loads_ns * times).astype(np.int64)
+    return after(p50_loads_ns=loads, metrics={"p50_ms": float(np.median(loads)) / 1e6})
+
+
+def wrong_instead(lost: int, won: int) -> Snapshot:
+    """The first ``won`` wrong samples become right, the last ``lost`` right ones wrong."""
+    correct, answers = CORRECT.copy(), ANSWERS.copy()
+    correct[:won] = True
+    answers[:won] += 100
+    if lost:
+        correct[-lost:] = False
+        answers[-lost:] += 100
+    return after(correct=correct, answers=answers)
+
+
+def test_equal_artifact_is_unchanged_however_noisy():
+    """The same artifact on the same device in the same way: times differ by noise alone."""
+    noisy = dataclasses.replace(slower(1.5), artifact=BEFORE.artifact)
+    changes = compared(noisy)
+    assert {change.word for change in changes.values()} == {"unchanged"}
+    assert "same artifact" in changes["latency"].sentence
+    assert list(changes) == ["accuracy", "agreement", "latency", "load", "memory", "size", "gzip", "delegated"]
+
+
+def test_less_delegated_equal_artifact_is_judged_by_its_times():
+    """An artifact that no longer runs where it ran is not excused by being the same one."""
+    fallen = dataclasses.replace(slower(3), artifact=BEFORE.artifact)
+    fallen = dataclasses.replace(fallen, metrics={**fallen.metrics, "delegated_percent": 0.0})
+    changes = compared(fallen)
+    assert changes["latency"].word == changes["delegated"].word == "regressed"
+    assert "100.0 % -> 0.0 %" in changes["delegated"].sentence
+
+
+@pytest.mark.parametrize(
+    ("candidate", "metric", "said"),
+    [
+        (slower(1.5), "latency", "0.1000 ms -> 0.1500 ms: +50.0"),
+        (wrong_instead(lost=20, won=0), "accuracy", "95.00 -> 92.50 % on the same 800 samples: 2.50 ("),
+        (wrong_instead(lost=20, won=20), "agreement", "other samples are wrong at the same average"),
+        (after(metrics={"size_kb": 103.0}), "size", "100.0 KB -> 103.0 KB: 3.0 % bigger"),
+        (after(metrics={"gzip_kb": 85.0}), "gzip", "6.2 % bigger"),
+        (after(metrics={"peak_memory_mb": 12.0}), "memory", "9.00 MB -> 12.00 MB: 33.3 % more"),
+        (after(metrics={"delegated_percent": 60.0}), "delegated", "100.0 % -> 60.0 %"),
+        (after(load_loads_ns=BEFORE.load_loads_ns * 2, metrics={"load_ms": 8.6}), "load", "+100.0"),
+    ],
+    ids=["slower", "less-accurate", "others-wrong", "bigger", "bigger-gzip", "more-memory", "less-delegated", "load"],
+)
+def test_seeded_regression_is_red_with_its_sentence(candidate: Snapshot, metric: str, said: str):
+    """The word is 'regressed', the sentence has both numbers and the tolerance, the next step the accept command."""
+    changes = compared(candidate)
+    change = changes.pop(metric)
+    assert (change.word, said in change.sentence) == ("regressed", True), change
+    assert "allowed" in change.sentence
+    assert 'edgegate baseline accept results/r1 --model cnn --variant int8 --target host:cpu --reason "..."' in (
+        change.next_step
+    )
+    others = {other.metric for other in changes.values() if other.word != "unchanged"}
+    assert others <= ({"agreement"} if metric == "accuracy" else set())
+    verdict = regression_verdict(CELL, [change, *changes.values()])
+    assert not verdict
+    assert change.sentence in verdict.sentence
+
+
+def test_other_samples_wrong_at_the_same_average_leave_the_accuracy_unchanged():
+    """The average hides it; the agreement does not."""
+    changes = compared(wrong_instead(lost=20, won=20))
+    assert changes["accuracy"].word == "unchanged"
+    assert changes["accuracy"].before == changes["accuracy"].after == 95.0
+
+
+def test_samples_that_become_right_are_no_disagreement():
+    """An improvement is not red for being one."""
+    changes = compared(wrong_instead(lost=0, won=40))
+    assert (changes["accuracy"].word, changes["agreement"].word) == ("improved", "unchanged")
+    assert regression_verdict(CELL, list(changes.values()))
+
+
+@pytest.mark.parametrize(("lost", "won", "evidence"), [(18, 10, "inconclusive"), (8, 0, "conclusive")])
+def test_accuracy_is_as_conclusive_as_its_paired_interval(lost: int, won: int, evidence: str):
+    """A drop of 1.0 point on 800 samples is over the tolerance; its interval says how sure that is."""
+    change = compared(wrong_instead(lost, won))["accuracy"]
+    assert (change.word, change.evidence) == ("regressed", evidence)
+
+
+@pytest.mark.parametrize("times", [1.02, 1.05, 1.10])
+def test_stored_slowdown_within_the_session_noise_is_no_regression(times: float):
+    """Between sessions equal artifacts differ so much; the interval is widened by it, and the sentence says so."""
+    change = compared(slower(times))["latency"]
+    assert change.word == "unchanged"
+    assert "10 % allowed for what differs between sessions" in change.sentence
+
+
+def test_slowdown_under_the_floor_is_nobodys_business():
+    """Twice as slow, and 0.1 us more."""
+    quick = dataclasses.replace(BEFORE, metrics={**METRICS, "p50_ms": 1e-4}, p50_loads_ns=np.full(10, 100))
+    candidate = after(metrics={"p50_ms": 2e-4}, p50_loads_ns=np.full(10, 200))
+    change = compared(candidate, quick)["latency"]
+    assert (change.word, "floor" in change.sentence) == ("unchanged", True)
+    assert compared(candidate, quick, tolerances=Regression(latency_floor_us=0.05))["latency"].word == "regressed"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "word"),
+    [
+        (Estimate(1.05, 1.04, 1.06), "regressed"),
+        (Estimate(1.05, 0.99, 1.11), "unchanged"),
+        (Estimate(1.02, 1.01, 1.03), "unchanged"),
+        (Estimate(0.90, 0.89, 0.91), "improved"),
+    ],
+)
+def test_interleaved_times_outweigh_stored_ones(ratio: Estimate, word: str):
+    """Also stored ones that would say the opposite, and those of another device."""
+    turn = Interleaved(ratio, "conclusive", 24, 3.0)
+    for candidate in (slower(2), slower(0.5), after(fingerprint={**FINGERPRINT, "system": "Linux 7"})):
+        change = compared(candidate, interleaved=turn)["latency"]
+        assert (change.word, change.evidence) == (word, "conclusive")
+        assert "24 rounds" in change.sentence
+
+
+def test_changed_fingerprint_is_not_comparable_and_says_what_changed():
+    """Times and memory are not compared; answers and sizes are."""
+    changed = {"runtime": "litert 2.4.0", "threads": "2", "governor": "powersave", "system": "Linux 6"}
+    changes = compared(after(fingerprint=changed))
+    words = {metric: change.word for metric, change in changes.items()}
+    assert [metric for metric, word in words.items() if word == "not comparable"] == ["latency", "load", "memory"]
+    said = changes["latency"].sentence
+    assert "governor was 'not known', is 'powersave'" in said
+    assert "runtime was 'litert 2.3.0', is 'litert 2.4.0'" in said
+    assert "threads was '1', is '2'" in said
+    assert not regression_verdict(CELL, list(changes.values()))
+
+
+def test_other_samples_are_not_comparable():
+    """Accuracy on another dataset, by another metric or on another number of samples says nothing."""
+    others = compared(after(dataset="f" * 64))
+    assert [change.metric for change in others.values() if change.word == "not comparable"] == ["accuracy", "agreement"]
+    assert "dataset dddddddddddd -> ffffffffffff; the labels are the same" in others["accuracy"].sentence
+    assert "metric was top1, is top5" in compared(after(metric="top5"))["accuracy"].sentence
+    fewer = after(correct=CORRECT[:10], answers=ANSWERS[:10])
+    assert compared(fewer)["accuracy"].word == "not comparable"
+
+
+def test_metric_that_only_one_side_has_is_red():
+    """A delegate that stopped giving evidence is missing, one that began to is new."""
+    silent = dataclasses.replace(after(), metrics={k: v for k, v in METRICS.items() if k != "delegated_percent"})
+    assert compared(silent)["delegated"].word == "missing"
+    assert compared(after(), silent)["delegated"].word == "new"
+    unmeasured = dataclasses.replace(after(), answers=None, correct=None)
+    assert compared(unmeasured)["accuracy"].word == "missing"
+
+
+def test_few_loads_are_not_comparable():
+    """Two loads have no interval: no evidence against noise is never a pass."""
+    two = after(p50_loads_ns=np.array([1, 2]) * 10**5)
+    assert compared(two)["latency"].word == "not comparable"
+
+
+def test_new_cell_is_red_and_prints_the_command():
+    """A missing baseline fails."""
+    change = new_cell(CELL, "results/r1")
+    verdict = regression_verdict(CELL, [change])
+    assert change.word in RED
+    assert not verdict
+    assert verdict.next_step.endswith(
+        'edgegate baseline accept results/r1 --model cnn --variant int8 --target host:cpu --reason "..."'
+    )
+
+
+def test_missing_cells_are_those_of_the_scope():
+    """A partial run speaks of its part, and says so; a device without any cell is named."""
+    gpu = CellId("cnn", "int8", "phone:gpu")
+    other = CellId("net", "fp32", "host:cpu")
+    accepted = [CELL, gpu, other]
+    everything = missing_cells(accepted, [CELL], Scope(), "results/r1")
+    assert [change.cell for change in everything] == [gpu, other]
+    assert "none on phone:gpu at all: the device is offline" in everything[0].sentence
+    assert "--gone" in everything[0].next_step
+    part = Scope(models=["cnn"], left_out=[gpu])
+    assert missing_cells(accepted, [CELL], part, "r") == []
+    assert [in_scope(cell, part) for cell in accepted] == [True, False, False]
+    assert "--edge-model cnn" in scope_in_words(part, accepted)
+    assert "nothing is said of 2 accepted cells" in scope_in_words(part, accepted)
+    assert scope_in_words(Scope(), accepted) == ""
+
+
+LOADS = st.lists(st.integers(10**3, 10**9), min_size=3, max_size=12).map(np.array)
+
+
+@given(LOADS, LOADS, st.floats(0, 50))
+def test_stored_ratio_holds_its_point_and_turns_around(before: np.ndarray, now: np.ndarray, between: float):
+    """The interval holds the ratio, is wider by the allowance, and the two sides change places."""
+    ratio = stored_ratio(before, now, between)
+    assert ratio.low is not None
+    assert ratio.high is not None
+    assert ratio.low <= ratio.value * (1 + 1e-9)
+    assert ratio.high >= ratio.value * (1 - 1e-9)
+    assert ratio.low <= ratio.value / (1 + between / 100) * (1 + 1e-9)
+    turned = stored_ratio(now, before, between)
+    assert turned.value == pytest.approx(1 / ratio.value)
+    assert turned.low == pytest.approx(1 / ratio.high)
+
+
+def test_equal_artifacts_between_quiet_sessions_raise_no_alarm():
+    """200 comparisons of 10 loads a side that differ by 5 % as loads do and by 4 % as sessions do: none is regressed."""
+    random = np.random.default_rng(1)
+    alarms = 0
+    for _ in range(200):
+        base, now = (
+            (1e5 * np.exp(random.normal(0, 0.04) + random.normal(0, 0.05, 10))).astype(np.int64) for _ in range(2)
+        )
+        before = dataclasses.replace(BEFORE, p50_loads_ns=base, metrics={**METRICS, "p50_ms": np.median(base) / 1e6})
+        candidate = after(p50_loads_ns=now, metrics={"p50_ms": np.median(now) / 1e6})
+        alarms += compared(candidate, before)["latency"].word == "regressed"
+    assert alarms <= 4
