@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from harness.history.location import FILE_NAME, VARIABLE, Location
+from harness.history.location import FILE_NAME, Location
 from harness.history.recording import record_run
 from harness.storage import writing
 
 HistoryOption = Annotated[
     str,
-    typer.Option("--history", envvar=VARIABLE, metavar="URL", help="a URL or a SQLite file [default: beside the runs]"),
+    typer.Option("--history", envvar="EDGE_HISTORY_URL", metavar="URL", help="a URL or a SQLite file [default: beside the runs]"),
 ]
 
 

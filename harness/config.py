@@ -201,6 +201,7 @@ class Regression(Strict):
     memory_percent: Positive = Field(5.0, description="growth of the runner's peak memory")
     memory_floor_mb: float = Field(0.5, ge=0, description="more memory under so many MB is nobody's business")
     size_percent: float = Field(1.0, ge=0, description="size of the file, and its size after gzip")
+    size_floor_kb: float = Field(0.5, ge=0, description="a larger file under so many KB is nobody's business")
     load_percent: Positive = Field(25.0, description="time to load")
     load_floor_ms: float = Field(1.0, ge=0, description="a slower load under so many ms is nobody's business")
     delegated_points: Percent = Field(1.0, description="share of the graph nodes that the delegate took")

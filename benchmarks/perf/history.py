@@ -87,6 +87,8 @@ def _fill(url):
             connection.connection.driver_connection.commit()
         if url.startswith("postgresql"):  # the sequence goes on after the numbers given here
             connection.exec_driver_sql(f"SELECT setval('edgegate_runs_id_seq', {runs + 2})")
+            connection.exec_driver_sql("ANALYZE")  # as autovacuum does within a minute
+        connection.commit()
 
 
 def _run(number):

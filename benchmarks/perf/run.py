@@ -7,6 +7,7 @@ import argparse
 import sys
 
 import collection
+import history
 import latency
 import throughput
 import trial
@@ -23,6 +24,7 @@ def measurements(selected):
         "warm": lambda: warm.measure_overhead(selected),
         "collect": collection.measure,
         "trial": trial.measure,
+        "history": history.measure,
         "imports": lambda: warm.measure_imports(selected),
     }
 

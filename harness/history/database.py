@@ -10,8 +10,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,13 +26,14 @@ from harness.records import CellId
 #: How long a writer waits for another one's transaction (SQLite), or for a connection (PostgreSQL), in seconds.
 LOCK_SECONDS, CONNECT_SECONDS = 60.0, 10
 ATTEMPTS = 6
+#: A trend is as long as this: 13 years of nights. It bounds how long reading one takes.
+LONGEST = 5000
 #: PostgreSQL: serialization failure, deadlock, lock not available.
 _AGAIN = ("40001", "40P01", "55P03")
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """One run's value of a metric of one cell."""
 
     run: str
@@ -64,26 +64,30 @@ class History:
         self._write(lambda connection: _store(connection, run))
 
     def trend(self, cell: CellId, metric: str) -> list[Point]:
-        """Every value of the metric, by when its run began. Empty where the history knows no such cell."""
-        query = (
-            sa.select(
-                RUNS.c.name, RUNS.c.began_utc, RUNS.c.revision, RUNS.c.modified,
-                CELLS.c.fingerprint, CELLS.c.status, CELLS.c[metric],
-            )
-            .join_from(SERIES, CELLS, SERIES.c.id == CELLS.c.series_id)
-            .join(RUNS, RUNS.c.id == CELLS.c.run_id)
-            .where(SERIES.c.model == cell.model, SERIES.c.variant == cell.variant, SERIES.c.target == cell.target)
-            .where(CELLS.c[metric].is_not(None))
-            .order_by(RUNS.c.began_utc, RUNS.c.name)
-        )  # fmt: skip
-        return [Point(*row) for row in self._read(query)]
+        """The metric in the newest ``LONGEST`` runs that measured it, by when they began. Empty where there is none."""
+        names = SERIES.c
+        series = sa.select(names.id).where(
+            names.model == cell.model, names.variant == cell.variant, names.target == cell.target
+        )
+        newest = (  # not a join, which PostgreSQL would not read in the order of the key
+            sa.select(CELLS.c.run_id, CELLS.c.fingerprint, CELLS.c.status, CELLS.c[metric])
+            .where(CELLS.c.series_id == series.scalar_subquery(), CELLS.c[metric].is_not(None))
+            .order_by(CELLS.c.run_id.desc())
+            .limit(LONGEST)
+            .subquery()
+        )
+        run = RUNS.c
+        query = sa.select(
+            run.name, run.began_utc, run.revision, run.modified, newest.c.fingerprint, newest.c.status, newest.c[metric]
+        ).join_from(newest, RUNS, run.id == newest.c.run_id)
+        return sorted((Point._make(row) for row in self._read(query)), key=lambda point: (point.began_utc, point.run))
 
     def cells(self) -> list[CellId]:
         """Every cell that was ever recorded."""
         query = sa.select(SERIES.c.model, SERIES.c.variant, SERIES.c.target)
-        return sorted(CellId(*row) for row in self._read(query))
+        return sorted(CellId._make(row) for row in self._read(query))
 
-    def _read(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+    def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         file = self.location.file
         if file is not None and not file.is_file():
             raise HistoryError(
@@ -91,7 +95,7 @@ class History:
             )
         self._check()
         with self._translated(), self._engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(query)]
+            return connection.execute(query).all()
 
     def _check(self) -> None:
         """Once: the database is of this edgegate's version afterwards."""

@@ -13,7 +13,6 @@ from harness.errors import HistoryError
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
-VARIABLE = "EDGE_HISTORY_URL"
 FILE_NAME = "history.sqlite"
 BACKENDS = ("sqlite", "postgresql")
 _FORMS = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"

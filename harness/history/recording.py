@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from harness.errors import EdgegateError
-from harness.history.location import FILE_NAME, VARIABLE, Location, installed
+from harness.history.location import FILE_NAME, Location, installed
 
 
 def record_run(folder: Path, location: Location) -> None:
@@ -24,7 +24,7 @@ def record_ended(folder: Path, asked: str, root: Path) -> str:
     EDGE_HISTORY_URL says where, else ``asked`` (the ini value ``edge_history``: a URL, or a file relative to ``root``),
     else it is a file beside the run. Where the extra is not installed and nobody asked, nothing is done or said.
     """
-    url = os.environ.get(VARIABLE, "")
+    url = os.environ.get("EDGE_HISTORY_URL", "")
     if not installed() and not (url or asked):
         return ""
     file = str(root / asked) if asked else str(folder.parent / FILE_NAME)

@@ -53,7 +53,7 @@ class Project:
         models, document = load_models(models_yaml)
         devices, _ = load_devices(devices_yaml)
         check_targets(models, document, devices)
-        base = models_yaml.parent
+        base = models_yaml.absolute().parent  # children open its files from folders of their own
         recipes = all_recipes([base / file for file in models.recipe_files])
         for name, model in models.models.items():
             for variant, spec in model.variants.items():

@@ -190,9 +190,14 @@ class EdgeSession:
 
     def _check_gate(self) -> None:
         from harness.measurements.project import Selection
+        from harness.verdicts.noise import check_tolerance
 
         try:
             self.gate.check(self.project.cells(Selection()))
+            if self.gate.folder is not None:
+                for target in dict.fromkeys(cell.target for cell in self.planned):
+                    percent = self.gate.tolerances.latency_percent
+                    check_tolerance(self._path("edge_results"), target, self._identity(target), percent)
         except EdgegateError as error:
             if not self._worker:  # there, each test says it
                 raise pytest.UsageError(str(error)) from error
@@ -302,7 +307,8 @@ class EdgeSession:
         ended = not stopped and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         try:
             ending = self._held_against_baselines() if ended else None
-            rows = run_folder.finish(self.run_folder, self.config.rootpath, complete=ended)
+            self._notes += self._noise_notes()
+            rows = run_folder.finish(self.run_folder, self.config.rootpath, complete=ended, notes=self._notes)
             self._prune()
         except EdgegateError as error:
             self.trouble = str(error)
@@ -329,6 +335,19 @@ class EdgeSession:
             self.log.add(verdict)
         self._notes = list(ending.notes)
         return ending
+
+    def _noise_notes(self) -> list[str]:
+        """For each target, which slowdowns are visible there."""
+        from harness.measurements.run_file import RunFile
+        from harness.verdicts.noise import noise_note
+
+        names = dict.fromkeys(cell.target for cell in RunFile.read(self.run_folder).cells)
+        return [noise_note(self._path("edge_results"), name, self._identity(name)) for name in names]
+
+    def _identity(self, target: str) -> dict[str, str]:
+        from harness.targets.open_targets import Targets
+
+        return Targets(self.project.devices)[target].identity()
 
     def _record(self) -> None:
         """The run goes into the history; where that fails the run is none the worse."""

@@ -40,12 +40,12 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     return cell_rows(RunFile.read(folder).cells, VerdictLog(folder).read(), Journal(folder))
 
 
-def finish(folder: Path, root: Path, complete: bool) -> list[dict[str, Any]]:
-    """Write the reports of a run that ended, or was stopped, and return its rows."""
+def finish(folder: Path, root: Path, complete: bool, notes: Sequence[str]) -> list[dict[str, Any]]:
+    """Write the reports of a run that ended, or was stopped, with ``notes`` below the table; returns the run's rows."""
     rows = rows_of(folder)
     write_json(folder / "environment.json", environment(root))
     write_frames(folder, rows, Journal(folder))
-    write_atomically(folder / "summary.md", markdown(rows, f"edgegate run {folder.name}").encode())
+    write_atomically(folder / "summary.md", markdown(rows, f"edgegate run {folder.name}", notes).encode())
     dataclasses.replace(RunFile.read(folder), status=COMPLETE if complete else UNFINISHED).write()
     _point_latest(folder)
     return rows

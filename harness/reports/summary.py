@@ -66,8 +66,8 @@ def terminal_table(rows: Sequence[Row], color: bool) -> str:
     return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
 
 
-def markdown(rows: Sequence[Row], title: str) -> str:
-    """The same table as GitHub-flavoured markdown."""
+def markdown(rows: Sequence[Row], title: str, notes: Sequence[str] = ()) -> str:
+    """The same table as GitHub-flavoured markdown, and notes on the run as a whole."""
     lines = [f"## {title}", "", counts(rows), "", "| " + " | ".join(HEADERS) + " |", "|" + " --- |" * len(HEADERS)]
     lines += ["| " + " | ".join(map(escape_markdown, _cells(row))) + " |" for row in rows]
     explained = [row for row in rows if row["status"] in EXPLAINED]
@@ -76,6 +76,7 @@ def markdown(rows: Sequence[Row], title: str) -> str:
     for row in explained:
         step = f" _Next: {escape_markdown(row['next_step'])}_" if row["next_step"] else ""
         lines.append(f"- **{row['status']}** `{_cell(row)}`: {escape_markdown(row['sentence'])}{step}")
+    lines += ["", *(f"- {escape_markdown(note)}" for note in notes)] if notes else []
     return "\n".join(lines) + "\n"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.errors import StoreError
+from harness.errors import ConfigError, StoreError
 from harness.measurements.in_turn import Enough
 from harness.records import PairedTiming
 from harness.storage import read_json, write_json, writing
@@ -114,6 +114,26 @@ class Study:
 
     def _trial(self, burden_ns: int) -> PairedTiming:
         return self.time_in_turn(burden_ns, lambda ratios, look: decided(ratios, look, 0.0))
+
+
+def noise_note(results: Path, target: str, identity: dict[str, str]) -> str:
+    """What a report says of a target's noise. Raises StoreError."""
+    noise = find_noise(results, target, identity)
+    if noise is None:
+        return f"{target}: which slowdowns are visible here is not known; measure it: edgegate noise --target {target}"
+    return noise.sentence()
+
+
+def check_tolerance(results: Path, target: str, identity: dict[str, str], latency_percent: float) -> None:
+    """Refuse a tolerance that the target's noise hides. Raises ConfigError, or StoreError for an unreadable study."""
+    noise = find_noise(results, target, identity)
+    if noise is not None and latency_percent < noise.smallest_percent:
+        raise ConfigError(
+            f"regression.latency_percent is {latency_percent:g}, and on {target} a slowdown under "
+            f"{noise.smallest_percent:g} % is not visible",
+            next_step=f"set it to {noise.smallest_percent:g} in models.yaml, or measure on a quieter device: "
+            f"edgegate noise --target {target}",
+        )
 
 
 def noise_path(results: Path, target: str) -> Path:

@@ -43,7 +43,7 @@ class Metric:
 #: Every metric that is compared; ``cell`` is the cell as a whole.
 METRICS: dict[str, Metric] = {
     "accuracy": Metric("accuracy", " %", 2, "higher", "lower"),
-    "agreement": Metric("answers as the baseline's, or right now", " %", 2, "more", "fewer"),
+    "agreement": Metric("agreement with the baseline", " %", 2, "more", "less"),
     "latency": Metric("p50 latency", " ms", 4, "slower", "quicker"),
     "load": Metric("load time", " ms", 3, "slower", "quicker"),
     "memory": Metric("peak memory growth", " MB", 2, "more", "less"),
@@ -136,8 +136,8 @@ class _Comparison:
             self._latency(),
             self._load(),
             self._memory(),
-            self._exact("size", "size_kb", t.size_percent),
-            self._exact("gzip", "gzip_kb", t.size_percent),
+            self._exact("size", "size_kb", t.size_percent, t.size_floor_kb),
+            self._exact("gzip", "gzip_kb", t.size_percent, t.size_floor_kb),
             self._delegated(),
         ]
         return [change for change in found if change is not None]
@@ -196,7 +196,7 @@ class _Comparison:
         word: Word = "regressed" if part.value > limit else "unchanged"
         same_average = ": other samples are wrong at the same average" if lost and lost == won else ""
         said = (
-            f"{other} of {before.answers.size} samples have another answer that is not right either or is wrong now"
+            f"{100.0 - part.value:.2f} %: {other} of {before.answers.size} samples are answered otherwise and not newly right"
             f"{_allowed(word, f'{limit:.2f} %')}; {lost} that were right are wrong, {won} the other way{same_average}"
         )
         evidence: Evidence = "conclusive" if conclusive(part, limit, "max") else "inconclusive"

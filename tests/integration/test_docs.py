@@ -38,6 +38,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "A variant": config.Variant,
     "A budget": config.Budget,
     "Latency": config.LatencyPlan,
+    "Regression": config.Regression,
     "Timeouts": config.Timeouts,
     "The devices file": config.DevicesFile,
     "A device": config.HostDevice,
@@ -193,6 +194,7 @@ def test_every_environment_variable_is_described() -> None:
 def test_every_command_is_described() -> None:
     """docs/configuration.md has the subcommands of edgegate, and no page speaks of others."""
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    commands |= {group.name for group in app.registered_groups if group.name}
     described = table(sections(DOCS / "configuration.md")["The edgegate command"])
     assert {name.split()[1] for name in described} == commands
     for path in PAGES:
