@@ -206,7 +206,7 @@ class Regression(Strict):
     load_floor_ms: float = Field(1.0, ge=0, description="a slower load under so many ms is nobody's business")
     delegated_points: Percent = Field(1.0, description="share of the graph nodes that the delegate took")
     between_session_percent: float = Field(
-        10.0,
+        20.0,
         ge=0,
         description="how far times of equal artifacts differ between sessions; widens the interval where only stored "
         "times can be compared",

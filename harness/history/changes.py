@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-#: So many runs make a level: fewer that differ from all others are outliers.
+#: So many runs make a level.
 SHORTEST = 3
 #: Fewer values than this say nothing about their own noise.
 FEWEST = 8
@@ -106,7 +106,7 @@ def noise_of(series: Floats) -> float:
 def without_outliers(series: Floats, noise: float) -> Floats:
     """The series with values that stand alone set to the level around them.
 
-    Fewer than ``SHORTEST`` values in a row stand alone. A step or a creep does not: one of its sides is near.
+    Up to ``SHORTEST`` values in a row stand alone, at either end fewer. A step or a creep does not: one side is near.
     """
     clean = series.copy()
     for index in range(len(clean)):

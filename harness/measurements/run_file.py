@@ -82,7 +82,8 @@ class RunFile:
 
 
 def _scope(stored: dict[str, Any]) -> Scope:
-    return Scope(stored["models"], stored["variants"], stored["targets"], _cells(stored["left_out"]))
+    models, variants, targets = (tuple(map(str, stored[key])) for key in ("models", "variants", "targets"))
+    return Scope(models, variants, targets, tuple(_cells(stored["left_out"])))
 
 
 def _cells(stored: list[list[str]]) -> list[CellId]:

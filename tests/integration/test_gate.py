@@ -30,7 +30,7 @@ from harness.records import Artifact, CellId, Conditions, Outputs, Timing
 from harness.verdicts.baselines import Baselines
 from harness.verdicts.gate import run_changes
 from harness.verdicts.log import VerdictLog
-from tests.integration.conftest import Digits, Project, linear_model, make_project
+from tests.integration.conftest import REPOSITORY, Digits, Project, linear_model, make_project
 
 INT8 = CellId("linear", "ort_int8_minmax", "host:cpu")
 PLAIN = [CellId("linear", variant, "host:plain") for variant in ("ort_fp32", "ort_dynamic", "ort_int8_minmax")]
@@ -553,6 +553,18 @@ def test_wrong_files_are_said_before_anything_is_measured(accepted: Project):
     assert (done.returncode, "format 2 is newer" in done.stderr) == (4, True), done.stdout + done.stderr
     done = accepted.run("--edge-baseline", "benchmarks", "-k", "regression")
     assert (done.returncode, "--edge-baseline" in done.stderr) == (4, True), done.stdout + done.stderr
+
+
+def test_suite_of_edgegate_init_compares_too(accepted: Project):
+    """The suite that a user starts from, with its baselines and its waivers."""
+    for suite in (accepted.root / "benchmarks").glob("test_*.py"):
+        suite.unlink()
+    shutil.copy(REPOSITORY / "harness" / "templates" / "test_edgegate.py", accepted.root / "benchmarks")
+    (accepted.root / "benchmarks" / "waivers.yaml").write_text(json.dumps({"version": 1, "waivers": [WAIVER]}))
+    del accepted.models["models"]["linear"]["variants"]["ort_int8_minmax"]
+    done = accepted.run("--edge-baseline", "--edge-target", "host:cpu")
+    assert done.returncode == 0, done.stdout
+    assert "1 waived, 2 pass" in done.stdout
 
 
 def test_workers_compare_as_one_process_does(accepted: Project):

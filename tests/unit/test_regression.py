@@ -141,12 +141,12 @@ def test_accuracy_is_as_conclusive_as_its_paired_interval(lost: int, won: int, e
     assert (change.word, change.evidence) == ("regressed", evidence)
 
 
-@pytest.mark.parametrize("times", [1.02, 1.05, 1.10])
+@pytest.mark.parametrize("times", [1.02, 1.05, 1.20])
 def test_stored_slowdown_within_the_session_noise_is_no_regression(times: float):
     """Between sessions equal artifacts differ so much; the interval is widened by it, and the sentence says so."""
     change = compared(slower(times))["latency"]
     assert change.word == "unchanged"
-    assert "10 % allowed for what differs between sessions" in change.sentence
+    assert "20 % allowed for what differs between sessions" in change.sentence
 
 
 def test_slowdown_under_the_floor_is_nobodys_business():

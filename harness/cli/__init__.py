@@ -1,4 +1,4 @@
-"""The command line: ``edgegate init | models | report | schema | prune``."""
+"""The command line: ``edgegate init | models | report | baseline | gate | noise | history | record | schema | prune``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from harness.cli_gate import baseline_app, gate
-from harness.cli_history import history, record
-from harness.cli_noise import noise
+from harness.cli.gate import baseline_app, gate
+from harness.cli.history import history, record
+from harness.cli.noise import noise
 from harness.config import DevicesFile, ModelsFile, Strict
 from harness.errors import ConfigError, EdgegateError
 from harness.measurements.project import Project, Selection

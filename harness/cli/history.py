@@ -14,7 +14,9 @@ from harness.storage import writing
 
 HistoryOption = Annotated[
     str,
-    typer.Option("--history", envvar="EDGE_HISTORY_URL", metavar="URL", help="a URL or a SQLite file [default: beside the runs]"),
+    typer.Option(
+        "--history", envvar="EDGE_HISTORY_URL", metavar="URL", help="a URL or a SQLite file [default: beside the runs]"
+    ),
 ]
 
 
