@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 setup: .venv/.ready
 
-# Rebuilt whenever what is pinned changes; --no-deps after the constraints so that nothing unpinned slips in.
+# Made anew whenever what is pinned changes.
 .venv/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'

@@ -175,7 +175,7 @@ class Model(Strict):
 class LatencyPlan(Strict):
     """How latency is sampled: several fresh loads, each warmed up, then timed one inference at a time."""
 
-    loads: int = Field(10, ge=2, le=1000, description="fresh loads of the artifact")
+    loads: int = Field(10, ge=3, le=1000, description="fresh loads of the artifact")
     samples_per_load: int = Field(40, ge=1, le=100_000, description="timed inferences after each load, at least")
     min_load_ms: float = Field(40, ge=0, description="keep timing each load for at least this long")
     warmup: int = Field(5, ge=0, description="untimed inferences after the first one of each load")
@@ -196,7 +196,7 @@ class Regression(Strict):
         1.0, description="samples with another answer than the baseline's that did not become right"
     )
     latency_percent: Positive = Field(3.0, description="median time of one inference")
-    max_seconds: Positive = Field(10.0, description="time limit of timing a cell in turn with its baseline's artifact")
+    max_seconds: Positive = Field(9.0, description="time limit of timing a cell in turn with its baseline's artifact")
     latency_floor_us: float = Field(0.2, ge=0, description="a slowdown under so many microseconds is nobody's business")
     memory_percent: Positive = Field(5.0, description="growth of the runner's peak memory")
     memory_floor_mb: float = Field(0.5, ge=0, description="more memory under so many MB is nobody's business")
@@ -251,7 +251,6 @@ class HostDevice(Strict):
     """This machine."""
 
     kind: Literal["host"]
-    required: bool = Field(True, description="a run in which the device is absent is red")
     backends: dict[Name, HostBackend] = Field(min_length=1)
 
 

@@ -6,6 +6,7 @@ a record becomes JSON plus one .npz. Units are in the names: ``_ns``, ``_bytes``
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -66,6 +67,15 @@ class Conditions:
     fingerprint: dict[str, str]
     before: dict[str, float]
     after: dict[str, float]
+
+
+#: What a fingerprint holds beside its target's identity.
+_BESIDE_IDENTITY = ("governor", "runtime")
+
+
+def identity_of(fingerprint: Mapping[str, str]) -> dict[str, str]:
+    """The target's identity within a measurement's fingerprint: hardware, system, backend options."""
+    return {key: value for key, value in fingerprint.items() if key not in _BESIDE_IDENTITY}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from harness.errors import ConfigError
 from harness.history.location import FILE_NAME, Location
 from harness.history.recording import record_run
 from harness.storage import writing
@@ -21,7 +22,7 @@ HistoryOption = Annotated[
 
 
 def history(
-    cell: Annotated[str, typer.Argument(metavar="MODEL/VARIANT/TARGET", help="whose trend to show")],
+    cell: Annotated[str, typer.Argument(metavar="MODEL/VARIANT/TARGET", help="whose trend to show; may be a glob")],
     metric: Annotated[str, typer.Option(help="a column of cells.csv that a budget may limit")] = "p50_ms",
     html: Annotated[Path | None, typer.Option(help="write the trend as a picture, one file for a browser")] = None,
     check: Annotated[bool, typer.Option("--check", help="exit with 1 where the metric got worse and still is")] = False,
@@ -33,16 +34,19 @@ def history(
     from harness.history.database import History
     from harness.history.picture import picture
     from harness.history.terminal import terminal_trend
-    from harness.history.trend import read_trend
+    from harness.history.trend import matching_cells, read_trend
 
-    trend = read_trend(History(location), cell, metric)
-    regressions = trend.regressions(since)
-    print(terminal_trend(trend, color=Console().is_terminal), end="")
+    stored = History(location)
+    trends = [read_trend(stored, name, metric) for name in matching_cells(stored, cell, metric)]
+    if html is not None and len(trends) > 1:
+        raise ConfigError(f"--html {html}: a picture shows one cell, and {cell} matches {len(trends)}")
+    for trend in trends:
+        print(terminal_trend(trend, color=Console().is_terminal), end="")
     if html is not None:
         with writing(html):
-            html.write_text(picture(trend), encoding="utf-8")
+            html.write_text(picture(trends[0]), encoding="utf-8")
         print(f"wrote {html}")
-    if check and regressions:
+    if check and any(trend.regressions(since) for trend in trends):
         raise typer.Exit(1)
 
 

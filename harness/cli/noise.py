@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from harness.errors import ConfigError
 from harness.measurements.bench import Bench
 from harness.measurements.in_turn import Enough, time_in_turn
 from harness.measurements.project import Project, Selection
@@ -45,7 +46,10 @@ def noise(
 def _references(project: Project, target: str) -> list[CellId]:
     """The reference of every model that runs on the target."""
     cells = project.cells(Selection(targets=[target]))
-    return [cell for cell in cells if cell.variant == project.models.models[cell.model].reference]
+    found = [cell for cell in cells if cell.variant == project.models.models[cell.model].reference]
+    if not found:
+        raise ConfigError(f"--target {target}: no model's reference runs there", next_step="choose another target")
+    return found
 
 
 def _study(bench: Bench, cell: CellId, trials: int, max_seconds: float) -> ModelNoise:

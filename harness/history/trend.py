@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -87,6 +88,17 @@ class Trend:
             f"{len(self.findings)} changes" if len(self.findings) > 1 else "1 change" if self.findings else "no change"
         )
         return f"{len(self.judged)} comparable runs{left_out}: {found}"
+
+
+def matching_cells(history: History, glob: str, metric: str) -> list[str]:
+    """The cells with a history of ``metric`` that a glob names; what is no glob is one cell, known or not."""
+    if not any(sign in glob for sign in "*?["):
+        return [glob]
+    names = fnmatch.filter((str(cell) for cell in history.cells()), glob)
+    found = [name for name in names if history.trend(CellId(*name.split("/")), metric)]
+    if not found:
+        raise ConfigError(f"the history has no cell {glob!r} with {metric}")
+    return found
 
 
 def read_trend(history: History, cell: str, metric: str) -> Trend:

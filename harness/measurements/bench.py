@@ -122,6 +122,7 @@ class Bench:
             recipe_files=self.project.recipe_files(),
             timeout_s=self.project.models.timeouts.conversion_s,
             progress=self.progress,
+            alone=lambda: device_lock(REFERENCE.device, self.progress),
         )
 
     def _reference(self, model: str) -> NDArray[np.float32]:
@@ -142,6 +143,11 @@ class Bench:
             with device_lock(REFERENCE.device, self.progress):
                 values = REFERENCE.outputs(self._job(artifact, dataset)).values
             _check_classes(artifact, values, dataset)
+            if not np.isfinite(values).all():
+                raise VariantError(
+                    f"the reference {name!r} of {model!r} answers NaN or infinity, so that nothing can be held against it",
+                    next_step="check the model's weights and the scale of the dataset's inputs",
+                )
             with self.store.create("references", key) as made:
                 np.save(made / "outputs.npy", values)
             folder = self.store.root / "references" / key

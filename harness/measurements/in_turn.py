@@ -17,7 +17,7 @@ from harness.targets.base import Side, Target
 #: Rounds before the first look at the evidence, and how much more there are at each further look.
 FIRST_ROUNDS, GROWTH = 12, 1.5
 #: Rounds that one runner process does: the next ones get a process, and so a memory layout, of their own.
-BLOCK = 12
+BLOCK = 6
 Enough = Callable[[NDArray[np.float64], int], bool]
 
 

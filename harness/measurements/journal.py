@@ -83,9 +83,15 @@ class Journal:
 
     def provenance(self, cell: CellId) -> dict[str, Any]:
         """Of a measured cell: ``recipe``, ``artifact`` (its key), ``size_bytes`` and ``gzip_bytes``."""
-        path = next(path for kind in _AXES if (path := self._path(cell, kind)).is_file())
-        provenance: dict[str, Any] = _read(path)[1]["provenance"]
-        return provenance
+        found: list[dict[str, Any]] = [
+            _read(path)[1]["provenance"] for kind in _AXES if (path := self._path(cell, kind)).is_file()
+        ]
+        if any(provenance["artifact"] != found[0]["artifact"] for provenance in found):
+            raise StoreError(
+                f"{self.folder}: the measurements of {cell} are of two different artifacts",
+                next_step="the variant changed while the run was interrupted: run all suites in a new run",
+            )
+        return found[0]
 
     def _path(self, cell: CellId, kind: type) -> Path:
         return self.folder / f"{cell.slug()}.{_AXES[kind]}.npz"

@@ -53,7 +53,7 @@ class Handle:
             self._note(Verdict(self.id, test, "pass", "exact", f"{test} passed"))
         elif isinstance(raised, EdgegateError) and all(self._verdicts):
             self._note(Verdict(self.id, test, "error", "exact", raised.message, raised.next_step))
-        elif isinstance(raised, Exception) and all(self._verdicts):
+        elif isinstance(raised, (Exception, pytest.fail.Exception)) and all(self._verdicts):
             said = " ".join(str(raised).split()) or type(raised).__name__
             self._note(Verdict(self.id, test, "fail", "exact", f"{test}: {said}", "see the test's report"))
 

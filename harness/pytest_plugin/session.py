@@ -77,7 +77,7 @@ class EdgeSession:
             from harness.reports.run_folder import unfinished
 
             return unfinished(results) or results / _new_name()
-        return results / (asked or _new_name())
+        return (results / asked).resolve() if asked else results / _new_name()  # 'latest' is a link
 
     @functools.cached_property
     def shared_run(self) -> str:
@@ -319,7 +319,7 @@ class EdgeSession:
             return True
         self._rows = rows
         self._record()
-        troubles = list(ending.troubles) if ending else []
+        troubles = [*ending.troubles, *self._unproven(exitstatus)] if ending else []
         if not any(row["status"] in ("pass", "fail", "error") for row in rows):
             troubles.append(
                 "no cell was judged: every one was skipped, refused or waived, which is no evidence that any may ship"
@@ -329,6 +329,18 @@ class EdgeSession:
             troubles.append(f"{len(missing)} cells of the baseline are missing in this run")
         self.trouble = "\nedgegate: ".join(troubles)
         return bool(troubles)
+
+    def _unproven(self, exitstatus: int) -> list[str]:
+        """What makes a run that came to its end no evidence although no test failed for it."""
+        from harness.measurements.run_file import RunFile
+        from harness.verdicts.completeness import unproven
+
+        verdicts = self.log.read()
+        red = [verdict for verdict in verdicts if verdict.outcome in ("fail", "error")]
+        if exitstatus == pytest.ExitCode.OK and red:
+            said = f"{red[0].cell} {red[0].axis}: {red[0].sentence}"
+            return [f"{len(red)} verdicts are red and no test failed for them (is an assert missing?), first: {said}"]
+        return unproven(RunFile.read(self.run_folder).cells, verdicts)
 
     def _held_against_baselines(self) -> Ending:
         """What the run lacks is a verdict, too."""
@@ -360,9 +372,15 @@ class EdgeSession:
         self._warning = record_ended(self.run_folder, str(self.config.getini("edge_history")), self.config.rootpath)
 
     def _prune(self) -> None:
+        from harness.errors import ConfigError
         from harness.storage import open_store
 
-        open_store(self._path("edge_store")).prune(int(float(str(self.config.getini("edge_store_max_gb"))) * 1e9))
+        given = str(self.config.getini("edge_store_max_gb"))
+        try:
+            limit = float(given)
+        except ValueError as error:
+            raise ConfigError(f"edge_store_max_gb = {given}: not a number of gigabytes") from error
+        open_store(self._path("edge_store")).prune(int(limit * 1e9))
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """The table, where the reports are, and what made the run red although no test failed."""

@@ -6,6 +6,7 @@ a kill still takes only the child.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -45,7 +46,8 @@ class RunnerServer:
 
     def __init__(self, runtime: str) -> None:
         self.runtime = runtime
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._unread = b""
 
     def run(self, job: dict[str, Any], folder: Path, timeout_s: float) -> None:
         """Run one job in a forked child; its answer is then in ``folder``.
@@ -58,7 +60,7 @@ class RunnerServer:
         process = self._started()
         try:
             assert process.stdin is not None
-            print(path, file=process.stdin, flush=True)
+            process.stdin.write(f"{path}\n".encode())
             child = int(self._answer(process, START_SECONDS)["pid"])
         except (BrokenPipeError, EOFError, TimeoutError) as error:
             self.close()
@@ -69,7 +71,7 @@ class RunnerServer:
 
     def close(self) -> None:
         """End the server and any child of it."""
-        process, self._process = self._process, None
+        process, self._process, self._unread = self._process, None, b""
         if process is None:
             return
         process.kill()
@@ -78,7 +80,7 @@ class RunnerServer:
             if stream:
                 stream.close()
 
-    def _started(self) -> subprocess.Popen[str]:
+    def _started(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
             self.close()
         if self._process is None:
@@ -88,20 +90,21 @@ class RunnerServer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                text=True,
+                bufsize=0,
                 env=environment,
             )
         return self._process
 
-    def _wait(self, process: subprocess.Popen[str], child: int, timeout_s: float, log: Path) -> int:
+    def _wait(self, process: subprocess.Popen[bytes], child: int, timeout_s: float, log: Path) -> int:
         try:
             return int(self._answer(process, timeout_s)["status"])
         except EOFError as error:
             self.close()
             raise RunnerCrashed(f"the {self.runtime} runner was lost", log_tail=log_tail(log)) from error
         except TimeoutError as error:
-            os.kill(child, signal.SIGKILL)
-            self._answer(process, START_SECONDS)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            self.close()
             raise RunnerTimeout(
                 f"the runner did not finish within {timeout_s:g} s and was killed",
                 next_step="raise timeouts.cell_s in models.yaml if the model is that slow",
@@ -111,16 +114,18 @@ class RunnerServer:
             self.close()
             raise
 
-    @staticmethod
-    def _answer(process: subprocess.Popen[str], timeout_s: float) -> dict[str, Any]:
-        """One line of the server; it writes whole lines, and one at a time, so select on the pipe is enough."""
+    def _answer(self, process: subprocess.Popen[bytes], timeout_s: float) -> dict[str, Any]:
+        """One line of the server. Two may come at once, so what is read beyond the first is kept for the next call."""
         assert process.stdout is not None
         deadline = time.monotonic() + timeout_s
-        ready, _, _ = select.select([process.stdout], [], [], max(deadline - time.monotonic(), 0))
-        if not ready:
-            raise TimeoutError
-        line = process.stdout.readline()
-        if not line:
-            raise EOFError
+        while b"\n" not in self._unread:
+            ready, _, _ = select.select([process.stdout], [], [], max(deadline - time.monotonic(), 0))
+            if not ready:
+                raise TimeoutError
+            read = os.read(process.stdout.fileno(), 4096)
+            if not read:
+                raise EOFError
+            self._unread += read
+        line, _, self._unread = self._unread.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -59,7 +60,9 @@ class ArtifactMaker:
         recipe_files: Sequence[Path],
         timeout_s: float,
         progress: Progress,
+        alone: Callable[[], AbstractContextManager[None]],
     ) -> None:
+        """``alone`` is held while a child trains or converts, so that nothing is timed on this machine meanwhile."""
         self.store = store
         self.base = base
         self.name = name
@@ -69,6 +72,7 @@ class ArtifactMaker:
         self.recipe_files = [str(path) for path in recipe_files]
         self.timeout_s = timeout_s
         self.progress = progress
+        self.alone = alone
         self._failures: dict[str, EdgegateError] = {}
         self._source_failure: EdgegateError | None = None
 
@@ -81,7 +85,7 @@ class ArtifactMaker:
         key = self._key(plan)
         found = self.stored(key, plan.recipe)
         if found is None and variant not in self._failures:
-            with self.store.lock(self._source_key):
+            with self.store.lock(self._source_key), self.alone():
                 self._make([other for other in self.plans.values() if self._is_missing(other)])
             found = self.stored(key, plan.recipe)
         if found is None:
@@ -102,6 +106,8 @@ class ArtifactMaker:
         facts = read_json(folder / "artifact.json")
         if "refused" in facts:
             raise RecipeRefused(facts["refused"], next_step=facts["next_step"])
+        if facts["runtime"] != recipe.runtime:  # a recipe of the user's own that was written anew
+            return None
         return Artifact(
             key=key,
             path=folder / f"artifact{recipe.suffix}",
@@ -118,7 +124,7 @@ class ArtifactMaker:
         calibration = self._calibration(plan)
         return digest(
             {
-                "format": "artifact 1",
+                "format": "artifact 2",
                 "machinery": [_digest_of(Path(__file__).with_name(name)) for name in MACHINERY],
                 "source": self._source_key,
                 "input_shape": self.dataset.input_shape,
@@ -247,6 +253,7 @@ class ArtifactMaker:
             made.rename(folder / f"artifact{plan.recipe.suffix}")
             facts = {
                 "layout": layout,
+                "runtime": plan.recipe.runtime,
                 "size_bytes": len(content),
                 "gzip_bytes": len(gzip.compress(content, mtime=0)),
                 "made_from": {"model": self.name, "recipe": plan.recipe.name, "options": dict(plan.options)},

@@ -96,7 +96,8 @@ def _acceptable(run: RunFile, globs: Globs) -> list[CellId]:
         if any(outcome == "refused" for outcome, _ in verdicts.values()):
             continue
         taken = stored_snapshot(journal, cell)
-        if not verdicts or taken is None or taken.answers is None or not taken.p50_loads_ns.size:
+        judged = {"accuracy", "latency"} <= set(verdicts)
+        if not judged or taken is None or taken.answers is None or not taken.p50_loads_ns.size:
             raise StoreError(
                 f"{run.folder}: {cell} is not accepted: the run did not judge all of it",
                 next_step="run the accuracy and the latency suite in one run",

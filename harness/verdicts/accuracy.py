@@ -47,7 +47,6 @@ def judge_accuracy(
         **{
             f"{name}_percent": share(int(fidelity.in_top_k(values, labels, k).sum()), len(labels))
             for name, k in TOP_K.items()
-            if k < values.shape[1]
         },
         "error_ratio": Estimate(pairs.error_ratio),
         "agreement_percent": fidelity.agreement(reference, values),

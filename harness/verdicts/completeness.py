@@ -1,12 +1,13 @@
-"""Nothing disappears: cells that the baseline has and a run lacks."""
+"""Nothing disappears: cells that the baseline has and a run lacks, and cells that a run planned and did not judge."""
 
 from __future__ import annotations
 
 import fnmatch
 from collections.abc import Collection, Sequence
 
+from harness.config import CANARY
 from harness.measurements.run_file import Scope
-from harness.records import CellId, Change
+from harness.records import CellId, Change, Verdict
 from harness.verdicts.regression import accept_command
 
 
@@ -24,6 +25,22 @@ def missing_cells(accepted: Sequence[CellId], measured: Collection[CellId], scop
     """The accepted cells within the run's scope that were not measured, each with why and what to do."""
     targets = {cell.target for cell in measured}
     return [_missing(cell, targets, run) for cell in accepted if in_scope(cell, scope) and cell not in measured]
+
+
+def unproven(planned: Sequence[CellId], verdicts: Sequence[Verdict]) -> list[str]:
+    """What keeps a run that came to its end from being evidence, in sentences."""
+    judged = {verdict.cell for verdict in verdicts}
+    canaries = {cell for cell in planned if cell.variant == CANARY}
+    found = [f"{cell}: nothing was judged of this cell" for cell in planned if cell not in judged | canaries]
+    found += [
+        f"{cell}: the canary was not run, so that nothing shows that the gate works" for cell in canaries - judged
+    ]
+    watched = {cell.model for cell in canaries}
+    for model in sorted({cell.model for cell in planned} - watched):
+        found.append(
+            f"{model}: no selected backend runs this model's canary, so that nothing shows that the gate works"
+        )
+    return found
 
 
 def scope_in_words(scope: Scope, accepted: Sequence[CellId]) -> str:

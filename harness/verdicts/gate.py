@@ -10,11 +10,12 @@ from harness.config import CANARY, Regression
 from harness.errors import StoreError
 from harness.measurements.journal import Journal
 from harness.measurements.run_file import RunFile, Scope
-from harness.records import CellId, Change, Verdict
+from harness.records import CellId, Change, Timing, Verdict, identity_of
 from harness.verdicts.baselines import Baselines
-from harness.verdicts.completeness import missing_cells, scope_in_words
+from harness.verdicts.completeness import missing_cells, scope_in_words, unproven
 from harness.verdicts.interleaving import stored_interleaved
 from harness.verdicts.log import VerdictLog
+from harness.verdicts.noise import noise_note
 from harness.verdicts.regression import AXIS, RED, compare_cell, new_cell
 from harness.verdicts.snapshots import stored_snapshot
 from harness.verdicts.waivers import Waivers
@@ -55,13 +56,24 @@ def judge_run(run_folder: Path, baselines: Baselines, tolerances: Regression, wa
     verdicts = [*stored, *compared]
     if run.scope == Scope():  # of a part of the project, not every name is known here
         waivers.check_names([*accepted, *run.cells])
-    troubles = list(waivers.expired)
+    troubles = [*waivers.expired, *unproven(run.cells, stored)]
     if not any(verdict.outcome in ("pass", "fail", "error") for verdict in compared):
         troubles.append("no cell was compared with a baseline")
     scope = scope_in_words(run.scope, accepted)
-    notes = [*([scope] if scope else []), *waivers.unneeded(verdicts)]
+    notes = [*([scope] if scope else []), *waivers.unneeded(verdicts), *_noise(run)]
     status = _status(verdicts, changes, waivers, troubles)
     return GateResult(str(run_folder), baselines.origin, changes, verdicts, troubles, notes, status)
+
+
+def _noise(run: RunFile) -> list[str]:
+    """For each target, which slowdowns are visible there, as the studies beside the runs say."""
+    journal, fingerprints = Journal(run.folder), {}
+    for cell in run.cells:
+        timing = journal.find(Timing, cell)
+        if timing:
+            fingerprints[cell.target] = identity_of(timing.conditions.fingerprint)
+    results = run.folder.resolve().parent
+    return [noise_note(results, target, identity) for target, identity in fingerprints.items()]
 
 
 def run_changes(run: RunFile, baselines: Baselines, tolerances: Regression) -> list[Change]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from harness.measurements.in_turn import Enough
 from harness.measurements.journal import Journal
-from harness.records import CellId, Estimate, Interleaved, PairedTiming
+from harness.records import CellId, Estimate, Interleaved, PairedTiming, identity_of
 from harness.storage import digest
 from harness.verdicts.sequential import decided, slowdown
 from harness.verdicts.snapshots import Snapshot
-
-#: What a fingerprint holds beside the target's identity.
-_BESIDE = ("governor", "runtime")
 
 
 def enough(tolerance_percent: float) -> Enough:
@@ -30,7 +27,6 @@ def stored_interleaved(
     journal: Journal, cell: CellId, before: Snapshot, after: Snapshot, tolerance_percent: float
 ) -> Interleaved | None:
     """What the run timed in turn with this very baseline, if it did. Raises StoreError."""
-    device = {key: value for key, value in after.fingerprint.items() if key not in _BESIDE}
-    identity = digest([before.artifact, after.artifact, after.dataset, device])
+    identity = digest([before.artifact, after.artifact, after.dataset, identity_of(after.fingerprint)])
     timing = journal.find(PairedTiming, cell, identity)
     return interleaved(timing, tolerance_percent) if timing else None

@@ -10,8 +10,11 @@ import dataclasses
 import json
 from pathlib import Path
 
-from harness.records import CellId, Verdict
+from harness.records import CellId, Outcome, Verdict
 from harness.storage import writing
+
+#: Worst first.
+OUTCOMES: tuple[Outcome, ...] = ("error", "fail", "waived", "refused", "pass")
 
 
 class VerdictLog:
@@ -34,8 +37,8 @@ class VerdictLog:
             file.unlink()
 
     def read(self) -> list[Verdict]:
-        """The last verdict for every cell and axis."""
-        found = {}
+        """The worst verdict for every cell and axis: several tests may judge one."""
+        found: dict[tuple[CellId, str], Verdict] = {}
         for file in sorted(self.folder.glob("*.jsonl")):
             for line in file.read_text(encoding="utf-8").splitlines():
                 try:
@@ -43,5 +46,7 @@ class VerdictLog:
                 except ValueError:
                     continue
                 verdict = Verdict(**{**fields, "cell": CellId(*fields["cell"])})
-                found[verdict.cell, verdict.axis] = verdict
+                key = verdict.cell, verdict.axis
+                if key not in found or OUTCOMES.index(verdict.outcome) <= OUTCOMES.index(found[key].outcome):
+                    found[key] = verdict
         return list(found.values())

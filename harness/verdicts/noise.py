@@ -1,7 +1,8 @@
 """What a target's own noise hides: how often equal artifacts look slower, and the smallest slowdown that is seen.
 
-Both are measured with the very test that judges regressions: an artifact against itself, and then against itself with
-work added to each inference. The study is kept below ``results/noise/`` and holds for one fingerprint of the target.
+Both are measured with the test that judges regressions, at a tolerance of nothing: an artifact against itself, and
+then against itself with work added to each inference. The study is kept below ``results/noise/`` and holds for one
+fingerprint of the target.
 """
 
 from __future__ import annotations

@@ -210,15 +210,23 @@ class _Comparison:
         if lacking or before is None or after is None:
             return lacking
         if self.same and not self.interleaved:
-            return self._change("latency", "unchanged", "exact", before, after, _SAME)
+            return self._same_artifact(before, after)
+        loads = self.before.p50_loads_ns, self.after.p50_loads_ns
         if not self.interleaved:
-            loads = self.before.p50_loads_ns, self.after.p50_loads_ns
             return self._stored_times("latency", before, after, loads, t.latency_percent, t.latency_floor_us / 1e3)
         turn = self.interleaved
         how = f"{turn.rounds} rounds of fresh loads in turn"
         slower_ms = after - after / turn.ratio.value
         said = self._times("latency", turn.ratio, slower_ms, t.latency_percent, t.latency_floor_us / 1e3)
         return self._change("latency", said[0], turn.evidence, before, after, f"{said[1]}; {how}")
+
+    def _same_artifact(self, before_ms: float, after_ms: float) -> Change:
+        """Unchanged, unless it takes so much longer than when it was accepted that no session's noise explains it."""
+        ratio = after_ms / before_ms
+        if ratio <= SAME_ARTIFACT_LIMIT:
+            return self._change("latency", "unchanged", "exact", before_ms, after_ms, _SAME)
+        said = f"{_SAME}, and {ratio:.1f}x as long as when it was accepted: not the model changed, but the device (throttled?)"
+        return self._change("latency", "regressed", "conclusive", before_ms, after_ms, said)
 
     def _load(self) -> Change | None:
         before, after, t = self.before.metrics.get("load_ms"), self.after.metrics.get("load_ms"), self.tolerances
@@ -326,6 +334,8 @@ class _Comparison:
         return Change(self.cell, metric, word, evidence, before, after, f"{METRICS[metric].label} {said}", next_step)
 
 
+#: The same artifact in another session: the 90th percentile of the spread was 1.2x (docs/gate.md), a throttled core is 2x.
+SAME_ARTIFACT_LIMIT = 2.0
 _SAME = "is that of the same artifact, run in the same way on the same device"
 _STEPS: dict[Word, str] = {
     "regressed": "find what changed since the baseline, or accept it with the reason",

@@ -81,6 +81,13 @@ def test_equal_artifact_is_unchanged_however_noisy():
     assert list(changes) == ["accuracy", "agreement", "latency", "load", "memory", "size", "gzip", "delegated"]
 
 
+def test_equal_artifact_far_slower_is_red():
+    """Three times as long as when it was accepted is no noise: the device is not what it was."""
+    changes = compared(dataclasses.replace(slower(3), artifact=BEFORE.artifact))
+    assert changes["latency"].word == "regressed"
+    assert "3.0x as long as when it was accepted" in changes["latency"].sentence
+
+
 def test_less_delegated_equal_artifact_is_judged_by_its_times():
     """An artifact that no longer runs where it ran is not excused by being the same one."""
     fallen = dataclasses.replace(slower(3), artifact=BEFORE.artifact)
