@@ -40,13 +40,14 @@ def history(
     trends = [read_trend(stored, name, metric) for name in matching_cells(stored, cell, metric)]
     if html is not None and len(trends) > 1:
         raise ConfigError(f"--html {html}: a picture shows one cell, and {cell} matches {len(trends)}")
+    regressed = [found for trend in trends for found in trend.regressions(since)]
     for trend in trends:
         print(terminal_trend(trend, color=Console().is_terminal), end="")
     if html is not None:
         with writing(html):
             html.write_text(picture(trends[0]), encoding="utf-8")
         print(f"wrote {html}")
-    if check and any(trend.regressions(since) for trend in trends):
+    if check and regressed:
         raise typer.Exit(1)
 
 

@@ -91,10 +91,11 @@ class Trend:
 
 
 def matching_cells(history: History, glob: str, metric: str) -> list[str]:
-    """The cells with a history of ``metric`` that a glob names; what is no glob is one cell, known or not."""
-    if not any(sign in glob for sign in "*?["):
+    """The cells with a history of ``metric`` that a glob names; what is a cell's name, or no glob, is that one cell."""
+    known = [str(cell) for cell in history.cells()]
+    if glob in known or not any(sign in glob for sign in "*?["):
         return [glob]
-    names = fnmatch.filter((str(cell) for cell in history.cells()), glob)
+    names = fnmatch.filter(known, glob)
     found = [name for name in names if history.trend(CellId(*name.split("/")), metric)]
     if not found:
         raise ConfigError(f"the history has no cell {glob!r} with {metric}")

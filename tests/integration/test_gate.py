@@ -348,7 +348,7 @@ def test_broken_budget_of_the_run_is_status_1_and_an_error_2(accepted: Project, 
     )
     log.add(bad)
     assert gate(edgegate).status == 2
-    log.add(dataclasses.replace(bad, outcome="fail"))
+    log.add(dataclasses.replace(bad, axis="another_test", outcome="fail"))
     assert gate(edgegate).status == 1
 
 

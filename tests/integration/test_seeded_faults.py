@@ -245,7 +245,7 @@ def measuring_runner(process: subprocess.Popen[str], busy_s: float) -> psutil.Pr
 def test_a_cell_killed_in_mid_run_is_that_cells_error(project: Project, whom: str, words: str) -> None:
     """SIGKILL of a runner, or of the server that forks runners, costs one cell; the others are measured and pass."""
     with_variants(project, ort_dynamic={})
-    project.models["latency"] = {"loads": 2, "samples_per_load": 1, "min_load_ms": 1500}
+    project.models["latency"] = {"loads": 3, "samples_per_load": 1, "min_load_ms": 1500}
     with running(project) as process:
         victim = measuring_runner(process, busy_s=1.0)
         os.kill(victim.pid if whom == "runner" else victim.ppid(), signal.SIGKILL)
