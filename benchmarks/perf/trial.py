@@ -54,8 +54,8 @@ def measure():
     with harness() as target:
         compare = functools.partial(_compare, target, inputs)
         p50_ns = {name: np.median(_timed(target, inputs, artifact, 0).baseline_ns) for name, artifact in made.items()}
-        for name, nanoseconds in p50_ns.items():
-            print(f"  {name}: {nanoseconds / 1e3:.1f} us")
+        sizes = ", ".join(f"{name} {nanoseconds / 1e3:.1f} us" for name, nanoseconds in p50_ns.items())
+        print(f"  {sizes}")
         equal = _comparisons(made, lambda name: compare(made[name], 0))
         yield _finding("trial: equal artifacts flagged", equal, most=1)
         seeded = _comparisons(made, lambda name: compare(made[name], round(p50_ns[name] * SEEDED_PERCENT / 100)))
@@ -64,7 +64,7 @@ def measure():
             beside = _comparisons(made, lambda name: compare(made[name], 0))
         yield _finding("trial: equal artifacts flagged beside a busy core", beside, most=2)
         slowest = max(comparison.seconds for comparison in equal + seeded + beside)
-        yield Finding("trial: the longest comparison", slowest, "s", "", most=MOST_SECONDS)
+        yield Finding("trial: the longest comparison", slowest, "s", sizes, most=MOST_SECONDS)
 
 
 def _comparisons(made, compare):

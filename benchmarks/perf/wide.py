@@ -10,8 +10,8 @@ def train(splits, out, progress):
 
 
 def train_heavy(splits, out, progress):
-    """Write a model of about 190 million multiplications."""
-    _write(out, strides=1, convolutions=5)
+    """Write a model of about 380 million multiplications."""
+    _write(out, strides=1, convolutions=10)
 
 
 def _write(out, strides, convolutions):
