@@ -74,4 +74,4 @@ def test_reference_of_nan_is_an_error_of_every_cell(project: Project) -> None:
     statuses = project.statuses()
     assert statuses["linear/ort_fp32/host:cpu"] == "error"
     assert set(statuses.values()) <= {"error", "refused"}  # the static quantizer takes no NaN at all
-    assert "answers NaN or infinity" in project.sentence("ort_dynamic")
+    assert "answers NaN or infinity" in project.sentence("ort_fp32")
