@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.config import HostBackend, LatencyPlan
 from harness.measurements.bench import Bench
 from harness.measurements.project import Project, Selection
-from harness.storage import Store
+from harness.storage import open_store
 from harness.targets.base import Job
 from harness.targets.host import HostTarget
 
@@ -23,7 +23,7 @@ def artifacts(models_yaml, model, variants):
     """The artifacts of a model's variants, and the .npy of its evaluation samples; made in the store where missing."""
     project = Project.load(models_yaml, ROOT / "devices.yaml")
     planned = [cell for cell in project.cells(Selection()) if cell.model == model and cell.variant in variants]
-    store = Store(Path(os.environ.get("EDGE_STORE") or ROOT / ".edgegate").absolute())
+    store = open_store(ROOT / ".edgegate")
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.closing(

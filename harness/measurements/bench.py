@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness.config import CANARY
 from harness.errors import EdgegateError, InputMismatch, RecipeRefused, VariantError
-from harness.measurements.in_turn import Enough, time_in_turn
+from harness.measurements.in_turn import Enough, in_turn_identity, time_in_turn
 from harness.measurements.journal import Journal
 from harness.measurements.project import Project
 from harness.records import Artifact, CellId, Outputs, PairedTiming, Timing, Truth
@@ -77,7 +77,7 @@ class Bench:
         if baseline is None:
             return None
         target = self.targets[cell.target]
-        identity = digest([baseline_key, candidate.key, dataset.checksum, target.identity()])
+        identity = in_turn_identity(baseline_key, candidate.key, dataset.checksum, target.identity())
         with device_lock(target.device, self.progress):
             found = self.journal.find(PairedTiming, cell, identity)
             if found is None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.records import Conditions, PairedTiming
+from harness.storage import digest
 from harness.targets import host_state
 from harness.targets.base import Side, Target
 
@@ -44,6 +45,11 @@ def time_in_turn(
         wanted = math.ceil(medians.shape[1] * GROWTH)
     conditions = Conditions(target.fingerprint(candidate.artifact.runtime), before, host_state.state())
     return PairedTiming(medians[0], medians[1], look, time.monotonic() - start, conditions)
+
+
+def in_turn_identity(baseline_key: str, candidate_key: str, dataset: str, target: dict[str, str]) -> str:
+    """What must be the same for a stored comparison to stand for a new one: both artifacts, the samples, the target."""
+    return digest([baseline_key, candidate_key, dataset, target])
 
 
 def log_ratios(baseline_ns: NDArray[np.int64], candidate_ns: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from harness.measurements.in_turn import Enough
+from harness.measurements.in_turn import Enough, in_turn_identity
 from harness.measurements.journal import Journal
 from harness.records import CellId, Estimate, Interleaved, PairedTiming, identity_of
-from harness.storage import digest
 from harness.verdicts.sequential import decided, slowdown
 from harness.verdicts.snapshots import Snapshot
 
@@ -27,6 +26,6 @@ def stored_interleaved(
     journal: Journal, cell: CellId, before: Snapshot, after: Snapshot, tolerance_percent: float
 ) -> Interleaved | None:
     """What the run timed in turn with this very baseline, if it did. Raises StoreError."""
-    identity = digest([before.artifact, after.artifact, after.dataset, identity_of(after.fingerprint)])
+    identity = in_turn_identity(before.artifact, after.artifact, after.dataset, identity_of(after.fingerprint))
     timing = journal.find(PairedTiming, cell, identity)
     return interleaved(timing, tolerance_percent) if timing else None
