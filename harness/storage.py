@@ -24,6 +24,8 @@ from harness.errors import StoreError
 
 #: Entries used within this time are never pruned: another run may be reading them.
 IN_USE_SECONDS = 3600.0
+#: So much of a child's log goes into an error.
+LOG_TAIL_LINES = 15
 
 
 def digest(value: object) -> str:
@@ -158,6 +160,14 @@ class Store:
 def open_store(default: Path) -> Store:
     """The artifact store: where EDGE_STORE says, or the default."""
     return Store(Path(os.environ.get("EDGE_STORE") or default).absolute())
+
+
+def log_tail(log: Path) -> str:
+    """The last lines of a child's log."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+    except OSError:
+        return ""
 
 
 def read_json(path: Path) -> Any:

@@ -19,18 +19,10 @@ from typing import Any
 
 from harness.errors import RunnerCrashed, RunnerTimeout
 from harness.runners import python_runner
+from harness.storage import log_tail
 
 #: Importing torch on a cold disk takes 20 s and more.
 START_SECONDS = 120.0
-LOG_TAIL_LINES = 15
-
-
-def log_tail(log: Path) -> str:
-    """The last lines of a child's log."""
-    try:
-        return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
-    except OSError:
-        return ""
 
 
 def describe_exit(status: int) -> str:

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ConversionCrashed
-from harness.storage import write_json
+from harness.storage import log_tail, write_json
 
-LOG_TAIL_LINES = 15
 Event = dict[str, Any]
 
 
@@ -62,7 +61,7 @@ def child_events(job: dict[str, Any], timeout_s: float) -> Iterator[Event]:
 
 
 def _crash(status: int, timeout_s: float | None, log: Path) -> ConversionCrashed:
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+    tail = log_tail(log)
     if timeout_s is not None:
         return ConversionCrashed(
             f"the converter did not finish within {timeout_s:g} s and was killed",
