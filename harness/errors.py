@@ -16,7 +16,18 @@
         |-- InputMismatch      the dataset does not fit the artifact's input or output
         |-- ArtifactUnusable   the runtime cannot load or run the file
         |-- RunnerCrashed      the runner died: a signal, an abort, out of memory
-        `-- RunnerTimeout      the runner did not finish in time and was killed
+        |-- RunnerTimeout      the runner did not finish in time and was killed
+        `-- DeviceError        the device, or the link to it, does not do what was asked
+            |-- DeviceAbsent       nothing answers: unplugged, switched off, not listening
+            |-- DeviceRefuses      it answers, and does not let us in: an unknown key, another host key
+            |-- LinkLost           the link broke, and connecting again did not help
+            |-- DeviceRebooted     it started anew while it was measuring, more than once
+            |-- DeviceFull         no space is left in the work folder
+            |-- CommandFailed      a command that must succeed on the device did not
+            |-- CommandTimeout     a command did not finish in time and was killed on the device
+            |-- DeviceUnsettled    it is too hot, too busy or too empty to measure on, and stays so
+            |-- ToolUnusable       the benchmark tool is missing, of another ABI, or says what it should not
+            `-- BackendUnused      the backend that was asked for did not run the model
 
 Every error is one sentence that names the file and key (or the device and command), and a next step.
 """
@@ -100,3 +111,47 @@ class RunnerCrashed(TargetError):
 
 class RunnerTimeout(TargetError):
     """The runner did not finish in time and was killed."""
+
+
+class DeviceError(TargetError):
+    """The device, or the link to it, does not do what was asked."""
+
+
+class DeviceAbsent(DeviceError):
+    """Nothing answers: unplugged, switched off, not listening."""
+
+
+class DeviceRefuses(DeviceError):
+    """The device answers, and does not let us in: an unknown key, another host key."""
+
+
+class LinkLost(DeviceError):
+    """The link broke, and connecting again did not help."""
+
+
+class DeviceRebooted(DeviceError):
+    """The device started anew while it was measuring, more than once."""
+
+
+class DeviceFull(DeviceError):
+    """No space is left in the device's work folder."""
+
+
+class CommandFailed(DeviceError):
+    """A command that must succeed on the device did not."""
+
+
+class CommandTimeout(DeviceError):
+    """A command did not finish in time and was killed on the device."""
+
+
+class DeviceUnsettled(DeviceError):
+    """The device is too hot, too busy or too empty to measure on, and stays so."""
+
+
+class ToolUnusable(DeviceError):
+    """The benchmark tool is missing, of another ABI, or says what it should not."""
+
+
+class BackendUnused(DeviceError):
+    """The backend that was asked for did not run the model."""

@@ -1,0 +1,1 @@
+"""Links to devices: run a command, carry a file. ADB, SSH."""
