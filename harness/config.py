@@ -1,4 +1,4 @@
-"""The schemas of models.yaml and devices.yaml, and their errors.
+"""The schema of models.yaml, and reading it and devices.yaml.
 
 Both files are parsed by :mod:`harness.yaml_file`, validated by pydantic and cross-checked here; every complaint
 names file, line and key, and the nearest valid name. ``edgegate schema`` publishes the same schemas as JSON.
@@ -7,46 +7,19 @@ names file, line and key, and the nearest valid name. ``edgegate schema`` publis
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from harness.device_schema import DevicesFile
 from harness.errors import ConfigError
+from harness.schema import Name, Percent, Positive, Strict, validate
 from harness.suggestions import did_you_mean
 from harness.yaml_file import KeyPath, YamlFile, read_yaml
 
-FORMAT_VERSION = 1
 CANARY = "canary"
-
-#: Letters, digits, dot, dash and underscore: safe in a file name, a shell word, a test id and a target's ``device:backend``.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-Percent = Annotated[float, Field(ge=0, le=100)]
-Positive = Annotated[float, Field(gt=0)]
-
-RuntimeName = Literal["litert", "onnxruntime", "torch"]
-
-
-class Strict(BaseModel):
-    """A frozen schema that refuses unknown keys and names the nearest known one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys_only(cls, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            known = [field.alias or name for name, field in cls.model_fields.items()]
-            for key in data:
-                if key not in known:
-                    raise PydanticCustomError(
-                        "unknown_key",
-                        "unknown key '{key}'; {hint}",
-                        {"key": str(key), "hint": did_you_mean(str(key), known)},
-                    )
-        return data
 
 
 class Limits(Strict):
@@ -152,6 +125,7 @@ class Variant(Strict):
     recipe: str | None = Field(None, description="default: the variant's own name")
     options: dict[str, Any] = Field(default_factory=dict, description="the recipe's keyword options")
     required: bool = Field(False, description="a recipe that refuses this model is red, not only reported")
+    needs: list[Name] = Field([], description="only on devices that list all of these features")
 
 
 #: ``fp32:`` alone is the recipe of that name with its own options.
@@ -222,50 +196,10 @@ class ModelsFile(Strict):
     )
     datasets: dict[Name, Dataset]
     models: dict[Name, Model] = Field(min_length=1)
-    budgets: list[Budget] = []
+    budgets: list[Budget] = Field([])
     latency: LatencyPlan = LatencyPlan()
     regression: Regression = Regression()
     timeouts: Timeouts = Timeouts()
-
-
-class HostBackend(Strict):
-    """How artifacts run on this machine."""
-
-    threads: int = Field(1, ge=1, le=1024)
-    cores: list[Annotated[int, Field(ge=0)]] | None = Field(None, description="pin the runner to these cores")
-    delegate: bool = Field(
-        True, description="XNNPACK for LiteRT, graph optimizations for ONNX Runtime, oneDNN for torch"
-    )
-    runtimes: list[RuntimeName] = Field(["litert", "onnxruntime", "torch"], min_length=1)
-    min_delegated_percent: Percent | None = Field(
-        None, description="least share of a LiteRT graph that XNNPACK must take; a budget overrides it"
-    )
-
-    def limits(self, runtime: str) -> dict[str, float]:
-        """Limits for artifacts of this runtime, which budgets override; only LiteRT has a delegate here."""
-        least = self.min_delegated_percent
-        return {"min_delegated_percent": least} if runtime == "litert" and least is not None else {}
-
-
-class HostDevice(Strict):
-    """This machine."""
-
-    kind: Literal["host"]
-    backends: dict[Name, HostBackend] = Field(min_length=1)
-
-
-class DevicesFile(Strict):
-    """devices.yaml."""
-
-    version: Literal[1]
-    devices: dict[Name, HostDevice] = Field(min_length=1)
-
-    def targets(self) -> list[str]:
-        """Every ``device:backend`` in the order of the file."""
-        return [f"{device}:{backend}" for device, entry in self.devices.items() for backend in entry.backends]
-
-
-Schema = TypeVar("Schema", bound=Strict)
 
 
 def load_models(path: Path) -> tuple[ModelsFile, YamlFile]:
@@ -342,38 +276,3 @@ def _check_budget(document: YamlFile, models: ModelsFile, index: int, budget: Bu
 def _must_match(document: YamlFile, at: KeyPath, kind: str, pattern: str, names: list[str]) -> None:
     if not fnmatch.filter(names, pattern):
         raise document.unknown_name(at, kind, pattern, names)
-
-
-def validate(schema: type[Schema], document: YamlFile) -> Schema:
-    """Validate, turning pydantic's first complaint into one sentence with file, line and key. Raises ConfigError."""
-    if not isinstance(document.data, dict):
-        raise document.error((), f"expected a mapping with the keys {', '.join(schema.model_fields)}")
-    version = document.data.get("version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise document.error(
-            ("version",), f"version {version} is newer than this edgegate reads ({FORMAT_VERSION})", "update edgegate"
-        )
-    try:
-        return schema.model_validate(document.data)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        keys = tuple(part for part in problem["loc"] if part != "[key]")
-        context = problem.get("ctx", {})
-        if problem["type"] == "unknown_key":
-            keys = (*keys, context["key"])
-        raise document.error(keys, plain_words(dict(problem))) from error
-
-
-def plain_words(problem: dict[str, Any]) -> str:
-    """One of pydantic's complaints in the words of somebody who edits the file."""
-    given = problem.get("input")
-    if problem["type"] == "string_pattern_mismatch":
-        return f"{given!r} is not a name: letters, digits, '.', '_' and '-' only, beginning with a letter or digit"
-    if problem["type"] == "literal_error":
-        expected = [part.strip(" '") for part in str(problem["ctx"]["expected"]).replace(" or ", ", ").split(",")]
-        return f"unknown value {given!r}; {did_you_mean(str(given), expected)}"
-    if problem["type"] == "missing":
-        return "this key is missing"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    shown = "" if isinstance(given, dict | list) or problem["type"] == "unknown_key" else f" (given: {given!r})"
-    return message[0].lower() + message[1:] + shown

@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.config import HostBackend, LatencyPlan
+from harness.config import LatencyPlan
+from harness.device_schema import RunnerBackend
 from harness.measurements.bench import Bench
 from harness.measurements.project import Project, Selection
 from harness.storage import open_store
@@ -36,7 +37,7 @@ def artifacts(models_yaml, model, variants):
 @contextlib.contextmanager
 def harness():
     """The harness's host target: one thread, delegates on, as devices.yaml has it."""
-    target = HostTarget("host", "perf", HostBackend())
+    target = HostTarget("host", "perf", RunnerBackend())
     try:
         yield target
     finally:

@@ -15,11 +15,13 @@ from rich.console import Console
 from harness.cli.gate import baseline_app, gate
 from harness.cli.history import history, record
 from harness.cli.noise import noise
-from harness.config import DevicesFile, ModelsFile, Strict
+from harness.config import ModelsFile
+from harness.device_schema import DevicesFile
 from harness.errors import ConfigError, EdgegateError
 from harness.measurements.project import Project, Selection
 from harness.reports.run_folder import rows_of
 from harness.reports.summary import terminal_table
+from harness.schema import Strict
 from harness.storage import Store, writing
 from harness.verdicts.waivers import WaiversFile
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from harness.config import (
     CANARY,
     DEFAULT_LIMITS,
-    DevicesFile,
-    HostBackend,
     Model,
     ModelsFile,
     Variant,
@@ -20,6 +18,7 @@ from harness.config import (
     load_devices,
     load_models,
 )
+from harness.device_schema import AnyAndroidBackend, Device, DevicesFile, RunnerBackend
 from harness.errors import ConfigError
 from harness.records import CellId
 from harness.suggestions import did_you_mean
@@ -111,14 +110,18 @@ class Project:
         backend = self._backend(cell.target).limits(runtime)
         return {**DEFAULT_LIMITS.given(), **backend, **limits_for(self.models.budgets, *cell)}
 
-    def _backend(self, target: str) -> HostBackend:
-        device, _, backend = target.partition(":")
-        return self.devices.devices[device].backends[backend]
+    def device(self, target: str) -> Device:
+        """The entry of a target's device."""
+        return self.devices.devices[target.partition(":")[0]]
+
+    def _backend(self, target: str) -> RunnerBackend | AnyAndroidBackend:
+        return self.device(target).backends[target.partition(":")[2]]
 
     def _runs_on(self, model: str, variant: str, target: str) -> bool:
-        runtimes = self._backend(target).runtimes
-        wanted = _selected(target, self.models.models[model].targets)
-        return wanted and self.plan(model, variant).recipe.runtime in runtimes
+        entry = self.models.models[model]
+        needed = entry.variants[variant].needs if variant != CANARY else ()
+        runs = self.plan(model, variant).recipe.runtime in self._backend(target).runtimes
+        return runs and _selected(target, entry.targets) and set(needed) <= set(self.device(target).features)
 
 
 def _check_recipe(

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.config import HostBackend, LatencyPlan
+from harness.config import LatencyPlan
+from harness.device_schema import RunnerBackend
 from harness.errors import ArtifactUnusable, InputMismatch, RunnerCrashed, RuntimeMissing, TargetError
 from harness.records import Artifact, Conditions, Delegation, Outputs, Timing
 from harness.targets import host_state
@@ -33,7 +34,7 @@ IN_TURN = {"samples_per_load": 8, "min_load_ms": 4, "warmup": 3}
 class HostTarget:
     """Runs artifacts in lean child processes of this machine, one at a time."""
 
-    def __init__(self, device: str, backend_name: str, backend: HostBackend) -> None:
+    def __init__(self, device: str, backend_name: str, backend: RunnerBackend) -> None:
         self.device = device
         self.name = f"{device}:{backend_name}"
         self.backend = backend

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from harness.config import DevicesFile, HostBackend
+from harness.device_schema import DevicesFile, HostDevice, RunnerBackend
+from harness.errors import DeviceError
 from harness.targets.base import Target
 from harness.targets.host import HostTarget
 
 #: Where every model's reference is run: plain settings, whatever devices.yaml says of the host.
-REFERENCE = HostTarget("host", "reference", HostBackend())
+REFERENCE = HostTarget("host", "reference", RunnerBackend())
 
 
 class Targets:
@@ -20,7 +21,10 @@ class Targets:
     def __getitem__(self, name: str) -> Target:
         if name not in self._open:
             device, _, backend = name.partition(":")
-            self._open[name] = HostTarget(device, backend, self.devices.devices[device].backends[backend])
+            entry = self.devices.devices[device]
+            if not isinstance(entry, HostDevice):
+                raise DeviceError(f"{device}: devices of kind {entry.kind} cannot be measured on yet")
+            self._open[name] = HostTarget(device, backend, entry.backends[backend])
         return self._open[name]
 
     def close(self) -> None:

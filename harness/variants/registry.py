@@ -20,9 +20,9 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from harness.config import RuntimeName
 from harness.errors import ConfigError, SourceError
 from harness.records import Layout
+from harness.schema import RuntimeName
 from harness.sources.functions import load_file
 from harness.suggestions import did_you_mean
 

@@ -17,9 +17,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from harness.config import Name, Percent, Positive, Strict, plain_words
 from harness.errors import StoreError
 from harness.records import CellId
+from harness.schema import Name, Percent, Positive, Strict, plain_words
 from harness.storage import write_json, writing
 from harness.verdicts.packing import Packed, unpack
 from harness.verdicts.snapshots import Snapshot

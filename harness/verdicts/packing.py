@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from harness.config import Strict
+from harness.schema import Strict
 
 #: More samples than any data set that one gate looks at; a file that says more is refused before it is unpacked.
 MOST = 50_000_000

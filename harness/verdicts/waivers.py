@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.config import Strict, validate
 from harness.records import CellId, Change, Verdict
+from harness.schema import Strict, validate
 from harness.verdicts.regression import RED, regression_verdict
 from harness.yaml_file import YamlFile, read_yaml
 

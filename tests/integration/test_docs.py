@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from harness import config
+from harness import config, device_schema
 from harness.cli import app
 from harness.reports.frames import SAMPLE_COLUMNS
 from harness.reports.rows import COLUMNS
@@ -40,9 +40,18 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "Latency": config.LatencyPlan,
     "Regression": config.Regression,
     "Timeouts": config.Timeouts,
-    "The devices file": config.DevicesFile,
-    "A device": config.HostDevice,
-    "A backend of the host": config.HostBackend,
+    "The devices file": device_schema.DevicesFile,
+    "The host": device_schema.HostDevice,
+    "A backend of the host": device_schema.RunnerBackend,
+    "A board": device_schema.LinuxDevice,
+    "A backend of a board": device_schema.BoardBackend,
+    "A phone": device_schema.AndroidDevice,
+    "A phone's processor": device_schema.CpuBackend,
+    "A phone's NNAPI": device_schema.NnapiBackend,
+    "A phone's GPU": device_schema.GpuBackend,
+    "A phone's Hexagon DSP": device_schema.HexagonBackend,
+    "A phone's external delegate": device_schema.ExternalBackend,
+    "Hygiene": device_schema.Hygiene,
 }
 
 
@@ -120,7 +129,7 @@ def test_every_key_is_described(heading: str) -> None:
     fields = {
         name: shown_default(field.default if field.default_factory is None else {})
         for name, field in schema.model_fields.items()
-        if name not in config.Limits.model_fields or schema is config.HostBackend
+        if name not in config.Limits.model_fields or issubclass(schema, device_schema.Backend)
     }
     assert {key: cells[0] for key, cells in table(sections(DOCS / "configuration.md")[heading]).items()} == fields
 
@@ -138,7 +147,7 @@ def shown_default(default: Any) -> str:
 def test_every_schema_is_described() -> None:
     """A schema that is added to the YAML files is added to docs/configuration.md."""
     known = {schema.__name__ for schema in SCHEMAS.values()}
-    for file in (config.ModelsFile, config.DevicesFile):
+    for file in (config.ModelsFile, device_schema.DevicesFile):
         assert file.model_json_schema()["$defs"].keys() <= known
 
 

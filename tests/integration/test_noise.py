@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.config import HostBackend
+from harness.device_schema import RunnerBackend
 from harness.targets.host import HostTarget
 from harness.verdicts.noise import Noise
 
@@ -34,7 +34,7 @@ def seeded(project: Project, smallest: float | None) -> Path:
         {
             "version": 1,
             "target": TARGET,
-            "fingerprint": HostTarget("host", "cpu", HostBackend()).identity(),
+            "fingerprint": HostTarget("host", "cpu", RunnerBackend()).identity(),
             "models": {
                 "linear": {"p50_us": 5, "trials": 20, "false_alarms": 1, "smallest_percent": smallest, "rounds": 40}
             },

@@ -139,3 +139,42 @@ def test_targets_are_listed_in_the_files_order(tmp_path: Path) -> None:
         "version: 1\ndevices: {z: {kind: host, backends: {b: {}, a: {}}}, a: {kind: host, backends: {x: {}}}}\n"
     )
     assert load_devices(path)[0].targets() == ["z:b", "z:a", "a:x"]
+
+
+PHONE = """
+version: 1
+devices:
+  phone:
+    kind: android
+    {where}
+    benchmark_model: {{x86_64: tool}}
+    backends:
+      gpu: {{delegate: {delegate}{more}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "delegate", "more", "told"),
+    [
+        ("address: phone.local", "gpu2", "", r"devices\.phone\.backends\.gpu\.delegate: unknown value 'gpu2'"),
+        ("address: phone.local", "gpu", ", presision_loss: true", r"gpu\.presision_loss: unknown key"),
+        ("address: phone.local\n    serial: X", "gpu", "", r"devices\.phone: give one of: serial"),
+        ("adress: phone.local", "gpu", "", r"devices\.phone\.adress: unknown key 'adress'.*address"),
+        ("address: phone.local", "gpu", ", threads: 0", r"gpu\.threads: "),
+    ],
+)
+def test_what_is_wrong_with_a_device_is_named(tmp_path: Path, where: str, delegate: str, more: str, told: str) -> None:
+    """A wrong key or value of a device, or of one of its backends, is told with its place in the file alone."""
+    path = tmp_path / "devices.yaml"
+    path.write_text(PHONE.format(where=where, delegate=delegate, more=more))
+    with pytest.raises(ConfigError, match=told):
+        load_devices(path)
+
+
+@pytest.mark.parametrize(("kind", "told"), [("kind: phone", "unknown value 'phone'"), ("port: 1", "kind: this key is")])
+def test_a_device_needs_a_known_kind(tmp_path: Path, kind: str, told: str) -> None:
+    """A device of no kind, or of one that does not exist, is told so at its key ``kind``."""
+    path = tmp_path / "devices.yaml"
+    path.write_text(f"version: 1\ndevices:\n  x:\n    {kind}\n")
+    with pytest.raises(ConfigError, match=told):
+        load_devices(path)
