@@ -21,7 +21,7 @@ TIMEOUT_S = 300.0
 
 
 def artifacts(models_yaml, model, variants):
-    """The artifacts of a model's variants, and the .npy of its evaluation samples; made in the store where missing."""
+    """The artifacts of a model's variants, and its evaluation samples; made in the store where missing."""
     project = Project.load(models_yaml, ROOT / "devices.yaml")
     planned = [cell for cell in project.cells(Selection()) if cell.model == model and cell.variant in variants]
     store = open_store(ROOT / ".edgegate")
@@ -31,7 +31,7 @@ def artifacts(models_yaml, model, variants):
             Bench(project, store, Path(folder), planned, lambda text: print(text, file=sys.stderr))
         ) as bench,
     ):
-        return [bench.artifact(model, variant) for variant in variants], bench.dataset(model).array("evaluation_x")
+        return [bench.artifact(model, variant) for variant in variants], bench.dataset(model).samples("evaluation")
 
 
 @contextlib.contextmanager
@@ -65,7 +65,7 @@ def bare(artifact, inputs):
     ) as server:
 
         def times_ns(count, batch):
-            job = {"artifact": str(artifact.path), "inputs": str(inputs), "batch": batch, "count": count}
+            job = {"artifact": str(artifact.path), "inputs": str(inputs.path), "batch": batch, "count": count}
             print(json.dumps(job), file=server.stdin, flush=True)
             return json.loads(server.stdout.readline())
 

@@ -8,6 +8,7 @@ from finding import Finding, median_ratio
 from sides import ROOT, artifacts, bare, harness, harness_seconds
 
 from harness.runners.python_runner import BATCH
+from harness.sources.samples import Samples
 
 VARIANTS = ["fp32", "int8", "ort_fp32"]
 ROUNDS = 12
@@ -20,9 +21,8 @@ def measure():
     """One ratio for each artifact of the CNN."""
     made, digits = artifacts(ROOT / "benchmarks" / "models.yaml", "cnn", VARIANTS)
     with tempfile.TemporaryDirectory() as folder, harness() as target:
-        inputs = Path(folder) / "inputs.npy"
-        images = np.load(digits)
-        np.save(inputs, np.concatenate([images] * COPIES))
+        inputs, images = Samples(Path(folder) / "inputs.npy"), digits.read()
+        np.save(inputs.path, np.concatenate([images] * COPIES))
         for artifact in made:
             yield _ratio(target, artifact, inputs, len(images) * COPIES)
 

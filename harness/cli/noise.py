@@ -53,7 +53,7 @@ def _references(project: Project, target: str) -> list[CellId]:
 
 
 def _study(bench: Bench, cell: CellId, trials: int, max_seconds: float) -> ModelNoise:
-    artifact, inputs = bench.artifact(cell.model, cell.variant), bench.dataset(cell.model).array("evaluation_x")
+    artifact, inputs = bench.artifact(cell.model, cell.variant), bench.dataset(cell.model).samples("evaluation")
     device = bench.targets[cell.target]
 
     def measure(burden_ns: int, enough: Enough) -> PairedTiming:

@@ -82,7 +82,7 @@ class Bench:
             found = self.journal.find(PairedTiming, cell, identity)
             if found is None:
                 self.progress(f"timing {cell} in turn with its baseline")
-                inputs = dataset.array("evaluation_x")
+                inputs = dataset.samples("evaluation")
                 found = time_in_turn(target, Side(baseline), Side(candidate), inputs, enough, max_seconds)
                 self.journal.save(cell, identity, candidate, found)
         return found
@@ -193,7 +193,7 @@ class Bench:
         return digest([artifact.key, dataset.checksum, target.identity(), plan])
 
     def _job(self, artifact: Artifact, dataset: PreparedDataset) -> Job:
-        return Job(artifact, dataset.array("evaluation_x"), self.project.models.timeouts.cell_s)
+        return Job(artifact, dataset.samples("evaluation"), self.project.models.timeouts.cell_s)
 
 
 def _check_classes(artifact: Artifact, values: NDArray[np.float32], dataset: PreparedDataset) -> None:

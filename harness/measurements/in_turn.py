@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.records import Conditions, PairedTiming
+from harness.sources.samples import Samples
 from harness.storage import digest
 from harness.targets import host_state
 from harness.targets.base import Side, Target
@@ -23,7 +23,7 @@ Enough = Callable[[NDArray[np.float64], int], bool]
 
 
 def time_in_turn(
-    target: Target, baseline: Side, candidate: Side, inputs: Path, enough: Enough, max_seconds: float
+    target: Target, baseline: Side, candidate: Side, inputs: Samples, enough: Enough, max_seconds: float
 ) -> PairedTiming:
     """Add rounds until ``enough(log ratios candidate / baseline, look)`` or ``max_seconds`` are over.
 

@@ -8,11 +8,14 @@ It is one file that needs only Python, numpy and the artifact's runtime. Two way
     import the runtime once, then for every path of a job that comes on standard input fork a child that runs it.
     Answers ``{"pid": N}`` and, when that child has ended, ``{"status": N}`` (as ``os.waitstatus_to_exitcode`` says).
 
-A job is JSON: ``runtime``, ``artifact``, ``layout``, ``inputs`` (.npy, float32 NHWC), ``threads``, ``cores``,
-``delegate``, ``mode`` (``outputs``, ``timing`` or ``interleaved``), ``out`` (a folder), ``log`` and, for timing,
-``loads``, ``samples_per_load``, ``min_load_ms``, ``warmup``. For ``interleaved`` there are two ``sides``, each with its
-own ``artifact``, ``layout`` and ``burden_ns``, and ``rounds`` in place of ``loads``. The answer is
-``out/arrays.npz`` and then ``out/result.json``; what went wrong is ``{"error": {"kind": ..., "message": ...}}`` there.
+A job is JSON: ``runtime``, ``artifact``, ``layout``, ``inputs``, ``threads``, ``cores``, ``delegate``, ``mode``
+(``outputs``, ``timing`` or ``interleaved``), ``out`` (a folder), ``log`` and, for timing, ``loads``,
+``samples_per_load``, ``min_load_ms``, ``warmup``. For ``interleaved`` there are two ``sides``, each with its own
+``artifact``, ``layout`` and ``burden_ns``, and ``rounds`` in place of ``loads``. The answer is ``out/arrays.npz`` and
+then ``out/result.json``; what went wrong is ``{"error": {"kind": ..., "message": ...}}`` there.
+
+``inputs`` are ``path``, a .npy of float32 or uint8 NHWC, and ``scale`` and ``offset``, a number for each channel: the
+model takes ``value * scale + offset``, in float32, the product rounded before the sum. Empty lists: values as they are.
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ BATCH = 32
 BATCH_CHECK = 4
 #: Largest unused block of memory that shifts the layout of the next load.
 BALLAST_BYTES = 1 << 20
+#: So much of the mapped inputs may stay in memory.
+RESIDENT_BYTES = 256 << 20
 #: Timed inferences cycle through this many real samples.
 CYCLE = 8
 
@@ -273,25 +278,52 @@ def load(job: Job) -> Any:
         raise RunnerError("artifact_unusable", f"{job['runtime']} cannot load it: {_first_line(error)}") from error
 
 
-def read_inputs(job: Job, model: Any) -> Array:
-    """All samples in the artifact's layout, float32; the shape must be the model's own."""
-    values: Array = np.asarray(np.load(job["inputs"], mmap_mode="r"))  # still mapped, without memmap's slow slices
-    if job["layout"] == "nchw":
-        values = values.transpose(0, 3, 1, 2)
+class Inputs:
+    """The samples of a job in its artifact's layout, float32; a slice is read and scaled when it is asked for."""
+
+    def __init__(self, job: Job) -> None:
+        self.path = job["inputs"]["path"]
+        self.scale, self.offset = (np.array(job["inputs"][step], np.float32) for step in ("scale", "offset"))
+        self.nchw = job["layout"] == "nchw"
+        self._map()
+        self.shape = self[:0].shape[1:]
+
+    def _map(self) -> None:
+        self.stored = np.asarray(np.load(self.path, mmap_mode="r"))  # still mapped, without memmap's slow slices
+        self.resident = 0
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, rows: slice) -> Array:
+        values = self.stored[rows]
+        self.resident += values.nbytes
+        if self.resident > RESIDENT_BYTES:  # mapping anew gives the old pages back
+            self._map()
+        if self.scale.size:
+            values = values * self.scale + self.offset
+        elif values.dtype != np.float32:
+            values = values.astype(np.float32)
+        return values.transpose(0, 3, 1, 2) if self.nchw else values
+
+
+def read_inputs(job: Job, model: Any) -> Inputs:
+    """All samples; the shape must be the model's own."""
+    inputs = Inputs(job)
     wanted = model.input_shape
     if wanted and wanted[0] not in (None, 1):
         raise RunnerError(
             "input_mismatch", f"the model takes {wanted[0]} samples at once; export it with a dynamic batch, or 1"
         )
     fits = wanted is None or (
-        len(wanted) == values.ndim
-        and all(have in (None, size) for have, size in zip(wanted[1:], values.shape[1:], strict=True))
+        len(wanted) == 1 + len(inputs.shape)
+        and all(have in (None, size) for have, size in zip(wanted[1:], inputs.shape, strict=True))
     )
     if not fits:
         shown = "x".join("?" if size is None else str(size) for size in wanted[1:])
-        given = "x".join(str(size) for size in values.shape[1:])
+        given = "x".join(str(size) for size in inputs.shape)
         raise RunnerError("input_mismatch", f"the model takes {shown} ({job['layout']}), the dataset gives {given}")
-    return values
+    return inputs
 
 
 def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
@@ -314,7 +346,7 @@ def _answer(model: Any, values: Array) -> Array:
     return answer
 
 
-def _batched(model: Any, inputs: Array) -> tuple[Array | None, int]:
+def _batched(model: Any, inputs: Inputs) -> tuple[Array | None, int]:
     """Outputs by batches, or (None, 1) where the batch cannot be changed or changes the answers.
 
     A dynamically quantized graph takes one range for a whole batch, so that a batch answers differently from what

@@ -20,6 +20,7 @@ from harness.config import Dataset
 from harness.errors import SourceError
 from harness.sources import digits
 from harness.sources.functions import function_file, load_function
+from harness.sources.samples import Samples
 from harness.storage import Store, digest, file_digest, read_json, write_json
 
 REQUIRED = ("evaluation_x", "evaluation_y")
@@ -45,8 +46,12 @@ class PreparedDataset:
     classes: int
 
     def array(self, name: str) -> Path:
-        """The .npy file of one array."""
+        """The .npy file of one array, as it is stored."""
         return self.folder / f"{name}.npy"
+
+    def samples(self, split: str) -> Samples:
+        """The inputs of one split."""
+        return Samples(self.array(f"{split}_x"))
 
     def labels(self) -> NDArray[np.int64]:
         """The evaluation labels, int64 (N,)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -11,16 +10,17 @@ from numpy.typing import NDArray
 
 from harness.config import LatencyPlan
 from harness.records import Artifact, Outputs, Timing
+from harness.sources.samples import Samples
 
 MediansNs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Job:
-    """An artifact to run on samples: ``inputs`` is a .npy file of float32 NHWC."""
+    """An artifact to run on samples, given in NHWC whatever the artifact's layout is."""
 
     artifact: Artifact
-    inputs: Path
+    inputs: Samples
     timeout_s: float
 
 
@@ -48,7 +48,7 @@ class Target(Protocol):
     def timing(self, job: Job, plan: LatencyPlan) -> Timing:
         """How long loading and single inferences take; nothing else of edgegate runs on the device meanwhile."""
 
-    def in_turn(self, baseline: Side, candidate: Side, inputs: Path, rounds: int, timeout_s: float) -> MediansNs:
+    def in_turn(self, baseline: Side, candidate: Side, inputs: Samples, rounds: int, timeout_s: float) -> MediansNs:
         """Median nanoseconds of fresh loads of the two in turn, shape (2, rounds); both artifacts share a runtime."""
 
     def fingerprint(self, runtime: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from harness.config import LatencyPlan
 from harness.device_schema import RunnerBackend
 from harness.errors import ArtifactUnusable, InputMismatch, RunnerCrashed, RuntimeMissing, TargetError
 from harness.records import Artifact, Conditions, Delegation, Outputs, Timing
+from harness.sources.samples import Samples
 from harness.targets import host_state
 from harness.targets.base import Job, MediansNs, Side
 from harness.targets.runner_server import RunnerServer
@@ -69,7 +70,7 @@ class HostTarget:
             conditions=conditions,
         )
 
-    def in_turn(self, baseline: Side, candidate: Side, inputs: Path, rounds: int, timeout_s: float) -> MediansNs:
+    def in_turn(self, baseline: Side, candidate: Side, inputs: Samples, rounds: int, timeout_s: float) -> MediansNs:
         """Median nanoseconds of fresh loads of the two in turn, shape (2, rounds), in one process. Raises TargetError."""
         sides = [{**self._options(side.artifact), "burden_ns": side.burden_ns} for side in (baseline, candidate)]
         mode = {"mode": "interleaved", "sides": sides, "rounds": rounds, **IN_TURN}
@@ -96,7 +97,7 @@ class HostTarget:
         with tempfile.TemporaryDirectory(prefix="edgegate-") as name:
             folder = Path(name)
             before = host_state.state()
-            server.run({**self._options(artifact), **mode, "inputs": str(job.inputs)}, folder, job.timeout_s)
+            server.run({**self._options(artifact), **mode, "inputs": job.inputs.to_json()}, folder, job.timeout_s)
             conditions = Conditions(self.fingerprint(artifact.runtime), before, host_state.state())
             return *_answer(folder, artifact), conditions
 

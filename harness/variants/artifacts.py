@@ -17,6 +17,7 @@ from harness.errors import ConversionCrashed, EdgegateError, RecipeRefused, Sour
 from harness.records import Artifact
 from harness.sources.datasets import PreparedDataset
 from harness.sources.functions import function_file
+from harness.sources.samples import Samples
 from harness.storage import Store, digest, file_digest, read_json, write_json
 from harness.variants.canary import wrong_calibration
 from harness.variants.conversion import child_events
@@ -130,12 +131,12 @@ class ArtifactMaker:
                 "input_shape": self.dataset.input_shape,
                 "recipe": [plan.recipe.name, _digest_of(plan.recipe.file)],
                 "options": dict(plan.options),
-                "calibration": _digest_of(calibration) if calibration else None,
+                "calibration": calibration.checksum() if calibration else None,
                 "versions": _versions((*plan.recipe.packages, *ROUTE_PACKAGES[self._kind()])),
             }
         )
 
-    def _calibration(self, plan: VariantPlan) -> Path | None:
+    def _calibration(self, plan: VariantPlan) -> Samples | None:
         if not plan.recipe.calibrated:
             return None
         if plan.variant == CANARY:
@@ -145,7 +146,7 @@ class ArtifactMaker:
                 f"{plan.recipe.name} calibrates, and the dataset {self.dataset.name!r} has no calibration_x",
                 next_step="add calibration samples to the dataset, apart from the evaluation samples",
             )
-        return self.dataset.array("calibration_x")
+        return self.dataset.samples("calibration")
 
     def _kind(self) -> str:
         """The kind of model file that the source is or becomes."""
@@ -225,7 +226,7 @@ class ArtifactMaker:
         return {
             "recipe": plan.recipe.name,
             "options": dict(plan.options),
-            "calibration": str(calibration) if calibration else None,
+            "calibration": calibration.to_json() if calibration else None,
             "out": str(out),
         }
 
@@ -283,7 +284,7 @@ class ArtifactMaker:
                     "action": "train",
                     "trainer": self.source.trainer,
                     "base_dir": str(self.base),
-                    "splits": {array: str(self.dataset.array(array)) for array in arrays},
+                    "splits": {array: self._told(array) for array in arrays},
                     "out": str(folder / name),
                 }
                 self.progress(f"training {self.name} (first use)")
@@ -294,6 +295,11 @@ class ArtifactMaker:
                         raise _failure(event)
                 existing(folder / name, f"model {self.name!r}: what {self.source.trainer} should have written")
         return self.store.root / "trained" / key / name
+
+    def _told(self, array: str) -> Any:
+        """A split's samples or labels, as the child is told of them."""
+        split, _, part = array.rpartition("_")
+        return self.dataset.samples(split).to_json() if part == "x" else str(self.dataset.array(array))
 
 
 def existing(path: Path, what: str) -> Path:

@@ -7,11 +7,10 @@ almost nothing, and accuracy falls to chance.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from harness.config import Variant
+from harness.sources.samples import Samples
 from harness.storage import Store, digest
 
 #: The statically quantizing recipe of each runtime.
@@ -24,8 +23,8 @@ def canary_variant(runtime: str) -> Variant:
     return Variant(recipe=RECIPES[runtime], options={}, required=True)
 
 
-def wrong_calibration(store: Store, input_shape: tuple[int, ...]) -> Path:
-    """Noise of the wrong range, (COUNT, H, W, C) float32, as a .npy file in the store."""
+def wrong_calibration(store: Store, input_shape: tuple[int, ...]) -> Samples:
+    """Noise of the wrong range, (COUNT, H, W, C) float32, in the store."""
     shape = (COUNT, *input_shape)
     key = digest(["wrong calibration", shape, LOW, HIGH, SEED])
     folder = store.find("calibrations", key)
@@ -34,4 +33,4 @@ def wrong_calibration(store: Store, input_shape: tuple[int, ...]) -> Path:
             noise = np.random.default_rng(SEED).uniform(LOW, HIGH, shape)
             np.save(made / "calibration.npy", noise.astype(np.float32))
         folder = store.root / "calibrations" / key
-    return folder / "calibration.npy"
+    return Samples(folder / "calibration.npy")

@@ -3,12 +3,13 @@
 It alone imports TensorFlow and torch. The parent gives stdout as a pipe, on which one JSON object a line tells what
 happens, and stderr as a log file, which everything that a library prints goes to::
 
-    {"action": "train", "trainer", "base_dir", "splits": {"train_x": "x.npy", ...}, "out"}
+    {"action": "train", "trainer", "base_dir", "splits": {"train_x": SAMPLES, "train_y": "y.npy", ...}, "out"}
       -> {"event": "progress", "text"}*, then "made" or "failed"
     {"action": "convert", "source": {"path", "factory", "weights", "base_dir"}, "input_shape", "recipe_files",
      "work": [{"recipe", "options", "calibration", "out"}, ...]}
       -> for each: {"event": "started", "index"}, then "made" with "layout", or "refused" or "failed"
 
+"calibration" and SAMPLES are as ``Samples.to_json`` tells them.
 "refused" and "failed" carry "message" and "next_step", "failed" also "error_type" and, where nobody foresaw it, "log_tail".
 """
 
@@ -29,6 +30,7 @@ import numpy as np
 
 from harness.errors import EdgegateError, RecipeRefused, SourceError
 from harness.sources.functions import load_function
+from harness.sources.samples import Samples
 from harness.variants.opened_source import OpenedSource
 from harness.variants.registry import Recipe, all_recipes
 
@@ -52,7 +54,7 @@ def _train(job: Job, emit: Emit) -> None:
 
     def make() -> dict[str, Any]:
         train = load_function(job["trainer"], Path(job["base_dir"]))
-        splits = {name: np.load(path, allow_pickle=False) for name, path in job["splits"].items()}
+        splits = _splits(job["splits"])
         try:
             train(splits, out, lambda text: emit({"event": "progress", "text": str(text)}))
         except Exception as error:
@@ -62,6 +64,13 @@ def _train(job: Job, emit: Emit) -> None:
         return {"event": "made"}
 
     emit(_attempt(make, out))
+
+
+def _splits(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: np.load(given, allow_pickle=False) if isinstance(given, str) else Samples.from_json(given).read()
+        for name, given in told.items()
+    }
 
 
 def _convert(job: Job, emit: Emit) -> None:
@@ -79,7 +88,7 @@ def _one_variant(recipe: Recipe, source: OpenedSource, work: Job) -> dict[str, A
     def make() -> dict[str, Any]:
         options = dict(work["options"])
         if recipe.calibrated:
-            options["calibration"] = np.load(work["calibration"], allow_pickle=False)
+            options["calibration"] = Samples.from_json(work["calibration"]).read()
         layout = recipe.make(source, out, **options)
         return {"event": "made", "layout": layout}
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from harness.sources.samples import Samples
 from harness.variants.registry import builtin_recipes
 
 SHAPE = [16, 16, 1]
@@ -116,7 +117,7 @@ def convert(
         {
             "recipe": name,
             "options": OPTIONS.get(name, {}),
-            "calibration": str(lab / "images.npy"),
+            "calibration": Samples(lab / "images.npy").to_json(),
             "out": str(folder / (name + (recipes[name].suffix if name in recipes else ".onnx"))),
         }
         for name in names
