@@ -37,6 +37,7 @@ class Limits(Strict):
     min_agreement_percent: Percent | None = Field(None, description="samples with the reference's own top-1 answer")
     min_sqnr_db: float | None = Field(None, description="signal to quantization noise of the raw outputs")
     max_output_difference: Positive | None = Field(None, description="largest difference of one dequantized output")
+    max_mean_ms: Positive | None = Field(None, description="mean time of one inference")
     max_p50_ms: Positive | None = Field(None, description="median time of one inference")
     max_p90_ms: Positive | None = None
     max_p95_ms: Positive | None = None

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Layout = Literal["nhwc", "nchw"]
+#: What one latency sample is: a single inference, or, of a tool that prints no more, an average of one load's inferences.
+Statistic = Literal["inference", "median", "mean"]
 
 
 class CellId(NamedTuple):
@@ -108,23 +110,32 @@ class Truth:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long an artifact took: ``load_ns`` and ``first_ns`` of each fresh load, ``samples_ns[i]`` in load ``load_of[i]``."""
+    """How long an artifact took: ``load_ns`` and ``first_ns`` of each fresh load, ``samples_ns[i]`` in load ``load_of[i]``.
+
+    A device's tool may print no single inferences. ``statistic`` then says that there is one sample for each load, the
+    median or the mean of its inferences, and ``mean_loads_ns`` and ``p95_loads_ns`` hold the mean and the 95th
+    percentile within each load, None where the tool does not tell them.
+    """
 
     samples_ns: NDArray[np.int64]
     load_of: NDArray[np.int64]
     load_ns: NDArray[np.int64]
     first_ns: NDArray[np.int64]
     peak_memory_bytes: int | None
-    cpu_percent: float
+    cpu_percent: float | None
     delegation: Delegation | None
     window_seconds: float
     conditions: Conditions
+    statistic: Statistic = "inference"
+    mean_loads_ns: NDArray[np.int64] | None = None
+    p95_loads_ns: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
 class PairedTiming:
     """Two artifacts in turn on one device: median nanoseconds of each fresh load, both of shape (rounds,).
 
+    Where the device's tool prints means only, they are means, of both sides alike.
     ``looks`` is how often the evidence was looked at while rounds were added; its error rate depends on it.
     """
 

@@ -146,7 +146,9 @@ class CellHandle(Handle):
 
         timing = self.timing
         benchmark.group = self.id.model
-        benchmark.extra_info.update(model=self.id.model, variant=self.id.variant, target=self.id.target)
+        benchmark.extra_info.update(
+            model=self.id.model, variant=self.id.variant, target=self.id.target, statistic=timing.statistic
+        )
         benchmark.pedantic(device_clock.replay(timing.samples_ns), rounds=len(timing.samples_ns))
 
     def _accuracy(self) -> Verdict:

@@ -22,8 +22,9 @@ SAMPLE_COLUMNS = {
     "variant": "name in models.yaml",
     "target": "device:backend of devices.yaml",
     "load": "which fresh load, from 0",
-    "sample": "which timed inference of the cell, from 0",
-    "duration_ns": "time of one inference on the device's monotonic clock, in nanoseconds",
+    "sample": "which latency sample of the cell, from 0",
+    "duration_ns": "time of one inference on the device's monotonic clock, in nanoseconds; see statistic",
+    "statistic": "what the sample is: inference, or the median or mean of the load's inferences",
 }
 
 
@@ -82,6 +83,7 @@ def _cell_samples(cell: CellId, timing: Timing) -> pd.DataFrame:
             "load": timing.load_of,
             "sample": range(len(timing.samples_ns)),
             "duration_ns": timing.samples_ns,
+            "statistic": timing.statistic,
         },
         columns=list(SAMPLE_COLUMNS),
     )

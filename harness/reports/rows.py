@@ -15,7 +15,7 @@ from harness.verdicts.limits import METRICS
 STATUSES = ("error", "fail", "not run", "waived", "refused", "pass", "rejected")
 
 _INTERVALS = ("drop_points", "agreement_percent", "top1_percent", "top5_percent", "consistency_percent")
-_TIMES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms", "first_inference_ms", "load_ms")
+_TIMES = ("mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "first_inference_ms", "load_ms")
 
 #: Every column of cells.csv and cells.parquet.
 COLUMNS: dict[str, str] = {
@@ -41,7 +41,8 @@ COLUMNS: dict[str, str] = {
     "consistency_difference": "largest difference of one output against the first target",
     "batch": "batch size of the accuracy run; 1 where a larger one would change the answers",
     "loads": "fresh loads that latency was sampled over",
-    "samples": "timed inferences",
+    "samples": "latency samples",
+    "statistic": "what one latency sample is: an inference, or the median or mean of one load's inferences",
     "cpu_percent": "processor time over wall time while timing; 100 is one core busy",
     "delegated_nodes": "graph nodes that the delegate took",
     "graph_nodes": "nodes of the graph",
@@ -93,6 +94,7 @@ def _measured(cell: CellId, journal: Journal) -> dict[str, Any]:
         facts.update(
             loads=len(timing.load_ns),
             samples=len(timing.samples_ns),
+            statistic=timing.statistic,
             cpu_percent=timing.cpu_percent,
             window_s=timing.window_seconds,
         )

@@ -62,7 +62,10 @@ class HostTarget:
         """Loads and single inferences, timed on a monotonic clock. Raises TargetError."""
         arrays, facts, conditions = self._run(job, {"mode": "timing", **plan.model_dump()})
         return Timing(
-            **arrays,
+            samples_ns=arrays["samples_ns"],
+            load_of=arrays["load_of"],
+            load_ns=arrays["load_ns"],
+            first_ns=arrays["first_ns"],
             peak_memory_bytes=facts["peak_memory_bytes"],
             cpu_percent=float(facts["cpu_percent"]),
             delegation=Delegation(**facts["delegation"]) if facts["delegation"] else None,

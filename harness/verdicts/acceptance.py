@@ -97,7 +97,7 @@ def _acceptable(run: RunFile, globs: Globs) -> list[CellId]:
             continue
         taken = stored_snapshot(journal, cell)
         judged = {"accuracy", "latency"} <= set(verdicts)
-        if not judged or taken is None or taken.answers is None or not taken.p50_loads_ns.size:
+        if not judged or taken is None or taken.answers is None or not taken.latency_loads_ns.size:
             raise StoreError(
                 f"{run.folder}: {cell} is not accepted: the run did not judge all of it",
                 next_step="run the accuracy and the latency suite in one run",
@@ -137,13 +137,15 @@ def _merged(
 def _stored(taken: Snapshot, facts: _Facts) -> StoredCell:
     assert taken.answers is not None
     assert taken.correct is not None
+    loads_ns = taken.latency_loads_ns.tolist()
     return StoredCell(
         accepted=facts.acceptance,
         artifact=taken.artifact,
         fingerprint=dict(taken.fingerprint),
         versions=facts.versions,
         metrics=Metrics(**{name: significant(value) for name, value in taken.metrics.items()}),
-        p50_loads_ns=taken.p50_loads_ns.tolist(),
+        p50_loads_ns=loads_ns if taken.statistic == "median" else None,
+        mean_loads_ns=loads_ns if taken.statistic == "mean" else None,
         load_loads_ns=taken.load_loads_ns.tolist(),
         predictions=pack(taken.answers),
         correct=pack(taken.correct.astype(np.int64)),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import StoreError
@@ -22,7 +23,7 @@ from harness.records import CellId
 from harness.schema import Name, Percent, Positive, Strict, plain_words
 from harness.storage import write_json, writing
 from harness.verdicts.packing import Packed, unpack
-from harness.verdicts.snapshots import Snapshot
+from harness.verdicts.snapshots import LATENCY_METRICS, LoadStatistic, Snapshot, over_all
 
 FORMAT_VERSION = 1
 FOLDER = Path("results/baselines")
@@ -58,21 +59,23 @@ class Metrics(Stored):
     top5_percent: Percent | None = None
     size_kb: Positive
     gzip_kb: Positive
-    p50_ms: Positive
+    p50_ms: Positive | None = None
+    mean_ms: Positive | None = None
     load_ms: Positive
     peak_memory_mb: float | None = Field(None, ge=0)
     delegated_percent: Percent | None = None
 
 
 class StoredCell(Stored):
-    """An accepted cell."""
+    """An accepted cell. Of each load it has the median of its inferences, or the mean where no more is known."""
 
     accepted: Acceptance
     artifact: Text
     fingerprint: dict[str, str] = Field(min_length=1)
     versions: dict[str, str]
     metrics: Metrics
-    p50_loads_ns: list[Nanoseconds] = Field(min_length=1)
+    p50_loads_ns: list[Nanoseconds] | None = Field(None, min_length=1)
+    mean_loads_ns: list[Nanoseconds] | None = Field(None, min_length=1)
     load_loads_ns: list[Nanoseconds] = Field(min_length=1)
     predictions: Packed
     correct: Packed
@@ -84,15 +87,25 @@ class StoredCell(Stored):
         if answers.size != correct.size or answers.size == 0 or not np.isin(correct, (0, 1)).all():
             raise ValueError("'correct' must say 0 or 1 for every one of 'predictions'")
         accuracy = self.metrics.top1_percent if self.metrics.top5_percent is None else self.metrics.top5_percent
+        statistic, loads_ns = self.latency_loads()
+        metric = LATENCY_METRICS[statistic]
         derived = {
             "top1_percent or top5_percent": (accuracy, 100.0 * float(correct.mean())),
-            "p50_ms": (self.metrics.p50_ms, float(np.median(self.p50_loads_ns)) / 1e6),
+            metric: (getattr(self.metrics, metric), over_all(statistic, loads_ns) / 1e6),
             "load_ms": (self.metrics.load_ms, float(np.median(self.load_loads_ns)) / 1e6),
         }
         for name, (said, found) in derived.items():
             if said is None or not math.isclose(said, found, rel_tol=10.0 ** (1 - DIGITS), abs_tol=1e-9):
                 raise ValueError(f"{name} says {said}, but the stored samples give {significant(found)}")
         return self
+
+    def latency_loads(self) -> tuple[LoadStatistic, NDArray[np.int64]]:
+        """Each load's latency in ns, and what of its inferences it is. Raises ValueError unless one of both is there."""
+        if (self.p50_loads_ns is None) == (self.mean_loads_ns is None):
+            raise ValueError("give either p50_loads_ns or mean_loads_ns")
+        if self.p50_loads_ns is not None:
+            return "median", np.array(self.p50_loads_ns, np.int64)
+        return "mean", np.array(self.mean_loads_ns, np.int64)
 
 
 class BaselineFile(Stored):
@@ -114,6 +127,7 @@ class BaselineFile(Stored):
         stored = self.cells.get(cell.variant, {}).get(cell.target)
         if stored is None:
             return None
+        statistic, loads_ns = stored.latency_loads()
         return Snapshot(
             artifact=stored.artifact,
             fingerprint=stored.fingerprint,
@@ -121,7 +135,8 @@ class BaselineFile(Stored):
             labels=self.labels,
             metric=self.metric,
             metrics={name: value for name, value in stored.metrics.model_dump().items() if value is not None},
-            p50_loads_ns=np.array(stored.p50_loads_ns, np.int64),
+            statistic=statistic,
+            latency_loads_ns=loads_ns,
             load_loads_ns=np.array(stored.load_loads_ns, np.int64),
             answers=unpack(stored.predictions).astype(np.int64),
             correct=unpack(stored.correct).astype(bool),

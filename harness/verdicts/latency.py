@@ -1,19 +1,29 @@
-"""The latency of a cell, and the evidence of where it ran."""
+"""The latency of a cell, and the evidence of where it ran.
+
+Where a device's tool prints no single inferences, p50 is the median over loads of each load's median, and p95 likewise of
+each load's 95th percentile. What the tool does not print is not known: a limit on it fails.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from harness.records import CellId, Estimate, Timing, Verdict
-from harness.verdicts.limits import judge
-from harness.verdicts.percentiles import over_loads, percentile
+from harness.verdicts.limits import METRICS, Estimates, judge
+from harness.verdicts.percentiles import mean, over_loads, percentile
 
 AXIS = "latency"
 PERCENTILES = (50, 90, 95, 99)
 _FASTER = "look for ops that the delegate left, try another recipe ('mixed', 'dynamic_int8'), or raise the budget with a reason"
+_TELLING = (
+    "limit what the tool tells (max_mean_ms), or give the device a newer benchmark_model, which prints median and p95"
+)
+_TIMES = (*(f"p{q}_ms" for q in PERCENTILES), "mean_ms")
 NEXT_STEPS = {
-    **{f"p{q}_ms": _FASTER for q in PERCENTILES},
+    **dict.fromkeys(_TIMES, _FASTER),
     "first_inference_ms": "warm the model up before its first real input, or raise the budget with a reason",
     "load_ms": "ship a smaller or pre-optimized file, or raise the budget with a reason",
     "delegated_percent": "use a recipe whose ops the delegate takes, or correct the backend in devices.yaml",
@@ -21,9 +31,12 @@ NEXT_STEPS = {
 
 
 def judge_latency(cell: CellId, timing: Timing, limits: Mapping[str, float]) -> Verdict:
-    """Judge percentiles of the raw samples, load time, first inference and the delegate's share of the graph."""
+    """Judge percentiles and mean of the inferences, load time, first inference and the delegate's share of the graph."""
+    known = {name: _ms(estimate) for name, estimate in _inferences(timing).items()}
+    unknown = {name: Estimate(float("nan")) for name in _TIMES if name not in known and f"max_{name}" in limits}
     estimates = {
-        **{f"p{q}_ms": _ms(percentile(timing.samples_ns, timing.load_of, q)) for q in PERCENTILES},
+        **known,
+        **unknown,
         "first_inference_ms": _ms(over_loads(timing.first_ns)),
         "load_ms": _ms(over_loads(timing.load_ns)),
     }
@@ -31,10 +44,26 @@ def judge_latency(cell: CellId, timing: Timing, limits: Mapping[str, float]) -> 
         estimates["delegated_percent"] = Estimate(timing.delegation.percent)
     elif "min_delegated_percent" in limits:
         estimates["delegated_percent"] = Estimate(float("nan"))
-    verdict = judge(cell, AXIS, estimates, limits, NEXT_STEPS)
+    verdict = judge(cell, AXIS, estimates, limits, {**NEXT_STEPS, **dict.fromkeys(unknown, _TELLING)})
+    if any(verdict.sentence.startswith(METRICS[name][0]) for name in unknown):
+        told = ", ".join(METRICS[name][0] for name in known)
+        return replace(verdict, sentence=f"{verdict.sentence}: the device's tool tells only {told} of each load")
     if "delegated share" in verdict.sentence:
         return replace(verdict, sentence=f"{verdict.sentence}: {_proof(timing)}")
     return verdict
+
+
+def _inferences(timing: Timing) -> Estimates:
+    """What is known of the time of one inference, in nanoseconds, by metric."""
+    samples, load_of = timing.samples_ns, timing.load_of
+    if timing.statistic == "inference":
+        return {**{f"p{q}_ms": percentile(samples, load_of, q) for q in PERCENTILES}, "mean_ms": mean(samples, load_of)}
+    known = {"p50_ms": over_loads(samples)} if timing.statistic == "median" else {}
+    if timing.p95_loads_ns is not None:
+        known["p95_ms"] = over_loads(timing.p95_loads_ns)
+    if timing.mean_loads_ns is not None:
+        known["mean_ms"] = mean(timing.mean_loads_ns, np.arange(timing.mean_loads_ns.size))
+    return known
 
 
 def _proof(timing: Timing) -> str:

@@ -20,6 +20,7 @@ METRICS: dict[str, tuple[str, str, int]] = {
     "agreement_percent": ("agreement with the reference", " %", 2),
     "sqnr_db": ("signal to quantization noise", " dB", 1),
     "output_difference": ("largest output difference", "", 4),
+    "mean_ms": ("mean latency", " ms", 4),
     "p50_ms": ("p50 latency", " ms", 4),
     "p90_ms": ("p90 latency", " ms", 4),
     "p95_ms": ("p95 latency", " ms", 4),
@@ -70,6 +71,8 @@ class Check:
     def sentence(self) -> str:
         """The number, its interval and its limit."""
         bound = "at most {} allowed" if self.side == "max" else "at least {} wanted"
+        if math.isnan(self.estimate.value):
+            return f"{METRICS[self.metric][0]} is not known, {bound.format(_number(self.metric, self.limit))}"
         return f"{describe(self.metric, self.estimate)}, {bound.format(_number(self.metric, self.limit))}"
 
 

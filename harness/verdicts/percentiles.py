@@ -32,20 +32,41 @@ def percentile(samples_ns: Numbers, load_of: NDArray[np.integer[Any]], q: float,
 
     ``samples_ns`` and ``load_of`` have the shape (samples,). Raises ValueError if they are empty or differ in length.
     """
-    if samples_ns.shape != load_of.shape or samples_ns.ndim != 1 or samples_ns.size == 0:
-        raise ValueError(f"every sample needs its load: shapes {samples_ns.shape} and {load_of.shape}")
-    point = float(np.percentile(samples_ns, q))
-    loads = np.unique(load_of).size
-    if loads < FEWEST_LOADS:
-        return Estimate(point)
-    tail = _tail(loads, confidence)
-    low, high = np.quantile(_resampled(samples_ns, load_of, q), (tail, 1 - tail))
-    return Estimate(point, min(float(low), point), max(float(high), point))
+    _check(samples_ns, load_of)
+    resampled = _resampled(samples_ns, load_of, q)
+    return _estimate(float(np.percentile(samples_ns, q)), resampled, np.unique(load_of).size, confidence)
+
+
+def mean(samples_ns: Numbers, load_of: NDArray[np.integer[Any]], confidence: float = 0.95) -> Estimate:
+    """The mean of all samples in ns, with an interval and errors as :func:`percentile` has."""
+    _check(samples_ns, load_of)
+    loads, load = np.unique(load_of, return_inverse=True)
+    totals, sizes = np.bincount(load, weights=samples_ns), np.bincount(load)
+    times = _draws(loads.size)
+    return _estimate(float(np.mean(samples_ns)), (times @ totals) / (times @ sizes), loads.size, confidence)
 
 
 def over_loads(values: Numbers, confidence: float = 0.95) -> Estimate:
     """The median of one number per load, shape (loads,), in its own unit, with a bootstrap interval as above."""
     return percentile(values, np.arange(values.size), 50, confidence)
+
+
+def _check(samples_ns: Numbers, load_of: NDArray[np.integer[Any]]) -> None:
+    if samples_ns.shape != load_of.shape or samples_ns.ndim != 1 or samples_ns.size == 0:
+        raise ValueError(f"every sample needs its load: shapes {samples_ns.shape} and {load_of.shape}")
+
+
+def _estimate(point: float, resampled: NDArray[np.float64], loads: int, confidence: float) -> Estimate:
+    if loads < FEWEST_LOADS:
+        return Estimate(point)
+    tail = _tail(loads, confidence)
+    low, high = np.quantile(resampled, (tail, 1 - tail))
+    return Estimate(point, min(float(low), point), max(float(high), point))
+
+
+def _draws(loads: int) -> NDArray[np.int64]:
+    """How often each load counts in each resample, shape (RESAMPLES, loads)."""
+    return np.random.default_rng(SEED).multinomial(loads, np.full(loads, 1 / loads), RESAMPLES)
 
 
 def _resampled(samples: Numbers, load_of: NDArray[np.integer[Any]], q: float) -> NDArray[np.float64]:
@@ -57,7 +78,7 @@ def _resampled(samples: Numbers, load_of: NDArray[np.integer[Any]], q: float) ->
     order = np.argsort(samples, kind="stable")
     loads, load = np.unique(load_of, return_inverse=True)
     seen = (load[order][:, None] == np.arange(loads.size)).cumsum(axis=0)
-    times = np.random.default_rng(SEED).multinomial(loads.size, np.full(loads.size, 1 / loads.size), RESAMPLES)
+    times = _draws(loads.size)
     last: NDArray[np.int64] = times @ seen[-1] - 1
     position = last.astype(np.float64) * (q / 100)
     rank = np.floor(position).astype(np.int64)

@@ -205,13 +205,16 @@ class _Comparison:
     # -- times ------------------------------------------------------------------------------------------------
 
     def _latency(self) -> Change | None:
-        before, after, t = self.before.metrics.get("p50_ms"), self.after.metrics.get("p50_ms"), self.tolerances
+        before, after, t = self.before.latency_ms, self.after.latency_ms, self.tolerances
         lacking = self._lacking("latency", before is not None, after is not None)
         if lacking or before is None or after is None:
             return lacking
+        if self.before.statistic != self.after.statistic:
+            unlike = f"cannot be compared: the baseline has {self.before.statistic}s, the run {self.after.statistic}s"
+            return self._change("latency", "not comparable", "exact", None, None, unlike)
         if self.same and not self.interleaved:
             return self._same_artifact(before, after)
-        loads = self.before.p50_loads_ns, self.after.p50_loads_ns
+        loads = self.before.latency_loads_ns, self.after.latency_loads_ns
         if not self.interleaved:
             return self._stored_times("latency", before, after, loads, t.latency_percent, t.latency_floor_us / 1e3)
         turn = self.interleaved
@@ -331,7 +334,8 @@ class _Comparison:
         self, metric: str, word: Word, evidence: Evidence, before: float | None, after: float | None, said: str
     ) -> Change:
         next_step = f"{_STEPS[word]}: {self.accept}" if word in RED else ""
-        return Change(self.cell, metric, word, evidence, before, after, f"{METRICS[metric].label} {said}", next_step)
+        label = "mean latency" if metric == "latency" and self.after.statistic == "mean" else METRICS[metric].label
+        return Change(self.cell, metric, word, evidence, before, after, f"{label} {said}", next_step)
 
 
 #: The same artifact in another session: the 90th percentile of the spread was 1.2x (docs/gate.md), a throttled core is 2x.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,16 @@ from harness.records import CellId, Outputs, Timing, Truth
 from harness.verdicts import fidelity
 from harness.verdicts.accuracy import TOP_K
 
+LoadStatistic = Literal["median", "mean"]
+LATENCY_METRICS: dict[LoadStatistic, str] = {"median": "p50_ms", "mean": "mean_ms"}
+
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One cell: ``answers`` and ``correct`` of shape (samples,), medians and load times in ns of every fresh load.
+    """One cell: ``answers`` and ``correct`` of shape (samples,), latency and load times in ns of every fresh load.
 
+    ``statistic`` says whether a load's latency is the median or, where the device's tool tells no more, the mean of its
+    inferences; ``metrics`` has ``p50_ms`` or ``mean_ms`` accordingly.
     ``metrics`` are exact numbers with their unit in the name; what was not measured is not among them.
     ``fingerprint`` says where it ran, ``dataset`` and ``labels`` (checksums) and ``metric`` what it was asked.
     """
@@ -30,10 +35,16 @@ class Snapshot:
     labels: str
     metric: str
     metrics: Mapping[str, float]
-    p50_loads_ns: NDArray[np.int64]
+    statistic: LoadStatistic
+    latency_loads_ns: NDArray[np.int64]
     load_loads_ns: NDArray[np.int64]
     answers: NDArray[np.int64] | None
     correct: NDArray[np.bool_] | None
+
+    @property
+    def latency_ms(self) -> float | None:
+        """The time of one inference: the median over loads of their medians, or the mean of their means."""
+        return self.metrics.get(LATENCY_METRICS[self.statistic])
 
 
 def snapshot(
@@ -51,7 +62,8 @@ def snapshot(
         labels=checksum(truth.labels) if truth else "",
         metric=truth.metric if truth else "top1",
         metrics={**metrics, **_accuracy(outputs, truth), **(_timed(timing) if timing else {})},
-        p50_loads_ns=_load_medians(timing) if timing else np.zeros(0, np.int64),
+        statistic=_statistic(timing) if timing else "median",
+        latency_loads_ns=_latency_loads(timing) if timing else np.zeros(0, np.int64),
         load_loads_ns=timing.load_ns if timing else np.zeros(0, np.int64),
         answers=fidelity.top1(outputs.values) if outputs and truth else None,
         correct=_correct(outputs, truth) if outputs and truth else None,
@@ -83,7 +95,7 @@ def _accuracy(outputs: Outputs | None, truth: Truth | None) -> dict[str, float]:
 
 def _timed(timing: Timing) -> dict[str, float]:
     found = {
-        "p50_ms": float(np.median(_load_medians(timing))) / 1e6,
+        LATENCY_METRICS[_statistic(timing)]: over_all(_statistic(timing), _latency_loads(timing)) / 1e6,
         "load_ms": float(np.median(timing.load_ns)) / 1e6,
         "peak_memory_mb": None if timing.peak_memory_bytes is None else timing.peak_memory_bytes / 1e6,
         "delegated_percent": timing.delegation.percent if timing.delegation else None,
@@ -91,6 +103,17 @@ def _timed(timing: Timing) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _load_medians(timing: Timing) -> NDArray[np.int64]:
+def over_all(statistic: LoadStatistic, loads_ns: NDArray[np.int64]) -> float:
+    """One number of all loads, in ns: the median of medians, the mean of means."""
+    return float(np.median(loads_ns) if statistic == "median" else np.mean(loads_ns))
+
+
+def _statistic(timing: Timing) -> LoadStatistic:
+    return "mean" if timing.statistic == "mean" else "median"
+
+
+def _latency_loads(timing: Timing) -> NDArray[np.int64]:
+    if timing.statistic != "inference":
+        return timing.samples_ns
     loads = np.unique(timing.load_of)
     return np.array([np.median(timing.samples_ns[timing.load_of == load]) for load in loads]).astype(np.int64)

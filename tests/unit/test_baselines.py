@@ -126,9 +126,21 @@ def test_any_file_comes_back_and_writing_it_again_changes_nothing(
     assert snapshot is not None
     assert snapshot.answers is not None
     assert snapshot.answers.tolist() == answers.tolist()
-    assert snapshot.p50_loads_ns.tolist() == loads
+    assert snapshot.latency_loads_ns.tolist() == loads
     write(folder, found.files["cnn"])
     assert path.read_bytes() == first
+
+
+def test_means_come_back_as_means(tmp_path: Path):
+    """Of a device whose tool tells means only, a file holds the loads' means, called that."""
+    metrics = {"top1_percent": 75.0, "size_kb": 1.5, "gzip_kb": 1.0, "mean_ms": 0.11, "load_ms": 4.5}
+    cell = {**stored_cell(metrics=metrics, mean_loads_ns=[90_000, 100_000, 140_000])}
+    del cell["p50_loads_ns"]
+    write(tmp_path, BaselineFile.model_validate(file_data(cells={"int8": {"phone:cpu": cell}})))
+    snapshot = Baselines.from_folder(tmp_path).find(CellId("cnn", "int8", "phone:cpu"))
+    assert snapshot is not None
+    assert (snapshot.statistic, snapshot.latency_ms) == ("mean", 0.11)
+    assert snapshot.latency_loads_ns.tolist() == [90_000, 100_000, 140_000]
 
 
 def test_file_is_fit_for_a_diff(tmp_path: Path):
@@ -158,6 +170,8 @@ def test_file_is_fit_for_a_diff(tmp_path: Path):
         (with_metric("size_kb", -1.0), "cells.int8.host:cpu.metrics.size_kb: "),
         (with_metric("size_kb", "small"), "cells.int8.host:cpu.metrics.size_kb: "),
         (with_metric("speed", 1.0), "unknown key 'speed'"),
+        (with_cell(p50_loads_ns=None), "give either p50_loads_ns or mean_loads_ns"),
+        (with_cell(mean_loads_ns=[1]), "give either p50_loads_ns or mean_loads_ns"),
         (with_cell(p50_loads_ns=[]), "cells.int8.host:cpu.p50_loads_ns: "),
         (with_cell(p50_loads_ns=[0, 1]), "cells.int8.host:cpu.p50_loads_ns.0: "),
         (with_cell(fingerprint={}), "cells.int8.host:cpu.fingerprint: "),

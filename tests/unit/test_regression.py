@@ -37,7 +37,8 @@ BEFORE = Snapshot(
     labels="e" * 64,
     metric="top1",
     metrics=METRICS,
-    p50_loads_ns=np.arange(95, 106) * 1000,
+    statistic="median",
+    latency_loads_ns=np.arange(95, 106) * 1000,
     load_loads_ns=np.arange(38, 49) * 100_000,
     answers=ANSWERS,
     correct=CORRECT,
@@ -57,8 +58,21 @@ def compared(candidate: Snapshot, before: Snapshot = BEFORE, **keywords: object)
 
 
 def slower(times: float) -> Snapshot:
-    loads = (BEFORE.p50_loads_ns * times).astype(np.int64)
-    return after(p50_loads_ns=loads, metrics={"p50_ms": float(np.median(loads)) / 1e6})
+    loads = (BEFORE.latency_loads_ns * times).astype(np.int64)
+    return after(latency_loads_ns=loads, metrics={"p50_ms": float(np.median(loads)) / 1e6})
+
+
+def test_means_are_compared_with_means_only():
+    """Where the tool tells means, latency is called that; a baseline of medians is not comparable with it."""
+    means = {"statistic": "mean", "metrics": {"mean_ms": 0.1}}
+    before = dataclasses.replace(BEFORE, statistic="mean", metrics={**METRICS, "mean_ms": 0.1})
+    twice = after(statistic="mean", latency_loads_ns=BEFORE.latency_loads_ns * 2, metrics={"mean_ms": 0.2})
+    change = compared(twice, before)["latency"]
+    assert (change.word, change.before, change.after) == ("regressed", 0.1, 0.2)
+    assert change.sentence.startswith("mean latency 0.1000 ms -> 0.2000 ms: +100.0")
+    unlike = compared(after(**means))["latency"]
+    assert unlike.word == "not comparable"
+    assert "the baseline has medians, the run means" in unlike.sentence
 
 
 def wrong_instead(lost: int, won: int) -> Snapshot:
@@ -158,8 +172,8 @@ def test_stored_slowdown_within_the_session_noise_is_no_regression(times: float)
 
 def test_slowdown_under_the_floor_is_nobodys_business():
     """Twice as slow, and 0.1 us more."""
-    quick = dataclasses.replace(BEFORE, metrics={**METRICS, "p50_ms": 1e-4}, p50_loads_ns=np.full(10, 100))
-    candidate = after(metrics={"p50_ms": 2e-4}, p50_loads_ns=np.full(10, 200))
+    quick = dataclasses.replace(BEFORE, metrics={**METRICS, "p50_ms": 1e-4}, latency_loads_ns=np.full(10, 100))
+    candidate = after(metrics={"p50_ms": 2e-4}, latency_loads_ns=np.full(10, 200))
     change = compared(candidate, quick)["latency"]
     assert (change.word, "floor" in change.sentence) == ("unchanged", True)
     assert compared(candidate, quick, tolerances=Regression(latency_floor_us=0.05))["latency"].word == "regressed"
@@ -217,7 +231,7 @@ def test_metric_that_only_one_side_has_is_red():
 
 def test_few_loads_are_not_comparable():
     """Two loads have no interval: no evidence against noise is never a pass."""
-    two = after(p50_loads_ns=np.array([1, 2]) * 10**5)
+    two = after(latency_loads_ns=np.array([1, 2]) * 10**5)
     assert compared(two)["latency"].word == "not comparable"
 
 
@@ -274,7 +288,9 @@ def test_equal_artifacts_between_quiet_sessions_raise_no_alarm():
         base, now = (
             (1e5 * np.exp(random.normal(0, 0.04) + random.normal(0, 0.05, 10))).astype(np.int64) for _ in range(2)
         )
-        before = dataclasses.replace(BEFORE, p50_loads_ns=base, metrics={**METRICS, "p50_ms": np.median(base) / 1e6})
-        candidate = after(p50_loads_ns=now, metrics={"p50_ms": np.median(now) / 1e6})
+        before = dataclasses.replace(
+            BEFORE, latency_loads_ns=base, metrics={**METRICS, "p50_ms": np.median(base) / 1e6}
+        )
+        candidate = after(latency_loads_ns=now, metrics={"p50_ms": np.median(now) / 1e6})
         alarms += compared(candidate, before)["latency"].word == "regressed"
     assert alarms <= 4

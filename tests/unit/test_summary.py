@@ -47,6 +47,12 @@ def test_numbers_are_shown_with_their_intervals():
         assert "None" not in table
 
 
+def test_mean_is_called_a_mean():
+    """Where only the mean is known, the latency column says that it is one."""
+    measured = row(status="pass", mean_ms=2.5815, mean_ms_low=2.5, mean_ms_high=2.75)
+    assert "mean 2.5815 (2.5000 to 2.7500)" in terminal_table([measured], color=False)
+
+
 @pytest.mark.parametrize(
     ("status", "explained"), [("error", 1), ("fail", 1), ("not run", 1), ("refused", 1), ("rejected", 1), ("pass", 0)]
 )
