@@ -1,0 +1,218 @@
+"""Long runs on a device that a dropped link does not end.
+
+A job is started in a session of its own and goes on whatever becomes of the link. In its folder lie ``log``, ``pid``,
+``rc`` (its exit status, once it has ended) and ``lock``, which is held for as long as any process of the job lives.
+Waiting for that lock costs the device nothing, as polling would. At its time limit the job ends itself, all processes
+of it, also when nobody is connected any more. Only POSIX sh and words that toybox and coreutils share are spoken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import platform
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from harness.errors import CommandFailed, DeviceError, DeviceRebooted, RunnerCrashed, RunnerTimeout
+from harness.storage import LOG_TAIL_LINES
+from harness.targets.links.base import Done, Link
+from harness.targets.links.patience import PATIENCE_S, patiently
+
+COMMAND_S = 30.0
+#: One wait on the device; the link notices within it that nobody answers any more.
+WAIT_S = 20
+#: How much later than the device itself we stop waiting.
+GRACE_S = 30.0
+KILLED = 137
+LOG_BYTES = 20_000
+
+_SUPERVISE = """
+limit=$1; shift
+{ sleep "$limit"; : >expired; kill -s KILL 0; } &
+"$@"
+echo $? >rc.part; mv rc.part rc
+kill -s KILL 0
+"""
+# The lock is taken before the job is let go, so that a job that is not locked has ended. Starting may be said twice:
+# whoever asks may have lost the link before the first answer.
+_START = """
+cd "$1" || exit 1
+for tool in setsid flock timeout; do
+  command -v $tool >/dev/null || { echo "$tool is missing" >&2; exit 1; }
+done
+supervise=$2; shift 2
+cat /proc/sys/kernel/random/boot_id || exit 1
+[ -f pid ] && exit 0
+{ flock -n 9 || exit 0
+  setsid sh -c "$supervise" sh "$@" >log 2>&1 </dev/null &
+  echo $! >pid
+} 9>lock
+"""
+_WAIT = """
+cat /proc/sys/kernel/random/boot_id
+cd "$1" 2>/dev/null || { echo gone; exit 0; }
+[ -f rc ] || timeout -s KILL "$2" flock -s 9 9<lock 2>/dev/null || { [ -f rc ] || { echo running; exit 0; }; }
+if [ -f rc ]; then echo ended; cat rc; elif [ -f expired ]; then echo expired; else echo killed; fi
+tail -c "$3" log
+"""
+_NEW = 'mkdir -p "$1" && cd "$1" && cd .. && ls -1'
+# A process id means the job only while the lock is held: after a restart it may be somebody else's. A job that has
+# just been started may not lead a group of its own yet.
+_END = """
+cd "$1" 2>/dev/null || exit 0
+if [ -f pid ] && ! flock -n -s 9 9<lock; then
+  read -r pid <pid
+  kill -s KILL -- "-$pid" "$pid" 2>/dev/null
+fi
+cd / && rm -rf "$1"
+"""
+_MEMORY = "grep MemAvailable /proc/meminfo"
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A job that ended by itself: its exit status, and the end of what it wrote to stdout and stderr."""
+
+    status: int
+    log: str
+
+    @property
+    def log_tail(self) -> str:
+        """The last lines of its log."""
+        return "\n".join(self.log.splitlines()[-LOG_TAIL_LINES:])
+
+
+@contextlib.contextmanager
+def job_folder(link: Link, work_folder: str) -> Iterator[str]:
+    """A new folder on the device for one job. When the block ends, so does the job, and the folder is removed.
+
+    What killed runs of this machine have left behind is ended and removed first. Raises DeviceError.
+    """
+    folder = f"{work_folder}/jobs/{_owner()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    for leftover in _leftovers(_shell(link, _NEW, folder).text.splitlines()):
+        _shell(link, _END, f"{work_folder}/jobs/{leftover}")
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(DeviceError):  # the next run from here removes it
+            _shell(link, _END, folder)
+
+
+def run_detached(
+    link: Link,
+    words: Sequence[str],
+    folder: str,
+    timeout_s: float,
+    env: Mapping[str, str] | None = None,
+    patience_s: float = PATIENCE_S,
+) -> Finished:
+    """Run a command in ``folder`` on the device (see job_folder) to its end, across lost links; any exit status is an answer.
+
+    ``env`` is added to the device's environment. Raises RunnerTimeout after the device killed it at its time limit,
+    RunnerCrashed where something else killed it, DeviceRebooted, LinkLost where the device stays away for ``patience_s``.
+    """
+    variables = [f"{name}={value}" for name, value in (env or {}).items()]
+    command = [str(math.ceil(timeout_s)), *(["env", *variables] if variables else []), *words]
+    started = patiently(lambda: _shell(link, _START, folder, _SUPERVISE, *command), patience_s).text
+    boot_id = started.splitlines()[0]
+    deadline = time.monotonic() + timeout_s + GRACE_S
+    while True:
+        state = patiently(lambda: _state(link, folder), patience_s)
+        if state.word == "ended":
+            return _finished(link, words, state)
+        if state.boot_id != boot_id:
+            raise DeviceRebooted(f"{link.device} started anew while it was running {words[0]}")
+        if state.word == "expired" or time.monotonic() > deadline:
+            raise RunnerTimeout(
+                f"{link.device}: {words[0]} did not finish within {timeout_s:g} s and was killed there",
+                next_step="raise timeouts.cell_s in models.yaml if the model is that slow",
+                log_tail=state.finished.log_tail,
+            )
+        if state.word != "running":
+            raise _killed(link, words, state)
+
+
+def once_more(attempt: Callable[[], Answer]) -> Answer:
+    """Do it again, from the first file on, where the device started anew meanwhile. Raises DeviceRebooted at the second time."""
+    try:
+        return attempt()
+    except DeviceRebooted:
+        pass
+    try:
+        return attempt()
+    except DeviceRebooted as error:
+        raise DeviceRebooted(
+            f"{error.message}, twice", next_step="check its power supply and its log (dmesg, logcat)"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _State:
+    boot_id: str
+    word: str
+    finished: Finished
+
+
+def _state(link: Link, folder: str) -> _State:
+    said = _shell(link, _WAIT, folder, str(WAIT_S), str(LOG_BYTES), timeout_s=WAIT_S + COMMAND_S)
+    boot_id, word, *rest = said.stdout.decode(errors="replace").split("\n", 2)
+    text, status = rest[0] if rest else "", KILLED
+    if word == "ended":
+        first, _, text = text.partition("\n")
+        status = int(first)
+    return _State(boot_id, word, Finished(status, text))
+
+
+def _finished(link: Link, words: Sequence[str], state: _State) -> Finished:
+    if state.finished.status == KILLED:
+        raise _killed(link, words, state)
+    return state.finished
+
+
+def _killed(link: Link, words: Sequence[str], state: _State) -> RunnerCrashed:
+    memory = re.search(r"(\d+) kB", link.run(["sh", "-c", _MEMORY], COMMAND_S).text)
+    left = f"; {int(memory[1]) / 1024:.0f} MB are available there now" if memory else ""
+    return RunnerCrashed(
+        f"{link.device}: {words[0]} was killed by the device (low memory?){left}",
+        next_step="close what else runs on the device, or measure a smaller model there",
+        log_tail=state.finished.log_tail,
+    )
+
+
+def _shell(link: Link, script: str, *arguments: str, timeout_s: float = COMMAND_S) -> Done:
+    done = link.run(["sh", "-c", script, "sh", *arguments], timeout_s)
+    if done.status != 0:
+        said = done.stderr.decode(errors="replace").strip() or f"exit status {done.status}"
+        raise CommandFailed(
+            f"{link.device}: a job cannot be kept in {arguments[0]}: {said}",
+            next_step="the device needs sh, setsid, flock and timeout, and a work_folder that its user may write in",
+        )
+    return done
+
+
+def _owner() -> str:
+    return re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "host"
+
+
+def _leftovers(names: Sequence[str]) -> list[str]:
+    """Folders of jobs whose process on this machine has ended without removing them."""
+    found = [re.fullmatch(rf"{_owner()}-(\d+)-[0-9a-f]{{8}}", name) for name in names]
+    return [match[0] for match in found if match and not _alive(int(match[1]))]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,204 @@
+"""Detached jobs: what they answer, what they survive, and that nothing of them stays, in a board's and a phone's shell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.errors import CommandFailed, DeviceAbsent, DeviceRebooted, LinkLost, RunnerCrashed, RunnerTimeout
+from harness.targets.device_jobs import _WAIT, job_folder, once_more, run_detached
+from harness.targets.links import patience
+from harness.targets.links.base import Done
+from tests.local_link import LocalLink
+
+HOSTILE = "a b'c\"d;$(touch pwned)`touch pwned`\n&|<>*?~!#"
+
+
+@pytest.fixture(params=["sh", "mksh and toybox"])
+def link(request: pytest.FixtureRequest, tmp_path: Path) -> LocalLink:
+    """A link to this machine; the second one has Android's own shell and tools before all others."""
+    if request.param == "sh":
+        return LocalLink(tmp_path)
+    if not (shutil.which("mksh") and shutil.which("toybox")):
+        pytest.skip("mksh and toybox are not installed")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in subprocess.run(["toybox"], capture_output=True, text=True, check=True).stdout.split():
+        if name not in ("sh", "env", "bash"):
+            (tools / name).symlink_to(shutil.which("toybox"))
+    (tools / "sh").symlink_to(shutil.which("mksh"))
+    return LocalLink(tmp_path, shell=[str(tools / "sh")], path=f"{tools}:{os.environ['PATH']}")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "PAUSE_S", 0.02)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Iterator[str]:
+    """A work folder with a hostile name; no job is left in it."""
+    folder = tmp_path / HOSTILE.replace("/", "")
+    yield str(folder)
+    assert not list((folder / "jobs").glob("*"))
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def marked(mark: str) -> list[str]:
+    """Processes whose environment holds MARK=mark."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"MARK={mark}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+def nothing_left(mark: str) -> bool:
+    """Whether no process of the job is left within a second."""
+    deadline = time.monotonic() + 1
+    while marked(mark) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not marked(mark)
+
+
+def test_status_log_environment_and_words_come_through(link: LocalLink, work: str) -> None:
+    """Any exit status is an answer; stdout and stderr are its log; words and variables arrive as they were given."""
+    words = ["sh", "-c", 'printf "%s|" "$@" "$VALUE"; echo said >&2; exit 3', "sh", HOSTILE, "", "*"]
+    with job_folder(link, work) as folder:
+        finished = run_detached(link, words, folder, 20, env={"VALUE": HOSTILE})
+    assert finished.status == 3
+    assert finished.log == f"{HOSTILE}||*|{HOSTILE}|said\n"
+
+
+def test_what_a_job_starts_ends_with_it(link: LocalLink, work: str) -> None:
+    """A process that the command left in the background is ended, and so is the job's own watch."""
+    mark = os.urandom(8).hex()
+    with job_folder(link, work) as folder:
+        assert run_detached(link, ["sh", "-c", "sleep 300 & exit 0"], folder, 200, env={"MARK": mark}).status == 0
+        assert nothing_left(mark)
+
+
+def test_time_limit_kills_every_process_of_the_job(link: LocalLink, work: str) -> None:
+    """RunnerTimeout with the log's end; neither the command nor its children live on."""
+    mark = os.urandom(8).hex()
+    script = "trap '' TERM; echo begun; sleep 300 & sleep 300"
+    with job_folder(link, work) as folder:
+        start = time.monotonic()
+        with pytest.raises(RunnerTimeout, match="within 1 s") as raised:
+            run_detached(link, ["sh", "-c", script], folder, 1, env={"MARK": mark})
+        assert time.monotonic() - start < 3
+        assert raised.value.log_tail == "begun"
+        assert nothing_left(mark)
+
+
+def test_killed_job_says_low_memory(link: LocalLink, work: str) -> None:
+    """SIGKILL from elsewhere, of the command or of the whole job, is RunnerCrashed with the memory that is left."""
+    for victim in ("$$", "0"):
+        with (
+            job_folder(link, work) as folder,
+            pytest.raises(RunnerCrashed, match=r"killed by the device \(low memory\?\); \d+ MB"),
+        ):
+            run_detached(link, ["sh", "-c", f"kill -s KILL {victim}; sleep 9"], folder, 20)
+
+
+def test_dropped_links_lose_nothing(link: LocalLink, work: str) -> None:
+    """Starting and waiting are each lost before, and after, the device heard them: the job runs once and answers."""
+    faults = ["away", "lost", "lost after", None, "lost", "lost after"]
+
+    run = link.run
+
+    def lossy(words: Sequence[str], timeout_s: float) -> Done:
+        fault = faults.pop(0) if faults else None
+        if fault == "away":
+            raise DeviceAbsent("here: nothing answers")
+        if fault == "lost":
+            raise LinkLost("here: lost")
+        done = run(words, timeout_s)
+        if fault == "lost after":
+            raise LinkLost("here: lost after it was heard")
+        return done
+
+    with job_folder(link, work) as folder:
+        link.run = lossy  # type: ignore[method-assign]
+        finished = run_detached(link, ["sh", "-c", "echo ran >>ran; sleep 1; cat ran"], folder, 20)
+    assert finished.log == "ran\n"
+    assert not faults
+
+
+def test_device_that_stays_away_is_link_lost(link: LocalLink, tmp_path: Path) -> None:
+    """Patience ends, with the next step of what was wrong."""
+
+    def away(words: object) -> None:
+        raise DeviceAbsent("here: nothing answers", next_step="plug it in")
+
+    link.before = away
+    with pytest.raises(LinkLost, match=r"(?s)connecting again for 0\.2 s did not help.*plug it in"):
+        run_detached(link, ["true"], str(tmp_path), 20, patience_s=0.2)
+
+
+def test_what_a_killed_run_left_is_ended_by_the_next(link: LocalLink, work: str) -> None:
+    """A run that was killed by SIGKILL leaves a job; the next run from this machine ends and removes it."""
+    mark = os.urandom(8).hex()
+    killed = os.fork()
+    if killed == 0:
+        with job_folder(link, work) as folder:
+            run_detached(link, ["sleep", "300"], folder, 300, env={"MARK": mark})
+        os._exit(1)
+    while not any("sleep 300" in process for process in marked(mark)):
+        time.sleep(0.02)
+    with job_folder(link, work):
+        assert marked(mark)  # its process still lives
+    os.kill(killed, signal.SIGKILL)
+    os.waitpid(killed, 0)
+    with job_folder(link, work) as folder:
+        assert list(Path(folder).parent.iterdir()) == [Path(folder)]
+        assert nothing_left(mark)
+
+
+def test_restart_is_told_and_tried_once_more(link: LocalLink, work: str) -> None:
+    """Another boot_id is DeviceRebooted; the attempt is made once more, and a second restart ends it."""
+
+    def restarts(words: Sequence[str]) -> None:
+        if _WAIT in words:
+            link.before = lambda words: None
+            (pid,) = Path(work).glob("jobs/*/pid")
+            while os.getpgid(job := int(pid.read_text())) != job:
+                time.sleep(0.01)
+            os.killpg(job, signal.SIGKILL)
+            link.reboot()
+            raise LinkLost("here: lost")
+
+    def attempt(words: Sequence[str]) -> str:
+        with job_folder(link, work) as folder:
+            return run_detached(link, words, folder, 20).log
+
+    def attempts(*commands: Sequence[str]) -> str:
+        left = list(commands)
+        link.before = restarts
+        return once_more(lambda: attempt(left.pop(0)))
+
+    assert attempts(["sleep", "9"], ["echo", "answered"]) == "answered\n"
+
+    def again() -> str:
+        link.before = restarts
+        return attempt(["sleep", "9"])
+
+    with pytest.raises(DeviceRebooted, match="started anew while it was running sleep, twice"):
+        once_more(again)
+
+
+def test_folder_that_cannot_be_is_said(link: LocalLink, tmp_path: Path) -> None:
+    """A work folder below a file is CommandFailed with what the device says."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CommandFailed, match="Not a directory"), job_folder(link, str(tmp_path / "file")):
+        raise AssertionError("there is no such folder")
