@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -124,6 +124,9 @@ class HostDevice(Strict):
     """This machine."""
 
     kind: Literal["host"]
+    required: ClassVar[bool] = True
+    connection: ClassVar[str] = "host"
+    hygiene: ClassVar[Hygiene] = Hygiene()
     features: list[Name] = Field([], description="what variants may need of a device")
     backends: dict[Name, RunnerBackend] = Field(min_length=1)
 
@@ -157,6 +160,11 @@ class AndroidDevice(RemoteDevice):
             raise ValueError("give one of: serial (USB), address (TCP)")
         return self
 
+    @property
+    def connection(self) -> str:
+        """What tells this device from all others, whatever a devices.yaml calls it."""
+        return f"usb-{self.serial}" if self.serial else f"adb-{self.address}-{self.port}"
+
 
 class LinuxDevice(RemoteDevice):
     """A Raspberry Pi, a Jetson or any other board with Linux, over SSH."""
@@ -170,6 +178,11 @@ class LinuxDevice(RemoteDevice):
     work_folder: str = Field(".cache/edgegate", description="folder on the board, relative to the user's home")
     python: str = Field("python3", description="Python on the board")
     backends: dict[Name, BoardBackend] = Field(min_length=1)
+
+    @property
+    def connection(self) -> str:
+        """What tells this device from all others, whatever a devices.yaml calls it."""
+        return f"ssh-{self.address}-{self.port}"
 
 
 Device = Annotated[HostDevice | AndroidDevice | LinuxDevice, Field(discriminator="kind")]

@@ -118,7 +118,9 @@ class DeviceError(TargetError):
 
 
 class DeviceAbsent(DeviceError):
-    """Nothing answers: unplugged, switched off, not listening."""
+    """Nothing answers: unplugged, switched off, not listening; ``required`` as devices.yaml has it."""
+
+    required = True
 
 
 class DeviceRefuses(DeviceError):

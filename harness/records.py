@@ -64,11 +64,16 @@ class Delegation:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What would make a number incomparable (``fingerprint``), and the state of the device before and after."""
+    """What would make a number incomparable (``fingerprint``), and the state of the device before and after.
+
+    A state's readings are those of ``Target.state``. ``trouble`` says what happened meanwhile that makes the numbers
+    incomparable.
+    """
 
     fingerprint: dict[str, str]
     before: dict[str, float]
     after: dict[str, float]
+    trouble: str = ""
 
 
 #: What a fingerprint holds beside its target's identity.
@@ -155,7 +160,11 @@ class Estimate:
     high: float | None = None
 
 
-Outcome = Literal["pass", "fail", "refused", "error", "waived"]
+Outcome = Literal["pass", "fail", "not comparable", "refused", "error", "waived", "absent"]
+#: What keeps a cell from being shipped.
+RED_OUTCOMES: tuple[Outcome, ...] = ("error", "fail", "not comparable")
+#: What says something of a cell: it was measured and judged, or it could not be.
+JUDGED_OUTCOMES: tuple[Outcome, ...] = ("pass", *RED_OUTCOMES)
 Evidence = Literal["conclusive", "inconclusive", "exact"]
 Word = Literal["regressed", "improved", "unchanged", "not comparable", "missing", "new"]
 
@@ -168,6 +177,7 @@ class Interleaved:
     evidence: Evidence
     rounds: int
     seconds: float
+    trouble: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from harness.measurements.project import Project, Selection
 from harness.records import CellId, PairedTiming
 from harness.storage import open_store
 from harness.targets.base import Side
-from harness.targets.device_lock import device_lock
+from harness.targets.device_lock import alone_on_host, device_lock
 from harness.verdicts.noise import FORMAT_VERSION, ModelNoise, Noise, Study, save_noise
 
 
@@ -53,11 +53,12 @@ def _references(project: Project, target: str) -> list[CellId]:
 
 
 def _study(bench: Bench, cell: CellId, trials: int, max_seconds: float) -> ModelNoise:
+    project = bench.project
     artifact, inputs = bench.artifact(cell.model, cell.variant), bench.dataset(cell.model).samples("evaluation")
     device = bench.targets[cell.target]
 
     def measure(burden_ns: int, enough: Enough) -> PairedTiming:
-        with device_lock(device.device, print):
+        with device_lock(project.device(cell.target).connection, print), alone_on_host():
             return time_in_turn(device, Side(artifact), Side(artifact, burden_ns), inputs, enough, max_seconds)
 
     return Study(measure, trials, lambda text: print(f"{cell}: {text}", flush=True)).run()

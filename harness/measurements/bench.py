@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,20 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.config import CANARY
-from harness.errors import EdgegateError, InputMismatch, RecipeRefused, VariantError
+from harness.errors import DeviceAbsent, EdgegateError, InputMismatch, RecipeRefused, VariantError
 from harness.measurements.in_turn import Enough, in_turn_identity, time_in_turn
 from harness.measurements.journal import Journal
+from harness.measurements.lanes import Lanes
 from harness.measurements.project import Project
+from harness.measurements.settling import timed_when_settled
 from harness.records import Artifact, CellId, Outputs, PairedTiming, Timing, Truth
 from harness.sources.datasets import PreparedDataset, prepare
 from harness.storage import Store, digest
 from harness.targets import host_state
 from harness.targets.base import Job, Side, Target
-from harness.targets.device_lock import device_lock
+from harness.targets.device_lock import alone_on_host, beside_others, device_lock
 from harness.targets.open_targets import REFERENCE, Targets
 from harness.variants.artifacts import ArtifactMaker
 
+Made = TypeVar("Made")
 Measured = TypeVar("Measured", Outputs, Timing)
+Timed = TypeVar("Timed", Timing, PairedTiming)
 
 
 class Bench:
@@ -40,18 +46,26 @@ class Bench:
         run_folder: Path,
         planned: Sequence[CellId],
         progress: Callable[[str], None],
+        ahead: bool = False,
     ) -> None:
+        """With ``ahead``, what is asked of one cell is measured of all planned ones, each device beside the others."""
         self.project = project
         self.store = store
         self.journal = Journal(run_folder)
         self.planned = planned
-        self.progress = progress
-        self.targets = Targets(project.devices)
+        self.targets = Targets(project.devices, project.devices_base)
+        self.lanes = Lanes(self._other_devices() if ahead else (), progress)
+        self.progress = self.lanes.tell
         self._errors: dict[tuple[CellId, type], EdgegateError] = {}
-        self.dataset = functools.cache(self._dataset)
-        self._maker = functools.cache(self._new_maker)
-        self.reference = functools.cache(self._reference)
-        self.truth = functools.cache(self._truth)
+        self._absent: dict[str, DeviceAbsent] = {}
+        self._begun: set[type] = set()
+        #: Measured by this process; a resumed run measures again what an earlier one could not compare.
+        self._fresh: set[tuple[CellId, type]] = set()
+        self._lock = threading.RLock()
+        self.dataset = self._once(self._dataset)
+        self._maker = self._once(self._new_maker)
+        self.reference = self._once(self._reference)
+        self.truth = self._once(self._truth)
 
     def artifact(self, model: str, variant: str) -> Artifact:
         """The variant's file. Raises VariantError or SourceError."""
@@ -59,12 +73,13 @@ class Bench:
 
     def outputs(self, cell: CellId) -> Outputs:
         """What the cell answers to every evaluation sample. Raises EdgegateError."""
-        return self._measured(Outputs, cell, lambda target, job: target.outputs(job))
+        self._measure_ahead(Outputs)
+        return self.lanes.call(self._device(cell), lambda: self._outputs(cell))
 
     def timing(self, cell: CellId) -> Timing:
         """How long the cell takes. Raises EdgegateError."""
-        plan = self.project.models.latency
-        return self._measured(Timing, cell, lambda target, job: target.timing(job, plan))
+        self._measure_ahead(Timing)
+        return self.lanes.call(self._device(cell), lambda: self._timing(cell))
 
     def in_turn(self, cell: CellId, baseline_key: str, enough: Enough, max_seconds: float) -> PairedTiming | None:
         """The cell's artifact timed in turn with the one that its baseline was measured on.
@@ -72,20 +87,7 @@ class Bench:
         None where the store no longer has that artifact. ``enough`` says when to stop (see time_in_turn). Raises
         EdgegateError.
         """
-        candidate, dataset = self.artifact(cell.model, cell.variant), self.dataset(cell.model)
-        baseline = self._maker(cell.model).stored(baseline_key, self.project.plan(cell.model, cell.variant).recipe)
-        if baseline is None:
-            return None
-        target = self.targets[cell.target]
-        identity = in_turn_identity(baseline_key, candidate.key, dataset.checksum, target.identity())
-        with device_lock(target.device, self.progress):
-            found = self.journal.find(PairedTiming, cell, identity)
-            if found is None:
-                self.progress(f"timing {cell} in turn with its baseline")
-                inputs = dataset.samples("evaluation")
-                found = time_in_turn(target, Side(baseline), Side(candidate), inputs, enough, max_seconds)
-                self.journal.save(cell, identity, candidate, found)
-        return found
+        return self.lanes.call(self._device(cell), lambda: self._in_turn(cell, baseline_key, enough, max_seconds))
 
     def canary(self, cell: CellId) -> tuple[NDArray[np.float32], str]:
         """The canary's answers, and in words what was done to make it bad.
@@ -100,10 +102,108 @@ class Bench:
 
     def close(self) -> None:
         """Let go of every device."""
+        self.lanes.close()
         self.targets.close()
         REFERENCE.close()
 
+    # -- each device beside the others --------------------------------------------------------------------------
+
+    def _device(self, cell: CellId) -> str:
+        return cell.target.partition(":")[0]
+
+    def _is_host(self, cell: CellId) -> bool:
+        return self.project.device(cell.target).kind == "host"
+
+    def _other_devices(self) -> list[str]:
+        """The devices of planned cells, the host apart."""
+        return list(dict.fromkeys(self._device(cell) for cell in self.planned if not self._is_host(cell)))
+
+    def _measure_ahead(self, kind: type[Outputs | Timing]) -> None:
+        """At the first question of this kind, set every other device on all its cells.
+
+        The host's timings come first: they run alone, and in between they would wait for the other devices each time.
+        """
+        if kind in self._begun or not self.lanes.devices:
+            return
+        self._begun.add(kind)
+        if kind is Timing:
+            self.lanes.wait()
+        measure = self._outputs if kind is Outputs else self._timing
+        canaries = self.project.canaries(self.planned) if kind is Outputs else []
+        for cell in (*self.planned, *canaries):
+            if self._device(cell) in self.lanes.devices:
+                self.lanes.ahead(self._device(cell), functools.partial(self._try, measure, cell))
+            elif kind is Timing:
+                self._try(measure, cell)
+
+    @staticmethod
+    def _try(measure: Callable[[CellId], object], cell: CellId) -> None:
+        """What goes wrong is said again when a test asks for it."""
+        with contextlib.suppress(EdgegateError):
+            measure(cell)
+
+    def _once(self, make: Callable[[str], Made]) -> Callable[[str], Made]:
+        """``make`` of a model, once, whichever thread asks first."""
+        cached = functools.cache(make)
+
+        def found(model: str) -> Made:
+            with self._lock:
+                return cached(model)
+
+        return found
+
     # -- how --------------------------------------------------------------------------------------------------
+
+    def _outputs(self, cell: CellId) -> Outputs:
+        def measure(target: Target, job: Job) -> Outputs:
+            with contextlib.nullcontext() if self._is_host(cell) else beside_others():
+                return target.outputs(job)
+
+        return self._measured(Outputs, cell, measure)
+
+    def _timing(self, cell: CellId) -> Timing:
+        plan = self.project.models.latency
+        return self._measured(Timing, cell, lambda target, job: self._settled(cell, lambda: target.timing(job, plan)))
+
+    def _in_turn(self, cell: CellId, baseline_key: str, enough: Enough, max_seconds: float) -> PairedTiming | None:
+        candidate, dataset = self.artifact(cell.model, cell.variant), self.dataset(cell.model)
+        baseline = self._maker(cell.model).stored(baseline_key, self.project.plan(cell.model, cell.variant).recipe)
+        if baseline is None:
+            return None
+        target = self.targets[cell.target]
+        with self._held(cell):
+            identity = in_turn_identity(baseline_key, candidate.key, dataset.checksum, target.identity())
+            found = self.journal.find(PairedTiming, cell, identity)
+            if found is None:
+                self.progress(f"timing {cell} in turn with its baseline")
+                inputs, sides = dataset.samples("evaluation"), (Side(baseline), Side(candidate))
+                found = self._settled(cell, lambda: time_in_turn(target, *sides, inputs, enough, max_seconds))
+                self.journal.save(cell, identity, candidate, found)
+        return found
+
+    def _settled(self, cell: CellId, measure: Callable[[], Timed]) -> Timed:
+        """Time when the device is fit; the host alone, other devices beside one another."""
+
+        def undisturbed() -> Timed:
+            with alone_on_host() if self._is_host(cell) else beside_others():
+                return measure()
+
+        hygiene = self.project.device(cell.target).hygiene
+        return timed_when_settled(self.targets[cell.target], hygiene, undisturbed, self.progress)
+
+    @contextlib.contextmanager
+    def _held(self, cell: CellId) -> Iterator[None]:
+        """The cell's device is this run's alone. Raises the DeviceAbsent that an earlier cell met, or now notes one."""
+        device, entry = self._device(cell), self.project.device(cell.target)
+        if device in self._absent:
+            raise self._absent[device]
+        try:
+            with device_lock(entry.connection, self.progress):
+                yield
+        except DeviceAbsent as error:
+            error.required = entry.required
+            self._absent[device] = error
+            raise
 
     def _dataset(self, model: str) -> PreparedDataset:
         name = self.project.models.models[model].dataset
@@ -172,16 +272,14 @@ class Bench:
             raise
 
     def _measure(self, kind: type[Measured], cell: CellId, measure: Callable[[Target, Job], Measured]) -> Measured:
-        artifact, dataset, target = (
-            self.artifact(cell.model, cell.variant),
-            self.dataset(cell.model),
-            self.targets[cell.target],
-        )
-        identity = self._identity(kind, artifact, dataset, target)
-        with device_lock(target.device, self.progress):  # another worker may be measuring this very cell
+        artifact, dataset = self.artifact(cell.model, cell.variant), self.dataset(cell.model)
+        target = self.targets[cell.target]
+        with self._held(cell):  # another worker may be measuring this very cell
+            identity = self._identity(kind, artifact, dataset, target)
             found = self.journal.find(kind, cell, identity)
-            if found is None:
+            if found is None or (found.conditions.trouble and (cell, kind) not in self._fresh):
                 found = measure(target, self._job(artifact, dataset))
+                self._fresh.add((cell, kind))
                 if isinstance(found, Outputs):
                     _check_classes(artifact, found.values, dataset)
                 self.journal.save(cell, identity, artifact, found)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from harness.records import Conditions, PairedTiming
 from harness.sources.samples import Samples
 from harness.storage import digest
-from harness.targets import host_state
 from harness.targets.base import Side, Target
 
 #: Rounds before the first look at the evidence, and how much more there are at each further look.
@@ -29,7 +28,7 @@ def time_in_turn(
 
     The time limit holds to within one block of rounds. The caller holds the device's lock. Raises TargetError.
     """
-    before, start = host_state.state(), time.monotonic()
+    before, start = target.state(), time.monotonic()
     medians = np.zeros((2, 0), np.int64)
     look, wanted = 0, FIRST_ROUNDS
     while True:
@@ -43,7 +42,7 @@ def time_in_turn(
         if enough(log_ratios(*medians), look) or seconds + seconds * BLOCK / medians.shape[1] > max_seconds:
             break
         wanted = math.ceil(medians.shape[1] * GROWTH)
-    conditions = Conditions(target.fingerprint(candidate.artifact.runtime), before, host_state.state())
+    conditions = Conditions(target.fingerprint(candidate.artifact.runtime), before, target.state())
     return PairedTiming(medians[0], medians[1], look, time.monotonic() - start, conditions)
 
 

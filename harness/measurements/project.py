@@ -39,9 +39,13 @@ class Selection:
 
 @dataclass(frozen=True)
 class Project:
-    """models.yaml and devices.yaml, checked against each other and against the recipes that exist."""
+    """models.yaml and devices.yaml, checked against each other and against the recipes that exist.
+
+    ``base`` and ``devices_base`` are the folders of the two files, which the paths in them are relative to.
+    """
 
     base: Path
+    devices_base: Path
     models: ModelsFile
     devices: DevicesFile
     recipes: dict[str, Recipe]
@@ -57,7 +61,7 @@ class Project:
         for name, model in models.models.items():
             for variant, spec in model.variants.items():
                 _check_recipe(document, recipes, ("models", name, "variants", variant), variant, spec)
-        return cls(base, models, devices, recipes)
+        return cls(base, devices_yaml.absolute().parent, models, devices, recipes)
 
     def recipe_files(self) -> list[Path]:
         """The user's own recipe files."""

@@ -11,7 +11,8 @@ import pytest
 
 from harness.errors import EdgegateError
 from harness.measurements.bench import Bench
-from harness.records import CellId, Verdict
+from harness.pytest_plugin.cell import is_excused
+from harness.records import CellId, Outcome, Verdict
 from harness.verdicts.accuracy import judge_accuracy
 from harness.verdicts.log import VerdictLog
 
@@ -40,7 +41,11 @@ class CanaryItem(pytest.Item):
         try:
             verdict = canary_verdict(bench, self.cell, overrides)
         except EdgegateError as error:
-            log.add(Verdict(self.cell, AXIS, "error", "exact", error.message, error.next_step))
+            excused = is_excused(error)
+            outcome: Outcome = "absent" if excused else "error"
+            log.add(Verdict(self.cell, AXIS, outcome, "exact", error.message, error.next_step))
+            if excused:
+                pytest.skip(f"absent: {error.message}")
             raise
         log.add(verdict)
         self.user_properties.append(("edge_canary", verdict.outcome))

@@ -7,10 +7,10 @@ from typing import Protocol
 
 import pytest
 
-from harness.errors import EdgegateError, RecipeRefused
+from harness.errors import DeviceAbsent, EdgegateError, RecipeRefused
 from harness.measurements.bench import Bench
 from harness.pytest_plugin.gate import Gate
-from harness.records import Artifact, CellId, Outputs, Timing, Verdict
+from harness.records import Artifact, CellId, Outcome, Outputs, Timing, Verdict
 from harness.verdicts.accuracy import judge_accuracy
 from harness.verdicts.consistency import judge_consistency
 from harness.verdicts.footprint import judge_footprint
@@ -26,6 +26,11 @@ class BenchmarkFixture(Protocol):
 
     def pedantic(self, target: Callable[[], None], *, rounds: int) -> object:
         """Call ``target`` ``rounds`` times and time it with the fixture's timer."""
+
+
+def is_excused(error: EdgegateError) -> bool:
+    """Whether the error is the absence of a device that need not be there."""
+    return isinstance(error, DeviceAbsent) and not error.required
 
 
 class Handle:
@@ -75,22 +80,21 @@ class Handle:
     def _judged(self, axis: str, judge: Callable[[], Verdict]) -> Verdict:
         """The verdict, logged; what keeps the cell from being judged is a verdict too.
 
-        Skips where a recipe may refuse; a test whose verdict is waived is expected to fail.
+        Skips where a recipe may refuse or a device may be absent; a test whose verdict is waived is expected to fail.
         """
         try:
-            verdict = judge()
-        except RecipeRefused as error:
-            required = self._bench.project.plan(self.id.model, self.id.variant).required
-            self._let_be(
-                Verdict(self.id, axis, "error" if required else "refused", "exact", error.message, error.next_step)
-            )
-            if not required:
-                pytest.skip(f"refused: {error.message}")
-            raise
+            return self._let_be(judge())
         except EdgegateError as error:
-            self._let_be(Verdict(self.id, axis, "error", "exact", error.message, error.next_step))
-            raise
-        return self._let_be(verdict)
+            outcome = self._outcome(error)
+            self._let_be(Verdict(self.id, axis, outcome, "exact", error.message, error.next_step))
+            if outcome == "error":
+                raise
+            pytest.skip(f"{outcome}: {error.message}")
+
+    def _outcome(self, error: EdgegateError) -> Outcome:
+        if isinstance(error, RecipeRefused) and not self._bench.project.plan(self.id.model, self.id.variant).required:
+            return "refused"
+        return "absent" if is_excused(error) else "error"
 
     def _let_be(self, verdict: Verdict) -> Verdict:
         """The verdict, noted; where a waiver covers it, the test ends here as one that was expected to fail."""

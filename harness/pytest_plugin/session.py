@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import uuid
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.errors import EdgegateError
+from harness.errors import DeviceError, EdgegateError
 
 if TYPE_CHECKING:
     from harness.measurements.bench import Bench
@@ -120,7 +121,8 @@ class EdgeSession:
 
         if self._bench is None:
             store = open_store(self._path("edge_store"))
-            self._bench = Bench(self.project, store, self.run_folder, self.planned, Progress(self.config))
+            ahead = self._worker is None  # xdist's workers are already beside one another
+            self._bench = Bench(self.project, store, self.run_folder, self.planned, Progress(self.config), ahead)
         return self._bench
 
     # -- collection -------------------------------------------------------------------------------------------
@@ -194,17 +196,26 @@ class EdgeSession:
         if self.config.getoption("--edge-baseline") is None and not waivers.is_file():
             return
         from harness.measurements.project import Selection
-        from harness.verdicts.noise import check_tolerance
 
         try:
             self.gate.check(self.project.cells(Selection()))
             if self.gate.folder is not None:
-                for target in dict.fromkeys(cell.target for cell in self.planned):
-                    percent = self.gate.tolerances.latency_percent
-                    check_tolerance(self._path("edge_results"), target, self._identity(target), percent)
+                self._check_tolerance()
         except EdgegateError as error:
             if not self._worker:  # there, each test says it
                 raise pytest.UsageError(str(error)) from error
+
+    def _check_tolerance(self) -> None:
+        """Refuse a tolerance that a target's noise hides; a device that cannot be asked says so with its cells."""
+        from harness.targets.open_targets import Targets
+        from harness.verdicts.noise import check_tolerance, noise_path
+
+        results, percent = self._path("edge_results"), self.gate.tolerances.latency_percent
+        with contextlib.closing(Targets(self.project.devices, self.project.devices_base)) as targets:
+            for target in dict.fromkeys(cell.target for cell in self.planned):
+                if noise_path(results, target).is_file():
+                    with contextlib.suppress(DeviceError):
+                        check_tolerance(results, target, targets[target].identity(), percent)
 
     def _canary(self, session: pytest.Session, cell: CellId) -> pytest.Item:
         from harness.pytest_plugin.canary import CanaryItem
@@ -306,6 +317,7 @@ class EdgeSession:
         """
         if self._worker or "run_folder" not in self.__dict__ or not (self.run_folder / "run.json").is_file():
             return False
+        from harness.records import JUDGED_OUTCOMES
         from harness.reports import run_folder
 
         ended = not stopped and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
@@ -320,9 +332,9 @@ class EdgeSession:
         self._rows = rows
         self._record()
         troubles = [*ending.troubles, *self._unproven(exitstatus)] if ending else []
-        if not any(row["status"] in ("pass", "fail", "error") for row in rows):
+        if not any(row["status"] in JUDGED_OUTCOMES for row in rows):
             troubles.append(
-                "no cell was judged: every one was skipped, refused or waived, which is no evidence that any may ship"
+                "no cell was judged: every one was skipped, refused, waived or absent, which is no evidence that any may ship"
             )
         missing = [verdict for verdict in ending.missing if verdict.outcome == "fail"] if ending else []
         if missing:
@@ -333,10 +345,11 @@ class EdgeSession:
     def _unproven(self, exitstatus: int) -> list[str]:
         """What makes a run that came to its end no evidence although no test failed for it."""
         from harness.measurements.run_file import RunFile
+        from harness.records import RED_OUTCOMES
         from harness.verdicts.completeness import unproven
 
         verdicts = self.log.read()
-        red = [verdict for verdict in verdicts if verdict.outcome in ("fail", "error")]
+        red = [verdict for verdict in verdicts if verdict.outcome in RED_OUTCOMES]
         if exitstatus == pytest.ExitCode.OK and red:
             said = f"{red[0].cell} {red[0].axis}: {red[0].sentence}"
             return [f"{len(red)} verdicts are red and no test failed for them (is an assert missing?), first: {said}"]
@@ -353,17 +366,11 @@ class EdgeSession:
         return ending
 
     def _noise_notes(self) -> list[str]:
-        """For each target, which slowdowns are visible there."""
+        """For each target that was timed, which slowdowns are visible there."""
         from harness.measurements.run_file import RunFile
-        from harness.verdicts.noise import noise_note
+        from harness.verdicts.gate import noise_notes
 
-        names = dict.fromkeys(cell.target for cell in RunFile.read(self.run_folder).cells)
-        return [noise_note(self._path("edge_results"), name, self._identity(name)) for name in names]
-
-    def _identity(self, target: str) -> dict[str, str]:
-        from harness.targets.open_targets import Targets
-
-        return Targets(self.project.devices)[target].identity()
+        return noise_notes(RunFile.read(self.run_folder))
 
     def _record(self) -> None:
         """The run goes into the history; where that fails the run is none the worse."""

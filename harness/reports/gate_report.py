@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import FinalResult
 
-from harness.records import Change, Verdict
+from harness.records import RED_OUTCOMES, Change, Verdict
 from harness.reports.summary import escape_markdown, printable
 from harness.verdicts.gate import NOT_JUDGED, PASSED, REGRESSED, GateResult
+from harness.verdicts.log import OUTCOMES
 from harness.verdicts.regression import METRICS, WORDS
 
 SAID = {
@@ -18,9 +19,7 @@ SAID = {
     REGRESSED: "failed: something is worse, gone or over its budget",
     NOT_JUDGED: "could not judge all of it",
 }
-#: Outcomes of a verdict, worst first.
-_OUTCOMES = ("error", "fail", "waived", "refused", "pass")
-_EXPLAINED = ("error", "fail", "waived")
+_EXPLAINED = (*RED_OUTCOMES, "waived")
 
 
 def counted(changes: Iterable[Change]) -> str:
@@ -81,7 +80,7 @@ def junit(result: GateResult) -> bytes:
 def explained(result: GateResult) -> list[Verdict]:
     """The verdicts that did not simply pass, worst first."""
     found = [verdict for verdict in result.verdicts if verdict.outcome in _EXPLAINED]
-    return sorted(found, key=lambda verdict: _OUTCOMES.index(verdict.outcome))
+    return sorted(found, key=lambda verdict: OUTCOMES.index(verdict.outcome))
 
 
 def worst_first(changes: Iterable[Change]) -> list[Change]:
@@ -114,6 +113,6 @@ def _cells(verdicts: Sequence[Verdict]) -> str:
     worst: dict[object, str] = {}
     for verdict in verdicts:
         before = worst.get(verdict.cell, "pass")
-        worst[verdict.cell] = min(before, verdict.outcome, key=_OUTCOMES.index)
+        worst[verdict.cell] = min(before, verdict.outcome, key=OUTCOMES.index)
     found = Counter(worst.values())
-    return ", ".join(f"{found[outcome]} {outcome}" for outcome in _OUTCOMES if found[outcome]) or "none"
+    return ", ".join(f"{found[outcome]} {outcome}" for outcome in OUTCOMES if found[outcome]) or "none"

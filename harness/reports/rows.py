@@ -12,7 +12,7 @@ from harness.records import CellId, Outputs, Timing, Verdict
 from harness.verdicts.limits import METRICS
 
 #: Status of a cell, worst first.
-STATUSES = ("error", "fail", "not run", "waived", "refused", "pass", "rejected")
+STATUSES = ("error", "fail", "not comparable", "not run", "waived", "absent", "refused", "pass", "rejected")
 
 _INTERVALS = ("drop_points", "agreement_percent", "top1_percent", "top5_percent", "consistency_percent")
 _TIMES = ("mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "first_inference_ms", "load_ms")
@@ -22,8 +22,9 @@ COLUMNS: dict[str, str] = {
     "model": "name in models.yaml",
     "variant": "name in models.yaml, or 'canary'",
     "target": "device:backend of devices.yaml",
-    "status": "error, fail, not run, waived (red, but let be for now), refused (the recipe cannot take the model), pass, "
-    "or rejected (the canary, as it should be)",
+    "status": "error, fail, not comparable (measured while the device throttled), not run, waived (red, but let be for now), "
+    "absent (its device is, and is not required), refused (the recipe cannot take the model), pass, or rejected (the canary, "
+    "as it should be)",
     "axis": "the axis that gave the status: accuracy, latency, footprint, consistency, regression, canary, or a test of your own",
     "evidence": "conclusive, inconclusive, or exact where the number has no noise",
     "sentence": "the verdict in a sentence",

@@ -29,7 +29,9 @@ HEADERS = (
 _STYLES = {
     "error": "bold red",
     "fail": "bold red",
+    "not comparable": "bold red",
     "not run": "yellow",
+    "absent": "yellow",
     "waived": "magenta",
     "refused": "yellow",
     "pass": "green",
@@ -38,7 +40,7 @@ _STYLES = {
 #: The table is as wide as its cells, also where the terminal is not: a wrapped line beats a cut number.
 WIDEST = 400
 #: Rows of these statuses are explained below the table.
-EXPLAINED = ("error", "fail", "not run", "waived", "refused", "rejected")
+EXPLAINED = tuple(status for status in STATUSES if status != "pass")
 
 
 def counts(rows: Sequence[Row]) -> str:

@@ -1,31 +1,83 @@
-"""One lock per device, across all processes of this machine's user."""
+"""Who may use a device now, across all processes of this machine's user.
+
+A device is held by one run at a time. The host's own timings run alone besides: no other device is worked on meanwhile,
+for that keeps the host busy too (files are pushed, inputs quantized, jobs polled).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, ReadWriteLock, Timeout
 
 #: A wait that takes longer is told.
 PATIENCE_S = 2.0
+Tell = Callable[[str], None]
 
 
 @contextlib.contextmanager
-def device_lock(device: str, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold the device; two checkouts on one machine share its lock, for they share the device. A long wait is told."""
-    folder = Path(tempfile.gettempdir()) / f"edgegate-devices-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    lock = FileLock(folder / f"{device}.lock")
+def device_lock(connection: str, tell: Tell) -> Iterator[None]:
+    """Hold the device that is reached by ``connection``; two checkouts on one machine share its lock, as they share it.
+
+    A long wait is told.
+    """
+    name = re.sub(r"[^\w.-]", "_", connection)
+    lock = FileLock(_folder() / f"{name}.lock")
     try:
         lock.acquire(timeout=PATIENCE_S)
     except Timeout:
-        tell(f"waiting for {device}, which another run is using")
+        tell(f"waiting for {connection}, which another run is using")
         lock.acquire()
     try:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def alone_on_host() -> Iterator[None]:
+    """Wait until no other device is worked on, and keep it so."""
+    with _turn():
+        lock = _host_lock()
+        lock.acquire_write()
+    with _released(lock):
+        yield
+
+
+@contextlib.contextmanager
+def beside_others() -> Iterator[None]:
+    """Work on another device than the host, together with whoever does so; not while the host is timed."""
+    with _turn():  # which a waiting timing holds, so that those who come later let it go first
+        lock = _host_lock()
+        lock.acquire_read()
+    with _released(lock):
+        yield
+
+
+def _turn() -> FileLock:
+    return FileLock(_folder() / "turn.lock")
+
+
+def _host_lock() -> ReadWriteLock:
+    # An instance speaks for its process, not for a thread: each use gets one of its own.
+    return ReadWriteLock(_folder() / "host-timing.db", is_singleton=False)
+
+
+@contextlib.contextmanager
+def _released(lock: ReadWriteLock) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        lock.release()
+        lock.close()
+
+
+def _folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"edgegate-devices-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

@@ -88,6 +88,10 @@ class HostTarget:
             "runtime": f"{runtime} {host_state.runtime_version(runtime)}",
         }
 
+    def state(self) -> dict[str, float]:
+        """Load, clock, temperature and battery, where the system tells."""
+        return host_state.state()
+
     def close(self) -> None:
         """End the runner processes."""
         for server in self._servers.values():

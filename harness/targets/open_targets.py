@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from harness.device_schema import DevicesFile, HostDevice, RunnerBackend
 from harness.errors import DeviceError
 from harness.targets.base import Target
@@ -14,8 +16,10 @@ REFERENCE = HostTarget("host", "reference", RunnerBackend())
 class Targets:
     """The targets of devices.yaml."""
 
-    def __init__(self, devices: DevicesFile) -> None:
+    def __init__(self, devices: DevicesFile, base: Path) -> None:
+        """Paths in ``devices`` are relative to ``base``."""
         self.devices = devices
+        self.base = base
         self._open: dict[str, Target] = {}
 
     def __getitem__(self, name: str) -> Target:

@@ -14,7 +14,7 @@ from harness.config import CANARY
 from harness.errors import ConfigError, StoreError
 from harness.measurements.journal import Journal
 from harness.measurements.run_file import RunFile
-from harness.records import CellId
+from harness.records import RED_OUTCOMES, CellId
 from harness.storage import read_json
 from harness.verdicts import baselines
 from harness.verdicts.baselines import Acceptance, BaselineFile, Metrics, StoredCell, significant
@@ -89,11 +89,11 @@ def _acceptable(run: RunFile, globs: Globs) -> list[CellId]:
     found = []
     for cell, verdicts in by_cell.items():
         for axis, (outcome, sentence) in verdicts.items():
-            if outcome in ("fail", "error", "waived"):
+            if outcome in (*RED_OUTCOMES, "waived"):
                 raise StoreError(
                     f"{run.folder}: {cell} is not accepted: {axis} {outcome}: {sentence}", next_step=_LEAVE_OUT
                 )
-        if any(outcome == "refused" for outcome, _ in verdicts.values()):
+        if any(outcome in ("refused", "absent") for outcome, _ in verdicts.values()):
             continue
         taken = stored_snapshot(journal, cell)
         judged = {"accuracy", "latency"} <= set(verdicts)

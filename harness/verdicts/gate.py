@@ -10,7 +10,7 @@ from harness.config import CANARY, Regression
 from harness.errors import StoreError
 from harness.measurements.journal import Journal
 from harness.measurements.run_file import RunFile, Scope
-from harness.records import CellId, Change, Timing, Verdict, identity_of
+from harness.records import JUDGED_OUTCOMES, CellId, Change, Timing, Verdict, identity_of
 from harness.verdicts.baselines import Baselines
 from harness.verdicts.completeness import missing_cells, scope_in_words, unproven
 from harness.verdicts.interleaving import stored_interleaved
@@ -57,15 +57,15 @@ def judge_run(run_folder: Path, baselines: Baselines, tolerances: Regression, wa
     if run.scope == Scope():  # of a part of the project, not every name is known here
         waivers.check_names([*accepted, *run.cells])
     troubles = [*waivers.expired, *unproven(run.cells, stored)]
-    if not any(verdict.outcome in ("pass", "fail", "error") for verdict in compared):
+    if not any(verdict.outcome in JUDGED_OUTCOMES for verdict in compared):
         troubles.append("no cell was compared with a baseline")
     scope = scope_in_words(run.scope, accepted)
-    notes = [*([scope] if scope else []), *waivers.unneeded(verdicts), *_noise(run)]
+    notes = [*([scope] if scope else []), *waivers.unneeded(verdicts), *noise_notes(run)]
     status = _status(verdicts, changes, waivers, troubles)
     return GateResult(str(run_folder), baselines.origin, changes, verdicts, troubles, notes, status)
 
 
-def _noise(run: RunFile) -> list[str]:
+def noise_notes(run: RunFile) -> list[str]:
     """For each target, which slowdowns are visible there, as the studies beside the runs say."""
     journal, fingerprints = Journal(run.folder), {}
     for cell in run.cells:

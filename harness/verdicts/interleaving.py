@@ -19,7 +19,7 @@ def interleaved(timing: PairedTiming, tolerance_percent: float) -> Interleaved:
     found = slowdown(timing, tolerance_percent)
     low, high = (None if end is None else 1 + end / 100 for end in (found.percent.low, found.percent.high))
     ratio = Estimate(1 + found.percent.value / 100, low, high)
-    return Interleaved(ratio, found.evidence, found.rounds, timing.seconds)
+    return Interleaved(ratio, found.evidence, found.rounds, timing.seconds, timing.conditions.trouble)
 
 
 def stored_interleaved(

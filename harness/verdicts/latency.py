@@ -49,8 +49,19 @@ def judge_latency(cell: CellId, timing: Timing, limits: Mapping[str, float]) -> 
         told = ", ".join(METRICS[name][0] for name in known)
         return replace(verdict, sentence=f"{verdict.sentence}: the device's tool tells only {told} of each load")
     if "delegated share" in verdict.sentence:
-        return replace(verdict, sentence=f"{verdict.sentence}: {_proof(timing)}")
-    return verdict
+        verdict = replace(verdict, sentence=f"{verdict.sentence}: {_proof(timing)}")
+    trouble = timing.conditions.trouble
+    return _not_comparable(verdict, trouble) if trouble else verdict
+
+
+def _not_comparable(verdict: Verdict, trouble: str) -> Verdict:
+    return replace(
+        verdict,
+        outcome="not comparable",
+        evidence="exact",
+        sentence=f"{trouble}; what was measured is no evidence: {verdict.sentence}",
+        next_step="let the device cool, then pytest benchmarks/ --edge-resume RUN measures this cell again",
+    )
 
 
 def _inferences(timing: Timing) -> Estimates:

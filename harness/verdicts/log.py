@@ -14,7 +14,7 @@ from harness.records import CellId, Outcome, Verdict
 from harness.storage import writing
 
 #: Worst first.
-OUTCOMES: tuple[Outcome, ...] = ("error", "fail", "waived", "refused", "pass")
+OUTCOMES: tuple[Outcome, ...] = ("error", "fail", "not comparable", "waived", "absent", "refused", "pass")
 
 
 class VerdictLog:

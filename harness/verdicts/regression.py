@@ -218,6 +218,8 @@ class _Comparison:
         if not self.interleaved:
             return self._stored_times("latency", before, after, loads, t.latency_percent, t.latency_floor_us / 1e3)
         turn = self.interleaved
+        if turn.trouble:
+            return self._change("latency", "not comparable", "exact", before, after, turn.trouble)
         how = f"{turn.rounds} rounds of fresh loads in turn"
         slower_ms = after - after / turn.ratio.value
         said = self._times("latency", turn.ratio, slower_ms, t.latency_percent, t.latency_floor_us / 1e3)
@@ -250,7 +252,7 @@ class _Comparison:
         tolerance_percent: float,
         floor_ms: float,
     ) -> Change:
-        unlike = unlike_fingerprints(self.before.fingerprint, self.after.fingerprint)
+        unlike = self.after.trouble or unlike_fingerprints(self.before.fingerprint, self.after.fingerprint)
         if not unlike and min(side.size for side in loads) < FEWEST_LOADS:
             unlike = f"below {FEWEST_LOADS} fresh loads a side there is no evidence against noise"
         if unlike:

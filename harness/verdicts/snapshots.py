@@ -26,7 +26,8 @@ class Snapshot:
     ``statistic`` says whether a load's latency is the median or, where the device's tool tells no more, the mean of its
     inferences; ``metrics`` has ``p50_ms`` or ``mean_ms`` accordingly.
     ``metrics`` are exact numbers with their unit in the name; what was not measured is not among them.
-    ``fingerprint`` says where it ran, ``dataset`` and ``labels`` (checksums) and ``metric`` what it was asked.
+    ``fingerprint`` says where it ran, ``trouble`` what keeps its times from being compared, ``dataset`` and ``labels``
+    (checksums) and ``metric`` what it was asked.
     """
 
     artifact: str
@@ -40,6 +41,7 @@ class Snapshot:
     load_loads_ns: NDArray[np.int64]
     answers: NDArray[np.int64] | None
     correct: NDArray[np.bool_] | None
+    trouble: str = ""
 
     @property
     def latency_ms(self) -> float | None:
@@ -67,6 +69,7 @@ def snapshot(
         load_loads_ns=timing.load_ns if timing else np.zeros(0, np.int64),
         answers=fidelity.top1(outputs.values) if outputs and truth else None,
         correct=_correct(outputs, truth) if outputs and truth else None,
+        trouble=timing.conditions.trouble if timing else "",
     )
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.records import CellId, Change, Verdict
+from harness.records import RED_OUTCOMES, CellId, Change, Verdict
 from harness.schema import Strict, validate
 from harness.verdicts.regression import RED, regression_verdict
 from harness.yaml_file import YamlFile, read_yaml
@@ -126,7 +126,7 @@ class Waivers:
 
     def waive(self, verdict: Verdict) -> Verdict:
         """A verdict of another axis, waived where it is red and a waiver holds for the whole cell."""
-        active = self.find(verdict.cell, None) if verdict.outcome in ("fail", "error") else None
+        active = self.find(verdict.cell, None) if verdict.outcome in RED_OUTCOMES else None
         if active is None:
             return verdict
         sentence = f"{active}: {verdict.sentence}"

@@ -80,22 +80,26 @@ def test_columns_keep_their_units(tmp_path: Path):
 def test_worst_cell_is_first_and_the_worst_axis_speaks(tmp_path: Path):
     """Errors before failures before what was not run; a cell is as good as its worst axis."""
     cells = [
-        CellId("cnn", name, "host:cpu") for name in ("good", "missing", "slow", "broken", "canary", "refused", "waived")
+        CellId("cnn", name, "host:cpu")
+        for name in ("good", "missing", "slow", "broken", "canary", "refused", "waived", "hot", "away")
     ]
-    good, _, slow, broken, canary, refused, waived = cells
+    good, _, slow, broken, canary, refused, waived, hot, away = cells
     verdicts = [
         verdict("pass", good), verdict("pass", slow), verdict("fail", slow, "latency"), verdict("error", broken),
         verdict("pass", canary, "canary"), verdict("refused", refused), verdict("waived", waived),
+        verdict("not comparable", hot, "latency"), verdict("absent", away),
     ]  # fmt: skip
     rows = cell_rows(cells, verdicts, Journal(tmp_path))
     assert [(row["variant"], row["status"]) for row in rows] == [
-        ("broken", "error"), ("slow", "fail"), ("missing", "not run"), ("waived", "waived"), ("refused", "refused"),
+        ("broken", "error"), ("slow", "fail"), ("hot", "not comparable"), ("missing", "not run"), ("waived", "waived"),
+        ("away", "absent"),
+        ("refused", "refused"),
         ("good", "pass"),
         ("canary", "rejected"),
     ]  # fmt: skip
     assert [row["status"] for row in rows] == list(STATUSES)
     assert (rows[1]["axis"], rows[1]["sentence"]) == ("latency", "latency fail")
-    assert "--edge-resume" in rows[2]["next_step"]
+    assert "--edge-resume" in rows[3]["next_step"]
 
 
 def test_accepted_canary_is_a_failure(tmp_path: Path):
