@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from harness.cli.devices import devices_app
 from harness.cli.gate import baseline_app, gate
 from harness.cli.history import history, record
 from harness.cli.noise import noise
@@ -36,6 +37,7 @@ SCHEMAS: dict[str, type[Strict]] = {"models": ModelsFile, "devices": DevicesFile
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Accuracy and latency gates for quantized models.")
 
 app.add_typer(baseline_app, name="baseline")
+app.add_typer(devices_app, name="devices")
 app.command()(gate)
 app.command()(noise)
 app.command()(history)

@@ -19,7 +19,7 @@ def hardware() -> dict[str, str]:
     return {
         "machine": platform.machine(),
         "processor": _processor(),
-        "cores": str(os.cpu_count() or 0),
+        "processors": str(os.cpu_count() or 0),
         "memory_gb": str(round(psutil.virtual_memory().total / 1e9)),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),

@@ -1,0 +1,78 @@
+"""``edgegate devices``: list and probe them, add one, install the runtimes on a board."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from harness.config import load_devices
+from harness.device_schema import DevicesFile
+from harness.errors import ConfigError
+from harness.measurements.probe import DeviceReport, probe
+from harness.suggestions import did_you_mean
+from harness.targets.open_targets import Targets
+
+devices_app = typer.Typer(add_completion=False, help="The devices of devices.yaml: which are there, and what works.")
+DevicesOption = Annotated[Path, typer.Option("--devices", help="path of devices.yaml")]
+_DEFAULT = Path("devices.yaml")
+
+
+@devices_app.callback(invoke_without_command=True)
+def devices(
+    context: typer.Context,
+    only: Annotated[list[str] | None, typer.Option("--only", help="this device; may be repeated")] = None,
+    devices: DevicesOption = _DEFAULT,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Look at every device, and run a tiny model on each of its backends. Exits with 1 where a required one does not work."""
+    if context.invoked_subcommand:
+        return
+    file, _ = load_devices(devices)
+    for name in only or ():
+        if name not in file.devices:
+            raise ConfigError(f"--only {name}: {devices} has no such device; {did_you_mean(name, file.devices)}")
+    reports = _probed(file, devices.absolute().parent, only or list(file.devices))
+    print(json.dumps([asdict(report) for report in reports], indent=1)) if as_json else _show(reports)
+    raise typer.Exit(int(not all(_works(report) for report in reports if report.required)))
+
+
+def _probed(file: DevicesFile, base: Path, names: Sequence[str]) -> list[DeviceReport]:
+    """All devices at once, in the order of ``names``."""
+
+    def one(name: str) -> DeviceReport:
+        with contextlib.closing(Targets(file, base)) as targets:
+            return probe(name, file.devices[name], targets, lambda text: typer.echo(text, err=True))
+
+    with ThreadPoolExecutor(max_workers=max(len(names), 1)) as pool:
+        return list(pool.map(one, names))
+
+
+def _works(report: DeviceReport) -> bool:
+    return not report.problem and all(backend.works for backend in report.backends)
+
+
+def _show(reports: Sequence[DeviceReport]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    for report in reports:
+        facts = {**report.identity, **{name: f"{value:g}" for name, value in report.state.items()}}
+        console.print(Text(report.device, "bold"), Text(", ".join(f"{name} {value}" for name, value in facts.items())))
+        if report.problem:
+            console.print(_line("absent" if not report.required else "error", report.problem, report.next_step))
+        for backend in report.backends:
+            word = Text("works", "green") if backend.works else Text("no   ", "bold red")
+            console.print(Text.assemble(f"  {backend.target} {backend.runtime}: ", word, f" {backend.said}"))
+            if backend.next_step:
+                console.print(Text(f"    next: {backend.next_step}"))
+
+
+def _line(word: str, said: str, next_step: str) -> Text:
+    return Text.assemble(("  " + word, "bold red"), f" {said}" + (f"\n    next: {next_step}" if next_step else ""))
