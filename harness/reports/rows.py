@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.config import CANARY
 from harness.measurements.journal import Journal
-from harness.records import CellId, Outputs, Timing, Verdict
+from harness.records import CellId, Conditions, Outputs, Timing, Verdict
 from harness.verdicts.limits import METRICS
 
 #: Status of a cell, worst first.
@@ -16,6 +16,15 @@ STATUSES = ("error", "fail", "not comparable", "not run", "waived", "absent", "r
 
 _INTERVALS = ("drop_points", "agreement_percent", "top1_percent", "top5_percent", "consistency_percent")
 _TIMES = ("mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "first_inference_ms", "load_ms")
+
+#: Readings of the device that are shown with a cell: what ``Target.state`` tells.
+_READINGS = {
+    "temperature_c": "hottest sensor, degrees Celsius",
+    "battery_percent": "charge of the battery",
+    "cpu_mhz": "clock of the processor",
+    "load_1min": "load average of the last minute",
+    "throttled": "1 where the device throttled",
+}
 
 #: Every column of cells.csv and cells.parquet.
 COLUMNS: dict[str, str] = {
@@ -48,6 +57,11 @@ COLUMNS: dict[str, str] = {
     "delegated_nodes": "graph nodes that the delegate took",
     "graph_nodes": "nodes of the graph",
     "window_s": "seconds inside the runner while timing",
+    **{
+        f"{name}_{when}": f"{meaning}, {when} timing, where the device tells"
+        for name, meaning in _READINGS.items()
+        for when in ("before", "after")
+    },
 }
 
 
@@ -98,6 +112,7 @@ def _measured(cell: CellId, journal: Journal) -> dict[str, Any]:
             statistic=timing.statistic,
             cpu_percent=timing.cpu_percent,
             window_s=timing.window_seconds,
+            **_readings(timing.conditions),
         )
     if timing and timing.delegation:
         facts.update(delegated_nodes=timing.delegation.taken, graph_nodes=timing.delegation.total)
@@ -107,3 +122,8 @@ def _measured(cell: CellId, journal: Journal) -> dict[str, Any]:
         provenance = journal.provenance(cell)
         facts.update(recipe=provenance["recipe"], artifact=provenance["artifact"])
     return facts
+
+
+def _readings(conditions: Conditions) -> dict[str, float | None]:
+    states = {"before": conditions.before, "after": conditions.after}
+    return {f"{name}_{when}": state.get(name) for name in _READINGS for when, state in states.items()}
