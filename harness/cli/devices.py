@@ -14,9 +14,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from harness.cli.device_entry import new_entry
 from harness.config import load_devices
 from harness.device_schema import DevicesFile
-from harness.errors import ConfigError
+from harness.errors import ConfigError, DeviceError
 from harness.measurements.probe import DeviceReport, probe
 from harness.suggestions import did_you_mean
 from harness.targets.open_targets import Targets
@@ -43,6 +44,33 @@ def devices(
     reports = _probed(file, devices.absolute().parent, only or list(file.devices))
     print(json.dumps([asdict(report) for report in reports], indent=1)) if as_json else _show(reports)
     raise typer.Exit(int(not all(_works(report) for report in reports if report.required)))
+
+
+@devices_app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="what to call the device")],
+    serial: Annotated[str | None, typer.Option(help="a phone by USB: its serial number, see 'adb devices'")] = None,
+    address: Annotated[str | None, typer.Option(help="a phone by TCP, or a board: host name or address")] = None,
+    port: Annotated[int | None, typer.Option(help="of its adbd or SSH server")] = None,
+    user: Annotated[str | None, typer.Option(help="a board: who to be there")] = None,
+    key: Annotated[str | None, typer.Option(help="private key")] = None,
+    known_hosts: Annotated[str | None, typer.Option(help="a board: file of trusted host keys")] = None,
+    benchmark_model: Annotated[str | None, typer.Option(help="a phone: TFLite's tool, see docs/devices.md")] = None,
+    devices: DevicesOption = _DEFAULT,
+) -> None:
+    """Look at a device, and write its entry with the backends that work into devices.yaml."""
+    reached = {
+        "serial": serial, "address": address, "port": port, "user": user, "key": key, "known_hosts": known_hosts,
+        "benchmark_model": benchmark_model,
+    }  # fmt: skip
+    entry = new_entry(name, {option: value for option, value in reached.items() if value is not None}, devices)
+    with contextlib.closing(Targets(entry.file, devices.absolute().parent)) as targets:
+        report = probe(name, entry.file.devices[name], targets, lambda text: typer.echo(text, err=True))
+    _show([report])
+    if report.problem:
+        raise DeviceError(f"{name} was not added: {report.problem}", next_step=report.next_step)
+    written = entry.write({backend.target.partition(":")[2] for backend in report.backends if backend.works})
+    print(f"wrote {name} with {', '.join(written)} to {devices}")
 
 
 def _probed(file: DevicesFile, base: Path, names: Sequence[str]) -> list[DeviceReport]:

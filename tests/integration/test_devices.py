@@ -10,6 +10,10 @@ from typing import Any
 
 import yaml
 
+from harness.cli.device_entry import new_entry
+from harness.config import load_devices
+from harness.device_schema import AndroidDevice
+
 HOST = {"kind": "host", "backends": {"cpu": {}, "plain": {"delegate": False, "runtimes": ["litert"]}}}
 
 
@@ -47,3 +51,29 @@ def test_an_unknown_device_is_named_with_the_nearest(tmp_path: Path) -> None:
     done = edgegate(tmp_path, {"host": HOST}, "--only", "hots")
     assert done.returncode == 2
     assert "did you mean 'host'" in done.stderr
+
+
+def test_add_refuses_what_does_not_fit(tmp_path: Path) -> None:
+    """A name that is taken, a phone reached in two ways, a phone without its tool: said in one sentence each."""
+    for arguments, told in (
+        (["host", "--address", "x", "--user", "me"], "devices.yaml has a device 'host' already"),
+        (["x", "--serial", "A", "--address", "B", "--benchmark-model", "/tool"], "give one of: serial (USB), address"),
+        (["x", "--address", "B"], "--benchmark-model: this key is missing"),
+    ):
+        done = edgegate(tmp_path, {"host": HOST}, "add", *arguments)
+        assert done.returncode == 2, done.stdout
+        assert told in done.stderr
+
+
+def test_an_entry_is_written_into_the_file_as_it_stands(tmp_path: Path) -> None:
+    """Comments and order stay; of the backends that were tried those that work are written."""
+    path = tmp_path / "devices.yaml"
+    path.write_text("# mine\nversion: 1\ndevices:\n  host:  # this one\n    kind: host\n    backends: {cpu: {}}\n")
+    entry = new_entry("phone", {"serial": "A1", "benchmark_model": "/data/local/tmp/benchmark_model"}, path)
+    assert entry.write({"cpu", "gpu"}) == ["cpu", "gpu"]
+    text = path.read_text()
+    assert text.startswith("# mine\n")
+    assert "host:  # this one" in text
+    phone = load_devices(path)[0].devices["phone"]
+    assert isinstance(phone, AndroidDevice)
+    assert (phone.serial, list(phone.backends)) == ("A1", ["cpu", "gpu"])

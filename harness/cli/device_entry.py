@@ -1,0 +1,73 @@
+"""A new device's entry for devices.yaml, written into the file without touching what stands there."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from harness.config import load_devices
+from harness.device_schema import DevicesFile
+from harness.errors import ConfigError
+from harness.schema import plain_words
+from harness.storage import write_atomically
+
+#: What is tried on a new device; what works is kept.
+BACKENDS: dict[str, dict[str, dict[str, Any]]] = {
+    "android": {
+        "cpu": {"delegate": "cpu", "threads": 1},
+        "nnapi": {"delegate": "nnapi"},
+        "gpu": {"delegate": "gpu"},
+    },
+    "linux": {"cpu": {"threads": 1}},
+}
+
+
+@dataclass(frozen=True)
+class NewEntry:
+    """``entry`` of the device ``name``; ``file`` is a devices.yaml of it alone, ``path`` the one that it goes into."""
+
+    name: str
+    entry: dict[str, Any]
+    path: Path
+    file: DevicesFile
+
+    def write(self, working: Collection[str]) -> list[str]:
+        """Write the entry with the backends in ``working``; all that were tried where none works yet. Returns their names."""
+        kept = [backend for backend in self.entry["backends"] if backend in working] or list(self.entry["backends"])
+        entry = {**self.entry, "backends": {backend: self.entry["backends"][backend] for backend in kept}}
+        yaml = YAML()
+        yaml.preserve_quotes = True
+        document: Any = yaml.load(self.path.read_text()) if self.path.is_file() else {"version": 1, "devices": {}}
+        document["devices"][self.name] = entry
+        text = io.StringIO()
+        yaml.dump(document, text)
+        write_atomically(self.path, text.getvalue().encode())
+        return kept
+
+
+def new_entry(name: str, reached: dict[str, Any], path: Path) -> NewEntry:
+    """The entry of a device that is ``reached`` in this way: a board where a user is given, else a phone.
+
+    Raises ConfigError where the name is taken or the options do not fit.
+    """
+    if path.is_file() and name in load_devices(path)[0].devices:
+        raise ConfigError(f"{path} has a device {name!r} already", next_step="choose another name, or edit its entry")
+    kind = "linux" if "user" in reached else "android"
+    entry = {"kind": kind, **reached, "backends": BACKENDS[kind]}
+    try:
+        file = DevicesFile.model_validate({"version": 1, "devices": {name: entry}})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = str(problem["loc"][-1])
+        option = "" if key == kind else f"--{key.replace('_', '-')}: "
+        raise ConfigError(
+            f"devices add {name}: {option}{plain_words(dict(problem))}",
+            next_step="a phone takes --serial or --address, and --benchmark-model; a board --address and --user",
+        ) from error
+    return NewEntry(name, entry, path, file)
