@@ -8,8 +8,8 @@ It is one file that needs only Python, numpy and the artifact's runtime. Two way
     import the runtime once, then for every path of a job that comes on standard input fork a child that runs it.
     Answers ``{"pid": N}`` and, when that child has ended, ``{"status": N}`` (as ``os.waitstatus_to_exitcode`` says).
 
-A job is JSON: ``runtime``, ``artifact``, ``layout``, ``inputs``, ``threads``, ``cores``, ``delegate``, ``mode``
-(``outputs``, ``timing`` or ``interleaved``), ``out`` (a folder), ``log`` and, for timing, ``loads``,
+A job is JSON: ``runtime``, ``artifact``, ``layout``, ``inputs``, ``threads``, ``cores``, ``delegate``, ``providers``
+(ONNX Runtime's), ``mode`` (``outputs``, ``timing`` or ``interleaved``), ``out`` (a folder), ``log`` and, for timing, ``loads``,
 ``samples_per_load``, ``min_load_ms``, ``warmup``. For ``interleaved`` there are two ``sides``, each with its own
 ``artifact``, ``layout`` and ``burden_ns``, and ``rounds`` in place of ``loads``. The answer is ``out/arrays.npz`` and
 then ``out/result.json``; what went wrong is ``{"error": {"kind": ..., "message": ...}}`` there.
@@ -130,7 +130,7 @@ class LiteRtModel:
 
 
 class OnnxModel:
-    """An .onnx file on ONNX Runtime's CPU execution provider."""
+    """An .onnx file on ONNX Runtime's execution providers, the first one preferred."""
 
     def __init__(self, job: Job, profile_prefix: str | None = None) -> None:
         import onnxruntime
@@ -145,7 +145,8 @@ class OnnxModel:
             options.enable_profiling = True
             options.profile_file_prefix = profile_prefix
         self.job = job
-        self.session = onnxruntime.InferenceSession(job["artifact"], options, providers=["CPUExecutionProvider"])
+        self.provider = job["providers"][0]
+        self.session = self._session(onnxruntime, options)
         if len(self.session.get_inputs()) != 1:
             raise RunnerError("input_mismatch", f"the model takes {len(self.session.get_inputs())} inputs, not one")
         described = self.session.get_inputs()[0]
@@ -159,6 +160,21 @@ class OnnxModel:
         self.input_shape = tuple(size if isinstance(size, int) else None for size in described.shape)
         self.feeds: dict[str, Any] = {}
         self.results: list[Any] = []
+
+    def _session(self, onnxruntime: Any, options: Any) -> Any:
+        """A session on the providers of the job. ONNX Runtime goes on without one that is missing or does not start."""
+        wanted, there = self.job["providers"], onnxruntime.get_available_providers()
+        missing = [name for name in wanted if name not in there]
+        if missing:
+            raise RunnerError(
+                "backend_unused",
+                f"onnxruntime {onnxruntime.__version__} has no {', '.join(missing)} there; it has {', '.join(there)}",
+            )
+        session = onnxruntime.InferenceSession(self.job["artifact"], options, providers=wanted)
+        failed = [name for name in wanted if name not in session.get_providers()]
+        if failed:
+            raise RunnerError("backend_unused", f"onnxruntime could not start {', '.join(failed)} there")
+        return session
 
     def resize(self, batch: int) -> None:
         """Take ``batch`` samples at once from now on. Raises whatever the runtime does where it cannot."""
@@ -193,9 +209,9 @@ class OnnxModel:
             profiled.invoke()
             events = json.loads(Path(profiled.session.end_profiling()).read_text())
         providers = [event["args"]["provider"] for event in events if event.get("args", {}).get("provider")]
-        taken = sum(provider == "CPUExecutionProvider" for provider in providers)
-        proof = f"profile of one inference: {taken} of {len(providers)} nodes on CPUExecutionProvider"
-        return {"delegate": "CPUExecutionProvider", "taken": taken, "total": len(providers), "proof": proof}
+        taken = providers.count(self.provider)
+        proof = f"profile of one inference: {taken} of {len(providers)} nodes on {self.provider}"
+        return {"delegate": self.provider, "taken": taken, "total": len(providers), "proof": proof}
 
 
 class TorchModel:
