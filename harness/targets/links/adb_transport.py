@@ -1,0 +1,136 @@
+"""How bytes reach a phone: by TCP, with the defects of adb-shell's transport mended, and by USB.
+
+adb-shell's TCP transport ignores a short ``send`` (a push hangs where packets are small), leaves Nagle's algorithm on
+(44 ms for a command), and takes the peer's end of stream for "nothing yet" (a busy loop until the time limit).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from adb_shell.exceptions import UsbDeviceNotFoundError
+from adb_shell.transport.base_transport import BaseTransport
+
+CONNECT_S = 5.0
+#: A daemon that is just starting refuses; it is asked again after so many seconds, and again.
+PAUSES_S = (0.2, 0.4, 0.8)
+#: The kernel gives a silent peer up after so many seconds: the first probe after 4, two more at intervals of 2.
+KEEPALIVE = {socket.TCP_KEEPIDLE: 4, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3}
+
+
+class UsbUnavailable(Exception):
+    """libusb, or its Python package, is not installed on this machine."""
+
+
+class Unreachable(Exception):
+    """No connection could be made."""
+
+
+class NotListening(Unreachable):
+    """The machine is there and refuses the port, also when asked again."""
+
+
+class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no types
+    """Bytes over TCP. Raises Unreachable, TimeoutError where the peer falls silent, ConnectionError where it is gone."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self.address = address
+        self.port = port
+        self._socket: socket.socket | None = None
+
+    def connect(self, transport_timeout_s: float | None) -> None:
+        """Connect; the peer's death is noticed also while nothing is sent."""
+        for pause_s in PAUSES_S:
+            try:
+                return self._connect()
+            except NotListening:
+                time.sleep(pause_s)
+        return self._connect()
+
+    def bulk_read(self, numbytes: int, transport_timeout_s: float | None) -> bytes:
+        """At least one byte, at most ``numbytes``."""
+        with self._connected(transport_timeout_s) as connection:
+            data = connection.recv(numbytes)
+        if not data:
+            raise ConnectionResetError("the device ended the connection")
+        return data
+
+    def bulk_write(self, data: bytes, transport_timeout_s: float | None) -> int:
+        """Send all of it."""
+        with self._connected(transport_timeout_s) as connection:
+            connection.sendall(data)
+        return len(data)
+
+    def close(self) -> None:
+        """End the connection; harmless where there is none."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _connect(self) -> None:
+        try:
+            self._socket = socket.create_connection((self.address, self.port), timeout=CONNECT_S)
+        except ConnectionRefusedError as error:
+            raise NotListening("nothing listens there") from error
+        except OSError as error:
+            raise Unreachable(error.strerror or str(error)) from error
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in KEEPALIVE.items():
+            self._socket.setsockopt(socket.IPPROTO_TCP, option, value)
+
+    @contextlib.contextmanager
+    def _connected(self, timeout_s: float | None) -> Iterator[socket.socket]:
+        """The socket; a network that went away is a lost connection like any other."""
+        if self._socket is None:
+            raise ConnectionResetError("the connection is closed")
+        self._socket.settimeout(timeout_s)
+        try:
+            yield self._socket
+        except (TimeoutError, ConnectionError):
+            raise
+        except OSError as error:
+            raise ConnectionError(error.strerror or str(error)) from error
+
+
+@dataclass(frozen=True)
+class TcpConnection:
+    """A phone that is reached over the network: ``adb tcpip`` or a board's own adbd."""
+
+    address: str
+    port: int = 5555
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}"
+
+    def transport(self) -> TcpTransport:
+        """A transport that is not connected yet."""
+        return TcpTransport(self.address, self.port)
+
+
+@dataclass(frozen=True)
+class UsbConnection:
+    """A phone on a USB cable, by the serial number that ``adb devices`` shows."""
+
+    serial: str
+
+    def __str__(self) -> str:
+        return f"USB, serial {self.serial}"
+
+    def transport(self) -> Any:
+        """adb-shell's own transport. Raises UsbUnavailable, UsbDeviceNotFoundError, or libusb's USBError."""
+        try:
+            # Importing it loads libusb.
+            from adb_shell.transport.usb_transport import UsbTransport
+        except (ImportError, OSError) as error:
+            raise UsbUnavailable(str(error)) from error
+        phones = {phone.serial_number: phone for phone in UsbTransport.find_all_adb_devices()}
+        if self.serial not in phones:
+            seen = ", ".join(sorted(phones)) or "no phone at all"
+            raise UsbDeviceNotFoundError(f"there is {seen}")
+        return phones[self.serial]

@@ -1,0 +1,1 @@
+"""Real devices on loopback: see docs/lab.md."""
