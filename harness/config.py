@@ -82,25 +82,67 @@ class Budget(Limits):
         return {name: value for name, value in super().given().items() if name in Limits.model_fields}
 
 
-class Source(Strict):
-    """Where a float model comes from: a file, or a PyTorch factory with weights, or a function that trains it."""
+RANDOM = "random"
 
-    path: str | None = Field(None, description=".keras, .h5, .onnx or .tflite, relative to models.yaml")
+
+class Source(Strict):
+    """Where a float model comes from: a file, a model by name with its weights, or a function that trains it."""
+
+    path: str | None = Field(
+        None,
+        description=".keras, .h5, .onnx, .pt2 (torch.export), .tflite, .pb (frozen graph) or a SavedModel's folder, "
+        "relative to models.yaml",
+    )
     factory: str | None = Field(
         None, description="'module:function' or 'file.py:function' that builds a torch.nn.Module"
     )
-    weights: str | None = Field(None, description="the factory's state_dict, loaded with weights_only")
+    torchvision: str | None = Field(None, description="a model of torchvision, by name: mobilenet_v3_small")
+    keras_application: str | None = Field(None, description="a model of keras.applications, by name: MobileNetV2")
+    weights: str | None = Field(
+        None,
+        description="file of weights: a state_dict, loaded with weights_only, or Keras' own .weights.h5; "
+        "'random': accuracy is refused as meaningless",
+    )
     trainer: str | None = Field(
         None,
         description="'module:function' or 'file.py:function', called once with the dataset's splits and an output path",
     )
+    signature: str | None = Field(None, description="SavedModel: the signature to take; default: serving_default")
+    input: str | None = Field(None, description="frozen graph: the input's array, 'input:0'")
+    output: str | None = Field(None, description="frozen graph: the output's array, 'scores:0'")
+    opset: int | None = Field(
+        None, ge=11, le=23, description="of the ONNX file that a source becomes: exactly this one or none"
+    )
+
+    @property
+    def random(self) -> bool:
+        """Whether the weights say nothing, and accuracy with them."""
+        return self.weights == RANDOM
 
     @model_validator(mode="after")
     def _one_way(self) -> Source:
-        given = {key for key in ("path", "factory", "weights", "trainer") if getattr(self, key)}
-        if given not in ({"path"}, {"trainer"}, {"factory", "weights"}, {"factory", "trainer"}):
-            raise ValueError("give one of: path; trainer; factory and weights; factory and trainer")
+        given = {key for key in _WAYS_KEYS if getattr(self, key)}
+        if given not in _WAYS:
+            raise ValueError(f"give one of: {'; '.join(' and '.join(sorted(way)) for way in _WAYS)}")
+        suffix = Path(self.path or "").suffix.lower()
+        if (suffix == ".pb") != bool(self.input and self.output) or bool(self.input) != bool(self.output):
+            raise ValueError("a frozen graph (.pb) needs its input and output arrays, and only it has them")
+        if self.signature and (suffix in (".keras", ".h5", ".onnx", ".pt2", ".tflite", ".pb") or not self.path):
+            raise ValueError("only a SavedModel's folder has a signature")
+        if self.opset and suffix in (".onnx", ".tflite"):
+            raise ValueError(f"a {suffix} file is taken as it is; opset is for sources that become ONNX")
         return self
+
+
+_WAYS = [
+    {"path"},
+    {"trainer"},
+    {"factory", "weights"},
+    {"factory", "trainer"},
+    {"torchvision", "weights"},
+    {"keras_application", "weights"},
+]
+_WAYS_KEYS = set().union(*_WAYS)
 
 
 class Dataset(Strict):

@@ -10,6 +10,7 @@
     |-- VariantError           a source could not be made into a variant
     |   |-- RecipeRefused      the recipe or its converter says no; the same answer every time
     |   |-- PackageMissing     the converter is not installed
+    |   |-- NotTheSameModel    the converter made a model of other answers, and said nothing
     |   `-- ConversionCrashed  the converting process died, hung or was killed
     `-- TargetError            the artifact could not be run
         |-- RuntimeMissing     the runtime that the artifact needs is not installed there
@@ -83,6 +84,10 @@ class RecipeRefused(VariantError):
 
 class PackageMissing(VariantError):
     """A package that the recipe needs is not installed."""
+
+
+class NotTheSameModel(VariantError):
+    """A converter changed the model's answers and said nothing."""
 
 
 class ConversionCrashed(VariantError):

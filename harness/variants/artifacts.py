@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 import harness.errors
-from harness.config import CANARY, Model, Source
+from harness.config import CANARY, RANDOM, Model, Source
 from harness.errors import ConversionCrashed, EdgegateError, RecipeRefused, SourceError, VariantError
 from harness.records import Artifact
 from harness.sources.datasets import PreparedDataset
@@ -21,18 +25,29 @@ from harness.sources.samples import Samples
 from harness.storage import Store, digest, file_digest, read_json, write_json
 from harness.variants.canary import wrong_calibration
 from harness.variants.conversion import child_events
+from harness.variants.kinds import SUFFIXES, Kind, kind_of
 from harness.variants.registry import Recipe
 
 #: Distributions that shape what a source becomes on its way to a recipe, by the source's kind.
-ROUTE_PACKAGES = {
+ROUTE_PACKAGES: dict[Kind, tuple[str, ...]] = {
     "keras": ("tensorflow", "keras", "tf2onnx", "onnxscript"),
-    "torch": ("torch", "onnx", "onnxscript", "onnx2tf"),
+    "torch": ("torch", "torchvision", "onnx", "onnxscript", "onnx2tf"),
     "onnx": ("onnx", "onnx2tf"),
+    "saved_model": ("tensorflow", "tf2onnx", "onnxscript"),
+    "frozen_graph": ("tensorflow", "tf2onnx", "onnxscript"),
     "tflite": (),
 }
 #: Files of this folder that shape every artifact.
-MACHINERY = ("opened_source.py", "converters.py")
+MACHINERY = (
+    "opened_source.py",
+    "converters.py",
+    "keras_sources.py",
+    "tensorflow_sources.py",
+    "torch_sources.py",
+)
 TRAINING_PACKAGES = ("tensorflow", "keras", "torch", "numpy")
+#: Real samples on which every conversion is compared with its source.
+FEW_IMAGES = 8
 Progress = Callable[[str], None]
 
 
@@ -125,14 +140,14 @@ class ArtifactMaker:
         calibration = self._calibration(plan)
         return digest(
             {
-                "format": "artifact 2",
+                "format": "artifact 3",
                 "machinery": [_digest_of(Path(__file__).with_name(name)) for name in MACHINERY],
                 "source": self._source_key,
                 "input_shape": self.dataset.input_shape,
                 "recipe": [plan.recipe.name, _digest_of(plan.recipe.file)],
                 "options": dict(plan.options),
                 "calibration": calibration.checksum() if calibration else None,
-                "versions": _versions((*plan.recipe.packages, *ROUTE_PACKAGES[self._kind()])),
+                "versions": _versions((*plan.recipe.packages, *ROUTE_PACKAGES[self._kind])),
             }
         )
 
@@ -148,35 +163,37 @@ class ArtifactMaker:
             )
         return self.dataset.samples("calibration")
 
-    def _kind(self) -> str:
-        """The kind of model file that the source is or becomes."""
-        if self.source.factory:
-            return "torch"
-        suffix = Path(self.source.path or "trained.keras").suffix.lower()
-        kind = {".keras": "keras", ".h5": "keras", ".onnx": "onnx", ".tflite": "tflite"}.get(suffix)
-        if kind is None:
-            raise SourceError(
-                f"model {self.name!r}: {self.source.path}: {suffix or 'no suffix'} is not a known kind of model file",
-                next_step="give a .keras, .h5, .onnx or .tflite file",
-            )
-        return kind
+    @functools.cached_property
+    def _kind(self) -> Kind:
+        """The kind of model that the source is or becomes."""
+        try:
+            return kind_of(self.source, self.base)
+        except SourceError as error:
+            raise SourceError(f"model {self.name!r}: {error.message}", next_step=error.next_step) from error
 
     @functools.cached_property
     def _source_key(self) -> str:
-        source, kind = self.source, self._kind()
-        parts: dict[str, Any] = {"kind": kind}
+        source, parts = self.source, {"kind": self._kind, **self.source.model_dump(exclude={"path", "weights"})}
         for part in ("factory", "trainer"):
             function = getattr(source, part)
             if function:
                 parts[part] = [function, file_digest(function_file(function, self.base))]
         for part in ("path", "weights"):
             file = getattr(source, part)
-            if file:
-                parts[part] = file_digest(existing(self.base / file, f"model {self.name!r}"))
+            if file and file != RANDOM:
+                parts[part] = content_digest(self.base / file, f"model {self.name!r}")
         if source.trainer:
             parts["data"] = [self.dataset.sha256[array] for array in self._training_arrays()]
             parts["versions"] = _versions(TRAINING_PACKAGES)
+        if source.torchvision or source.keras_application:
+            parts["classes"] = self.dataset.classes
+        if source.random:
+            parts["images"] = hashlib.sha256(self._few_images().tobytes()).hexdigest()
         return digest(parts)
+
+    def _few_images(self) -> NDArray[np.float32]:
+        """The samples on which a conversion is compared with its source."""
+        return self.dataset.samples("evaluation").read(0, FEW_IMAGES)
 
     def _training_arrays(self) -> list[str]:
         wanted = [f"{split}_{part}" for split in ("train", "validation") for part in "xy"]
@@ -193,22 +210,26 @@ class ArtifactMaker:
     def _make(self, plans: list[VariantPlan]) -> None:
         """Make what is missing; a variant that kills the child is noted, and the rest goes on in a new one."""
         try:
-            source = self._source_files()
+            source = self._ready_source()
         except EdgegateError as error:
             self._failures.update({plan.variant: error for plan in plans})
             return
         while plans:
             plans = self._convert(source, plans)
 
-    def _convert(self, source: dict[str, Any], plans: list[VariantPlan]) -> list[VariantPlan]:
+    def _convert(self, source: Source, plans: list[VariantPlan]) -> list[VariantPlan]:
         """Run one child over ``plans``; returns those that are left because it died."""
         current = 0
         with self.store.scratch() as folder:
+            images = folder / "images.npy"
+            np.save(images, self._few_images())
             work = [self._work(plan, folder / f"{index}{plan.recipe.suffix}") for index, plan in enumerate(plans)]
             job = {
                 "action": "convert",
-                "source": source,
-                "input_shape": list(self.dataset.input_shape),
+                "source": source.model_dump(),
+                "base_dir": str(self.base),
+                "images": str(images),
+                "classes": self.dataset.classes,
                 "recipe_files": self.recipe_files,
                 "work": work,
             }
@@ -261,17 +282,12 @@ class ArtifactMaker:
             }
             write_json(folder / "artifact.json", facts)
 
-    def _source_files(self) -> dict[str, Any]:
+    def _ready_source(self) -> Source:
         """The source as the child opens it, trained first where there is a trainer. Raises SourceError and the like."""
-        source: Source = self.source
-        opened = {"path": None, "factory": source.factory, "weights": None, "base_dir": str(self.base)}
-        if source.path:
-            opened["path"] = str(self.base / source.path)
-        elif source.weights:
-            opened["weights"] = str(self.base / source.weights)
-        else:
-            opened["weights" if source.factory else "path"] = str(self._trained())
-        return opened
+        if self.source.trainer is None:
+            return self.source
+        trained = "weights" if self.source.factory else "path"
+        return self.source.model_copy(update={"trainer": None, trained: str(self._trained().absolute())})
 
     def _trained(self) -> Path:
         """The file that the trainer wrote, trained now if the store lacks it."""
@@ -309,6 +325,14 @@ def existing(path: Path, what: str) -> Path:
     if path.stat().st_size == 0:
         raise SourceError(f"{what}: {path}: the file is empty", next_step="export the model again")
     return path
+
+
+def content_digest(path: Path, what: str) -> Any:
+    """What stands for a file, or for a SavedModel's folder with all its files. Raises SourceError."""
+    if not path.is_dir() or path.suffix.lower() in SUFFIXES:
+        return file_digest(existing(path, what))
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): file_digest(file) for file in files}
 
 
 def _failure(event: dict[str, Any]) -> EdgegateError:

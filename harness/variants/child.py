@@ -5,8 +5,8 @@ happens, and stderr as a log file, which everything that a library prints goes t
 
     {"action": "train", "trainer", "base_dir", "splits": {"train_x": SAMPLES, "train_y": "y.npy", ...}, "out"}
       -> {"event": "progress", "text"}*, then "made" or "failed"
-    {"action": "convert", "source": {"path", "factory", "weights", "base_dir"}, "input_shape", "recipe_files",
-     "work": [{"recipe", "options", "calibration", "out"}, ...]}
+    {"action": "convert", "source": a source of models.yaml, trained, "base_dir", "images": "few.npy", "classes",
+     "recipe_files", "work": [{"recipe", "options", "calibration", "out"}, ...]}
       -> for each: {"event": "started", "index"}, then "made" with "layout", or "refused" or "failed"
 
 "calibration" and SAMPLES are as ``Samples.to_json`` tells them.
@@ -28,6 +28,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from harness.config import Source
 from harness.errors import EdgegateError, RecipeRefused, SourceError
 from harness.sources.functions import load_function
 from harness.sources.samples import Samples
@@ -90,22 +91,19 @@ def _one_variant(recipe: Recipe, source: OpenedSource, work: Job) -> dict[str, A
         if recipe.calibrated:
             options["calibration"] = Samples.from_json(work["calibration"]).read()
         layout = recipe.make(source, out, **options)
+        source.check_untouched(recipe.name)
+        source.check_opset(out)
+        if recipe.lossless:
+            source.check_lossless(recipe.name, out, layout)
         return {"event": "made", "layout": layout}
 
     return _attempt(make, out)
 
 
 def _open(job: Job, scratch: Path) -> OpenedSource:
-    given = job["source"]
-    base_dir = Path(given["base_dir"])
-    height, width, channels = job["input_shape"]
+    images = np.load(job["images"], allow_pickle=False).astype(np.float32)
     return OpenedSource(
-        path=base_dir / given["path"] if given["path"] else None,
-        factory=given["factory"],
-        weights=base_dir / given["weights"] if given["weights"] else None,
-        input_shape=(height, width, channels),
-        scratch=scratch,
-        base_dir=base_dir,
+        Source.model_validate(job["source"]), Path(job["base_dir"]), images, int(job["classes"]), scratch
     )
 
 

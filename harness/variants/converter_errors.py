@@ -12,6 +12,7 @@ from harness.errors import EdgegateError, PackageMissing, RecipeRefused
 EXTRAS = {
     "ai_edge_litert": "litert",
     "flatbuffers": "onnx2tf",
+    "h5py": "tensorflow",
     "keras": "tensorflow",
     "onnx": "onnx",
     "onnx2tf": "onnx2tf",
@@ -24,6 +25,7 @@ EXTRAS = {
     "tf2onnx": "tensorflow",
     "tf_keras": "tensorflow",
     "torch": "torch",
+    "torchvision": "torchvision",
 }
 MAX_REASON = 300
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.records import Layout
+from harness.variants.answers import in_layout
 from harness.variants.converter_errors import refusing
-from harness.variants.converters import in_layout, without_notes
+from harness.variants.converters import without_notes
 from harness.variants.opened_source import OpenedSource
 from harness.variants.registry import recipe
 from harness.variants.source_files import onnx_input
@@ -22,11 +23,10 @@ PACKAGES = ("onnx", "onnxruntime", "onnxconverter-common", "onnxscript", "torch"
 Calibration = NDArray[np.float32]
 
 
-@recipe("ort_fp32", runtime="onnxruntime", packages=PACKAGES)
+@recipe("ort_fp32", runtime="onnxruntime", packages=PACKAGES, lossless=True)
 def ort_fp32(source: OpenedSource, out: Path) -> Layout:
     """The float ONNX file; a user's own .onnx is checked and copied, its weights untouched."""
-    with refusing("onnx"):
-        shutil.copyfile(_one_file(source), out)
+    shutil.copyfile(source.onnx_file(), out)
     return source.onnx_layout()
 
 
@@ -98,20 +98,6 @@ def _prepared(source: OpenedSource) -> Path:
 
         quant_pre_process(source.onnx_file(), prepared)
     return prepared
-
-
-def _one_file(source: OpenedSource) -> Path:
-    """The ONNX file; where its weights lie in a second file, a copy that holds them."""
-    import onnx
-
-    path = source.onnx_file()
-    if not any(
-        map(onnx.external_data_helper.uses_external_data, onnx.load(path, load_external_data=False).graph.initializer)
-    ):
-        return path
-    whole = source.scratch / "whole.onnx"
-    onnx.save(onnx.load(path), whole)
-    return whole
 
 
 class _Reader:

@@ -29,7 +29,7 @@ PACKAGES = ("tensorflow", "keras", "onnx", "onnx2tf", "onnxscript", "torch")
 Calibration = NDArray[np.float32]
 
 
-@recipe("fp32", runtime="litert", packages=PACKAGES)
+@recipe("fp32", runtime="litert", packages=PACKAGES, lossless=True)
 def fp32(source: OpenedSource, out: Path) -> Layout:
     """Float weights and activations; a finished .tflite is taken as it is, whatever is in it."""
     if source.kind == "tflite":
@@ -163,10 +163,9 @@ def _layout(source: OpenedSource, out: Path) -> Layout:
     """The finished file's layout; where onnx2tf came between, also that it is what we asked for."""
     entry = _interpreter(out.read_bytes()).get_input_details()[0]
     shape = [None if size == -1 else int(size) for size in entry["shape_signature"]]
-    where = source.path or Path(str(source.factory))
     if source.kind == "tflite":
-        return layout_of(shape[1:], source.input_shape, where)
-    if tuple(shape[1:]) != source.input_shape or (shape[0] is not None and source.dynamic_batch()):
+        return layout_of(shape[1:], source.input_shape, Path(source.title))
+    if tuple(shape[1:]) != source.input_shape or (shape[0] is not None and source.fixed_batch() is None):
         raise RecipeRefused(
             f"the converter made an input of {shape} instead of (dynamic batch, height, width, channels)"
             f" = (None, {', '.join(map(str, source.input_shape))})",

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.records import Layout
+from harness.variants.answers import in_layout
 from harness.variants.converter_errors import refusing
-from harness.variants.converters import in_layout
 from harness.variants.opened_source import OpenedSource
 from harness.variants.registry import recipe
 
@@ -18,7 +18,7 @@ from harness.variants.registry import recipe
 ENGINES = ("x86", "fbgemm", "qnnpack")
 
 
-@recipe("torch_fp32", runtime="torch", packages=("torch",))
+@recipe("torch_fp32", runtime="torch", packages=("torch",), lossless=True)
 def torch_fp32(source: OpenedSource, out: Path) -> Layout:
     """The module traced and frozen."""
     _trace(source.torch_module(), source, out)

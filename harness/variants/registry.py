@@ -37,7 +37,8 @@ MakeT = TypeVar("MakeT", bound=Make)
 class Recipe:
     """A named way to make a variant.
 
-    ``packages`` are the distributions whose installed versions shape the artifact; ``file`` defines ``make``.
+    ``packages`` are the distributions whose installed versions shape the artifact; ``file`` defines ``make``. What a
+    ``lossless`` recipe makes has float input and output and is held to the source's own answers.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Recipe:
     calibrated: bool
     packages: tuple[str, ...]
     file: Path
+    lossless: bool = False
 
     @property
     def suffix(self) -> str:
@@ -65,13 +67,13 @@ _defined: dict[Path, dict[str, Recipe]] = {}
 
 
 def recipe(
-    name: str, *, runtime: RuntimeName, packages: Sequence[str], calibrated: bool = False
+    name: str, *, runtime: RuntimeName, packages: Sequence[str], calibrated: bool = False, lossless: bool = False
 ) -> Callable[[MakeT], MakeT]:
-    """Register the decorated make function as ``name``; ``packages`` and ``calibrated`` as in :class:`Recipe`."""
+    """Register the decorated make function as ``name``; the rest as in :class:`Recipe`."""
 
     def register(make: MakeT) -> MakeT:
         file = Path(inspect.getfile(make)).resolve()
-        _defined.setdefault(file, {})[name] = Recipe(name, runtime, make, calibrated, tuple(packages), file)
+        _defined.setdefault(file, {})[name] = Recipe(name, runtime, make, calibrated, tuple(packages), file, lossless)
         return make
 
     return register

@@ -37,7 +37,10 @@ BAD_MODELS = {
     "truncated": (r"truncated\.onnx: cannot be read as an ONNX model", "export or download the model again"),
     "garbage": (r"garbage\.onnx: cannot be read as an ONNX model", "export or download the model again"),
     "folder": (r"folder\.onnx: no such file", "correct the path in models.yaml"),
-    "suffix": (r"model\.bin: \.bin is not a known kind of model file", "give a .keras, .h5, .onnx or .tflite file"),
+    "suffix": (
+        r"model\.bin: \.bin is not a known kind of model file",
+        "give a .keras, .h5, .pt2, .onnx, .pb, .tflite file",
+    ),
     "shape": (r"the model's input is \(1, 12, 12\), but the dataset's samples are \(8, 8, 1\)", "choose a dataset"),
     "classes": (r"the model answers 7 classes, the dataset 'digits' has 10", "set the dataset's 'classes'"),
     "torch_pickle": (r"weights\.pt: .*not loaded|weights\.pt: cannot be read as torch weights", ""),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from harness.sources.samples import Samples
 from harness.variants.registry import builtin_recipes
 
-SHAPE = [16, 16, 1]
+SHAPE = (16, 16, 1)
 OPTIONS: dict[str, dict[str, Any]] = {"mixed": {"float_ops": ["FULLY_CONNECTED"]}, "mine": {"opset": 18}}
 TFLITE_FLOAT = {"fp32", "dynamic_int8", "float16", "int8_float_io", "mixed"}
 
@@ -28,7 +30,16 @@ i = keras.Input((16, 16, 1))
 x = L.Activation("hard_swish")(L.Conv2D(8, 3, strides=2)(i))
 m = keras.Model(i, L.Dense(4)(L.GlobalAveragePooling2D()(x)))
 m.save("tiny.keras")
+m.save("tiny.h5")
+m.export("tiny_saved_model", verbose=False)
 np.save("keras_answers.npy", m(np.load("images.npy"), training=False))
+
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+serve = tf.function(lambda image: m(image, training=False), input_signature=[tf.TensorSpec((None, 16, 16, 1), tf.float32)])
+frozen = convert_variables_to_constants_v2(serve.get_concrete_function())
+tf.io.write_graph(frozen.graph, ".", "tiny.pb", as_text=False)
+tf.saved_model.save(tf.Module(), "no_signature")
 """
 
 FACTORY = """
@@ -50,6 +61,9 @@ from factory import build
 torch.manual_seed(0)
 m = build().eval()
 torch.save(m.state_dict(), "tiny.pt")
+batch = torch.export.Dim("batch", min=1, max=1024)
+torch.export.save(torch.export.export(m, (torch.zeros(2, 1, 16, 16),), dynamic_shapes=({0: batch},)), "tiny.pt2")
+torch.export.save(torch.export.export(m, (torch.zeros(1, 1, 16, 16),)), "single.pt2")
 torch.save({"weight": torch.zeros(1)}, "other.pt")
 torch.save(m, "pickled.pt")
 with torch.no_grad():
@@ -86,24 +100,52 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def keras_made(lab: Path) -> dict[str, dict[str, Any]]:
-    return convert(lab, {"path": "tiny.keras"}, list(builtin_recipes()), out="keras")
+class Table:
+    """Every source kind crossed with every recipe, a kind at a time and each once: what became of it."""
+
+    def __init__(self, lab: Path) -> None:
+        self.lab = lab
+        self._made: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def __getitem__(self, kind: str) -> dict[str, dict[str, Any]]:
+        if kind not in self._made:
+            self._made[kind] = convert(self.lab, SOURCES[kind], list(builtin_recipes()), out=kind)
+        return self._made[kind]
 
 
 @pytest.fixture(scope="module")
-def torch_made(lab: Path) -> dict[str, dict[str, Any]]:
-    return convert(lab, TORCH, list(builtin_recipes()), out="torch")
-
-
-@pytest.fixture(scope="module")
-def onnx_made(lab: Path, torch_made: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """All recipes on an .onnx file: the one that the torch factory became."""
-    (lab / "tiny.onnx").write_bytes(torch_made["ort_fp32"]["out"].read_bytes())
-    return convert(lab, {"path": "tiny.onnx"}, list(builtin_recipes()), out="onnx")
+def table(lab: Path) -> Table:
+    table = Table(lab)
+    for suffix, recipe in ((".onnx", "ort_fp32"), (".tflite", "fp32")):
+        (lab / f"tiny{suffix}").write_bytes(table["torch"][recipe]["out"].read_bytes())
+    return table
 
 
 TORCH = {"factory": "factory.py:build", "weights": "tiny.pt"}
+#: A source of every kind; the .onnx and the .tflite are what the torch factory became.
+SOURCES = {
+    "torch": TORCH,
+    "keras": {"path": "tiny.keras"},
+    "onnx": {"path": "tiny.onnx"},
+    "saved_model": {"path": "tiny_saved_model"},
+    "frozen_graph": {"path": "tiny.pb", "input": "image", "output": "Identity:0"},
+    "tflite": {"path": "tiny.tflite"},
+}
+#: What refuses, by a glob over recipes, and words of the reason; the other recipes make something that is right.
+HARD_SWISH_16 = {"int16x8": "16x8.*HARD_SWISH"}
+REFUSED: dict[str, dict[str, str]] = {
+    "torch": {},
+    "keras": {"torch_*": "a Keras model has no PyTorch module", **HARD_SWISH_16},
+    "onnx": {"torch_*": "an ONNX file has no PyTorch module"},
+    "saved_model": {"torch_*": "a SavedModel has no PyTorch module", **HARD_SWISH_16},
+    "frozen_graph": {"torch_*": "a frozen graph has no PyTorch module", **HARD_SWISH_16},
+    "tflite": {
+        "torch_*": "a finished .tflite has no PyTorch module",
+        "ort_*": "a finished .tflite cannot become ONNX",
+        "[!f]*": "a finished .tflite is taken as it is",
+        "float16": "a finished .tflite is taken as it is",
+    },
+}
 
 
 def convert(
@@ -124,8 +166,10 @@ def convert(
     ]
     job = {
         "action": "convert",
-        "source": {"path": None, "factory": None, "weights": None, "base_dir": str(lab), **source},
-        "input_shape": SHAPE,
+        "source": source,
+        "base_dir": str(lab),
+        "images": str(lab / "images.npy"),
+        "classes": 4,
         "recipe_files": [str(lab / file) for file in recipe_files],
         "work": work,
     }
@@ -190,67 +234,62 @@ def _torch(path: Path, x: Any) -> Any:
         return torch.jit.load(path)(torch.from_numpy(x)).numpy()
 
 
-def check_answers(lab: Path, made: dict[str, dict[str, Any]], wanted: str) -> None:
-    """Float artifacts answer as the source does; quantized ones nearly."""
+def refusal(kind: str, recipe: str) -> str | None:
+    """Words of the reason for which the recipe should refuse the kind; None where it should not."""
+    return next((words for glob, words in REFUSED[kind].items() if fnmatch.fnmatchcase(recipe, glob)), None)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_every_recipe_on_every_kind_of_source(table: Table, lab: Path, kind: str) -> None:
+    """Each recipe makes of each kind of source what answers as the source does, or refuses with the stated reason."""
     images = np.load(lab / "images.npy")
-    expected = np.load(lab / wanted)
-    for name, entry in made.items():
-        if entry["event"] == "made":
-            atol = 1e-4 if name.endswith("fp32") else 0.05
-            np.testing.assert_allclose(answers(entry, images), expected, atol=atol, rtol=0, err_msg=name)
+    expected = np.load(lab / f"{'torch' if kind in ('torch', 'onnx', 'tflite') else 'keras'}_answers.npy")
+    for recipe, entry in table[kind].items():
+        words = refusal(kind, recipe)
+        if words is None:
+            assert entry["event"] == "made", (recipe, entry)
+            atol = 1e-4 if builtin_recipes()[recipe].lossless else 0.05
+            np.testing.assert_allclose(answers(entry, images), expected, atol=atol, rtol=0, err_msg=recipe)
+        else:
+            assert entry["event"] == "refused", (recipe, entry)
+            assert re.search(words, entry["message"]), (recipe, entry["message"])
+            assert not entry["out"].exists()
 
 
-def test_keras_becomes_everything_but_torch(lab: Path, keras_made: dict[str, dict[str, Any]]) -> None:
-    """A Keras model is made by every recipe except torch's, and int16x8, which has no HARD_SWISH; each says why."""
-    refused = {name: entry["message"] for name, entry in keras_made.items() if entry["event"] != "made"}
-    assert refused.keys() == {"int16x8", "torch_fp32", "torch_int8"}
-    assert "16x8" in refused["int16x8"]
-    assert "HARD_SWISH" in refused["int16x8"]
-    assert refused["torch_int8"] == "a Keras model has no PyTorch module"
-    assert not keras_made["int16x8"]["out"].exists()
-    check_answers(lab, keras_made, "keras_answers.npy")
+def test_layouts(table: Table) -> None:
+    """TFLite inputs are NHWC, torch's NCHW; an ONNX file keeps the layout of what it was made from."""
+    for kind, made in table_rows(table):
+        for entry in made.values():
+            if entry["event"] == "made":
+                from_torch = kind in ("torch", "onnx")
+                wanted = "nchw" if entry["out"].suffix != ".tflite" and from_torch else "nhwc"
+                assert entry["layout"] == wanted, (kind, entry)
 
 
-def test_a_torch_factory_becomes_everything(lab: Path, torch_made: dict[str, dict[str, Any]]) -> None:
-    """A PyTorch factory is made by all recipes; TFLite inputs are NHWC, the others NCHW; every batch is dynamic."""
-    assert {entry["event"] for entry in torch_made.values()} == {"made"}
-    assert all((entry["layout"] == "nhwc") == (entry["out"].suffix == ".tflite") for entry in torch_made.values())
-    check_answers(lab, torch_made, "torch_answers.npy")
+def table_rows(table: Table) -> list[tuple[str, dict[str, dict[str, Any]]]]:
+    return [(kind, table[kind]) for kind in SOURCES]
 
 
-def test_onnx_becomes_tflite_and_onnx(lab: Path, onnx_made: dict[str, dict[str, Any]]) -> None:
-    """An .onnx file is made by all but the torch recipes; ort_fp32 keeps every byte; the file is not touched."""
-    refused = {name for name, entry in onnx_made.items() if entry["event"] != "made"}
-    assert refused == {"torch_fp32", "torch_int8"}
-    original = (lab / "torch" / "ort_fp32.onnx").read_bytes()
-    assert onnx_made["ort_fp32"]["out"].read_bytes() == original
-    assert (lab / "tiny.onnx").read_bytes() == original
-    check_answers(lab, onnx_made, "torch_answers.npy")
+def test_the_users_file_is_taken_byte_for_byte(table: Table, lab: Path) -> None:
+    """ort_fp32 of an .onnx and fp32 of a .tflite keep every byte, and nothing writes to the user's file."""
+    for kind, recipe in (("onnx", "ort_fp32"), ("tflite", "fp32")):
+        original = table["torch"][recipe]["out"].read_bytes()
+        assert table[kind][recipe]["out"].read_bytes() == original
+        assert (lab / SOURCES[kind]["path"]).read_bytes() == original
 
 
-def test_names_tell_the_type_of_input_and_output(torch_made: dict[str, dict[str, Any]]) -> None:
+def test_names_tell_the_type_of_input_and_output(table: Table) -> None:
     """int8 takes and answers int8, int8_uint8_io uint8, int16x8 int16, and the others float32."""
     expected = {"int8": np.int8, "int8_uint8_io": np.uint8, "int16x8": np.int16} | dict.fromkeys(
         TFLITE_FLOAT, np.float32
     )
     for name, dtype in expected.items():
-        runner = _interpreter(torch_made[name]["out"])
+        runner = _interpreter(table["torch"][name]["out"])
         assert runner.get_input_details()[0]["dtype"] is dtype, name
         assert runner.get_output_details()[0]["dtype"] is dtype, name
 
 
-def test_a_finished_tflite_is_taken_as_it_is(lab: Path, torch_made: dict[str, dict[str, Any]]) -> None:
-    """fp32 copies a .tflite byte for byte; quantizing it again is refused with the reason."""
-    (lab / "finished.tflite").write_bytes(torch_made["fp32"]["out"].read_bytes())
-    made = convert(lab, {"path": "finished.tflite"}, ["fp32", "int8", "ort_fp32"], out="finished")
-    assert made["fp32"]["out"].read_bytes() == (lab / "finished.tflite").read_bytes()
-    assert made["fp32"]["layout"] == "nhwc"
-    assert made["int8"]["event"] == "refused"
-    assert "taken as it is" in made["int8"]["message"]
-    assert made["ort_fp32"]["event"] == "refused"
-
-
-def test_users_recipes_run_beside_the_builtin_ones(lab: Path, onnx_made: dict[str, dict[str, Any]]) -> None:
+def test_users_recipes_run_beside_the_builtin_ones(lab: Path, table: Table) -> None:
     """A user's recipe gets its options; one that raises fails alone, leaves no file, and its prints go to the log."""
     names = ["crashing", "mine"]
     made = convert(lab, {"path": "tiny.onnx"}, names, out="users", recipe_files=("users_recipe.py",))
@@ -271,7 +310,7 @@ def test_users_recipes_run_beside_the_builtin_ones(lab: Path, onnx_made: dict[st
         ({"path": "cut.keras"}, "fp32", "cut.keras: cannot be read as a Keras model"),
         ({"path": "words.tflite"}, "fp32", "words.tflite: not a TFLite file"),
         ({"path": "cut.tflite"}, "fp32", "cut.tflite: cannot be read as a TFLite file"),
-        ({"path": "model.pkl"}, "fp32", "model.pkl: models are read from .keras, .h5, .onnx, .tflite"),
+        ({"path": "model.pkl"}, "fp32", "model.pkl: .pkl is not a known kind of model file"),
         ({"path": "large.onnx"}, "ort_fp32", "input is (1, 28, 28), but the dataset's samples are (16, 16, 1)"),
         ({**TORCH, "weights": "absent.pt"}, "torch_fp32", "absent.pt: no such file"),
         ({**TORCH, "weights": "other.pt"}, "torch_fp32", "other.pt: the weights do not fit factory.py:build: Missing"),
@@ -294,12 +333,12 @@ def test_a_wrong_source_is_named(
 
 
 @pytest.fixture(scope="module")
-def damaged(lab: Path, torch_made: dict[str, dict[str, Any]]) -> Path:
+def damaged(lab: Path, table: Table) -> Path:
     """The lab, with files that are cut in half, empty, or of another model."""
     (lab / "empty.onnx").touch()
     (lab / "words.tflite").write_text("not a model at all")
-    whole = {"cut.onnx": torch_made["ort_fp32"]["out"], "cut.keras": lab / "tiny.keras"}
-    whole["cut.tflite"] = torch_made["fp32"]["out"]
+    whole = {"cut.onnx": table["torch"]["ort_fp32"]["out"], "cut.keras": lab / "tiny.keras"}
+    whole["cut.tflite"] = table["torch"]["fp32"]["out"]
     for name, path in whole.items():
         (lab / name).write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     _write_large_onnx(lab / "large.onnx")

@@ -1,0 +1,221 @@
+"""PyTorch modules as the user gives them: a factory, a model of torchvision by name, or a torch.export file.
+
+Nothing here unpickles: weights are loaded with ``weights_only``, and a .pt2 archive is searched for pickled objects
+before torch, which would load them, opens it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import re
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.config import RANDOM
+from harness.errors import SourceError
+from harness.sources.functions import load_function
+from harness.suggestions import did_you_mean
+from harness.variants.answers import in_layout
+from harness.variants.converter_errors import refusing, telling_line
+from harness.variants.same_model import Images
+from harness.variants.source_files import checked_file, reading
+
+SEED = 0
+#: Operators that torchvision's own binary declares; there is none for a CPU build of torch, and no classifier needs one.
+TORCHVISION_OPERATORS = ("nms", "qnms")
+#: What torch.export.save writes for a model without custom objects and compiled parts.
+PLAIN_MEMBERS = re.compile(
+    r"[^/]+/(archive_format|archive_version|byteorder|version|\.data/\w+|extra/.+|models/[^/]+\.json"
+    r"|data/(weights|constants)/((weight|tensor)_\d+|[^/]+_config\.json)|data/sample_inputs/[^/]+\.pt)"
+)
+
+
+def load_factory(factory: str, base_dir: Path, weights: str, images: Images) -> Any:
+    """The factory's torch.nn.Module in eval mode, tried on ``images`` (N, H, W, C)."""
+    with refusing("torch"):
+        import torch
+
+    def build() -> Any:
+        module = load_function(factory, base_dir)()
+        if not isinstance(module, torch.nn.Module):
+            raise SourceError(f"{factory}: the factory returned {type(module).__name__}, not a torch.nn.Module")
+        return module
+
+    return _ready(_built(build, factory, "the factory"), factory, base_dir, weights, images)
+
+
+def load_torchvision(name: str, classes: int, base_dir: Path, weights: str, images: Images) -> Any:
+    """torchvision's classifier of that name for ``classes``, in eval mode, tried on ``images`` (N, H, W, C)."""
+    with refusing("torchvision"):
+        models = _torchvision().models
+    known = models.list_models(module=models)
+    if name not in known:
+        raise SourceError(f"torchvision has no model {name!r}; {did_you_mean(name, known)}")
+    title = f"torchvision's {name}"
+    module = _built(lambda: models.get_model(name, weights=None, num_classes=classes), title, "building it")
+    return _ready(module, title, base_dir, weights, images)
+
+
+def load_exported(path: Path, images: Images) -> Any:
+    """The module of a torch.export file, which is in the mode it was exported in; ``fixed_batch`` is None or a size."""
+    with refusing("torch"):
+        import torch
+    _refuse_pickles(path)
+    with reading(path, "a torch.export file"):
+        program = torch.export.load(path)
+        module = program.module()
+    taken = [node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
+    if len(taken) != 1 or len(program.graph_signature.user_outputs) != 1:
+        raise SourceError(
+            f"{path}: {len(taken)} inputs and {len(program.graph_signature.user_outputs)} outputs; one of each is read"
+        )
+    batch = taken[0].meta["val"].shape[0]
+    module.fixed_batch = batch if isinstance(batch, int) else None
+    _try(module, str(path), images, module.fixed_batch or 1)
+    return module
+
+
+def _torchvision() -> Any:
+    try:
+        import torchvision
+    except RuntimeError:
+        import torch
+
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        # Kept: a library that is collected takes its operators with it.
+        _torchvision.declared = torch.library.Library("torchvision", "DEF")  # type: ignore[attr-defined]
+        for operator in TORCHVISION_OPERATORS:
+            _torchvision.declared.define(  # type: ignore[attr-defined]
+                f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            )
+        import torchvision
+    return torchvision
+
+
+def _built(build: Callable[[], Any], title: str, who: str) -> Any:
+    import torch
+
+    torch.manual_seed(SEED)
+    try:
+        return build()
+    except SourceError:
+        raise
+    except Exception as error:
+        raise SourceError(f"{title}: {who} raised {type(error).__name__}: {telling_line(error)}") from error
+
+
+def _ready(module: Any, title: str, base_dir: Path, weights: str, images: Images) -> Any:
+    if weights != RANDOM:
+        _load_weights(module, checked_file(base_dir / weights), title)
+    module.eval()
+    _try(module, title, images, 1)
+    if weights == RANDOM:
+        _settle_batch_norm(module, images)
+    return module
+
+
+def _try(module: Any, title: str, images: Images, batch: int) -> None:
+    import torch
+
+    _, height, width, channels = images.shape
+    try:
+        with torch.inference_mode():
+            answer = module(torch.zeros(batch, channels, height, width))
+    except Exception as error:
+        raise SourceError(
+            f"{title}: its module does not take ({batch}, {channels}, {height}, {width}), which the dataset's samples"
+            f" {(height, width, channels)} become: {telling_line(error)}"
+        ) from error
+    if not isinstance(answer, torch.Tensor) or answer.ndim != 2:
+        what = f"shape {tuple(answer.shape)}" if isinstance(answer, torch.Tensor) else type(answer).__name__
+        raise SourceError(f"{title}: its module answers {what}, not one tensor of (batch, classes)")
+
+
+def _load_weights(module: Any, weights: Path, title: str) -> None:
+    import torch
+
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _pickled(weights, "save the weights with torch.save(model.state_dict(), path)") from error
+    except Exception as error:
+        raise SourceError(f"{weights}: cannot be read as torch weights: {telling_line(error)}") from error
+    try:
+        module.load_state_dict(state, strict=True)
+    except Exception as error:
+        raise SourceError(f"{weights}: the weights do not fit {title}: {_after_heading(error)}") from error
+
+
+def _after_heading(error: Exception) -> str:
+    """torch's complaint without its first line, which only names the class."""
+    lines = str(error).splitlines()
+    return (lines[1] if len(lines) > 1 else str(error)).strip()[:300]
+
+
+def _settle_batch_norm(module: Any, images: Images) -> None:
+    """Take the statistics of batch normalization from ``images``.
+
+    With the initial ones the signal dies on its way through a deep network of random weights, and all answers are equal.
+    """
+    import torch
+
+    layers = [layer for layer in module.modules() if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)]
+    before = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 1.0
+        layer.train()
+    with torch.no_grad():
+        module(torch.from_numpy(np.ascontiguousarray(in_layout(images, "nchw"))))
+    for layer, momentum in zip(layers, before, strict=True):
+        layer.momentum = momentum
+        layer.eval()
+
+
+def _refuse_pickles(path: Path) -> None:
+    """Raise SourceError where the archive holds what torch.export.load would unpickle or run."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            strange = [name for name in names if not PLAIN_MEMBERS.fullmatch(name) or names.count(name) > 1]
+            for name in names:
+                if name.endswith(".pt") and not _plain_tensors(archive.read(name)):
+                    strange.append(name)
+                if name.endswith("_config.json"):
+                    strange += _unplain_entries(json.loads(archive.read(name)))
+    except (zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise SourceError(f"{path}: cannot be read as a torch.export file: {telling_line(error)}") from error
+    if strange:
+        raise _pickled(path, f"export the model with torch.export.save, without custom objects; {strange[0]} is one")
+
+
+def _plain_tensors(content: bytes) -> bool:
+    import torch
+
+    try:
+        torch.load(io.BytesIO(content), weights_only=True)
+    except Exception:
+        return False
+    return True
+
+
+def _unplain_entries(config: dict[str, Any]) -> list[str]:
+    """Names of the archive's weights and constants that are not the plain bytes of a tensor."""
+    return [
+        name
+        for name, entry in config["config"].items()
+        if entry["use_pickle"] or not entry["path_name"].startswith(("weight_", "tensor_"))
+    ]
+
+
+def _pickled(path: Path, next_step: str) -> SourceError:
+    return SourceError(
+        f"{path}: not plain weights but a pickle of other objects, or damaged; it is not loaded", next_step=next_step
+    )
