@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from harness.measurements.project import Project
     from harness.measurements.run_file import Scope
     from harness.pytest_plugin.cell import CellHandle, PairHandle
-    from harness.pytest_plugin.gate import Ending, Gate
+    from harness.pytest_plugin.ended_run import EndedRun
+    from harness.pytest_plugin.gate import Gate
     from harness.records import CellId
     from harness.verdicts.log import VerdictLog
 
@@ -37,12 +38,9 @@ class EdgeSession:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.planned: list[CellId] = []
-        self.trouble = ""
-        self._notes: list[str] = []
-        self._warning = ""
         self._misuse = ""
         self._bench: Bench | None = None
-        self._rows: list[dict[str, object]] = []
+        self._ended: EndedRun | None = None
 
     # -- where things are -------------------------------------------------------------------------------------
 
@@ -317,92 +315,15 @@ class EdgeSession:
         """
         if self._worker or "run_folder" not in self.__dict__ or not (self.run_folder / "run.json").is_file():
             return False
-        from harness.records import JUDGED_OUTCOMES
-        from harness.reports import run_folder
+        from harness.pytest_plugin.ended_run import EndedRun
 
-        ended = not stopped and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        try:
-            ending = self._held_against_baselines() if ended else None
-            self._notes += self._noise_notes()
-            rows = run_folder.finish(self.run_folder, self.config.rootpath, complete=ended, notes=self._notes)
-            self._prune()
-        except EdgegateError as error:
-            self.trouble = str(error)
-            return True
-        self._rows = rows
-        self._record()
-        troubles = [*ending.troubles, *self._unproven(exitstatus)] if ending else []
-        if not any(row["status"] in JUDGED_OUTCOMES for row in rows):
-            troubles.append(
-                "no cell was judged: every one was skipped, refused, waived or absent, which is no evidence that any may ship"
-            )
-        missing = [verdict for verdict in ending.missing if verdict.outcome == "fail"] if ending else []
-        if missing:
-            troubles.append(f"{len(missing)} cells of the baseline are missing in this run")
-        self.trouble = "\nedgegate: ".join(troubles)
-        return bool(troubles)
-
-    def _unproven(self, exitstatus: int) -> list[str]:
-        """What makes a run that came to its end no evidence although no test failed for it."""
-        from harness.measurements.run_file import RunFile
-        from harness.records import RED_OUTCOMES
-        from harness.verdicts.completeness import unproven
-
-        verdicts = self.log.read()
-        red = [verdict for verdict in verdicts if verdict.outcome in RED_OUTCOMES]
-        if exitstatus == pytest.ExitCode.OK and red:
-            said = f"{red[0].cell} {red[0].axis}: {red[0].sentence}"
-            return [f"{len(red)} verdicts are red and no test failed for them (is an assert missing?), first: {said}"]
-        return unproven(RunFile.read(self.run_folder).cells, verdicts)
-
-    def _held_against_baselines(self) -> Ending:
-        """What the run lacks is a verdict, too."""
-        from harness.measurements.run_file import RunFile
-
-        ending = self.gate.end(RunFile.read(self.run_folder), self.log.read())
-        for verdict in ending.missing:
-            self.log.add(verdict)
-        self._notes = list(ending.notes)
-        return ending
-
-    def _noise_notes(self) -> list[str]:
-        """For each target that was timed, which slowdowns are visible there."""
-        from harness.measurements.run_file import RunFile
-        from harness.verdicts.gate import noise_notes
-
-        return noise_notes(RunFile.read(self.run_folder))
-
-    def _record(self) -> None:
-        """The run goes into the history; where that fails the run is none the worse."""
-        from harness.history.recording import record_ended
-
-        self._warning = record_ended(self.run_folder, str(self.config.getini("edge_history")), self.config.rootpath)
-
-    def _prune(self) -> None:
-        from harness.errors import ConfigError
-        from harness.storage import open_store
-
-        given = str(self.config.getini("edge_store_max_gb"))
-        try:
-            limit = float(given)
-        except ValueError as error:
-            raise ConfigError(f"edge_store_max_gb = {given}: not a number of gigabytes") from error
-        open_store(self._path("edge_store")).prune(int(limit * 1e9))
+        self._ended = EndedRun(self.run_folder, self.gate, self.log, self.config)
+        return self._ended.finish(exitstatus, stopped)
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """The table, where the reports are, and what made the run red although no test failed."""
-        if self._rows:
-            from harness.reports.summary import terminal_table
-
-            reporter.section("edgegate")
-            reporter.write(terminal_table(self._rows, color=bool(reporter.hasmarkup)))
-            reporter.write_line(f"reports: {self.run_folder}")
-        for note in self._notes:
-            reporter.write_line(f"edgegate: {note}")
-        if self._warning:
-            reporter.write_line(f"edgegate: {self._warning}", yellow=True)
-        if self.trouble:
-            reporter.write_line(f"edgegate: {self.trouble}", red=True)
+        if self._ended is not None:
+            self._ended.summarize(reporter)
 
     def close(self) -> None:
         """Let go of every device."""
