@@ -89,7 +89,7 @@ class LiteRtModel:
 
     def native(self, values: Array) -> Any:
         """Float samples as the runtime takes them."""
-        return _quantize(values, self.input["dtype"], *self.input["quantization"])
+        return quantize(values, self.input["dtype"], *self.input["quantization"])
 
     def feed(self, native: Any) -> None:
         """Set the input."""
@@ -102,7 +102,7 @@ class LiteRtModel:
 
     def floats(self, answers: Array) -> Array:
         """Answers dequantized, float32."""
-        return _dequantize(answers, *self.output["quantization"])
+        return dequantize(answers, *self.output["quantization"])
 
     def delegation(self, native: Any) -> Facts | None:
         """Nodes between the inputs and outputs of the DELEGATE kernels, of all nodes of the primary graph."""
@@ -263,7 +263,8 @@ MODELS: dict[str, Any] = {"litert": LiteRtModel, "onnxruntime": OnnxModel, "torc
 IMPORTS = {"litert": "ai_edge_litert.interpreter", "onnxruntime": "onnxruntime", "torch": "torch"}
 
 
-def _quantize(values: Array, dtype: Any, scale: float, zero_point: int) -> Array:
+def quantize(values: Array, dtype: Any, scale: float, zero_point: int) -> Array:
+    """Float values as a tensor of this type, scale and zero point takes them; a scale of 0 is no quantization."""
     if np.dtype(dtype).kind not in "iu" or scale == 0:
         return np.ascontiguousarray(values, dtype=dtype)
     limits = np.iinfo(dtype)
@@ -274,7 +275,8 @@ def _quantize(values: Array, dtype: Any, scale: float, zero_point: int) -> Array
     return levels.astype(dtype)
 
 
-def _dequantize(values: Array, scale: float, zero_point: int) -> Array:
+def dequantize(values: Array, scale: float, zero_point: int) -> Array:
+    """A tensor's values as float32; a scale of 0 is no quantization."""
     if values.dtype.kind not in "iu" or scale == 0:
         return values.astype(np.float32)
     return (values.astype(np.float32) - zero_point) * np.float32(scale)
@@ -376,7 +378,7 @@ def _batched(model: Any, inputs: Inputs) -> tuple[Array | None, int]:
         first = _answer(model, inputs[:BATCH])
     except Exception:
         return None, 1
-    if first.shape[0] != BATCH or not _same(model.floats(singly), model.floats(first[:BATCH_CHECK])):
+    if first.shape[0] != BATCH or not same_answers(model.floats(singly), model.floats(first[:BATCH_CHECK])):
         return None, 1
     found = np.empty((len(inputs), *first.shape[1:]), first.dtype)
     found[:BATCH] = first
@@ -386,7 +388,8 @@ def _batched(model: Any, inputs: Inputs) -> tuple[Array | None, int]:
     return found, BATCH
 
 
-def _same(left: Array, right: Array) -> bool:
+def same_answers(left: Array, right: Array) -> bool:
+    """Whether a batch answers as its samples do one by one: within 1e-4 of the largest output."""
     scale = float(np.nanmax(np.abs(left))) if np.isfinite(left).any() else 1.0
     return bool(np.allclose(left, right, rtol=0, atol=1e-4 * max(scale, 1e-6), equal_nan=True))
 

@@ -1,0 +1,115 @@
+"""The tool's binary: which one it is, for which ABI, and whether the phone can run it.
+
+Two programs are called benchmark_model. TFLite's takes the values of inputs and gives those of outputs; LiteRT's, for
+its CompiledModel, does neither. Their ``--help`` tells them apart. Neither tells its version, so that its sha256 stands for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.device_schema import Abi
+from harness.errors import ToolUnusable
+from harness.storage import file_digest
+from harness.targets.android.evidence import CANNOT_EXECUTE, NOT_FOUND
+from harness.targets.device_files import DeviceFiles
+from harness.targets.links.base import Link
+
+COMMAND_S = 30.0
+_HEADER_BYTES = 20
+#: ELF's e_machine (System V ABI, chapter 4) of each of Android's ABIs.
+_MACHINES: dict[int, Abi] = {183: "arm64-v8a", 40: "armeabi-v7a", 62: "x86_64", 3: "x86"}
+#: What a phone of the first ABI runs too.
+_ALSO_RUNS: dict[str, tuple[str, ...]] = {"arm64-v8a": ("armeabi-v7a",), "x86_64": ("x86",)}
+_NEEDED = ("--input_layer_value_files", "--output_filepath")
+_NEXT = "give devices.yaml TFLite's benchmark_model for this ABI (tflite/tools/benchmark)"
+
+
+@dataclass(frozen=True)
+class BenchmarkTool:
+    """The tool as it lies on the phone."""
+
+    path: str
+    sha256: str
+
+
+def install(
+    link: Link, files: DeviceFiles, given: str | Mapping[Abi, Path], abi: str, exec_s: float = COMMAND_S
+) -> BenchmarkTool:
+    """The tool on the phone: ``given`` is its path there, or files here by ABI. Raises ToolUnusable, and what links do."""
+    if isinstance(given, str):
+        tool = BenchmarkTool(given, _sha256_there(link, given))
+    else:
+        local = _for_abi(link.device, given, abi)
+        tool = BenchmarkTool(files.put(local), file_digest(local))
+        link.run(["chmod", "755", tool.path], COMMAND_S)
+    _check_help(link, tool.path, abi, exec_s)
+    return tool
+
+
+def elf_abi(header: bytes) -> str:
+    """Android's name for the machine that an ELF file's first bytes name, or what else they are."""
+    if len(header) < _HEADER_BYTES or header[:4] != b"\x7fELF":
+        return "no program"
+    machine = int.from_bytes(header[18:20], "little" if header[5] == 1 else "big")
+    return _MACHINES.get(machine, f"ELF machine {machine}")
+
+
+def _for_abi(device: str, given: Mapping[Abi, Path], abi: str) -> Path:
+    wanted = [abi, *_ALSO_RUNS.get(abi, ())]
+    local = next((path for name, path in given.items() if name in wanted), None)
+    if local is None:
+        raise ToolUnusable(
+            f"{device}: its ABI is {abi}, devices.yaml has benchmark_model for {', '.join(given)} only", next_step=_NEXT
+        )
+    try:
+        with local.open("rb") as stream:
+            found = elf_abi(stream.read(_HEADER_BYTES))
+    except OSError as error:
+        raise ToolUnusable(f"{device}: {local}: cannot be read ({error.strerror})", next_step=_NEXT) from error
+    if found not in wanted:
+        raise ToolUnusable(f"{device}: {local} is for {found}, the phone is {abi}", next_step=_NEXT)
+    return local
+
+
+def _sha256_there(link: Link, path: str) -> str:
+    done = link.run(["sha256sum", path], COMMAND_S)
+    words = done.text.split()
+    if done.status != 0 or not words:
+        raise ToolUnusable(
+            f"{link.device}: {path}: {_last_line(done.stderr) or 'not there'}",
+            next_step="correct benchmark_model in devices.yaml",
+        )
+    return words[0].removeprefix("\\")
+
+
+def _check_help(link: Link, path: str, abi: str, exec_s: float) -> None:
+    done = link.run([path, "--help"], exec_s)
+    usage = (done.stdout + done.stderr).decode(errors="replace")
+    if done.status in (CANNOT_EXECUTE, NOT_FOUND) or "not executable" in usage:
+        header = link.run(["head", "-c", str(_HEADER_BYTES), path], COMMAND_S).stdout
+        raise ToolUnusable(
+            f"{link.device}: {path} cannot be run there: it is for {elf_abi(header)}, the phone is {abi}"
+            f" ({_last_line(usage.encode()) or f'status {done.status}'})",
+            next_step=f"{_NEXT}, and a work_folder on storage that lets programs run",
+        )
+    if all(flag in usage for flag in _NEEDED):
+        return
+    if "--use_npu" in usage or "--use_cpu" in usage:
+        raise ToolUnusable(
+            f"{link.device}: {path} is LiteRT's tool of that name, which neither takes inputs nor gives outputs",
+            next_step="give devices.yaml the other one: TFLite's benchmark_model (tflite/tools/benchmark)",
+        )
+    raise ToolUnusable(
+        f"{link.device}: {path} is not TFLite's benchmark_model, or one too old to give outputs: its --help knows no"
+        f" {next(flag for flag in _NEEDED if flag not in usage)}",
+        next_step=_NEXT,
+        log_tail="\n".join(usage.splitlines()[-5:]),
+    )
+
+
+def _last_line(text: bytes) -> str:
+    lines = text.decode(errors="replace").strip().splitlines()
+    return lines[-1][:200] if lines else ""

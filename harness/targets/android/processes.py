@@ -1,0 +1,114 @@
+"""Runs of the tool on the phone: each a fresh process, several of them one detached job that outlives a dropped link."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import ToolUnusable
+from harness.targets.android.command import INPUT_FLAGS, OUTPUTS, VALUES, model_flags
+from harness.targets.device_jobs import job_folder, run_detached
+from harness.targets.links.base import Link
+from harness.targets.links.patience import patiently
+
+COMMAND_S = 60.0
+#: The script's own status where a file could not be read or written on the phone.
+STORAGE_FAILED = 125
+
+# In turn, as the digits of $1 say; then the model and the sample of either side.
+_IN_TURN = f"""
+order=$1 graph0=$2 shape0=$3 sample0=$4 graph1=$5 shape1=$6 sample1=$7; shift 7
+cat "$sample0" >in.0 && cat "$sample1" >in.1 || exit 125
+run=0
+for side in $order; do
+  mv in.$side {VALUES} || exit 125
+  if [ $side = 0 ]; then graph=$graph0 shape=$shape0; else graph=$graph1 shape=$shape1; fi
+  "$@" "$graph" "$shape" >said.$run 2>&1 || exit
+  mv {VALUES} in.$side
+  run=$((run+1))
+done
+"""
+# The file $1, $2 bytes in each of $3 processes; what they answer is put together.
+_ANSWERS = f"""
+samples=$1 bytes=$2 batches=$3 batch=0; shift 3
+: >answers || exit 125
+while [ $batch -lt $batches ]; do
+  dd if="$samples" of={VALUES} bs=$bytes skip=$batch count=1 2>/dev/null || exit 125
+  rm -f {OUTPUTS}
+  "$@" >said.0 2>&1 || exit
+  if [ -f {OUTPUTS} ]; then cat {OUTPUTS} >>answers || exit 125; fi
+  batch=$((batch+1))
+done
+"""
+_SAID = 'cd "$1"; run=0; while [ -f said.$run ]; do stat -c %s said.$run; cat said.$run; run=$((run+1)); done'
+
+
+@dataclass(frozen=True)
+class Side:
+    """A model on the phone, the shape of its input, and a file there that holds such an input."""
+
+    graph: str
+    shape: tuple[int, ...]
+    sample: str
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Processes one after the other, up to the first that failed: what each said (of answers: the last), the last one's exit
+    status, and the file that was wanted, where it is 0."""
+
+    said: tuple[str, ...]
+    status: int
+    fetched: bytes
+
+
+class Processes:
+    """Starts the tool in folders of its own below ``work_folder``."""
+
+    def __init__(self, link: Link, work_folder: str) -> None:
+        self.link = link
+        self.work_folder = work_folder
+
+    def in_turn(
+        self, command: Sequence[str], order: Sequence[int], sides: tuple[Side, Side], timeout_s: float, fetch: str = ""
+    ) -> Ran:
+        """One process for each of ``order``, which names a side; then ``fetch`` a file of the folder. Raises DeviceError."""
+        words = [
+            " ".join(map(str, order)),
+            *(word for side in sides for word in (*model_flags(side.graph, side.shape), side.sample)),
+        ]
+        return self._run([_IN_TURN, "sh", *words, *command, *INPUT_FLAGS], timeout_s, fetch)
+
+    def answers(self, command: Sequence[str], side: Side, batch_bytes: int, batches: int, timeout_s: float) -> Ran:
+        """One process for each of the first batches of ``side.sample``; fetches all answers. Raises DeviceError."""
+        words = [side.sample, *map(str, (batch_bytes, batches))]
+        flags = [*model_flags(side.graph, side.shape), *INPUT_FLAGS, f"--output_filepath={OUTPUTS}"]
+        return self._run([_ANSWERS, "sh", *words, *command, *flags], timeout_s, "answers")
+
+    def _run(self, script: Sequence[str], timeout_s: float, fetch: str) -> Ran:
+        with job_folder(self.link, self.work_folder) as folder:
+            status = run_detached(self.link, ["sh", "-c", *script], folder, timeout_s).status
+            said = self._said(folder, status)
+            return Ran(said, status, self._fetched(f"{folder}/{fetch}") if fetch and status == 0 else b"")
+
+    def _said(self, folder: str, status: int) -> tuple[str, ...]:
+        if status == STORAGE_FAILED:
+            raise ToolUnusable(
+                f"{self.link.device}: files in {folder} could not be read or written",
+                next_step="check the space left on the phone, and its work_folder",
+            )
+        rest = patiently(lambda: self.link.run(["sh", "-c", _SAID, "sh", folder], COMMAND_S)).stdout
+        said = []
+        while rest:
+            size, _, rest = rest.partition(b"\n")
+            said.append(rest[: int(size)].decode(errors="replace"))
+            rest = rest[int(size) :]
+        return tuple(said)
+
+    def _fetched(self, remote: str) -> bytes:
+        with tempfile.TemporaryDirectory(prefix="edgegate-") as folder:
+            local = Path(folder) / "fetched"
+            patiently(lambda: self.link.pull(remote, local))
+            return local.read_bytes()

@@ -1,0 +1,302 @@
+"""A phone with one backend: artifacts are timed and answer through TFLite's stock benchmark_model."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.config import LatencyPlan
+from harness.device_schema import Abi, AnyAndroidBackend
+from harness.errors import ArtifactUnusable, BackendUnused, InputMismatch, RunnerCrashed, RunnerTimeout, ToolUnusable
+from harness.records import Artifact, Conditions, Delegation, Outputs, Timing
+from harness.runners.python_runner import BATCH, BATCH_CHECK, same_answers
+from harness.sources.samples import Samples
+from harness.targets.android import shards, telemetry
+from harness.targets.android.benchmark_tool import BenchmarkTool, install
+from harness.targets.android.command import ONE_SHOT, PROFILE, command, profile_flags, timing_flags
+from harness.targets.android.evidence import check_ran, delegation, partial_delegation
+from harness.targets.android.graph import Graph, read_graph
+from harness.targets.android.op_profile import nodes_left, parse_profile
+from harness.targets.android.processes import Processes, Ran, Side
+from harness.targets.android.transcript import Statistics, Transcript, parse
+from harness.targets.base import Job, MediansNs
+from harness.targets.base import Side as TimedSide
+from harness.targets.device_files import DeviceFiles
+from harness.targets.device_jobs import once_more
+from harness.targets.links.base import Link
+from harness.targets.runner_target import IN_TURN
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Tell = Callable[[str], None]
+#: What a batch may fail with while single samples run: then it is the batch that cannot be had.
+_NO_BATCH = (ArtifactUnusable, BackendUnused, RunnerCrashed, ToolUnusable)
+#: A profile is of so many inferences.
+PROFILE_PLAN = LatencyPlan(loads=3, samples_per_load=10, min_load_ms=0, warmup=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """An artifact on the phone."""
+
+    artifact: Artifact
+    graph: Graph
+    remote: str
+    where: str
+
+
+class AndroidTarget:
+    """Runs LiteRT artifacts on a phone, in fresh processes of benchmark_model that a dropped link does not end."""
+
+    runtimes = frozenset({"litert"})
+
+    def __init__(
+        self,
+        device: str,
+        backend_name: str,
+        backend: AnyAndroidBackend,
+        link: Link,
+        *,
+        work_folder: str,
+        tool: str | Mapping[Abi, Path],
+        abi: str | None = None,
+        tell: Tell = lambda said: None,
+    ) -> None:
+        """``tool`` is the tool's path on the phone, or files here by ABI; ``abi`` is asked of the phone where not given."""
+        self.device = device
+        self.name = f"{device}:{backend_name}"
+        self.backend = backend
+        self.link = link
+        self.files = DeviceFiles(link, f"{work_folder}/files")
+        self.processes = Processes(link, work_folder)
+        self.tell = tell
+        self._given_tool, self._given_abi = tool, abi
+        self._identity: dict[str, str] | None = None
+        self._tool: BenchmarkTool | None = None
+
+    # -- what it is -------------------------------------------------------------------------------------------
+
+    def identity(self) -> dict[str, str]:
+        """The phone and this backend's options. Raises what the link does."""
+        if self._identity is None:
+            self._identity = telemetry.identity(self.link)
+        options = self.backend.model_dump(exclude={"min_delegated_percent"})
+        return {**self._identity, **{name: str(value) for name, value in options.items()}}
+
+    def fingerprint(self, runtime: str) -> dict[str, str]:
+        """Phone, backend options, governor and, for the runtime's version, the tool's sha256."""
+        return {
+            **self.identity(),
+            "governor": telemetry.governor(self.link),
+            "runtime": f"{runtime} benchmark_model {self.tool().sha256[:12]}",
+        }
+
+    def state(self) -> dict[str, float]:
+        """Charge, temperature, throttling, load, screen, memory. Raises what the link does."""
+        return telemetry.state(self.link)
+
+    def tool(self) -> BenchmarkTool:
+        """The tool, pushed and tried on first use. Raises ToolUnusable."""
+        if self._tool is None:
+            abi = self._given_abi or self.identity()["abi"]
+            self._tool = install(self.link, self.files, self._given_tool, abi)
+        return self._tool
+
+    def close(self) -> None:
+        """End the connection."""
+        self.link.close()
+
+    # -- answers ----------------------------------------------------------------------------------------------
+
+    def outputs(self, job: Job) -> Outputs:
+        """Every sample's dequantized output. Raises TargetError."""
+        return once_more(lambda: self._outputs(job))
+
+    def _outputs(self, job: Job) -> Outputs:
+        start, before = time.monotonic(), self.state()
+        end = start + job.timeout_s
+        model = self._prepare(job.artifact, job.inputs)
+        found: list[NDArray[Any]] = []
+        batch = 0
+        answering = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="edgegate-") as folder:
+            for shard, count in shards.write_shards(job.inputs, model.graph.input, job.artifact.layout, Path(folder)):
+                remote = self.files.put(shard)
+                batch = batch or self._batch(model, remote, len(job.inputs), end)
+                found.append(self._answers(model, remote, -(-count // batch), batch, end)[:count])
+        now = time.monotonic()
+        conditions = Conditions(self.fingerprint("litert"), before, self.state())
+        values = shards.floats(np.concatenate(found), model.graph)
+        return Outputs(values, batch, now - answering, time.monotonic() - start, conditions)
+
+    def _batch(self, model: Prepared, remote: str, samples: int, end: float) -> int:
+        """The batch that answers as single samples do. Where there is none, what that costs is told."""
+        if samples < BATCH:
+            return 1
+        begun = time.monotonic()
+        singly = shards.floats(self._answers(model, remote, BATCH_CHECK, 1, end), model.graph)
+        each_s = (time.monotonic() - begun) / BATCH_CHECK
+        try:
+            batched = shards.floats(self._answers(model, remote, 1, BATCH, end), model.graph)
+            why = "" if same_answers(singly, batched[:BATCH_CHECK]) else "answers otherwise in a batch"
+        except _NO_BATCH as error:
+            why = f"cannot be run in batches ({error.message})"
+        if why:
+            self.tell(f"{model.where} {why}: one process for each of {samples} samples, about {each_s * samples:.0f} s")
+        return 1 if why else BATCH
+
+    def _answers(self, model: Prepared, remote: str, batches: int, batch: int, end: float) -> NDArray[Any]:
+        shape = (batch, *model.graph.input.shape[1:])
+        words = [*command(self.tool().path, self.backend), *ONE_SHOT]
+        size = model.graph.input.size_bytes * batch
+        left_s = _left_s(model, end)
+        ran = self.processes.answers(words, Side(model.remote, shape, remote), size, batches, left_s)
+        self._check(model, ran)
+        return shards.answers_of(ran.fetched, model.graph, batch, batches)
+
+    # -- times ------------------------------------------------------------------------------------------------
+
+    def timing(self, job: Job, plan: LatencyPlan) -> Timing:
+        """One process for each load: its load, first inference and the averages that the tool tells. Raises TargetError."""
+        return once_more(lambda: self._timing(job, plan))
+
+    def _timing(self, job: Job, plan: LatencyPlan) -> Timing:
+        start, before = time.monotonic(), self.state()
+        model = self._prepare(job.artifact, job.inputs)
+        side = self._side(model, job.inputs)
+        words = [*command(self.tool().path, self.backend), *timing_flags(plan)]
+        said = self._check(model, self.processes.in_turn(words, [0] * plan.loads, (side, side), job.timeout_s))
+        taken = self._delegation(model, side, said[-1], job.timeout_s)
+        conditions = Conditions(self.fingerprint("litert"), before, self.state())
+        return _timing(said, taken, time.monotonic() - start, conditions)
+
+    def in_turn(
+        self, baseline: TimedSide, candidate: TimedSide, inputs: Samples, rounds: int, timeout_s: float
+    ) -> MediansNs:
+        """Nanoseconds of fresh processes of the two in turn, shape (2, rounds); which goes first alternates.
+
+        Medians, or means where the tool tells no more. Raises TargetError.
+        """
+        if baseline.burden_ns or candidate.burden_ns:
+            raise ToolUnusable(
+                f"{self.name}: benchmark_model runs nothing but the model, so that no slowdown can be seeded",
+                next_step="study the noise on the host or on a board",
+            )
+        models = [self._prepare(side.artifact, inputs) for side in (baseline, candidate)]
+        sides = (self._side(models[0], inputs), self._side(models[1], inputs))
+        order = [side for index in range(rounds) for side in ((0, 1) if index % 2 == 0 else (1, 0))]
+        words = [*command(self.tool().path, self.backend), *timing_flags(LatencyPlan(**IN_TURN))]
+        ran = once_more(lambda: self.processes.in_turn(words, order, sides, timeout_s))
+        said = self._check(models[order[len(ran.said) - 1]] if ran.said else models[0], ran)
+        numbers, _ = _averages_ns([_run(one) for one in said])
+        medians = np.zeros((2, rounds), np.int64)
+        for side in (0, 1):
+            medians[side] = numbers[np.array(order) == side]
+        return medians
+
+    def profile(self, artifact: Artifact, inputs: Samples, timeout_s: float = 120.0) -> pd.DataFrame:
+        """The time of every node, in the order in which they run (columns: op_profile.COLUMNS). Raises TargetError."""
+        model = self._prepare(artifact, inputs)
+        return self._profile(model, self._side(model, inputs), timeout_s)
+
+    def _profile(self, model: Prepared, side: Side, timeout_s: float) -> pd.DataFrame:
+        words = [
+            *command(self.tool().path, self.backend),
+            *timing_flags(PROFILE_PLAN),
+            *profile_flags(self.backend),
+        ]
+        ran = self.processes.in_turn(words, [0], (side, side), timeout_s, fetch=PROFILE)
+        self._check(model, ran)
+        return parse_profile(ran.fetched.decode(errors="replace"))
+
+    def _delegation(self, model: Prepared, side: Side, said: Transcript, timeout_s: float) -> Delegation:
+        nodes = model.graph.nodes
+        return delegation(self.backend, said, nodes) or partial_delegation(
+            self.backend, said, nodes, nodes_left(self._profile(model, side, timeout_s))
+        )
+
+    # -- what is common ---------------------------------------------------------------------------------------
+
+    def _prepare(self, artifact: Artifact, samples: Samples) -> Prepared:
+        name = f"{artifact.path.name} ({artifact.recipe})"
+        graph = read_graph(artifact.path)
+        if not graph.outputs:
+            raise InputMismatch(f"{name}: the model has no output")
+        shards.check_shape(name, graph.input, samples, artifact.layout)
+        self.tool()
+        return Prepared(artifact, graph, self.files.put(artifact.path), f"{self.name}: {name}")
+
+    def _side(self, model: Prepared, samples: Samples) -> Side:
+        with tempfile.TemporaryDirectory(prefix="edgegate-") as folder:
+            sample = shards.write_sample(samples, model.graph.input, model.artifact.layout, Path(folder))
+            return Side(model.remote, model.graph.input.shape, self.files.put(sample))
+
+    def _check(self, model: Prepared, ran: Ran) -> list[Transcript]:
+        """What the processes said, all of which ran on the backend. Raises TargetError."""
+        said = [parse(text) for text in ran.said]
+        if not said:
+            raise ToolUnusable(f"{model.where}: benchmark_model left no output", next_step="run it again")
+        for index, one in enumerate(said):
+            check_ran(model.where, self.backend, one, ran.status if index == len(said) - 1 else 0)
+        return said
+
+
+def _left_s(model: Prepared, end: float) -> float:
+    left_s = end - time.monotonic()
+    if left_s <= 0:
+        raise RunnerTimeout(
+            f"{model.where} did not answer all samples in time",
+            next_step="raise timeouts.cell_s in models.yaml, or evaluate fewer samples",
+        )
+    return left_s
+
+
+def _timing(said: Sequence[Transcript], taken: Delegation, window_seconds: float, conditions: Conditions) -> Timing:
+    runs = [_run(one) for one in said]
+    samples_ns, has_medians = _averages_ns(runs)
+    grown = [one.memory_growth_bytes for one in said if one.memory_growth_bytes is not None]
+    p95 = [run.p95_us for run in runs if run.p95_us is not None]
+    return Timing(
+        samples_ns=samples_ns,
+        load_of=np.arange(len(said)),
+        load_ns=_ns([one.init_us or 0 for one in said]),
+        first_ns=_ns([one.warmup.first_us if one.warmup else 0 for one in said]),
+        peak_memory_bytes=max(grown, default=None),
+        cpu_percent=None,
+        delegation=taken,
+        window_seconds=window_seconds,
+        conditions=conditions,
+        statistic="median" if has_medians else "mean",
+        mean_loads_ns=_ns([run.mean_us for run in runs]),
+        p95_loads_ns=_ns(p95) if len(p95) == len(runs) else None,
+    )
+
+
+def _run(said: Transcript) -> Statistics:
+    """The timed inferences of a process. Raises ToolUnusable where there are none, or none took a microsecond."""
+    if said.run is None or said.run.mean_us <= 0:
+        raise ToolUnusable("benchmark_model timed no inference of a microsecond or more", log_tail=said.tail)
+    return said.run
+
+
+def _averages_ns(runs: Sequence[Statistics]) -> tuple[NDArray[np.int64], bool]:
+    """One number for each process, and whether they are medians: they are where every process printed one.
+
+    A median of zero microseconds is none: then the means, which are not rounded to whole ones, tell more.
+    """
+    medians = [run.median_us for run in runs if run.median_us]
+    if len(medians) == len(runs):
+        return _ns(medians), True
+    return _ns([run.mean_us for run in runs]), False
+
+
+def _ns(microseconds: Sequence[float]) -> NDArray[np.int64]:
+    return np.rint(np.asarray(microseconds, np.float64) * 1000).astype(np.int64)

@@ -1,0 +1,258 @@
+"""A phone's target over a link to this machine, in a board's and in Android's own shell, with a tool that really infers."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.config import LatencyPlan
+from harness.device_schema import AnyAndroidBackend, CpuBackend, GpuBackend, NnapiBackend, RunnerBackend
+from harness.errors import (
+    ArtifactUnusable,
+    BackendUnused,
+    InputMismatch,
+    RunnerTimeout,
+    ToolUnusable,
+)
+from harness.records import Artifact
+from harness.sources.samples import Samples
+from harness.targets.android.op_profile import COLUMNS
+from harness.targets.android.target import AndroidTarget
+from harness.targets.base import Job, Side
+from harness.targets.host import HostTarget
+from harness.targets.open_targets import REFERENCE
+from tests import benchmark_model
+from tests.local_link import LocalLink
+from tests.tflite_files import linear
+from tests.unit.test_device_jobs import HOSTILE, link
+
+__all__ = ["link"]
+WEIGHTS = np.random.default_rng(0).normal(size=(64, 10)).astype(np.float32)
+PLAN = LatencyPlan(loads=3, samples_per_load=5, min_load_ms=0, warmup=1)
+PLAIN = CpuBackend(delegate="cpu", xnnpack=False)
+XNNPACK = CpuBackend(delegate="cpu")
+
+
+@pytest.fixture
+def target(link: LocalLink, tmp_path: Path) -> AndroidTarget:
+    return phone(link, tmp_path, PLAIN)
+
+
+def phone(link: LocalLink, folder: Path, backend: AnyAndroidBackend, *does: str) -> AndroidTarget:
+    """A target whose tool does what STAND_IN's words say, in folders with hostile names."""
+    tool = folder / f"tool {HOSTILE}".replace("/", "")
+    tool.write_text(f'#!/bin/sh\nexec {sys.executable} {benchmark_model.__file__} "$@"\n')
+    tool.chmod(0o755)
+    link.environment["STAND_IN"] = ",".join(does)
+    said: list[str] = []
+    made = AndroidTarget(
+        "phone", "cpu", backend, link, work_folder=str(folder / f"work {HOSTILE}".replace("/", "")),
+        tool=str(tool), abi="x86_64", tell=said.append,
+    )  # fmt: skip
+    made.told = said  # type: ignore[attr-defined]
+    return made
+
+
+def artifact(folder: Path, quantized: bool = False, ending: str = "") -> Artifact:
+    path = linear(folder / f"model-{quantized}-{ending}.tflite", WEIGHTS, quantized, ending)
+    return Artifact("abc", path, "int8" if quantized else "fp32", "litert", "nhwc", path.stat().st_size, 1)
+
+
+def samples(folder: Path, count: int = 70, channels: int = 1) -> Samples:
+    values = np.random.default_rng(1).integers(0, 256, (count, 8, 8, channels)).astype(np.uint8)
+    np.save(folder / "samples.npy", values)
+    return Samples(folder / "samples.npy", (1 / 255,) * channels, (0.0,) * channels)
+
+
+def job(folder: Path, quantized: bool = False, ending: str = "", count: int = 70, timeout_s: float = 60) -> Job:
+    return Job(artifact(folder, quantized, ending), samples(folder, count), timeout_s)
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_answers_are_the_hosts_sample_by_sample(target: AndroidTarget, tmp_path: Path, quantized: bool):
+    """In batches of 32, the last one filled up: the same bits, with the same kernels."""
+    asked = job(tmp_path, quantized)
+    host = HostTarget("host", "plain", RunnerBackend(delegate=False))
+    found, expected = target.outputs(asked), host.outputs(asked)
+    host.close()
+    assert (found.batch, found.values.shape) == (32, (70, 10))
+    assert found.values.tobytes() == expected.values.tobytes()
+    assert not list(tmp_path.rglob("pwned"))
+
+
+@pytest.mark.parametrize(
+    ("ending", "why"), [("reshape", "cannot be run in batches"), ("maximum", "answers otherwise in a batch")]
+)
+def test_what_cannot_be_batched_runs_one_sample_a_process(target: AndroidTarget, tmp_path: Path, ending: str, why: str):
+    """The answers are those of single samples, and what that costs is told."""
+    asked = job(tmp_path, ending=ending, count=33)
+    found = target.outputs(asked)
+    assert found.batch == 1
+    assert np.allclose(found.values, REFERENCE.outputs(asked).values, atol=1e-6)
+    [told] = target.told  # type: ignore[attr-defined]
+    assert why in told
+    assert "one process for each of 33 samples, about" in told
+
+
+def test_first_output_counts_also_in_a_batch(target: AndroidTarget, tmp_path: Path):
+    """The tool writes all outputs one after the other; the first one is the model's answer, as on the host."""
+    asked = job(tmp_path, ending="twice", count=40)
+    found = target.outputs(asked)
+    assert found.batch == 32
+    assert np.allclose(found.values, REFERENCE.outputs(asked).values, atol=1e-6)
+
+
+def test_second_run_pushes_nothing(link: LocalLink, target: AndroidTarget, tmp_path: Path):
+    """Model, samples and the first sample lie on the phone by their content."""
+    asked = job(tmp_path)
+    target.outputs(asked)
+    target.timing(asked, PLAN)
+    pushed = len(link.pushes)
+    again = phone(link, tmp_path, PLAIN)
+    again.outputs(asked)
+    again.timing(asked, PLAN)
+    assert (pushed, len(link.pushes), again.files.pushed_bytes) == (3, 3, 0)
+
+
+@pytest.mark.parametrize(("does", "statistic"), [((), "median"), (("means",), "mean")])
+def test_each_load_is_a_process(link: LocalLink, tmp_path: Path, does: tuple[str, ...], statistic: str):
+    """Load, first inference and an average of each, called what it is; memory, delegation and conditions beside them."""
+    pinned = CpuBackend(delegate="cpu", xnnpack=False, cores=[0])
+    timing = phone(link, tmp_path, pinned, *does).timing(job(tmp_path), PLAN)
+    assert timing.statistic == statistic
+    assert timing.load_of.tolist() == [0, 1, 2]
+    assert len(timing.samples_ns) == len(timing.load_ns) == len(timing.first_ns) == 3
+    assert all((array > 0).all() for array in (timing.samples_ns, timing.load_ns, timing.first_ns))
+    assert timing.mean_loads_ns is not None
+    assert (timing.p95_loads_ns is None) == (statistic == "mean")
+    assert timing.peak_memory_bytes is not None
+    assert timing.delegation is not None
+    assert (timing.delegation.taken, timing.delegation.total) == (0, 1)
+    assert timing.conditions.fingerprint["runtime"].startswith("litert benchmark_model ")
+    assert {"load_1min", "memory_available_mb"} <= set(timing.conditions.before)
+
+
+def test_two_artifacts_run_in_turn(target: AndroidTarget, tmp_path: Path):
+    """Fresh processes of both, whose inputs are quantized each in its own way."""
+    sides = Side(artifact(tmp_path)), Side(artifact(tmp_path, quantized=True))
+    medians = target.in_turn(*sides, samples(tmp_path), rounds=3, timeout_s=60)
+    assert medians.shape == (2, 3)
+    assert (medians > 0).all()
+    with pytest.raises(ToolUnusable, match="no slowdown can be seeded"):
+        target.in_turn(sides[0], Side(sides[1].artifact, 1000), samples(tmp_path), rounds=3, timeout_s=60)
+
+
+@pytest.mark.parametrize(
+    ("does", "taken", "proof"), [((), 1, "completely executed"), (("partial",), 1, "w/ 2 delegate kernels.")]
+)
+def test_delegate_is_proved_by_its_line(link: LocalLink, tmp_path: Path, does: tuple[str, ...], taken: int, proof: str):
+    """Where the tool tells kernels only, a profile says how many nodes are left beside them."""
+    timing = phone(link, tmp_path, XNNPACK, *does).timing(job(tmp_path), PLAN)
+    assert timing.delegation is not None
+    assert (timing.delegation.delegate, timing.delegation.taken, timing.delegation.total) == ("XNNPACK", taken, 1)
+    assert proof in timing.delegation.proof
+
+
+@pytest.mark.parametrize(
+    ("backend", "does", "proof"),
+    [
+        (XNNPACK, ("no_xnnpack",), "does not know --use_xnnpack: 'WARN: Unconsumed cmdline flags: --use_xnnpack=true'"),
+        (XNNPACK, ("refused",), "the model graph will not be executed by the delegate"),
+        (NnapiBackend(delegate="nnapi"), (), "does not know --use_nnapi: 'WARN: Unconsumed"),
+        (GpuBackend(delegate="gpu"), (), "does not know --use_gpu"),
+        (CpuBackend(delegate="cpu", min_delegated_percent=100), ("partial",), "did not run all of the model"),
+    ],
+)
+def test_backend_that_did_not_run_is_an_error(
+    link: LocalLink, tmp_path: Path, backend: AnyAndroidBackend, does: tuple[str, ...], proof: str
+):
+    """With the tool's own line, for accuracy as for latency, though the tool itself ends well."""
+    asked = phone(link, tmp_path, backend, *does)
+    for measure in (asked.outputs, lambda job: asked.timing(job, PLAN)):
+        with pytest.raises(BackendUnused) as caught:
+            measure(job(tmp_path))
+        assert proof in caught.value.message
+        assert caught.value.next_step
+
+
+def test_profile_is_a_table_of_nodes(target: AndroidTarget, tmp_path: Path):
+    """One row for each node, with the documented columns."""
+    frame = target.profile(artifact(tmp_path, ending="twice"), samples(tmp_path))
+    assert list(frame.columns) == list(COLUMNS)
+    assert frame["node_type"].tolist() == ["FULLY_CONNECTED", "ADD"]
+
+
+def test_wrong_shape_is_told_before_the_phone_is_asked(target: AndroidTarget, tmp_path: Path):
+    """The tool would run it and end well."""
+    with pytest.raises(InputMismatch, match=r"the model takes 8x8x1 \(nhwc\), the dataset gives 8x8x3"):
+        target.outputs(Job(artifact(tmp_path), samples(tmp_path, channels=3), 60))
+
+
+def test_tool_that_falls_silent_is_an_error(link: LocalLink, tmp_path: Path):
+    """A process that ends well without its last line is no measurement."""
+    with pytest.raises(ToolUnusable, match="does not say what it measured"):
+        phone(link, tmp_path, PLAIN, "silent").timing(job(tmp_path), PLAN)
+
+
+def test_slow_tool_is_killed_on_the_phone(target: AndroidTarget, tmp_path: Path):
+    """At the cell's time limit."""
+    plan = LatencyPlan(loads=3, samples_per_load=5, min_load_ms=60_000)
+    with pytest.raises(RunnerTimeout, match="did not finish within 2 s"):
+        target.timing(job(tmp_path, timeout_s=2), plan)
+
+
+def test_damaged_model_is_the_artifacts_fault(target: AndroidTarget, tmp_path: Path):
+    """Both where the file cannot be read here, and where only the phone's runtime refuses it."""
+    asked = job(tmp_path)
+    whole = asked.artifact.path.read_bytes()
+    asked.artifact.path.write_bytes(whole[:40])
+    with pytest.raises(ArtifactUnusable, match="not a readable"):
+        target.timing(asked, PLAN)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "not there|No such file"),
+        (b"#!/bin/sh\necho usage: --graph --use_npu --use_cpu\n", "is LiteRT's tool of that name"),
+        (b"#!/bin/sh\necho hello\n", "is not TFLite's benchmark_model"),
+        (
+            b"\x7fELF\x02\x01\x01" + b"\0" * 11 + (183).to_bytes(2, "little") + b"\0" * 200,
+            "it is for arm64-v8a, .* x86_64",
+        ),
+    ],
+)
+def test_tool_that_is_none_is_told_from_one(
+    link: LocalLink, target: AndroidTarget, tmp_path: Path, content: bytes | None, said: str
+):
+    """Missing, LiteRT's, something else, or another ABI's."""
+    tool = Path(target._given_tool)  # type: ignore[arg-type]
+    tool.unlink()
+    if content is not None:
+        tool.write_bytes(content)
+        tool.chmod(0o755)
+    with pytest.raises(ToolUnusable, match=said):
+        target.timing(job(tmp_path), PLAN)
+
+
+def test_tool_is_checked_before_it_is_pushed(link: LocalLink, tmp_path: Path):
+    """A file for another ABI never goes over; one that fits is pushed once and may be executed."""
+    arm = tmp_path / "arm"
+    arm.write_bytes(b"\x7fELF\x02\x01\x01" + b"\0" * 11 + (183).to_bytes(2, "little") + b"\0" * 200)
+    cases = [
+        ({"arm64-v8a": arm}, "its ABI is x86_64, devices.yaml has benchmark_model for arm64-v8a only"),
+        ({"x86_64": arm}, "arm is for arm64-v8a, the phone is x86_64"),
+        ({"x86_64": tmp_path / "none"}, "cannot be read"),
+        ({"x86_64": Path(shutil.which("true") or "")}, "is not TFLite's benchmark_model"),
+    ]
+    for given, said in cases:
+        target = AndroidTarget(
+            "phone", "cpu", PLAIN, link, work_folder=str(tmp_path / "work"), tool=given, abi="x86_64"
+        )
+        with pytest.raises(ToolUnusable, match=said):
+            target.tool()
+    assert len(link.pushes) == 1

@@ -1,0 +1,117 @@
+"""Small .tflite files written node by node, without a converter: a linear classifier in float and in int8, and odd ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+_TYPES = {
+    "float32": schema.TensorType.FLOAT32, "int8": schema.TensorType.INT8, "uint8": schema.TensorType.UINT8,
+    "int32": schema.TensorType.INT32,
+}  # fmt: skip
+CLASSES = 10
+
+
+@dataclass
+class TfliteFile:
+    """Tensors and nodes of one graph, added one by one; ``write`` makes the file."""
+
+    tensors: list[Any] = field(default_factory=list)
+    buffers: list[Any] = field(default_factory=lambda: [_buffer(None)])
+    nodes: list[Any] = field(default_factory=list)
+    codes: list[Any] = field(default_factory=list)
+
+    def tensor(self, name: str, shape: tuple[int, ...], dtype: str, values: Any = None, scaled: Any = None) -> int:
+        made = schema.TensorT()
+        made.name, made.shape, made.type = name, list(shape), _TYPES[dtype]
+        made.buffer = 0
+        if values is not None:
+            self.buffers.append(_buffer(np.ascontiguousarray(values, dtype)))
+            made.buffer = len(self.buffers) - 1
+        if scaled:
+            made.quantization = schema.QuantizationParametersT()
+            made.quantization.scale, made.quantization.zeroPoint = [scaled[0]], [scaled[1]]
+        self.tensors.append(made)
+        return len(self.tensors) - 1
+
+    def node(self, operator: int, inputs: list[int], outputs: list[int], options: Any = None, kind: int = 0) -> None:
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = operator
+        code.version = 4 if operator == schema.BuiltinOperator.FULLY_CONNECTED else 1
+        self.codes.append(code)
+        made = schema.OperatorT()
+        made.opcodeIndex, made.inputs, made.outputs = len(self.codes) - 1, inputs, outputs
+        made.builtinOptions, made.builtinOptionsType = options, kind
+        self.nodes.append(made)
+
+    def write(self, path: Path, inputs: list[int], outputs: list[int]) -> Path:
+        graph, model = schema.SubGraphT(), schema.ModelT()
+        graph.tensors, graph.operators, graph.inputs, graph.outputs = self.tensors, self.nodes, inputs, outputs
+        model.version, model.subgraphs = 3, [graph]
+        model.operatorCodes, model.buffers = self.codes, self.buffers
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        path.write_bytes(bytes(builder.Output()))
+        return path
+
+
+def linear(path: Path, weights: np.ndarray, quantized: bool = False, ending: str = "") -> Path:
+    """Scores of 10 classes for an image (1, 8, 8, 1) by ``weights`` (64, 10), float or int8.
+
+    ``ending`` adds what makes it hard to batch: ``reshape`` fixes the batch at 1, ``maximum`` adds the largest score of
+    the whole batch to each; or a second output, ``twice``.
+    """
+    made = TfliteFile()
+    dtype = "int8" if quantized else "float32"
+    scale = float(np.abs(weights).max() / 127)
+    given = made.tensor("image:0", (1, 8, 8, 1), dtype, scaled=(1 / 255, -128) if quantized else None)
+    kernel = np.rint(weights.T / scale) if quantized else weights.T
+    filters = made.tensor("weights", (CLASSES, 64), dtype, kernel, (scale, 0) if quantized else None)
+    zero = np.zeros(CLASSES)
+    bias = made.tensor(
+        "bias", (CLASSES,), "int32" if quantized else "float32", zero, (scale / 255, 0) if quantized else None
+    )
+    answer = (8 * scale, 3) if quantized else None
+    scores = made.tensor("scores", (1, CLASSES), dtype, scaled=answer)
+    options = schema.FullyConnectedOptionsT()
+    made.node(
+        schema.BuiltinOperator.FULLY_CONNECTED, [given, filters, bias], [scores], options,
+        schema.BuiltinOptions.FullyConnectedOptions,
+    )  # fmt: skip
+    outputs = _end(made, ending, scores)
+    return made.write(path, [given], outputs)
+
+
+def _end(made: TfliteFile, ending: str, scores: int) -> list[int]:
+    operators, kinds = schema.BuiltinOperator, schema.BuiltinOptions
+    if ending == "reshape":
+        shape = made.tensor("shape", (2,), "int32", [1, CLASSES])
+        last = made.tensor("fixed", (1, CLASSES), "float32")
+        options = schema.ReshapeOptionsT()
+        options.newShape = [1, CLASSES]
+        made.node(operators.RESHAPE, [scores, shape], [last], options, kinds.ReshapeOptions)
+        return [last]
+    if ending == "maximum":
+        axis = made.tensor("axis", (1,), "int32", [0])
+        largest, last = (made.tensor(name, (1, CLASSES), "float32") for name in ("largest", "sum"))
+        options = schema.ReducerOptionsT()
+        options.keepDims = True
+        made.node(operators.REDUCE_MAX, [scores, axis], [largest], options, kinds.ReducerOptions)
+        made.node(operators.ADD, [scores, largest], [last], schema.AddOptionsT(), kinds.AddOptions)
+        return [last]
+    if ending == "twice":
+        last = made.tensor("twice", (1, CLASSES), "float32")
+        made.node(operators.ADD, [scores, scores], [last], schema.AddOptionsT(), kinds.AddOptions)
+        return [scores, last]
+    return [scores]
+
+
+def _buffer(values: Any) -> Any:
+    made = schema.BufferT()
+    made.data = None if values is None else np.frombuffer(values.tobytes(), np.uint8)
+    return made
