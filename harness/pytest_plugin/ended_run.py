@@ -12,6 +12,7 @@ from harness.measurements.run_file import RunFile
 from harness.pytest_plugin.gate import Ending, Gate
 from harness.records import JUDGED_OUTCOMES, RED_OUTCOMES
 from harness.reports import run_folder
+from harness.reports.summary import terminal_table
 from harness.storage import open_store
 from harness.verdicts.completeness import unproven
 from harness.verdicts.gate import noise_notes
