@@ -7,6 +7,7 @@
     |-- SourceError            a model file or a dataset is missing, corrupt or of the wrong kind
     |-- StoreError             the artifact store or a run folder cannot be written or read
     |-- HistoryError           the history's database cannot be reached, read or written
+    |-- DiagnosisError         a variant's graph cannot be compared with its float one
     |-- VariantError           a source could not be made into a variant
     |   |-- RecipeRefused      the recipe or its converter says no; the same answer every time
     |   |-- PackageMissing     the converter is not installed
@@ -72,6 +73,10 @@ class StoreError(EdgegateError):
 
 class HistoryError(EdgegateError):
     """The history's database cannot be reached, read or written."""
+
+
+class DiagnosisError(EdgegateError):
+    """A variant's graph cannot be compared with its float one."""
 
 
 class VariantError(EdgegateError):

@@ -1,4 +1,4 @@
-"""The command line: ``edgegate init | models | report | baseline | gate | noise | history | record | schema | prune``."""
+"""The command line, ``edgegate``: its commands are registered here; the larger ones have a file each."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from harness.cli.devices import devices_app
+from harness.cli.diagnose import diagnose
 from harness.cli.gate import baseline_app, gate
 from harness.cli.history import history, record
 from harness.cli.noise import noise
@@ -40,6 +41,7 @@ app.add_typer(baseline_app, name="baseline")
 app.add_typer(devices_app, name="devices")
 app.command()(gate)
 app.command()(noise)
+app.command()(diagnose)
 app.command()(history)
 app.command()(record)
 

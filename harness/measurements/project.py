@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.config import (
@@ -73,6 +73,13 @@ class Project:
         spec = self._canary(entry) if variant == CANARY else entry.variants[variant]
         recipe = self.recipes[spec.recipe or variant]
         return VariantPlan(model, variant, recipe, spec.options, spec.required)
+
+    def with_variants(self, model: str, variants: Mapping[str, Variant]) -> Project:
+        """The project with these variants added to a model."""
+        entry = self.models.models[model]
+        wider = entry.model_copy(update={"variants": {**entry.variants, **variants}})
+        models = {**self.models.models, model: wider}
+        return replace(self, models=self.models.model_copy(update={"models": models}))
 
     def _canary(self, entry: Model) -> Variant:
         reference = entry.variants[entry.reference].recipe or entry.reference

@@ -75,6 +75,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(
         "edge_store", "folder of the artifact store; EDGE_STORE overrides it (default: .edgegate)", default=".edgegate"
     )
+    parser.addini(
+        "edge_diagnose",
+        "at the end of a run, look into cells that failed on accuracy, layer by layer (default: true)",
+        type="bool",
+        default=True,
+    )
     parser.addini("edge_store_max_gb", "the store is pruned to this size after a run (default: 10)", default="10")
 
 

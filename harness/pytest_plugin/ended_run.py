@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.diagnosis.after_run import diagnose_cells, failed_on_accuracy
 from harness.errors import ConfigError, EdgegateError
 from harness.history.recording import record_ended
+from harness.measurements.project import Project
 from harness.measurements.run_file import RunFile
 from harness.pytest_plugin.gate import Ending, Gate
+from harness.pytest_plugin.progress import Progress
 from harness.records import JUDGED_OUTCOMES, RED_OUTCOMES
 from harness.reports import run_folder
 from harness.reports.summary import terminal_table
@@ -41,6 +44,7 @@ class EndedRun:
         try:
             ending = self._held_against_baselines() if ended else None
             self._notes += noise_notes(RunFile.read(self.folder))
+            self._notes += self._diagnoses() if ended else []
             rows = run_folder.finish(self.folder, self.config.rootpath, complete=ended, notes=self._notes)
             self._prune()
         except EdgegateError as error:
@@ -79,6 +83,17 @@ class EndedRun:
             self.log.add(verdict)
         self._notes = list(ending.notes)
         return ending
+
+    def _diagnoses(self) -> list[str]:
+        """What made cells fail on accuracy, a line for each."""
+        failed = failed_on_accuracy(self.log.read())
+        if not failed or not self.config.getini("edge_diagnose"):
+            return []
+        root, ini = self.config.rootpath, self.config.getini
+        project = Project.load(root / str(ini("edge_models")), root / str(ini("edge_devices")))
+        return diagnose_cells(
+            project, open_store(root / str(ini("edge_store"))), self.folder, failed, Progress(self.config)
+        )
 
     def _record(self) -> None:
         """The run goes into the history; where that fails the run is none the worse."""

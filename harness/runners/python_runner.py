@@ -105,28 +105,33 @@ class LiteRtModel:
         return dequantize(answers, *self.output["quantization"])
 
     def delegation(self, native: Any) -> Facts | None:
-        """Nodes between the inputs and outputs of the DELEGATE kernels, of all nodes of the primary graph."""
-        details = self.interpreter._get_ops_details()
-        kernels = [node for node in details if node["op_name"] == "DELEGATE"]
-        nodes = [node for node in details if node["op_name"] != "DELEGATE"]
-        maker = {int(tensor): node["index"] for node in nodes for tensor in node["outputs"]}
-        inputs = {node["index"]: [int(tensor) for tensor in node["inputs"]] for node in nodes}
-        taken: set[int] = set()
-        for kernel in kernels:
-            given = {int(tensor) for tensor in kernel["inputs"]}
-            pending = [int(tensor) for tensor in kernel["outputs"]]
-            while pending:
-                tensor = pending.pop()
-                node = maker.get(tensor)
-                if tensor in given or node is None or node in taken:
-                    continue
-                taken.add(node)
-                pending.extend(inputs[node])
+        """Nodes that the DELEGATE kernels took, of all nodes of the primary graph."""
+        kernels, taken, nodes = delegated_nodes(self.interpreter)
         left = sorted({node["op_name"] for node in nodes if node["index"] not in taken})
-        proof = f"{len(kernels)} DELEGATE kernels in the executed graph" + (
-            f"; left: {', '.join(left)}" if left else ""
-        )
+        proof = f"{kernels} DELEGATE kernels in the executed graph" + (f"; left: {', '.join(left)}" if left else "")
         return {"delegate": "XNNPACK", "taken": len(taken), "total": len(nodes), "proof": proof}
+
+
+def delegated_nodes(interpreter: Any) -> tuple[int, set[int], list[dict[str, Any]]]:
+    """Of an allocated Interpreter: how many DELEGATE kernels run, which nodes lie between their inputs and outputs (by
+    index), and all nodes of the primary graph."""
+    details = interpreter._get_ops_details()
+    kernels = [node for node in details if node["op_name"] == "DELEGATE"]
+    nodes = [node for node in details if node["op_name"] != "DELEGATE"]
+    maker = {int(tensor): node["index"] for node in nodes for tensor in node["outputs"]}
+    inputs = {node["index"]: [int(tensor) for tensor in node["inputs"]] for node in nodes}
+    taken: set[int] = set()
+    for kernel in kernels:
+        given = {int(tensor) for tensor in kernel["inputs"]}
+        pending = [int(tensor) for tensor in kernel["outputs"]]
+        while pending:
+            tensor = pending.pop()
+            node = maker.get(tensor)
+            if tensor in given or node is None or node in taken:
+                continue
+            taken.add(node)
+            pending.extend(inputs[node])
+    return len(kernels), taken, nodes
 
 
 class OnnxModel:

@@ -182,7 +182,10 @@ def make_project(root: Path, digits: Digits, store: Path) -> Project:
     benchmarks.mkdir()
     for suite in SUITES:
         shutil.copy(suite, benchmarks)
-    (root / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers --strict-config\nfilterwarnings = error\n")
+    (root / "pytest.ini").write_text(
+        "[pytest]\naddopts = --strict-markers --strict-config\nfilterwarnings = error\n"
+        "edge_diagnose = false\n"  # test_diagnose.py switches it on: looking into seeded faults takes seconds each
+    )
     np.savez(benchmarks / "digits.npz", **digits.arrays)
     linear_model(benchmarks / "linear.onnx", digits.weights, digits.bias)
     made = Project(root, store)

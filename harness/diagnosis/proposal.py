@@ -1,0 +1,78 @@
+"""The recipe that leaves the worst layers float."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from harness.diagnosis.graph import MOVING
+from harness.diagnosis.records import LayerError, Proposal, Traced
+from harness.schema import RuntimeName
+
+#: The recipe of each runtime that leaves chosen parts float, and its option that names them.
+MIXED: dict[RuntimeName, tuple[str, str]] = {
+    "litert": ("mixed", "float_nodes"),
+    "onnxruntime": ("ort_mixed", "float_nodes"),
+}
+#: So much of the added error may stay.
+LEFT_PERCENT = 10.0
+#: Where more of the layers would be float, few layers are not what is wrong.
+MOST_LAYERS = 0.5
+
+
+def propose(traced: Traced, runtime: RuntimeName, name: str, *, accuracy: bool) -> Proposal | None:
+    """A variant without ops that the delegate leaves and, for ``accuracy``, without the worst layers' errors.
+
+    None where nothing is wrong, or leaving a few layers float does not help.
+    """
+    layers = worst_layers(traced) if accuracy else []
+    ops = [op.op for op in traced.delegated.left if op.float_taken] if traced.delegated else []
+    if accuracy and not layers:
+        return None
+    return leaving_float(traced, runtime, name, layers, ops) if layers or ops else None
+
+
+def leaving_float(
+    traced: Traced, runtime: RuntimeName, name: str, tensors: Collection[str], ops: Collection[str]
+) -> Proposal:
+    """The variant that leaves these layers and these kinds of ops float."""
+    recipe, option = MIXED[runtime]
+    layers = {layer.tensor: layer for layer in traced.layers}
+    parts = [part for tensor in tensors for part in layers[tensor].parts if layers[tensor].op not in ops]
+    options: dict[str, Any] = {"float_ops": list(ops)} if runtime == "litert" else {}
+    if parts:
+        options[option] = list(dict.fromkeys(parts))
+    return Proposal(name=name, recipe=recipe, options=options, left_percent=left_percent(traced, set(tensors)))
+
+
+def worst_layers(traced: Traced) -> list[str]:
+    """The fewest layers, the worst first, without whose errors at most LEFT_PERCENT is left; none where that is most of them."""
+    chosen = prefix(traced, LEFT_PERCENT)
+    computing = {layer.tensor for layer in traced.layers if layer.parts and layer.op not in MOVING}
+    return chosen if len(computing.intersection(chosen)) <= MOST_LAYERS * len(computing) else []
+
+
+def prefix(traced: Traced, at_most_percent: float) -> list[str]:
+    """Layers to leave float, added from the worst on, until at most so much of the added error is left."""
+    chosen: dict[str, None] = {}
+    for layer in sorted(traced.layers, key=lambda layer: -layer.share_percent):
+        if left_percent(traced, chosen) <= at_most_percent:
+            break
+        chosen.update(dict.fromkeys(_with_readers(layer, traced.consumers)))
+    inputs = {layer.tensor for layer in traced.layers if not layer.parts}
+    return [tensor for tensor in chosen if tensor not in inputs]
+
+
+def left_percent(traced: Traced, floats: Collection[str]) -> float:
+    """The share of the added error that is left where these layers are float."""
+    return sum(layer.share_percent for layer in traced.layers if not _repaired(layer, floats, traced.consumers))
+
+
+def _with_readers(layer: LayerError, consumers: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """What must be float for the layer's error to go: a tensor that is read by an int8 node is quantized all the same."""
+    return (layer.tensor, *consumers[layer.tensor]) if layer.cause == "range" else (layer.tensor,)
+
+
+def _repaired(layer: LayerError, floats: Collection[str], consumers: Mapping[str, tuple[str, ...]]) -> bool:
+    needed = _with_readers(layer, consumers)
+    return all(tensor in floats for tensor in (needed if layer.parts else needed[1:]))

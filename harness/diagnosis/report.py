@@ -1,0 +1,88 @@
+"""A diagnosis for the terminal, and as markdown for a run's folder."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.diagnosis.findings import label
+from harness.diagnosis.records import Diagnosis, LayerError
+from harness.reports.summary import escape_markdown, printable
+
+HEADERS = ("share %", "layer", "added dB", "total dB", "cause", "calibrated", "seen", "clipped %", "dead")
+SHOWN = 12
+WIDEST = 300
+
+
+def terminal(diagnosis: Diagnosis, color: bool) -> str:
+    """Findings, the layers that add most, and the proposed variant."""
+    console = Console(file=io.StringIO(), width=WIDEST, force_terminal=color, no_color=not color, highlight=False)
+    console.print(Text(title(diagnosis), "bold"))
+    for finding in diagnosis.findings:
+        console.print(Text.assemble("- ", printable(finding.sentence)), soft_wrap=True)
+        if finding.next_step:
+            console.print(Text(f"    next: {printable(finding.next_step)}"), soft_wrap=True)
+    table = Table(*HEADERS, box=None, pad_edge=False, title=_heading(diagnosis), title_justify="left")
+    for column in (0, 2, 3, 7, 8):
+        table.columns[column].justify = "right"
+    for layer in diagnosis.ranked[:SHOWN]:
+        table.add_row(*map(Text, _cells(layer)))
+    console.print(table)
+    if diagnosis.proposal:
+        console.print(Text(f"\nproposed, for the variants of {diagnosis.model} in models.yaml:\n", "bold"))
+        console.print(Text(diagnosis.proposal.yaml()), soft_wrap=True)
+    assert isinstance(console.file, io.StringIO)
+    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+
+
+def markdown(diagnosis: Diagnosis) -> str:
+    """The same, as GitHub-flavoured markdown."""
+    lines = [f"## {escape_markdown(title(diagnosis))}", ""]
+    for finding in diagnosis.findings:
+        step = f" _Next: {escape_markdown(finding.next_step)}_" if finding.next_step else ""
+        lines.append(f"- {escape_markdown(finding.sentence)}{step}")
+    lines += ["", _heading(diagnosis), "", "| " + " | ".join(HEADERS) + " |", "|" + " --- |" * len(HEADERS)]
+    lines += ["| " + " | ".join(map(escape_markdown, _cells(layer))) + " |" for layer in diagnosis.ranked[:SHOWN]]
+    if diagnosis.proposal:
+        lines += ["", f"Proposed, for the variants of {diagnosis.model} in models.yaml:", ""]
+        lines += ["```yaml", diagnosis.proposal.yaml().rstrip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def title(diagnosis: Diagnosis) -> str:
+    """Which cell, against what, on how many samples."""
+    traced = diagnosis.traced
+    return (
+        f"{diagnosis.model}/{diagnosis.variant}/{diagnosis.target} ({diagnosis.recipe}) against {diagnosis.reference},"
+        f" {traced.samples} samples: same answer {traced.agreement_percent:.1f} %, output {_db(traced.output_sqnr_db)} dB"
+    )
+
+
+def _heading(diagnosis: Diagnosis) -> str:
+    count = len(diagnosis.traced.layers)
+    return f"{min(SHOWN, count)} of {count} layers, by their share of the error of the output"
+
+
+def _cells(layer: LayerError) -> tuple[str, ...]:
+    return (
+        f"{layer.share_percent:.1f}",
+        f"{layer.op} {label(layer.tensor)}",
+        _db(layer.added_sqnr_db),
+        _db(layer.sqnr_db),
+        layer.cause if layer.share_percent > 0 else "",
+        _ends(layer.calibrated) if layer.calibrated else "",
+        _ends(layer.seen),
+        f"{layer.saturated_percent:.1f}" if layer.calibrated else "",
+        f"{layer.dead_channels}/{layer.channels}",
+    )
+
+
+def _ends(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:.3g} to {ends[1]:.3g}"
+
+
+def _db(value: float | None) -> str:
+    return "exact" if value is None else f"{value:.1f}"

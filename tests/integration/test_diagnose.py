@@ -1,0 +1,183 @@
+"""``edgegate diagnose`` names the layer that was made bad, first, and what it proposes passes the gate."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.integration.conftest import make_project
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Digits, Project
+
+#: Two Keras classifiers of random features. In ``outlier`` one channel of the second convolution is 300 times as large,
+#: and the third takes that back: nothing changes in float, and no int8 range fits all its channels.
+MAKE_MODELS = """
+import sys, keras, numpy as np
+from keras import layers as L
+data = np.load("digits.npz")
+
+def classifier(activation, factor, path):
+    keras.utils.set_random_seed(1)
+    image = keras.Input((8, 8, 1))
+    x = L.Conv2D(8, 3, padding="same", activation=activation, name="first")(image)
+    x = L.Conv2D(16, 3, strides=2, padding="same", activation=activation, name="second")(x)
+    x = L.Conv2D(32, 3, padding="same", activation=activation, name="third")(x)
+    features = keras.Model(image, L.Flatten()(x))
+    x, y = data["train_x"], np.eye(10)[data["train_y"]]
+    inside = np.c_[features.predict(x, verbose=0), np.ones(len(x))]
+    solution = np.linalg.solve(inside.T @ inside + 1e-3 * np.eye(inside.shape[1]), inside.T @ y)
+    for name, scale, channel in (("second", factor, np.s_[..., 0]), ("third", 1 / factor, np.s_[:, :, 0])):
+        kernel, bias = features.get_layer(name).get_weights()
+        kernel[channel] *= scale
+        features.get_layer(name).set_weights([kernel, bias])
+    model = keras.Model(image, L.Dense(10, name="readout")(features.output))
+    model.get_layer("readout").set_weights([solution[:-1], solution[-1]])
+    model.save(path)
+
+classifier("relu", 300.0, "outlier.keras")
+classifier("hard_swish", 1.0, "swish.keras")
+"""
+
+
+#: A recipe whose file shares no tensor with the model's.
+STRANGER = """
+import numpy as np, onnx
+from onnx import TensorProto, helper, numpy_helper
+from harness.variants.registry import recipe
+
+@recipe("stranger", runtime="onnxruntime", packages=("onnx",))
+def stranger(source, out):
+    shapes = [("a", ["n", 1, 8, 8]), ("d", ["n", 10])]
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes]
+    nodes = [
+        helper.make_node("ReduceMean", ["a"], ["b"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Reshape", ["b", "column"], ["c"]),
+        helper.make_node("MatMul", ["c", "row"], ["d"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([-1, 1], np.int64), "column"),
+        numpy_helper.from_array(np.arange(10, dtype=np.float32)[None], "row"),
+    ]
+    graph = helper.make_graph(nodes, "stranger", infos[:1], infos[1:], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), out)
+    return source.onnx_layout()
+"""
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path) -> Project:
+    """A repository with both models, float and int8."""
+    from sklearn.datasets import load_digits
+
+    project = make_project(tmp_path_factory.mktemp("diagnose"), digits, shared_store)
+    benchmarks = project.root / "benchmarks"
+    found = load_digits()
+    order = np.random.default_rng(0).permutation(len(found.target))[
+        :1000
+    ]  # those that the evaluation samples are not of
+    train = {"train_x": (found.images[order] / 16.0).astype(np.float32)[..., None], "train_y": found.target[order]}
+    np.savez(benchmarks / "digits.npz", **digits.arrays, **train)
+    subprocess.run([sys.executable, "-c", MAKE_MODELS], cwd=benchmarks, check=True, capture_output=True, timeout=300)
+    for name in ("outlier", "swish"):
+        project.models["models"][name] = {
+            "source": {"path": f"{name}.keras"},
+            "dataset": "digits",
+            "variants": {"fp32": None, "int8": None},
+        }
+    project.write()
+    return project
+
+
+def edgegate(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line in the project's folder."""
+    command = [str(Path(sys.executable).with_name("edgegate")), *arguments]
+    return subprocess.run(
+        command, cwd=project.root, env=project.environment(), capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def diagnosis(project: Project, *arguments: str) -> dict[str, Any]:
+    done = edgegate(project, "diagnose", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def worst(found: dict[str, Any]) -> dict[str, Any]:
+    layer: dict[str, Any] = max(found["traced"]["layers"], key=lambda layer: layer["share_percent"])
+    return layer
+
+
+def test_outlier_channel_is_named_first_and_the_proposal_passes(repository: Project) -> None:
+    """One channel of one layer spoils the range of all: that layer leads; left float, the variant passes the gate."""
+    found = diagnosis(repository, "outlier", "int8")
+    assert "second" in worst(found)["tensor"]
+    assert found["findings"][0]["kind"] == "layer"
+    assert "CONV_2D" in found["findings"][0]["sentence"]
+    assert "channels are dead" in found["findings"][0]["sentence"]
+    assert found["traced"]["layers"][0]["op"] == "input"
+
+    passes_with(repository, "outlier", found)
+    done = repository.run("--edge-model", "outlier", "-k", "accuracy and int8", "-o", "edge_diagnose=true")
+    assert "FAILED benchmarks/test_accuracy.py::test_accuracy[outlier-int8-host:cpu]" in done.stdout
+    assert repository.statuses()["outlier/int8_mixed/host:cpu"] == "pass", done.stdout
+
+    line = next(line for line in done.stdout.splitlines() if line.startswith("edgegate: outlier/int8/host:cpu: "))
+    assert found["findings"][0]["sentence"] in line
+    written = repository.root / "results" / "latest" / "diagnosis"
+    assert json.loads((written / "outlier+int8+host@cpu.json").read_text())["findings"] == found["findings"]
+    assert "second" in (written / "outlier+int8+host@cpu.md").read_text()
+    assert [path.name for path in sorted(written.iterdir())] == [
+        f"outlier+int8+host@cpu.{end}" for end in ("json", "md")
+    ]
+
+
+def test_hard_swish_off_the_delegate_is_named_first_and_the_proposal_is_delegated(repository: Project) -> None:
+    """Its accuracy is fine; what XNNPACK leaves leads, and the proposal runs as one piece."""
+    found = diagnosis(repository, "swish", "int8")
+    assert found["findings"][0]["kind"] == "delegate"
+    assert "3 HARD_SWISH" in found["findings"][0]["sentence"]
+    assert found["traced"]["delegated"]["left"][0]["op"] == "HARD_SWISH"
+    assert found["proposal"]["options"] == {"float_ops": ["HARD_SWISH"]}
+
+    passes_with(repository, "swish", found)
+    done = repository.run("--edge-model", "swish", "--edge-variant", "int8_mixed", "-k", "accuracy or latency")
+    assert done.returncode == 0, done.stdout
+    kinds = {finding["kind"] for finding in diagnosis(repository, "swish", "int8_mixed")["findings"]}
+    assert "delegate" not in kinds
+
+
+def passes_with(project: Project, model: str, found: dict[str, Any]) -> None:
+    """Paste the proposal, as it is printed, among the model's variants."""
+    shown = edgegate(project, "diagnose", model, found["variant"]).stdout
+    pasted = yaml.safe_load(shown.partition("in models.yaml:")[2])
+    assert pasted == {found["proposal"]["name"]: {key: found["proposal"][key] for key in ("recipe", "options")}}
+    project.models["models"][model]["variants"].update(pasted)
+
+
+def test_canary_is_told_by_its_input(repository: Project) -> None:
+    """Calibrated on unscaled noise: the input's range says so, before any layer is blamed, and nothing is left float."""
+    found = diagnosis(repository, "outlier", "canary")
+    assert found["findings"][0]["kind"] == "input range"
+    assert "were not scaled (0 to 255)" in found["findings"][0]["sentence"]
+    assert found["proposal"] is None
+
+
+def test_what_cannot_be_looked_into_is_a_line_of_the_run(project: Project) -> None:
+    """A graph of other tensors fails on accuracy as ever; that it was not diagnosed is said, and changes nothing."""
+    project.add_recipes(STRANGER)
+    project.models["models"]["linear"]["variants"]["stranger"] = {}
+    done = project.run("-k", "accuracy and stranger", "-o", "edge_diagnose=true")
+    assert done.returncode == 1
+    assert "linear/stranger/host:cpu could not be diagnosed: " in done.stdout
+    assert "the two cannot be compared" in done.stdout
+    assert project.statuses()["linear/stranger/host:cpu"] == "fail"
+    assert project.run("-k", "accuracy and stranger").stdout.count("diagnosed") == 0

@@ -1,0 +1,133 @@
+"""Pairing the tensors of two graphs, and choosing what to leave float."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.diagnosis.graph import Graph, Node, Range, matched, without_fused
+from harness.diagnosis.proposal import left_percent, prefix, propose, worst_layers
+from harness.diagnosis.records import Delegated, LayerError, OpsLeft, Traced
+
+
+def chain(*ops: str, names: str = "t") -> Graph:
+    """A graph of one op after another; the tensors are t0, t1, ..."""
+    nodes = [Node(op, f"{op}{i}", (f"{names}{i}", f"w{i}"), (f"{names}{i + 1}",)) for i, op in enumerate(ops)]
+    return Graph(tuple(nodes), f"{names}0", f"{names}{len(ops)}")
+
+
+def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    return dict.fromkeys(graph.activations, (1, 4))
+
+
+def layer(tensor: str, share: float, cause: str = "weights", op: str = "CONV_2D") -> LayerError:
+    return LayerError.model_validate(
+        {
+            "tensor": tensor,
+            "op": op,
+            "parts": () if op == "input" else (tensor,),
+            "sqnr_db": 10,
+            "added_sqnr_db": 10,
+            "share_percent": share,
+            "cause": cause,
+            "calibrated": (0, 1),
+            "seen": (0, 1),
+            "saturated_percent": 0,
+            "dead_channels": 0,
+            "channels": 4,
+        }
+    )
+
+
+def traced(*layers: LayerError, left: tuple[OpsLeft, ...] = ()) -> Traced:
+    """A chain of layers, each read by the next."""
+    tensors = [found.tensor for found in layers]
+    consumers = {tensor: tuple(tensors[i + 1 : i + 2]) for i, tensor in enumerate(tensors)}
+    delegated = Delegated(delegate="XNNPACK", kernels=2, taken=3, total=4, left=left) if left else None
+    return Traced(
+        samples=1, agreement_percent=50, output_sqnr_db=1, layers=layers, consumers=consumers, delegated=delegated
+    )
+
+
+def test_casts_are_not_layers_and_hide_no_tensor() -> None:
+    """QUANTIZE and DEQUANTIZE hand a value on; its name in the float graph finds it, whichever side has it."""
+    floats = Graph((Node("CONV", "", ("x",), ("y",)), Node("SOFT", "", ("y",), ("z",))), "x", "z")
+    quantized = Graph(
+        (
+            Node("QUANTIZE", "", ("x",), ("xq",)),
+            Node("CONV", "", ("xq",), ("yq",)),
+            Node("DEQUANTIZE", "", ("yq",), ("y",)),
+            Node("SOFT", "", ("y",), ("z",)),
+        ),
+        "x",
+        "z",
+    )
+    assert matched(floats, quantized, shapes(floats), shapes(quantized)) == {"x": "x", "y": "yq", "z": "z"}
+
+
+def test_tensors_without_names_are_paired_by_their_place() -> None:
+    """Where a converter renamed everything, the sequence of ops tells."""
+    floats, quantized = chain("CONV", "RELU", "POOL", "FC"), chain("CONV", "RELU", "POOL", "FC", names="q")
+    assert matched(floats, quantized, shapes(floats), shapes(quantized)) == {f"t{i}": f"q{i}" for i in range(5)}
+
+
+def test_tensors_of_another_shape_are_not_paired() -> None:
+    """A name alone is not enough."""
+    floats, quantized = chain("CONV", "FC"), chain("CONV", "FC")
+    assert "t1" not in matched(floats, quantized, shapes(floats), {**shapes(quantized), "t1": (1, 9)})
+
+
+def test_what_goes_unrounded_into_a_fused_activation_is_part_of_it() -> None:
+    """Conv and Relu are one layer where only the Relu's output is quantized, two where both are."""
+    graph = chain("Conv", "Relu", "Gemm")
+    pairs = {f"t{i}": f"t{i}" for i in range(4)}
+    held = Range(0, 1, 0.1)
+    assert list(without_fused(pairs, graph, {"t2": held})) == ["t0", "t2", "t3"]
+    assert list(without_fused(pairs, graph, {"t1": held, "t2": held})) == ["t0", "t1", "t2", "t3"]
+
+
+def test_layer_with_a_bad_range_is_left_float_with_its_reader() -> None:
+    """Weights: the layer alone; range: also what reads it, for that would quantize it just the same."""
+    others = [layer(name, 1) for name in "cdefgh"]
+    assert worst_layers(traced(layer("a", 94), layer("b", 0), *others)) == ["a"]
+    assert worst_layers(traced(layer("a", 94, "range"), layer("b", 0), *others)) == ["a", "b"]
+
+
+def test_rounding_of_the_input_goes_with_its_reader() -> None:
+    """The input is no layer that could be left float."""
+    found = worst_layers(traced(layer("x", 95, "range", "input"), *(layer(name, 1) for name in "abcde")))
+    assert found == ["a"]
+
+
+def test_error_of_all_layers_is_no_case_for_a_few_float_ones() -> None:
+    """Nothing is proposed where most layers would be float."""
+    found = traced(*(layer(name, 10) for name in "abcdefghij"))
+    assert worst_layers(found) == []
+    assert propose(found, "litert", "v", accuracy=True) is None
+
+
+def test_proposal_has_ops_off_the_delegate_and_no_layer_twice() -> None:
+    """A layer whose op is left float anyway is not named again; ops that float does not delegate either are not."""
+    left = tuple(
+        OpsLeft(op=op, tensors=("a",), float_taken=taken) for op, taken in (("HARD_SWISH", True), ("PACK", False))
+    )
+    layers = [layer("a", 60, op="HARD_SWISH"), layer("b", 38), *(layer(name, 0.5) for name in "cdef")]
+    found = propose(traced(*layers, left=left), "litert", "v", accuracy=True)
+    assert found is not None
+    assert found.options == {"float_ops": ["HARD_SWISH"], "float_nodes": ["b"]}
+    assert (
+        found.yaml() == "v:\n  recipe: mixed\n  options:\n    float_ops:\n    - HARD_SWISH\n    float_nodes:\n    - b\n"
+    )
+    assert propose(traced(*layers), "litert", "v", accuracy=False) is None
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 100), st.sampled_from(["range", "weights"])), min_size=1, max_size=12),
+    st.floats(0, 100),
+)
+def test_prefix_leaves_no_more_than_asked(shares: list[tuple[float, str]], at_most: float) -> None:
+    """Whatever the shares are, leaving the chosen layers float leaves at most so much; asking for less chooses no fewer."""
+    found = traced(*(layer(f"t{i}", share, cause) for i, (share, cause) in enumerate(shares)))
+    chosen = prefix(found, at_most)
+    assert left_percent(found, chosen) <= at_most + 1e-9
+    assert len(prefix(found, at_most / 2)) >= len(chosen)
