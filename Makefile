@@ -1,9 +1,10 @@
 # make bench: set up and run the benchmarks. make test: set up and run the tests.
 # make check: format, lint, types, layers. make perf: measure edgegate itself.
+# make lab: build the devices that the tests start on loopback (docs/lab.md).
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup bench test check perf clean
+.PHONY: setup bench test check perf lab clean
 
 setup: .venv/.ready
 
@@ -27,6 +28,9 @@ check: setup
 
 perf: setup
 	$(BIN)/python benchmarks/perf/run.py $(ARGS)
+
+lab: setup
+	$(BIN)/python -m tests.lab.build $(ARGS)
 
 clean:
 	rm -rf .venv .edgegate build dist *.egg-info

@@ -1,0 +1,70 @@
+"""The lab's devices as fixtures; where a tier cannot be had its tests are skipped with the reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import build
+from tests.lab.board import Board, arm_system, pi_system
+from tests.lab.phone import Phone
+from tests.lab.roots import register_qemu
+from tests.lab.tiers import LabError, Tier
+
+
+def need(tier: Tier) -> None:
+    """Skip where the tier is missing; in continuous integration a required one that is missing fails."""
+    if reason := tier.missing():
+        unusable(tier, reason)
+
+
+def unusable(tier: Tier, reason: str) -> None:
+    """Skip, or fail, with the reason why there is no such device."""
+    sentence = f"the lab's {tier.title}: {reason}"
+    if tier.required and os.environ.get("CI"):
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
+@pytest.fixture(scope="session")
+def tflite_tool() -> Path:
+    """Tier (e): the folder of TFLite's own benchmark_model with its libraries."""
+    need(build.TFLITE)
+    return build.TFLITE.folder
+
+
+@pytest.fixture(scope="session")
+def phone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phone]:
+    """Tier (a): a phone on a port of loopback."""
+    need(build.PHONE)
+    tflite = None if build.TFLITE.missing() else build.TFLITE.folder
+    device = Phone(tmp_path_factory.mktemp("phone"), build.PHONE.folder / "root", tflite)
+    yield device
+    device.close()
+
+
+@pytest.fixture(scope="session")
+def pi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    """Tier (b): a board of this machine's architecture."""
+    need(build.PI)
+    folder = tmp_path_factory.mktemp("pi")
+    device = Board(folder, pi_system(folder))
+    yield device
+    device.close()
+
+
+@pytest.fixture(scope="session")
+def arm_board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    """Tier (c): an aarch64 board under emulation; its times mean nothing."""
+    need(build.ARM_BOARD)
+    try:
+        register_qemu()
+    except LabError as error:
+        unusable(build.ARM_BOARD, str(error))
+    folder = tmp_path_factory.mktemp("arm")
+    device = Board(folder, arm_system(folder, build.ARM_BOARD.folder / "root"))
+    yield device
+    device.close()
