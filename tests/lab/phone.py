@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tests.lab.benchmark_tool import PLACE
 from tests.lab.machine import BOOT_ID, Machine, new_boot_id
 from tests.lab.sandbox import Sandbox
 from tests.lab.telemetry import PhoneTelemetry
 from tests.lab.tiers import HERE
 
+STAND_IN = HERE / "benchmark_model.py"
 #: Android's user of ``adb shell``.
 SHELL_USER = 2000
 ADBD = "/usr/lib/android-sdk/platform-tools/adbd"
@@ -19,16 +21,17 @@ ADBD = "/usr/lib/android-sdk/platform-tools/adbd"
 class Phone(Machine):
     """adbd, ``dumpsys`` and the like, and a folder /data; ``tflite`` is the folder of tier (e), where it was built.
 
-    ``tflite_tool`` is the real tool's path on the phone.
+    ``benchmark_model`` is the stand-in's file here, to be pushed; ``tflite_tool`` the real tool's path on the phone.
     """
 
     disk = "/data/local/tmp"
     abi = "x86_64"
+    benchmark_model = STAND_IN
 
     def __init__(self, folder: Path, root: Path, tflite: Path | None) -> None:
         self.work = folder / "data" / "local" / "tmp"
         self.key = folder / "adbkey"
-        self.tflite_tool = "/opt/tflite/benchmark_model" if tflite else None
+        self.tflite_tool = f"{PLACE}/benchmark_model" if tflite else None
         shutil.copytree(HERE / "phone_root", folder / "lab")
         self.telemetry = PhoneTelemetry(folder / "lab" / "says")
         self.work.mkdir(parents=True)
@@ -50,13 +53,14 @@ class Phone(Machine):
         return told.read_text().strip() if told.exists() else ""
 
     def devices_entry(self, **changes: Any) -> dict[str, Any]:
-        """XNNPACK and plain kernels as its backends; ``benchmark_model`` must be given."""
+        """XNNPACK and plain kernels as its backends; the stand-in is pushed as the tool."""
         return {
             "kind": "android",
             "address": self.address,
             "port": self.port,
             "key": str(self.key),
             "work_folder": f"{self.disk}/edgegate",
+            "benchmark_model": {self.abi: str(self.benchmark_model)},
             "backends": {"cpu": {"delegate": "cpu"}, "plain": {"delegate": "cpu", "xnnpack": False}},
         } | changes
 
@@ -73,4 +77,4 @@ def phone_mounts(root: Path, folder: Path, tflite: Path | None) -> list[list[str
         ["--bind", f"{root}/data/local/tmp", f"{root}/data/local/tmp"],
         ["--bind", "-o", "ro", str(folder / "lab"), f"{root}/lab"],
     ]
-    return mounts + ([["--bind", "-o", "ro", str(tflite), f"{root}/opt/tflite"]] if tflite else [])
+    return mounts + ([["--bind", "-o", "ro", str(tflite), f"{root}{PLACE}"]] if tflite else [])

@@ -198,7 +198,7 @@ def test_devices_are_gone_with_the_process_that_started_them(phone: Phone) -> No
 
 def test_entries_are_the_schemas(phone: Phone, pi: Board) -> None:
     """What a fixture gives for devices.yaml is accepted by its schema."""
-    entry = phone.devices_entry(required=False, benchmark_model="/data/local/tmp/benchmark_model")
+    entry = phone.devices_entry(required=False)
     assert not AndroidDevice.model_validate(entry).required
     assert LinuxDevice.model_validate(pi.devices_entry()).port == pi.port
 
