@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from harness.dataset_schema import Dataset
 from harness.device_schema import DevicesFile
 from harness.errors import ConfigError
 from harness.schema import Name, Percent, Positive, Strict, validate
@@ -143,23 +144,6 @@ _WAYS = [
     {"keras_application", "weights"},
 ]
 _WAYS_KEYS = set().union(*_WAYS)
-
-
-class Dataset(Strict):
-    """Named samples: the embedded digits, an .npz file, or a user's function."""
-
-    kind: Literal["digits", "npz", "function"]
-    path: str | None = Field(None, description="kind npz: the file, relative to models.yaml")
-    function: str | None = Field(None, description="kind function: 'module:function' or 'file.py:function'")
-    classes: int | None = Field(None, ge=2, description="number of classes; default: the largest label plus one")
-
-    @model_validator(mode="after")
-    def _matching_keys(self) -> Dataset:
-        needed = {"digits": set(), "npz": {"path"}, "function": {"function"}}[self.kind]
-        given = {key for key in ("path", "function") if getattr(self, key)}
-        if needed != given:
-            raise ValueError(f"kind {self.kind} takes {' and '.join(sorted(needed)) or 'neither path nor function'}")
-        return self
 
 
 class Variant(Strict):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.config import CANARY
-from harness.errors import DeviceAbsent, EdgegateError, InputMismatch, RecipeRefused, VariantError
+from harness.errors import DeviceAbsent, EdgegateError, InputMismatch, RecipeRefused, SourceError, VariantError
 from harness.measurements.in_turn import Enough, in_turn_identity, time_in_turn
 from harness.measurements.journal import Journal
 from harness.measurements.lanes import Lanes
@@ -21,12 +21,14 @@ from harness.measurements.project import Project
 from harness.measurements.settling import timed_when_settled
 from harness.records import Artifact, CellId, Outputs, PairedTiming, Timing, Truth
 from harness.sources.datasets import PreparedDataset, prepare
+from harness.sources.labels import shifted
 from harness.storage import Store, digest
 from harness.targets import host_state
 from harness.targets.base import Job, Side, Target
 from harness.targets.device_lock import alone_on_host, beside_others, device_lock
 from harness.targets.open_targets import REFERENCE, Targets
 from harness.variants.artifacts import ArtifactMaker
+from harness.variants.canary import wrong_range
 
 Made = TypeVar("Made")
 Measured = TypeVar("Measured", Outputs, Timing)
@@ -95,7 +97,8 @@ class Bench:
         A source that cannot be quantized (a finished .tflite) gets the reference's answers to other samples instead.
         """
         try:
-            return self.outputs(cell).values, "int8 calibrated on noise in [0, 255]"
+            low, high = wrong_range(self.dataset(cell.model).samples("evaluation"))
+            return self.outputs(cell).values, f"int8 calibrated on noise in [{low:g}, {high:g}]"
         except RecipeRefused:
             values = self.reference(cell.model)
             return np.random.default_rng(0).permutation(values), "the reference's answers to other samples"
@@ -207,7 +210,8 @@ class Bench:
 
     def _dataset(self, model: str) -> PreparedDataset:
         name = self.project.models.models[model].dataset
-        return prepare(self.store, name, self.project.models.datasets[name], self.project.base)
+        entry, alone = self.project.models.datasets[name], lambda: device_lock(REFERENCE.device, self.progress)
+        return prepare(self.store, name, entry, self.project.base, self.progress, alone)
 
     def _new_maker(self, model: str) -> ArtifactMaker:
         entry = self.project.models.models[model]
@@ -243,6 +247,7 @@ class Bench:
             with device_lock(REFERENCE.device, self.progress):
                 values = REFERENCE.outputs(self._job(artifact, dataset)).values
             _check_classes(artifact, values, dataset)
+            _check_labels(model, values, dataset)
             if not np.isfinite(values).all():
                 raise VariantError(
                     f"the reference {name!r} of {model!r} answers NaN or infinity, so that nothing can be held against it",
@@ -292,6 +297,16 @@ class Bench:
 
     def _job(self, artifact: Artifact, dataset: PreparedDataset) -> Job:
         return Job(artifact, dataset.samples("evaluation"), self.project.models.timeouts.cell_s)
+
+
+def _check_labels(model: str, values: NDArray[np.float32], dataset: PreparedDataset) -> None:
+    """The reference is a float model: where it is right once the labels are shifted, the labels are wrong."""
+    shift = shifted(values.argmax(axis=1), dataset.labels()) if dataset.classes else None
+    if shift:
+        raise SourceError(
+            f"dataset {dataset.name!r}: labels off by one: {model!r} answers label {-shift:+d} far more often than the label",
+            next_step=f"with a labels file, add {shift} to 'label_offset'; else correct the labels",
+        )
 
 
 def _check_classes(artifact: Artifact, values: NDArray[np.float32], dataset: PreparedDataset) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class Samples:
 
     def checksum(self) -> str:
         """The sha256, as hex, of the file and, where there is one, of the step."""
-        stored = file_digest(self.path)
+        stored = _file_digest(self.path)
         return digest([stored, self.scale, self.offset]) if self.scale else stored
 
     def to_json(self) -> dict[str, Any]:
@@ -49,3 +50,9 @@ class Samples:
     def from_json(cls, told: Mapping[str, Any]) -> Samples:
         """What ``to_json`` told."""
         return cls(Path(told["path"]), tuple(told["scale"]), tuple(told["offset"]))
+
+
+@functools.cache
+def _file_digest(path: Path) -> str:
+    """Of a file of the store, which nobody changes."""
+    return file_digest(path)

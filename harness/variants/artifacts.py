@@ -155,7 +155,7 @@ class ArtifactMaker:
         if not plan.recipe.calibrated:
             return None
         if plan.variant == CANARY:
-            return wrong_calibration(self.store, self.dataset.input_shape)
+            return wrong_calibration(self.store, self.dataset.samples("evaluation"), self.dataset.input_shape)
         if "calibration_x" not in self.dataset.sha256:
             raise RecipeRefused(
                 f"{plan.recipe.name} calibrates, and the dataset {self.dataset.name!r} has no calibration_x",

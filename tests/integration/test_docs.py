@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from harness import config, device_schema
+from harness import config, dataset_schema, device_schema
 from harness.cli import app
 from harness.reports.frames import SAMPLE_COLUMNS
 from harness.reports.rows import COLUMNS
@@ -33,6 +33,9 @@ BLOCK = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOT
 SCHEMAS: dict[str, type[BaseModel]] = {
     "The file": config.ModelsFile,
     "A dataset": config.Dataset,
+    "Columns of a table": dataset_schema.Columns,
+    "A part of a dataset": dataset_schema.Part,
+    "Preprocessing": dataset_schema.Preprocessing,
     "A model": config.Model,
     "A source": config.Source,
     "A variant": config.Variant,

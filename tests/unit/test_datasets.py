@@ -1,0 +1,382 @@
+"""Datasets of images and arrays: what becomes of them on disk, what is never done twice, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from harness.dataset_schema import Dataset
+from harness.errors import SourceError
+from harness.sources import decoding
+from harness.sources.datasets import PreparedDataset, prepare
+from harness.storage import Store
+
+CLASSES = ("cat", "dog", "eel")
+Prepare = Callable[..., PreparedDataset]
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Prepare:
+    """Prepare a dataset of the test's folder."""
+    store = Store(tmp_path / "store")
+    return lambda **keys: prepare(store, "mine", Dataset.model_validate(keys), tmp_path)
+
+
+def write_images(
+    folder: Path, count: int, seed: int = 0, size: tuple[int, int] = (10, 12), suffix: str = ".png"
+) -> None:
+    """``count`` random images for each class, a folder per class."""
+    random = np.random.default_rng(seed)
+    for name in CLASSES:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            pixels = random.integers(0, 256, (*size, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{seed}_{index}{suffix}")
+
+
+def test_class_folders_are_classes_in_sorted_order(tmp_path: Path, prepared: Prepare) -> None:
+    """A folder per class: labels by sorted folder name, pixels as Pillow decodes them, other files passed over."""
+    write_images(tmp_path / "val", 4)
+    (tmp_path / "val" / "cat" / "Thumbs.db").touch()
+    made = prepared(kind="images", path="val")
+    assert made.classes == 3
+    assert made.labels().tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert made.input_shape == (10, 12, 3)
+    with Image.open(tmp_path / "val" / "dog" / "0_1.png") as image:
+        np.testing.assert_array_equal(made.samples("evaluation").read(5, 6)[0], np.asarray(image, np.float32))
+    assert "12 evaluation samples of 10x12x3; values as they are" in made.description
+
+
+def imagenet_like(folder: Path, first: int) -> None:
+    """A flat folder of six images beside a text file of file names and labels."""
+    write_images(folder / "classes", 2)
+    (folder / "val").mkdir()
+    lines = []
+    for number, path in enumerate(sorted((folder / "classes").rglob("*.png"))):
+        path.rename(folder / "val" / f"ILSVRC2012_val_{number}.png")
+        lines.append(f"ILSVRC2012_val_{number}.png {first + number // 2}")
+    (folder / "val.txt").write_text("\n".join(lines) + "\n")
+
+
+def test_labels_file_of_imagenets_layout(tmp_path: Path, prepared: Prepare) -> None:
+    """A flat folder with a text file of names and labels, which may count from another number than 0."""
+    imagenet_like(tmp_path, first=1)
+    made = prepared(kind="images", path="val", labels="val.txt", label_offset=1, classes=3)
+    assert made.labels().tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("classes", [3, None])
+def test_labels_off_by_one_are_named(tmp_path: Path, prepared: Prepare, classes: int | None) -> None:
+    """Labels 1 to N where classes count from 0 are refused with the key that repairs them."""
+    imagenet_like(tmp_path, first=1)
+    with pytest.raises(
+        SourceError, match=r"dataset 'mine': .*val\.txt: labels off by one: they run from 1 to 3"
+    ) as caught:
+        prepared(kind="images", path="val", labels="val.txt", classes=classes)
+    assert "label_offset: 1" in caught.value.next_step
+    assert prepared(kind="images", path="val", labels="val.txt", classes=4).classes == 4
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_table_of_paths_labels_and_splits(tmp_path: Path, prepared: Prepare, suffix: str) -> None:
+    """A CSV or Parquet index with columns of one's own; class names are numbered in sorted order."""
+    write_images(tmp_path / "all", 4)
+    paths = sorted((tmp_path / "all").rglob("*.png"))
+    rows = [
+        {"file": str(path.relative_to(tmp_path)), "kind": path.parent.name, "fold": "test" if index % 2 else "train"}
+        for index, path in enumerate(paths)
+    ]
+    table = pd.DataFrame(rows)
+    if suffix == ".csv":
+        table.to_csv(tmp_path / "index.csv", index=False)
+    else:
+        table.to_parquet(tmp_path / "index.parquet")
+    made = prepared(
+        kind="table",
+        path=f"index{suffix}",
+        columns={"path": "file", "label": "kind", "split": "fold"},
+        split="test",
+        calibration={"split": "train", "count": 3},
+    )
+    assert made.labels().tolist() == [0, 0, 1, 1, 2, 2]
+    assert len(made.samples("calibration")) == 3
+
+
+def test_numbers_to_predict(tmp_path: Path, prepared: Prepare) -> None:
+    """A column of fractions is no class: the targets are numbers, and there are no classes."""
+    write_images(tmp_path / "all", 1)
+    lines = [f"{path.name},{index / 4}" for index, path in enumerate(sorted((tmp_path / "all" / "cat").iterdir()))]
+    write_images(tmp_path / "all", 3, seed=1)
+    lines = [f"cat/{path.name},{index / 4}" for index, path in enumerate(sorted((tmp_path / "all" / "cat").iterdir()))]
+    (tmp_path / "all" / "index.csv").write_text("path,label\n" + "\n".join(lines))
+    made = prepared(kind="table", path="all/index.csv")
+    assert made.classes is None
+    np.testing.assert_array_equal(made.labels()[:, 0], np.arange(4, dtype=np.float32) / 4)
+
+
+def test_a_warm_dataset_decodes_nothing_and_a_new_mean_neither(
+    tmp_path: Path, prepared: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prepared twice, no image is opened again; nor for another mean, which is another checksum."""
+    write_images(tmp_path / "val", 4)
+    keys = {"kind": "images", "path": "val"}
+    first = prepared(**keys)
+    monkeypatch.setattr(decoding, "decoded", lambda *_: pytest.fail("an image was decoded again"))
+    again = prepared(**keys)
+    assert again == first
+    scaled = prepared(**keys, preprocessing={"scale": "1/255", "mean": [0.5], "std": [0.25]})
+    assert scaled.checksum != first.checksum
+    np.testing.assert_allclose(
+        scaled.samples("evaluation").read(), (first.samples("evaluation").read() / 255 - 0.5) / 0.25, atol=1e-6
+    )
+
+
+def test_one_changed_calibration_image_decodes_only_its_part(tmp_path: Path, prepared: Prepare) -> None:
+    """The evaluation samples, their file and their checksum stay; the calibration samples are others."""
+    write_images(tmp_path / "val", 4)
+    write_images(tmp_path / "train", 3, seed=7)
+    keys = {"kind": "images", "path": "val", "calibration": {"path": "train", "count": 6}}
+    first = prepared(**keys)
+    for path in (tmp_path / "train").rglob("*.png"):
+        Image.new("RGB", (12, 10), (1, 2, len(path.name))).save(path)
+    second = prepared(**keys)
+    assert second.samples("evaluation") == first.samples("evaluation")
+    assert second.checksum == first.checksum
+    assert second.sha256["calibration_x"] != first.sha256["calibration_x"]
+
+
+def test_a_file_that_keeps_its_size_and_time_is_read_again(tmp_path: Path, prepared: Prepare) -> None:
+    """Bytes changed under an unchanged size and modification time are other samples."""
+    import os
+
+    write_images(tmp_path / "val", 2, suffix=".bmp")
+    changed = tmp_path / "val" / "eel" / "0_0.bmp"
+    first = prepared(kind="images", path="val")
+    stat, content = changed.stat(), bytearray(changed.read_bytes())
+    content[-1] ^= 1
+    changed.write_bytes(bytes(content))
+    os.utime(changed, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert prepared(kind="images", path="val").checksum != first.checksum
+
+
+def test_subsets_are_deterministic_and_stratified(tmp_path: Path, prepared: Prepare) -> None:
+    """A count takes as many of each class; the same seed the same ones, another seed others; parts share none."""
+    write_images(tmp_path / "val", 8)
+    keys = {"kind": "images", "path": "val", "count": 6}
+    first, again, other = prepared(**keys), prepared(**keys), prepared(**keys, seed=1)
+    assert first.labels().tolist() == [0, 0, 1, 1, 2, 2]
+    assert again.checksum == first.checksum != other.checksum
+    with_calibration = prepared(**keys, calibration={"count": 9})
+    assert with_calibration.checksum == first.checksum
+    evaluated = {row.tobytes() for row in with_calibration.samples("evaluation").read()}
+    assert not evaluated & {row.tobytes() for row in with_calibration.samples("calibration").read()}
+
+
+def test_overlap_is_refused_with_names(tmp_path: Path, prepared: Prepare) -> None:
+    """A calibration image that is an evaluation image, under whatever name, is told with both names."""
+    write_images(tmp_path / "val", 3)
+    write_images(tmp_path / "train", 3, seed=1)
+    (tmp_path / "train" / "cat" / "copy.png").write_bytes((tmp_path / "val" / "eel" / "0_2.png").read_bytes())
+    with pytest.raises(
+        SourceError, match=r"1 of 10 calibration samples are evaluation samples too: cat/copy\.png = eel/0_2"
+    ):
+        prepared(kind="images", path="val", calibration={"path": "train"})
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:60])
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], dict[str, object], str]] = {
+    "corrupt": (
+        lambda root: [damage(root / "val" / "cat" / f"0_{index}.png") for index in (0, 2)],
+        {},
+        r"2 of 9 images cannot be used: .*cat/0_0\.png is not a readable image",
+    ),
+    "text": (
+        lambda root: (root / "val" / "cat" / "0_1.png").write_text("not an image"),
+        {},
+        r"1 of 9 images cannot be used: .*cat/0_1\.png is not a readable image \(cannot identify image file",
+    ),
+    "empty class": (
+        lambda root: [path.unlink() for path in (root / "val" / "dog").iterdir()],
+        {},
+        r"val/dog: no images \(\.jpg",
+    ),
+    "no folder": (lambda root: None, {"path": "vla"}, r"vla: no such folder"),
+    "class count": (lambda root: None, {"classes": 4}, r"val: 3 class folders, 'classes' says 4"),
+    "sizes": (
+        lambda root: Image.new("RGB", (3, 3)).save(root / "val" / "dog" / "0_1.png"),
+        {},
+        r"1 of 9 .*0_1\.png is 3x3 where the first image is 10x12: give preprocessing a size",
+    ),
+    "small for its crop": (
+        lambda root: None,
+        {"preprocessing": {"center_crop": 11}},
+        r"none of 9 images|is 10x12 where 11x11 are to be cut out of it",
+    ),
+    "no labels": (
+        lambda root: [
+            path.rename(root / "flat" / f"{path.parent.name}_{path.name}") for path in (root / "val").rglob("*.png")
+        ],
+        {"path": "flat"},
+        r"flat: evaluation samples need labels, and there are no class folders",
+    ),
+    "too few": (lambda root: None, {"count": 10}, r"evaluation asks for 10 samples of val, where 9 are left"),
+    "mean": (
+        lambda root: None,
+        {"preprocessing": {"mean": [1, 2]}},
+        r"preprocessing\.mean has 2 numbers, the samples have 3 channels",
+    ),
+    "never scaled": (
+        lambda root: None,
+        {"preprocessing": {"mean": [0.5], "std": [0.2]}},
+        r"mean and std are for values from 0 to 1, evaluation samples have values up to 2\d\d",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_bad_images_are_one_clear_sentence(tmp_path: Path, prepared: Prepare, name: str) -> None:
+    """Each defect is told with the dataset, the file and a next step, and nothing half-made is kept."""
+    write_images(tmp_path / "val", 3)
+    (tmp_path / "flat").mkdir()
+    harm, keys, sentence = BROKEN[name]
+    harm(tmp_path)
+    with pytest.raises(SourceError, match=rf"(?s)dataset 'mine': .*({sentence})"):
+        prepared(**{"kind": "images", "path": "val", **keys})
+    assert not list((tmp_path / "store" / "scratch").glob("*"))
+
+
+LABELS = {
+    "mixed": ("a.png 0\nb.png cat\n", r"labels\.txt: unreadable labels: sample 1 has 'cat' among numbers"),
+    "no label": ("a.png 0\nb.png\n", r"labels\.txt:2: unreadable labels: 'b\.png' is not a file name and a label"),
+    "missing": ("a.png 0\nz.png 1\n", r"labels\.txt: 1 of its 2 files are not there, the first is .*z\.png"),
+    "twice": ("a.png 0\na.png 1\n", r"labels\.txt: 'a\.png' is listed twice"),
+    "range": ("a.png 0\nb.png 9\n", r"labels\.txt: 1 labels out of range \(0 to 2\): sample 1 is 9"),
+    "none": ("\n", r"labels\.txt: no samples in it"),
+    "names": ("a.png cat\nb.png dog\n", r"labels\.txt: 2 class names, 'classes' says 3"),
+}
+
+
+@pytest.mark.parametrize("name", list(LABELS))
+def test_bad_labels_are_one_clear_sentence(tmp_path: Path, prepared: Prepare, name: str) -> None:
+    """Each defect of a labels file is told with the file, and the line or the sample."""
+    (tmp_path / "flat").mkdir()
+    for file in ("a.png", "b.png"):
+        Image.new("RGB", (4, 4), (len(file), 0, ord(file[0]))).save(tmp_path / "flat" / file)
+    text, sentence = LABELS[name]
+    (tmp_path / "labels.txt").write_text(text)
+    with pytest.raises(SourceError, match=sentence):
+        prepared(kind="images", path="flat", labels="labels.txt", classes=3)
+
+
+def test_bad_tables_are_one_clear_sentence(tmp_path: Path, prepared: Prepare) -> None:
+    """A column that is not there, a row without a label, a file that is no table, a split that no row has."""
+    (tmp_path / "index.csv").write_text("file,label\na.png,0\nb.png,\n")
+    with pytest.raises(SourceError, match=r"index\.csv: no column 'path' for the path"):
+        prepared(kind="table", path="index.csv")
+    with pytest.raises(SourceError, match=r"index\.csv: row 1 has no label"):
+        prepared(kind="table", path="index.csv", columns={"path": "file"})
+    (tmp_path / "index.csv").write_text("path,label\na.png,0\n")
+    with pytest.raises(SourceError, match=r"index\.csv: no column 'split' to find the split 'test' in"):
+        prepared(kind="table", path="index.csv", split="test")
+    (tmp_path / "index.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(SourceError, match=r"index\.parquet: unreadable as \.parquet"):
+        prepared(kind="table", path="index.parquet")
+
+
+def test_many_images_are_decoded_by_several_processes_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file that worker processes write is the one that a single process writes, and problems come in order."""
+    write_images(tmp_path / "val", 6)
+    keys = {"kind": "images", "path": "val", "preprocessing": {"resize": [7, 5], "channels": "bgr"}}
+    made = []
+    for few, chunk, store in ((1000, 64, "one"), (0, 4, "many")):
+        monkeypatch.setattr(decoding, "FEW", few)
+        monkeypatch.setattr(decoding, "CHUNK", chunk)
+        made.append(prepare(Store(tmp_path / store), "mine", Dataset.model_validate(keys), tmp_path))
+    one, many = (each.samples("evaluation") for each in made)
+    assert one.path.read_bytes() == many.path.read_bytes()
+    damage(tmp_path / "val" / "eel" / "0_3.png")
+    with pytest.raises(SourceError, match=r"1 of 18 images cannot be used: .*eel/0_3\.png"):
+        prepare(Store(tmp_path / "many"), "mine", Dataset.model_validate(keys), tmp_path)
+
+
+# -- arrays -------------------------------------------------------------------------------------------------------
+
+
+def write_arrays(path: Path, **changed: np.ndarray) -> None:
+    """An .npz of 60 RGB images of distinct channel means in [0, 1], and 30 others for calibration."""
+    random = np.random.default_rng(0)
+    level = np.array([0.7, 0.5, 0.3])
+
+    def images(count: int) -> np.ndarray:
+        return np.clip(level + random.normal(0, 0.1, (count, 6, 6, 3)), 0, 1).astype(np.float32)
+
+    arrays = {"evaluation_x": images(60), "evaluation_y": np.arange(60) % 3, "calibration_x": images(30)}
+    np.savez(path, **{**arrays, **changed})
+
+
+def test_double_scaling_is_named(tmp_path: Path, prepared: Prepare) -> None:
+    """Images in [0, 1] that preprocessing would scale again, and calibration inputs on another scale."""
+    write_arrays(tmp_path / "x.npz")
+    with pytest.raises(SourceError, match=r"evaluation samples are scaled already .* scales them again by 0\.003922"):
+        prepared(kind="npz", path="x.npz", preprocessing={"scale": "1/255"})
+    good = dict(np.load(tmp_path / "x.npz"))
+    write_arrays(tmp_path / "x.npz", calibration_x=good["calibration_x"] * 255)
+    with pytest.raises(SourceError, match=r"calibration inputs are scaled otherwise .*: values from .* against"):
+        prepared(kind="npz", path="x.npz")
+    write_arrays(tmp_path / "x.npz", calibration_x=good["calibration_x"] / 255)
+    with pytest.raises(SourceError, match=r"calibration inputs are scaled otherwise"):
+        prepared(kind="npz", path="x.npz")
+
+
+def test_swapped_channels_are_named(tmp_path: Path, prepared: Prepare) -> None:
+    """Calibration inputs in BGR beside evaluation inputs in RGB, where the channels' means tell them apart."""
+    write_arrays(tmp_path / "x.npz")
+    assert prepared(kind="npz", path="x.npz").input_shape == (6, 6, 3)
+    good = dict(np.load(tmp_path / "x.npz"))
+    write_arrays(tmp_path / "x.npz", calibration_x=good["calibration_x"][..., ::-1])
+    with pytest.raises(SourceError, match=r"channels in reverse order, RGB for BGR: channel means 0\.30"):
+        prepared(kind="npz", path="x.npz")
+
+
+def test_whole_numbers_of_a_byte_stay_bytes(tmp_path: Path, prepared: Prepare) -> None:
+    """uint8 arrays are stored as they are and read as floats, scaled; resizing arrays is refused."""
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), dtype=np.uint8)
+    np.savez(tmp_path / "x.npz", evaluation_x=pixels, evaluation_y=np.arange(10))
+    made = prepared(kind="npz", path="x.npz", preprocessing="keras_caffe")
+    assert np.load(made.samples("evaluation").path).dtype == np.uint8
+    wanted = pixels[..., ::-1].astype(np.float32) - np.array([103.939, 116.779, 123.68], np.float32)
+    np.testing.assert_allclose(made.samples("evaluation").read(), wanted, atol=1e-4)
+    with pytest.raises(SourceError, match="preprocessing resizes, crops and converts images, not arrays"):
+        prepared(kind="npz", path="x.npz", preprocessing="torchvision")
+
+
+def test_arrays_are_dealt_and_kept_apart(tmp_path: Path, prepared: Prepare) -> None:
+    """Calibration may be taken of another split, a part at a time; a sample in two splits is refused by number."""
+    write_arrays(tmp_path / "x.npz")
+    good = dict(np.load(tmp_path / "x.npz"))
+    made = prepared(kind="npz", path="x.npz", count=30, calibration={"split": "evaluation", "count": 12})
+    assert (len(made.samples("evaluation")), len(made.samples("calibration"))) == (30, 12)
+    assert np.bincount(made.labels()).tolist() == [10, 10, 10]
+    write_arrays(tmp_path / "x.npz", calibration_x=np.r_[good["calibration_x"], good["evaluation_x"][4:5]])
+    with pytest.raises(
+        SourceError, match=r"1 of 31 calibration samples are evaluation samples too: calibration 30 = evaluation 4"
+    ):
+        prepared(kind="npz", path="x.npz")
+
+
+def test_facts_of_a_dataset_are_plain_data(tmp_path: Path, prepared: Prepare) -> None:
+    """What the store keeps of a dataset is JSON that says shapes, checksums and classes."""
+    write_images(tmp_path / "val", 2)
+    made = prepared(kind="images", path="val")
+    facts = json.loads((made.folder / "dataset.json").read_text())
+    assert facts["shapes"] == {"evaluation": [6, 10, 12, 3]}
+    assert set(facts["sha256"]) == {"evaluation_x", "evaluation_y"}
