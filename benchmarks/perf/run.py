@@ -7,6 +7,7 @@ import argparse
 import sys
 
 import collection
+import device_link
 import history
 import latency
 import throughput
@@ -25,6 +26,7 @@ def measurements(selected):
         "collect": collection.measure,
         "trial": trial.measure,
         "history": history.measure,
+        "adb": device_link.measure,
         "imports": lambda: warm.measure_imports(selected),
     }
 

@@ -20,7 +20,9 @@ from harness.targets.links.adb import AdbLink
 from harness.targets.links.adb_keys import load_key
 from harness.targets.links.adb_transport import TcpConnection
 from tests.lab.adb_daemon import SHELL_V1, AdbDaemon, Connection, Dropped, Fault, Packet, adb_daemon
+from tests.lab.hostile_names import HOSTILE_NAMES
 
+REPOSITORY = Path(__file__).parents[2]
 SLEEP = ["sleep", "20"]
 
 
@@ -137,15 +139,15 @@ def test_something_else_listens(link: AdbLink, daemon: AdbDaemon, garbage: bytes
 
 
 def test_greeting_cut_off(link: AdbLink, daemon: AdbDaemon) -> None:
-    """Half a packet and no more: within 7 s."""
+    """Half a packet and no more: within 3 s."""
 
     def half(connection: Connection) -> None:
         connection.send_bytes(Packet(b"CNXN", 0x01000000, 4096, b"device::").packed()[:20])
-        stall(connection)
+        raise Dropped
 
     daemon.fault = at(b"CNXN", half)
-    with within(7):
-        fails(DeviceAbsent, "offline", lambda: link.run(["true"], 5))
+    with within(3):
+        fails(DeviceAbsent, "ends the connection", lambda: link.run(["true"], 5))
     works(link)
 
 
@@ -206,10 +208,10 @@ def test_connection_lost_during_a_command(link: AdbLink, daemon: AdbDaemon) -> N
 
 
 def test_half_dead_link(link: AdbLink, daemon: AdbDaemon) -> None:
-    """A device that falls silent during a command: 3 s after the time that the command had."""
+    """A device that falls silent during a command: within 10 s, however long the command may take."""
     daemon.fault = at(b"OPEN", stall)
-    with within(5):
-        fails(LinkLost, "fell silent", lambda: link.run(["true"], 1))
+    with within(10):
+        fails(LinkLost, "fell silent", lambda: link.run(["true"], 60))
     works(link)
 
 
@@ -257,6 +259,19 @@ def test_stream_that_ends_without_a_status(link: AdbLink, daemon: AdbDaemon) -> 
     daemon.fault = at(b"OPEN", cut)
     with within(3):
         fails(LinkLost, "without an exit status", lambda: link.run(["true"], 5))
+    works(link)
+
+
+def test_packet_that_stops_in_the_middle(link: AdbLink, daemon: AdbDaemon) -> None:
+    """Half a packet and no more, of a command that has a minute: within 10 s."""
+
+    def half(connection: Connection) -> None:
+        connection.send_bytes(Packet(b"WRTE", 1, 1, b"all of the output").packed()[:30])
+        stall(connection)
+
+    daemon.fault = at(b"OPEN", half)
+    with within(10):
+        fails(LinkLost, "fell silent", lambda: link.run(["true"], 60))
     works(link)
 
 
@@ -357,10 +372,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-NAMES = ["a b", "it's", 'say "x"', "a;touch pwned", "$(touch pwned)", "`touch pwned`", "a\nb", "-rf", "a,b", "ü*?[x]~"]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_names_are_only_names(link: AdbLink, file: Path, tmp_path: Path, name: str) -> None:
     """There and back, whatever the name; nothing in it is run."""
     remote = f"{tmp_path}/{name}/{name}"
@@ -473,25 +485,6 @@ def test_garbled_file_stream(link: AdbLink, daemon: AdbDaemon, file: Path, tmp_p
 # Networks
 
 
-SMALL_PACKETS = """
-import contextlib, fcntl, os, socket, struct, sys, time
-from pathlib import Path
-from harness.targets.links.adb import AdbLink
-from harness.targets.links.adb_transport import TcpConnection
-from tests.lab.adb_daemon import adb_daemon
-
-SIOCSIFFLAGS, SIOCSIFMTU, IFF_UP = 0x8914, 0x8922, 1
-with socket.socket() as control:
-    fcntl.ioctl(control, SIOCSIFMTU, struct.pack("16si", b"lo", 1500))
-    fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP))
-folder = Path(sys.argv[1])
-with adb_daemon() as daemon:
-    with contextlib.closing(AdbLink("phone", TcpConnection("127.0.0.1", daemon.port), folder / "key")) as link:
-        link.push(folder / "here", f"{folder}/there")
-        link.pull(f"{folder}/there", folder / "back")
-"""
-
-
 @pytest.mark.skipif(
     subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False).returncode != 0,
     reason="a network namespace cannot be made here",
@@ -499,6 +492,6 @@ with adb_daemon() as daemon:
 def test_small_packets(tmp_path: Path) -> None:
     """20 MB at an MTU of 1500 do not hang, as they do where a short send is taken for a whole one: within 30 s."""
     (tmp_path / "here").write_bytes(os.urandom(20_000_000))
-    subprocess.run(["unshare", "-rn", sys.executable, "-c", SMALL_PACKETS, str(tmp_path)], check=True, timeout=30)
-    assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
+    command = [sys.executable, "-m", "tests.lab.small_packets", str(tmp_path), "double"]
+    subprocess.run(["unshare", "-rn", *command], check=True, timeout=30, cwd=REPOSITORY)
     assert (tmp_path / "back").read_bytes() == (tmp_path / "here").read_bytes()

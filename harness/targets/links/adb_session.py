@@ -27,10 +27,15 @@ from adb_shell.exceptions import (
 
 from harness.targets.links.adb_command import StreamClosed, marked, parse_marked, parse_shell_v2
 from harness.targets.links.adb_keys import AdbKey
+from harness.targets.links.adb_transport import TcpTransport
 from harness.targets.links.base import Done
 
-#: Nothing at all for so long, where an answer is due, is a dead link.
-SILENCE_S = 10.0
+#: So long a file may take to be opened or written to, on slow flash.
+FILE_S = 30.0
+#: A device that has said nothing for so long is asked for a sign of life, and given as much again.
+HEARTBEAT_S = 4.0
+#: Any device refuses this service at once.
+PING = AdbMessage(constants.OPEN, 2**32 - 1, 0, b"edgegate-ping:\0")
 #: A daemon that is well greets within milliseconds.
 GREETING_S = 5.0
 #: So long a person has to say yes on the phone's screen.
@@ -82,6 +87,8 @@ class Packets(_AdbIOManager):  # type: ignore[misc]  # adb-shell has no types
             self._transport.bulk_write(msg.data, adb_info.transport_timeout_s)
 
     def _read_packet_from_device(self, adb_info: Any) -> Packet:
+        if isinstance(self._transport, TcpTransport):
+            self._await(self._transport, adb_info)
         command, arg0, arg1, size, expected = unpack(self._read_bytes_from_device(constants.MESSAGE_SIZE, adb_info))
         name = constants.WIRE_TO_ID.get(command)
         if name is None:
@@ -93,9 +100,24 @@ class Packets(_AdbIOManager):  # type: ignore[misc]  # adb-shell has no types
             raise InvalidChecksumError("a packet with a wrong checksum")
         return name, arg0, arg1, data
 
+    def _await(self, transport: TcpTransport, adb_info: Any) -> None:
+        """Wait for a packet; raises TimeoutError, also where there is time left and the device shows no sign of life.
+
+        Over USB the system tells when a device is gone.
+        """
+        deadline, asked = time.monotonic() + adb_info.transport_timeout_s, False
+        while not transport.readable(min(HEARTBEAT_S, max(0, deadline - time.monotonic()))):
+            if asked or time.monotonic() >= deadline:
+                raise TimeoutError("the device shows no sign of life")
+            if self.banner:
+                self._send(PING, adb_info)
+                asked = True
+
 
 class AdbSession(AdbDevice):  # type: ignore[misc]  # adb-shell has no types
     """A connection to one device, from handshake to end. Raises what adb-shell, the sockets and this module raise."""
+
+    _maxdata: int
 
     def __init__(self, transport: Any) -> None:
         super().__init__(transport)
@@ -116,6 +138,7 @@ class AdbSession(AdbDevice):  # type: ignore[misc]  # adb-shell has no types
             if self._has_asked:
                 raise NotConfirmed from error
             raise
+        self._maxdata = min(self._maxdata, constants.MAX_ADB_DATA)
 
     def execute(self, command: str, limit_s: float) -> Done:
         """Run a shell command that ends by itself within the limit."""
@@ -145,7 +168,7 @@ class AdbSession(AdbDevice):  # type: ignore[misc]  # adb-shell has no types
 
     @contextlib.contextmanager
     def _sync(self, message_format: bytes) -> Iterator[tuple[Any, Any]]:
-        stream = self._open(b"sync:", None, SILENCE_S, None)
+        stream = self._open(b"sync:", None, FILE_S, None)
         try:
             yield stream, _FileSyncTransactionInfo(message_format, maxdata=self._maxdata)
         except PushFailedError as error:

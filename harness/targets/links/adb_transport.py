@@ -7,6 +7,7 @@ adb-shell's TCP transport ignores a short ``send`` (a push hangs where packets a
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -17,10 +18,10 @@ from adb_shell.exceptions import UsbDeviceNotFoundError
 from adb_shell.transport.base_transport import BaseTransport
 
 CONNECT_S = 5.0
-#: A daemon that is just starting refuses; it is asked again after so many seconds, and again.
+#: A daemon that is being started refuses; it is asked again after so many seconds, and again.
 PAUSES_S = (0.2, 0.4, 0.8)
-#: The kernel gives a silent peer up after so many seconds: the first probe after 4, two more at intervals of 2.
-KEEPALIVE = {socket.TCP_KEEPIDLE: 4, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3}
+#: Once begun, a packet goes on: no pause within it is longer.
+PACKET_S = 8.0
 
 
 class UsbUnavailable(Exception):
@@ -44,7 +45,7 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
         self._socket: socket.socket | None = None
 
     def connect(self, transport_timeout_s: float | None) -> None:
-        """Connect; the peer's death is noticed also while nothing is sent."""
+        """Connect, patiently with a daemon that is just being started."""
         for pause_s in PAUSES_S:
             try:
                 return self._connect()
@@ -52,18 +53,27 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
                 time.sleep(pause_s)
         return self._connect()
 
+    def readable(self, timeout_s: float) -> bool:
+        """Whether something can be read within the time: data, or the end."""
+        with self._connected() as connection:
+            waiting = select.poll()
+            waiting.register(connection, select.POLLIN)
+            return bool(waiting.poll(1000 * timeout_s))
+
     def bulk_read(self, numbytes: int, transport_timeout_s: float | None) -> bytes:
-        """At least one byte, at most ``numbytes``."""
-        with self._connected(transport_timeout_s) as connection:
+        """At least one byte, at most ``numbytes``, of a packet that has begun."""
+        with self._connected() as connection:
             data = connection.recv(numbytes)
         if not data:
             raise ConnectionResetError("the device ended the connection")
         return data
 
     def bulk_write(self, data: bytes, transport_timeout_s: float | None) -> int:
-        """Send all of it."""
-        with self._connected(transport_timeout_s) as connection:
-            connection.sendall(data)
+        """Send all of it, however little is taken at a time."""
+        rest = memoryview(data)
+        with self._connected() as connection:
+            while rest:
+                rest = rest[connection.send(rest) :]
         return len(data)
 
     def close(self) -> None:
@@ -79,17 +89,14 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
             raise NotListening("nothing listens there") from error
         except OSError as error:
             raise Unreachable(error.strerror or str(error)) from error
+        self._socket.settimeout(PACKET_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in KEEPALIVE.items():
-            self._socket.setsockopt(socket.IPPROTO_TCP, option, value)
 
     @contextlib.contextmanager
-    def _connected(self, timeout_s: float | None) -> Iterator[socket.socket]:
+    def _connected(self) -> Iterator[socket.socket]:
         """The socket; a network that went away is a lost connection like any other."""
         if self._socket is None:
             raise ConnectionResetError("the connection is closed")
-        self._socket.settimeout(timeout_s)
         try:
             yield self._socket
         except (TimeoutError, ConnectionError):
@@ -126,11 +133,16 @@ class UsbConnection:
         """adb-shell's own transport. Raises UsbUnavailable, UsbDeviceNotFoundError, or libusb's USBError."""
         try:
             # Importing it loads libusb.
+            import usb1
             from adb_shell.transport.usb_transport import UsbTransport
         except (ImportError, OSError) as error:
             raise UsbUnavailable(str(error)) from error
-        phones = {phone.serial_number: phone for phone in UsbTransport.find_all_adb_devices()}
-        if self.serial not in phones:
-            seen = ", ".join(sorted(phones)) or "no phone at all"
-            raise UsbDeviceNotFoundError(f"there is {seen}")
-        return phones[self.serial]
+        seen, denied = [], None
+        for phone in UsbTransport.find_all_adb_devices():
+            try:
+                seen.append(phone.serial_number)
+            except usb1.USBError as error:
+                denied = error
+            if self.serial in seen:
+                return phone
+        raise denied or UsbDeviceNotFoundError(f"there is {', '.join(seen) or 'no phone at all'}")
