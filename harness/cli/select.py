@@ -1,0 +1,55 @@
+"""``edgegate select``: what may ship on a target, from measured results alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.reports.frames import load_run
+from harness.reports.selection import Choice, choices
+
+
+def select(
+    target: Annotated[str, typer.Option(help="device:backend of the run")],
+    max_latency_ms: Annotated[float | None, typer.Option(min=0, help="median time of one inference")] = None,
+    min_accuracy: Annotated[float | None, typer.Option(min=0, max=100, help="top-1 accuracy, percent")] = None,
+    max_size_mb: Annotated[float | None, typer.Option(min=0, help="size of the file, 1 MB = 1,000,000 bytes")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="only this model (may be repeated)")] = None,
+    run: Annotated[Path, typer.Option(help="a run's folder")] = Path("results/latest"),
+) -> None:
+    """Choose a variant from the numbers of a run; exit status 1 where none of some model fits."""
+    size_kb = None if max_size_mb is None else max_size_mb * 1000
+    given = {"max_p50_ms": max_latency_ms, "min_top1_percent": min_accuracy, "max_size_kb": size_kb}
+    limits = {name: value for name, value in given.items() if value is not None}
+    found = choices(load_run(run), target, limits, model or [])
+    print(f"from run {run.resolve().name}, measured on {target}:")
+    for choice in found:
+        print("\n".join(_lines(choice)))
+    if not all(choice.fitting for choice in found):
+        raise typer.Exit(1)
+
+
+def _lines(choice: Choice) -> list[str]:
+    lines = [_first(choice)]
+    lines += [f"    fits too: {other.cell.variant}: {other.numbers()}" for other in choice.fitting[1:]]
+    lines += [
+        f"    fits, but the gate says {other.status}: {other.cell.variant}: {other.sentence}"
+        for other in choice.rejected
+    ]
+    lines += [f"    unknown: {variant}: {why}" for variant, why in choice.unknown.items()]
+    return lines
+
+
+def _first(choice: Choice) -> str:
+    if choice.fitting:
+        best = choice.fitting[0]
+        open_ = [check.sentence() for check in best.checks if check.evidence == "inconclusive"]
+        doubt = f" (inconclusive: {'; '.join(open_)})" if open_ else ""
+        return f"{choice.model}: {best.cell.variant}: {best.numbers()}{doubt}"
+    nearest = choice.nearest
+    if nearest is None:
+        return f"{choice.model}: no measured variant fits; none was measured here"
+    why = nearest.broken() or f"the gate says {nearest.status}: {nearest.sentence}"
+    return f"{choice.model}: no measured variant fits; the nearest is {nearest.cell.variant}: {why}"
