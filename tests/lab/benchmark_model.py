@@ -78,7 +78,7 @@ def number(value: float) -> str:
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:
-    """The flags that are given, and the defaults of the others. Raises Failure."""
+    """The flags that are given. Raises Failure."""
     given: dict[str, Any] = {}
     unconsumed, wrong = [], []
     for argument in arguments:
@@ -94,8 +94,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
         raise Failure(*wrong, usage())
     if unconsumed:
         say("WARN", f"Unconsumed cmdline flags: {' '.join(unconsumed)}")
-    log(given)
-    return {name: flag.default for name, flag in FLAGS.items()} | given
+    return given
 
 
 def typed(kind: str, text: str) -> Any:
@@ -338,10 +337,12 @@ def report_memory(at_start: float, after_init: float, peak: bool) -> None:
 
 def benchmark(arguments: list[str]) -> None:
     """Load, warm up, run, report. Raises Failure."""
-    flags = parse(arguments)
+    given = parse(arguments)
+    flags = {name: flag.default for name, flag in FLAGS.items()} | given
     if not flags["graph"]:
         raise Failure("Please specify the name of your TF Lite input file with --graph")
     inputs = layers(flags)
+    log(given)
     at_start, began = memory_mb(), time.monotonic_ns()
     interpreter = load(flags, inputs)
     init_us, after_init = (time.monotonic_ns() - began) // 1000, memory_mb()

@@ -11,8 +11,8 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.lab.roots import mirror, unpack
-from tests.lab.tiers import LabError, run
+from tests.lab.roots import mirror, starting, unpack
+from tests.lab.tiers import HERE, LabError, run
 
 SUITE = "sid"
 PACKAGES = [
@@ -44,15 +44,12 @@ COMPILE = [
 ]  # fmt: skip
 #: Where the phone finds it.
 PLACE = "/opt/tflite"
-WRAPPER = f"""\
-#!/bin/sh
-# With the libraries and the loader of the system that it was built on.
-exec {PLACE}/lib/ld-linux-x86-64.so.2 --library-path {PLACE}/lib {PLACE}/lib/benchmark_model "$@"
-"""
+#: The tool with the libraries and the loader of the system that it was built on.
+STARTED = (f"{PLACE}/lib/ld-linux-x86-64.so.2", "--library-path", f"{PLACE}/lib", f"{PLACE}/lib/benchmark_model")
 
 
 def make_tool(folder: Path) -> None:
-    """The tool with the libraries that it loads, and a script that starts it with them. Raises LabError."""
+    """The tool with the libraries that it loads, and a program that starts it with them. Raises LabError."""
     root = unpack(SUITE, "amd64", PACKAGES, folder / "root")
     tree = fetch_source(root)
     with ThreadPoolExecutor(2) as pool:
@@ -63,8 +60,9 @@ def make_tool(folder: Path) -> None:
     for library in re.findall(r"(/\S+) \(0x", inside(root, tree, "ldd", "/benchmark_model")):
         shutil.copy(root / library.lstrip("/"), folder / "lib" / Path(library).name)
     shutil.copy(root / "benchmark_model", folder / "lib")
-    (folder / "benchmark_model").write_text(WRAPPER)
-    (folder / "benchmark_model").chmod(0o755)
+    shutil.copy(HERE / "launcher.c", root / "launcher.c")
+    inside(root, "/", "g++", "-x", "c", "-static", starting(*STARTED), "-o", "/launcher", "/launcher.c")
+    shutil.copy(root / "launcher", folder / "benchmark_model")
     shutil.rmtree(root)
 
 

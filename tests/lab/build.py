@@ -10,12 +10,12 @@ import sys
 from tests.lab import benchmark_tool, roots
 from tests.lab.tiers import HERE, Tier, pinned
 
-ROOTS = (HERE / "roots.py", HERE / "loopback_only.c")
+ROOTS = (HERE / "roots.py", HERE / "loopback_only.c", HERE / "launcher.c")
 
 PHONE = Tier(
     "phone",
     "(a) adbd of Debian trixie, with mksh and toybox",
-    {"debootstrap": "debootstrap", "cc": "gcc", "adb": "adb", "nsenter": "util-linux"},
+    {"debootstrap": "debootstrap", "cc": "build-essential", "adb": "adb", "nsenter": "util-linux"},
     make=roots.make_phone,
     recipe=ROOTS,
     pins=pinned("ai-edge-litert", "numpy"),
@@ -27,7 +27,7 @@ ARM_BOARD = Tier(
     "(c) sshd and LiteRT for aarch64, under qemu",
     {"debootstrap": "debootstrap", roots.QEMU: "qemu-user-static"},
     make=roots.make_arm_board,
-    recipe=ROOTS,
+    recipe=(HERE / "roots.py",),
     pins=pinned("ai-edge-litert", "numpy", "onnxruntime"),
 )
 ADB = Tier("adb", "(d) Debian's adb, the witness of the daemon double", {"adb": "adb"}, required=True)
@@ -36,7 +36,7 @@ TFLITE = Tier(
     "(e) TFLite's benchmark_model, from Debian sid's source",
     {"debootstrap": "debootstrap"},
     make=benchmark_tool.make_tool,
-    recipe=(HERE / "benchmark_tool.py",),
+    recipe=(HERE / "benchmark_tool.py", HERE / "launcher.c"),
 )
 TIERS = {tier.name: tier for tier in (PHONE, PI, ARM_BOARD, ADB, TFLITE)}
 

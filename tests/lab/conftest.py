@@ -41,7 +41,7 @@ def phone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phone]:
     """Tier (a): a phone on a port of loopback."""
     need(build.PHONE)
     tflite = None if build.TFLITE.missing() else build.TFLITE.folder
-    device = Phone(tmp_path_factory.mktemp("phone"), build.PHONE.folder / "root", tflite)
+    device = Phone(tmp_path_factory.mktemp("phone"), build.PHONE.folder, tflite)
     yield device
     device.close()
 

@@ -12,7 +12,6 @@ from tests.lab.sandbox import Sandbox
 from tests.lab.telemetry import PhoneTelemetry
 from tests.lab.tiers import HERE
 
-STAND_IN = HERE / "benchmark_model.py"
 #: Android's user of ``adb shell``.
 SHELL_USER = 2000
 ADBD = "/usr/lib/android-sdk/platform-tools/adbd"
@@ -21,18 +20,22 @@ ADBD = "/usr/lib/android-sdk/platform-tools/adbd"
 class Phone(Machine):
     """adbd, ``dumpsys`` and the like, and a folder /data; ``tflite`` is the folder of tier (e), where it was built.
 
-    ``benchmark_model`` is the stand-in's file here, to be pushed; ``tflite_tool`` the real tool's path on the phone.
+    ``benchmark_model`` and ``tflite_benchmark_model`` are files here that, pushed, are the stand-in and the real tool;
+    the stand-in is on the phone's path too.
     """
 
     disk = "/data/local/tmp"
     abi = "x86_64"
-    benchmark_model = STAND_IN
 
-    def __init__(self, folder: Path, root: Path, tflite: Path | None) -> None:
+    def __init__(self, folder: Path, tier: Path, tflite: Path | None) -> None:
+        root = tier / "root"
         self.work = folder / "data" / "local" / "tmp"
         self.key = folder / "adbkey"
-        self.tflite_tool = f"{PLACE}/benchmark_model" if tflite else None
+        self.benchmark_model = tier / "benchmark_model"
+        self.tflite_benchmark_model = tflite / "benchmark_model" if tflite else None
         shutil.copytree(HERE / "phone_root", folder / "lab")
+        shutil.copy(self.benchmark_model, folder / "lab" / "bin")
+        shutil.copy(HERE / "benchmark_model.py", folder / "lab")
         self.telemetry = PhoneTelemetry(folder / "lab" / "says")
         self.work.mkdir(parents=True)
         (folder / "data" / "lab").mkdir()
