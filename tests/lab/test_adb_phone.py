@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import CommandFailed, CommandTimeout, DeviceAbsent, DeviceFull, LinkLost
+from harness.targets.device_files import DeviceFiles
+from harness.targets.device_jobs import job_folder, run_detached
 from harness.targets.links.adb import AdbLink
 from harness.targets.links.adb_transport import TcpConnection
 from tests.lab.hostile_names import HOSTILE_NAMES
@@ -163,7 +165,7 @@ def test_daemon_killed_during_a_push(link: AdbLink, phone: Phone, tmp_path: Path
     (tmp_path / "here").write_bytes(os.urandom(64_000_000))
     remote = phone.work / "there"
     remote.unlink(missing_ok=True)
-    killer = threading.Thread(target=_kill_at_first_bytes, args=(phone,))
+    killer = threading.Thread(target=_kill_at_first_bytes, args=(phone, "there"))
     killer.start()
     with pytest.raises(LinkLost):
         link.push(tmp_path / "here", f"{WORK}/there")
@@ -175,10 +177,39 @@ def test_daemon_killed_during_a_push(link: AdbLink, phone: Phone, tmp_path: Path
     link.run(["sh", "-c", f"rm {WORK}/there*"], 10)
 
 
-def _kill_at_first_bytes(phone: Phone) -> None:
-    while not [part for part in phone.work.glob("there.*.part") if part.stat().st_size]:
+def _kill_at_first_bytes(phone: Phone, name: str) -> None:
+    while not [part for part in phone.work.glob(f"{name}.*.part") if part.stat().st_size]:
         time.sleep(0.001)
     phone.kill()
+
+
+def test_broken_push_is_repeated(link: AdbLink, phone: Phone, tmp_path: Path) -> None:
+    """The daemon dies in the middle and comes back: the file is there, whole, after two pushes."""
+    (tmp_path / "model.tflite").write_bytes(os.urandom(64_000_000))
+    dying = threading.Thread(target=_restart_at_first_bytes, args=(phone, f"edge gate/{'?' * 64}.tflite"))
+    dying.start()
+    files = DeviceFiles(link, f"{WORK}/edge gate")
+    remote = files.put(tmp_path / "model.tflite")
+    dying.join()
+    assert (phone.work / remote.removeprefix(WORK + "/")).read_bytes() == (tmp_path / "model.tflite").read_bytes()
+    assert files.pushed_bytes == 2 * 64_000_000
+    assert DeviceFiles(link, f"{WORK}/edge gate").put(tmp_path / "model.tflite") == remote
+    link.run(["rm", "-r", f"{WORK}/edge gate"], 10)
+
+
+def _restart_at_first_bytes(phone: Phone, name: str) -> None:
+    _kill_at_first_bytes(phone, name)
+    phone.start()
+
+
+def test_job_goes_on_while_the_phone_is_unplugged(link: AdbLink, phone: Phone) -> None:
+    """It ran once, and its answer is there."""
+    with job_folder(link, f"{WORK}/edge gate") as folder:
+        timer = threading.Timer(0.5, phone.restart)
+        timer.start()
+        finished = run_detached(link, ["sh", "-c", "echo ran >>ran; sleep 2; cat ran; exit 3"], folder, 20)
+        timer.join()
+    assert (finished.status, finished.log) == (3, "ran\n")
 
 
 @pytest.mark.parametrize("limit_s", [1, 60])
