@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shlex
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ if [ -d "$1" ]; then echo "it is a folder" >&2; exit 1; fi
 folder=${1%/*}/
 mkdir -p "$folder" && { [ -w "$folder" ] || : >"$1"; } && exec stat -f -c "%a %S" "$folder"
 """
+#: So much of a command is shown in an error, on one line.
+SHOWN_LETTERS = 100
 NEXT_FOLDER = "choose a work_folder in devices.yaml that the device's shell may write"
 
 
@@ -44,10 +47,12 @@ class AdbLink:
 
     def run(self, words: Sequence[str], timeout_s: float) -> Done:
         """Run a command to its end, its standard input empty; see :meth:`Link.run`."""
-        asked = shlex.join(words)
-        if "\0" in asked:
-            raise CommandFailed(f"{self.device}: {asked!r} has a NUL in it, which no command can have")
-        with self._working(asked) as session:
+        asked = textwrap.shorten(shlex.join(words), SHOWN_LETTERS, placeholder=" ...")
+        if any("\0" in word for word in words):
+            raise CommandFailed(
+                f"{self.device}: {asked!r} has a NUL in it, which no command can have", next_step="rename the file"
+            )
+        with self._working(repr(asked)) as session:
             start = time.monotonic()
             done = session.execute(limited(words, timeout_s), timeout_s + GRACE_S)
             seconds = time.monotonic() - start
