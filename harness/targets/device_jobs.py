@@ -22,7 +22,7 @@ from typing import TypeVar
 from harness.errors import CommandFailed, DeviceError, DeviceRebooted, RunnerCrashed, RunnerTimeout
 from harness.storage import LOG_TAIL_LINES
 from harness.targets.links.base import Done, Link
-from harness.targets.links.patience import PATIENCE_S, patiently
+from harness.targets.links.patience import patiently
 
 COMMAND_S = 30.0
 #: One wait on the device; the link notices within it that nobody answers any more.
@@ -112,20 +112,19 @@ def run_detached(
     folder: str,
     timeout_s: float,
     env: Mapping[str, str] | None = None,
-    patience_s: float = PATIENCE_S,
 ) -> Finished:
     """Run a command in ``folder`` on the device (see job_folder) to its end, across lost links; any exit status is an answer.
 
     ``env`` is added to the device's environment. Raises RunnerTimeout after the device killed it at its time limit,
-    RunnerCrashed where something else killed it, DeviceRebooted, LinkLost where the device stays away for ``patience_s``.
+    RunnerCrashed where something else killed it, DeviceRebooted, DeviceAbsent or LinkLost where it stays away.
     """
     variables = [f"{name}={value}" for name, value in (env or {}).items()]
     command = [str(math.ceil(timeout_s)), *(["env", *variables] if variables else []), *words]
-    started = patiently(lambda: _shell(link, _START, folder, _SUPERVISE, *command), patience_s).text
+    started = patiently(lambda: _shell(link, _START, folder, _SUPERVISE, *command)).text
     boot_id = started.splitlines()[0]
     deadline = time.monotonic() + timeout_s + GRACE_S
     while True:
-        state = patiently(lambda: _state(link, folder), patience_s)
+        state = patiently(lambda: _state(link, folder))
         if state.word == "ended":
             return _finished(link, words, state)
         if state.boot_id != boot_id:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 
-_RUNTIME_PACKAGES = {"litert": "ai-edge-litert", "onnxruntime": "onnxruntime", "torch": "torch"}
+#: The distribution that installs each runtime.
+RUNTIME_PACKAGES = {"litert": "ai-edge-litert", "onnxruntime": "onnxruntime", "torch": "torch"}
 
 
 @functools.cache
@@ -29,7 +30,7 @@ def hardware() -> dict[str, str]:
 def runtime_version(runtime: str) -> str:
     """The installed version of a runtime, or ``absent``."""
     try:
-        return metadata.version(_RUNTIME_PACKAGES[runtime])
+        return metadata.version(RUNTIME_PACKAGES[runtime])
     except metadata.PackageNotFoundError:
         return "absent"
 

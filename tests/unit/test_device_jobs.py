@@ -135,15 +135,16 @@ def test_dropped_links_lose_nothing(link: LocalLink, work: str) -> None:
     assert not faults
 
 
-def test_device_that_stays_away_is_link_lost(link: LocalLink, tmp_path: Path) -> None:
+def test_device_that_stays_away_is_absent(link: LocalLink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Patience ends, with the next step of what was wrong."""
 
     def away(words: object) -> None:
         raise DeviceAbsent("here: nothing answers", next_step="plug it in")
 
+    monkeypatch.setattr(patience, "PATIENCE_S", 0.2)
     link.before = away
-    with pytest.raises(LinkLost, match=r"(?s)connecting again for 0\.2 s did not help.*plug it in"):
-        run_detached(link, ["true"], str(tmp_path), 20, patience_s=0.2)
+    with pytest.raises(DeviceAbsent, match=r"(?s)connecting again for 0\.2 s did not help.*plug it in"):
+        run_detached(link, ["true"], str(tmp_path), 20)
 
 
 def test_what_a_killed_run_left_is_ended_by_the_next(link: LocalLink, work: str) -> None:

@@ -15,18 +15,18 @@ PAUSE_S = 0.5
 Answer = TypeVar("Answer")
 
 
-def patiently(call: Callable[[], Answer], seconds: float = PATIENCE_S) -> Answer:
-    """Call again while the link is lost or the device away, for so long. Only for what may be done twice.
+def patiently(call: Callable[[], Answer]) -> Answer:
+    """Call again while the link is lost or the device away, for PATIENCE_S. Only for what may be done twice.
 
-    Raises LinkLost when the time is over, and any other error at once.
+    Raises DeviceAbsent or LinkLost when the time is over, and any other error at once.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             return call()
         except (LinkLost, DeviceAbsent) as error:
             if time.monotonic() + PAUSE_S > deadline:
-                raise LinkLost(
-                    f"{error.message}; connecting again for {seconds:g} s did not help", next_step=error.next_step
+                raise type(error)(
+                    f"{error.message}; connecting again for {PATIENCE_S:g} s did not help", next_step=error.next_step
                 ) from error
             time.sleep(PAUSE_S)

@@ -1,0 +1,1 @@
+"""Boards with Linux over SSH: a Raspberry Pi, a Jetson."""

@@ -1,0 +1,154 @@
+"""A board as all its backends see it: the link, the files it keeps, what it is."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.device_schema import LinuxDevice
+from harness.errors import CommandFailed, DeviceError, RuntimeMissing
+from harness.targets.device_files import DeviceFiles
+from harness.targets.links.base import Link
+from harness.targets.links.patience import patiently
+from harness.targets.linux.telemetry import LinuxState, read_state
+
+COMMAND_S = 60.0
+#: What the runner is written in.
+PYTHON_AT_LEAST = (3, 10)
+
+#: Runs on the board, in any Python 3: prints facts as JSON on the last line.
+_FACTS = r"""
+import json, os, platform, sys
+work = os.path.abspath(os.path.expanduser(sys.argv[1]))
+packages = os.path.join(work, "python")
+sys.path.insert(0, packages)
+
+def lines(path):
+    try:
+        with open(path, errors="replace") as stream:
+            return stream.read().replace("\0", "").splitlines()
+    except OSError:
+        return []
+
+def field(path, *names):
+    for line in lines(path):
+        name, _, value = line.partition(":")
+        if name.strip().lower() in names:
+            return value.strip()
+    return ""
+
+def version(*names):
+    try:
+        from importlib import metadata
+    except ImportError:
+        return "absent"
+    for name in names:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            pass
+    return "absent"
+
+cpu = "/proc/cpuinfo"
+part = " ".join(filter(None, [field(cpu, "cpu implementer"), field(cpu, "cpu part")]))
+memory_kb = int((field("/proc/meminfo", "memtotal") or "0").split()[0])
+print()
+print(json.dumps({
+    "work_folder": work,
+    "packages": packages,
+    "python": sys.version_info[:2],
+    "glibc": platform.libc_ver()[1] if platform.libc_ver()[0] == "glibc" else "",
+    "identity": {
+        "model": " ".join(lines("/proc/device-tree/model")) or field(cpu, "model") or "unknown",
+        "machine": platform.machine(),
+        "processor": field(cpu, "model name", "hardware") or part or platform.machine(),
+        "processors": str(os.cpu_count() or 0),
+        "memory_gb": str(round(memory_kb * 1024 / 1e9)),
+        "system": platform.system() + " " + platform.release(),
+        "python": platform.python_version(),
+    },
+    "runtimes": {
+        "litert": version("ai-edge-litert"),
+        "onnxruntime": version("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"),
+        "torch": version("torch"),
+    },
+}))
+"""
+
+
+@dataclass(frozen=True)
+class BoardFacts:
+    """What a board is: the work folder and the folder for packages there, Python and C library, its identity, the
+    version of each runtime or ``absent``.
+    """
+
+    work_folder: str
+    packages: str
+    python: tuple[int, int]
+    glibc: str
+    identity: dict[str, str]
+    runtimes: dict[str, str]
+
+
+class Board:
+    """One board, opened on first use and shared by its backends."""
+
+    def __init__(self, device: str, entry: LinuxDevice, link: Link) -> None:
+        self.device = device
+        self.entry = entry
+        self.link = link
+
+    @functools.cached_property
+    def facts(self) -> BoardFacts:
+        """What it is, asked once. Raises DeviceError, at once where nothing answers."""
+        done = self.link.run([self.entry.python, "-c", _FACTS, self.entry.work_folder], COMMAND_S)
+        if done.status != 0:
+            said = done.stderr.decode(errors="replace").strip() or f"exit status {done.status}"
+            raise CommandFailed(
+                f"{self.device}: its Python {self.entry.python!r} cannot be run: {said.splitlines()[-1]}",
+                next_step=f"install Python on it, or set devices.{self.device}.python in devices.yaml",
+            )
+        told: dict[str, Any] = json.loads(done.text.splitlines()[-1])
+        facts = BoardFacts(**{**told, "python": tuple(told["python"])})
+        if facts.python < PYTHON_AT_LEAST:
+            raise RuntimeMissing(
+                f"{self.device}: {self.entry.python} is Python {facts.identity['python']}; the runner needs "
+                f"{'.'.join(map(str, PYTHON_AT_LEAST))} or newer",
+                next_step=f"install a newer Python on it, and set devices.{self.device}.python in devices.yaml",
+            )
+        return facts
+
+    @functools.cached_property
+    def files(self) -> DeviceFiles:
+        """The files that it keeps for us."""
+        return DeviceFiles(self.link, f"{self.facts.work_folder}/files")
+
+    def state(self) -> LinuxState:
+        """The state it is in; a link that is down for a while is waited for. Raises DeviceError."""
+        return patiently(lambda: read_state(self.link))
+
+    def forget(self) -> None:
+        """Ask for the facts again when they are wanted next."""
+        self.__dict__.pop("facts", None)
+
+    def close(self) -> None:
+        """End the link."""
+        self.link.close()
+
+
+def open_board(device: str, entry: LinuxDevice, base: Path) -> Board:
+    """The board of devices.yaml; relative paths there are relative to ``base``. Raises DeviceError without asyncssh."""
+    try:
+        from harness.targets.links.ssh import SshLink  # asyncssh takes 0.3 s, and is an extra
+        from harness.targets.links.ssh_connection import SshAddress
+    except ImportError as error:
+        raise DeviceError(
+            f"{device}: SSH needs a package that is not installed ({error})",
+            next_step="pip install 'edgegate[devices]'",
+        ) from error
+    key, known_hosts = (base / Path(name).expanduser() for name in (entry.key, entry.known_hosts))
+    to = SshAddress(device, entry.address, entry.port, entry.user, key, known_hosts)
+    return Board(device, entry, SshLink(to))

@@ -1,0 +1,82 @@
+"""A board as a target: the host's own runner, pushed as one file and run there as a detached job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.device_schema import RunnerBackend
+from harness.errors import CommandFailed, RunnerCrashed, RuntimeMissing
+from harness.runners import python_runner
+from harness.targets.base import Job, Side
+from harness.targets.device_jobs import Finished, job_folder, once_more, run_detached
+from harness.targets.links.patience import patiently
+from harness.targets.linux.board import Board
+from harness.targets.runner_server import describe_exit
+from harness.targets.runner_target import Answer, RunnerTarget
+
+_RUNNER = Path(python_runner.__file__)
+
+
+class LinuxTarget(RunnerTarget):
+    """Runs artifacts on a board, one job at a time; a job goes on while the link is down."""
+
+    def __init__(self, board: Board, backend_name: str, backend: RunnerBackend) -> None:
+        super().__init__(board.device, backend_name, backend)
+        self.board = board
+
+    def identity(self) -> dict[str, str]:
+        """The board and this backend's options. Raises DeviceError."""
+        return {**self.board.facts.identity, **{name: str(value) for name, value in self._settings().items()}}
+
+    def fingerprint(self, runtime: str) -> dict[str, str]:
+        """Board, system, backend options, governor and runtime version. Raises DeviceError."""
+        return {
+            **self.identity(),
+            "governor": self.board.state().governor,
+            "runtime": f"{runtime} {self.board.facts.runtimes[runtime]}",
+        }
+
+    def state(self) -> dict[str, float]:
+        """Load, memory, clock, temperature and throttling, where the board tells. Raises DeviceError."""
+        return self.board.state().readings
+
+    def close(self) -> None:
+        """Nothing: the board outlives its backends."""
+
+    def _run(self, job: Job, mode: dict[str, Any], sides: Sequence[Side] = ()) -> Answer:
+        return once_more(lambda: super(LinuxTarget, self)._run(job, mode, sides))
+
+    def _placed(self, path: Path) -> str:
+        return self.board.files.put(path)
+
+    def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> None:
+        board, link = self.board, self.board.link
+        runner, told = board.files.put(_RUNNER), folder / "job.json"
+        with job_folder(link, board.facts.work_folder) as remote:
+            told.write_text(json.dumps({**job, "out": remote}))
+            patiently(lambda: link.push(told, f"{remote}/job.json"))
+            words = [board.entry.python, runner, "run", f"{remote}/job.json"]
+            environment = {"PYTHONPATH": board.facts.packages, "OPENBLAS_NUM_THREADS": "1"}
+            self._check(run_detached(link, words, remote, timeout_s, environment), runtime)
+            patiently(lambda: link.pull(f"{remote}/result.json", folder / "result.json"))
+            if "error" not in json.loads((folder / "result.json").read_text()):
+                patiently(lambda: link.pull(f"{remote}/arrays.npz", folder / "arrays.npz"))
+
+    def _check(self, finished: Finished, runtime: str) -> None:
+        """Raise what the runner's exit status means."""
+        if finished.status == 0:
+            return
+        if finished.status in (126, 127):
+            raise CommandFailed(
+                f"{self.device}: {self.board.entry.python} cannot be started", log_tail=finished.log_tail
+            )
+        if "No module named 'numpy'" in finished.log:
+            raise RuntimeMissing(f"{self.device}: numpy is not installed", next_step=self._how_to_install(runtime))
+        status = finished.status if finished.status < 128 else 128 - finished.status
+        raise RunnerCrashed(f"{self.device}: the runner {describe_exit(status)}", log_tail=finished.log_tail)
+
+    def _how_to_install(self, runtime: str) -> str:
+        return f"edgegate devices setup {self.device}"

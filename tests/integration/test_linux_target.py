@@ -1,0 +1,347 @@
+"""A board over a real sshd, as a target: the host's answers, its own timings, and what becomes of faults."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.config import LatencyPlan
+from harness.device_schema import DevicesFile
+from harness.errors import (
+    ArtifactUnusable,
+    BackendUnused,
+    CommandFailed,
+    DeviceAbsent,
+    DeviceRebooted,
+    InputMismatch,
+    RunnerCrashed,
+    RunnerTimeout,
+    RuntimeMissing,
+)
+from harness.records import Artifact
+from harness.sources.samples import Samples
+from harness.storage import file_digest
+from harness.targets.base import Job, Side
+from harness.targets.device_jobs import _START
+from harness.targets.links import patience
+from harness.targets.linux.target import LinuxTarget
+from harness.targets.open_targets import Targets
+from tests.integration.conftest import Digits, Project, linear_model, linear_tflite
+from tests.sshd import Sshd
+from tests.unit.test_device_jobs import HOSTILE
+
+PLAN = LatencyPlan(loads=3, samples_per_load=5, min_load_ms=0, warmup=1)
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    server = Sshd(tmp_path_factory.mktemp("sshd"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The board's work folder, with a hostile name."""
+    return tmp_path_factory.mktemp("board") / HOSTILE.replace("/", "")
+
+
+@pytest.fixture
+def pi(sshd: Sshd, work: Path) -> dict[str, Any]:
+    """The board's entry in devices.yaml."""
+    return {
+        "kind": "linux",
+        "address": "127.0.0.1",
+        "port": sshd.port,
+        "user": sshd.address().user,
+        "key": str(sshd.key),
+        "known_hosts": str(sshd.known_hosts),
+        "work_folder": str(work),
+        "python": sys.executable,
+        "backends": {"cpu": {}, "plain": {"delegate": False}},
+    }
+
+
+def opened(pi: dict[str, Any]) -> Targets:
+    devices = {"host": {"kind": "host", "backends": {"cpu": {}}}, "pi": pi}
+    return Targets(DevicesFile.model_validate({"version": 1, "devices": devices}), Path("/"))
+
+
+@pytest.fixture
+def targets(pi: dict[str, Any]) -> Iterator[Targets]:
+    made = opened(pi)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def target(targets: Targets) -> LinuxTarget:
+    found = targets["pi:cpu"]
+    assert isinstance(found, LinuxTarget)
+    return found
+
+
+def artifact(path: Path, runtime: str, layout: Any) -> Artifact:
+    size = path.stat().st_size
+    return Artifact(file_digest(path), path, "fp32", runtime, layout, size, size)
+
+
+@pytest.fixture(scope="module")
+def onnx(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Artifact:
+    path = tmp_path_factory.mktemp("onnx") / "linear;$(touch pwned).onnx"
+    linear_model(path, digits.weights, digits.bias)
+    return artifact(path, "onnxruntime", "nchw")
+
+
+@pytest.fixture(scope="module")
+def tflite(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Artifact:
+    path = tmp_path_factory.mktemp("tflite") / "linear.tflite"
+    path.write_bytes(linear_tflite(digits.weights, digits.bias))
+    return artifact(path, "litert", "nhwc")
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Samples:
+    path = tmp_path_factory.mktemp("samples") / "x.npy"
+    np.save(path, np.rint(digits.arrays["evaluation_x"] * 16).astype(np.uint8))
+    return Samples(path, (1 / 16,), (0.0,))
+
+
+# -- what it measures -----------------------------------------------------------------------------------------
+
+
+def test_answers_are_the_hosts_bit_for_bit(
+    targets: Targets, onnx: Artifact, tflite: Artifact, samples: Samples
+) -> None:
+    """The same runner on the same processor answers the same, in both runtimes."""
+    for made in (onnx, tflite):
+        job = Job(made, samples, 60)
+        here, there = targets["host:cpu"].outputs(job), targets["pi:cpu"].outputs(job)
+        assert np.array_equal(here.values, there.values)
+        assert here.batch == there.batch
+        assert there.conditions.fingerprint["runtime"] == here.conditions.fingerprint["runtime"]
+        assert there.conditions.before["load_1min"] >= 0
+        assert there.conditions.before["memory_available_mb"] > 100
+
+
+def test_timing_and_timing_in_turn(target: LinuxTarget, onnx: Artifact, tflite: Artifact, samples: Samples) -> None:
+    """Raw samples of every load with the delegate's share of the graph; two artifacts in turn on the board's own clock."""
+    timing = target.timing(Job(tflite, samples, 60), PLAN)
+    assert len(timing.load_ns) == 3
+    assert len(timing.samples_ns) >= 15
+    assert timing.delegation is not None
+    assert timing.delegation.percent == 100
+    medians = target.in_turn(Side(onnx), Side(onnx, burden_ns=2_000_000), samples, 6, 60)
+    assert medians.shape == (2, 6)
+    assert (medians[1] > medians[0]).all()
+
+
+def test_second_unchanged_run_pushes_nothing(pi: dict[str, Any], onnx: Artifact, samples: Samples) -> None:
+    """Runner, artifact and samples go over once; another process finds them there."""
+    pushed = []
+    for _ in range(2):
+        targets = opened(pi)
+        targets["pi:cpu"].outputs(Job(onnx, samples, 60))
+        pushed.append(targets.board("pi").files.pushed_bytes)
+        targets.close()
+    assert pushed[1] == 0
+
+
+def test_identity_says_what_the_board_is(target: LinuxTarget) -> None:
+    """Hardware, system and the backend's options; equal each time it is asked."""
+    identity = target.identity()
+    assert identity == target.identity()
+    assert {"model", "machine", "processor", "processors", "memory_gb", "system", "python", "threads", "cores"} <= {
+        *identity
+    }
+    assert identity["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert identity["machine"] == os.uname().machine
+
+
+def test_digits_on_host_and_board_are_judged_alike(project: Project, pi: dict[str, Any]) -> None:
+    """A run of both: every cell is measured and passes, the board's accuracy is the host's, the reports hold both."""
+    project.devices["devices"]["pi"] = {**pi, "backends": {"cpu": {}}}
+    done = project.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    cells = project.result().cells
+    cells = cells[cells.variant != "canary"]
+    assert set(cells.target) == {"host:cpu", "pi:cpu"}
+    assert set(cells.status) == {"pass"}
+    accuracy = cells.pivot_table(index="variant", columns="target", values="top1_percent")
+    assert (accuracy["host:cpu"] == accuracy["pi:cpu"]).all()
+    assert (cells[cells.target == "pi:cpu"].p50_ms > 0).all()
+
+
+# -- what goes wrong ------------------------------------------------------------------------------------------
+
+
+def test_problems_of_an_artifact_are_the_hosts(
+    target: LinuxTarget, onnx: Artifact, samples: Samples, tmp_path: Path
+) -> None:
+    """A corrupt file, samples of another shape, and a missing provider are the same errors as on the host."""
+    (tmp_path / "corrupt.onnx").write_bytes(b"rubbish")
+    with pytest.raises(ArtifactUnusable, match=r"corrupt\.onnx \(fp32\): onnxruntime cannot load it"):
+        target.outputs(Job(artifact(tmp_path / "corrupt.onnx", "onnxruntime", "nchw"), samples, 60))
+    np.save(tmp_path / "other.npy", np.zeros((2, 9, 9, 1), np.float32))
+    with pytest.raises(InputMismatch, match="the model takes 1x8x8"):
+        target.outputs(Job(onnx, Samples(tmp_path / "other.npy"), 60))
+    target.backend = target.backend.model_copy(update={"providers": ["CUDAExecutionProvider"]})
+    with pytest.raises(BackendUnused, match="has no CUDAExecutionProvider there; it has"):
+        target.outputs(Job(onnx, samples, 60))
+
+
+def test_missing_runtime_and_missing_python_say_what_to_do(
+    pi: dict[str, Any], onnx: Artifact, samples: Samples, tmp_path: Path
+) -> None:
+    """A bare Python without numpy, and none at all."""
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+    for python, error, words in (
+        (str(tmp_path / "bare/bin/python"), RuntimeMissing, "numpy is not installed\nNext: edgegate devices setup pi"),
+        ("no-such-python", CommandFailed, r"pi: its Python 'no-such-python' cannot be run: .*\nNext: install Python"),
+    ):
+        targets = opened({**pi, "python": python})
+        with pytest.raises(error, match=words):
+            targets["pi:cpu"].outputs(Job(onnx, samples, 60))
+        targets.close()
+
+
+def during_the_job(target: LinuxTarget, act: Any) -> None:
+    """Do ``act`` once, while the runner of the next job works."""
+    run, link = target.board.link.run, target.board.link
+
+    def acting(words: Any, timeout_s: float) -> Any:
+        if _START in words:
+            link.run = run  # type: ignore[method-assign]
+            threading.Timer(1, act).start()
+        return run(words, timeout_s)
+
+    link.run = acting  # type: ignore[method-assign]
+
+
+def slow(onnx: Artifact) -> tuple[Side, Side]:
+    """Two sides that take about three seconds in turn."""
+    return Side(onnx, burden_ns=10_000_000), Side(onnx, burden_ns=10_000_000)
+
+
+def runners() -> list[int]:
+    """The runners that work on the board."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if len(words) > 3 and words[1].endswith(b".py") and words[2] == b"run" and b"/jobs/" in words[3]:
+                found.append(int(process.name))
+    return found
+
+
+def jobs_left(work: Path) -> list[Path]:
+    return list((work / "jobs").iterdir())
+
+
+def test_dropped_link_loses_no_measurement(
+    sshd: Sshd, target: LinuxTarget, onnx: Artifact, samples: Samples, work: Path
+) -> None:
+    """The server is killed while the runner works and comes back a second later: the measurement is there."""
+
+    def drop() -> None:
+        pids.append(runners()[0])
+        sshd.kill()
+        time.sleep(1)
+        pids.append(runners()[0])
+        sshd.start()
+
+    pids: list[int] = []
+    during_the_job(target, drop)
+    assert target.in_turn(*slow(onnx), samples, 12, 60).shape == (2, 12)
+    assert pids[0] == pids[1]
+    assert jobs_left(work) == []
+
+
+def test_killed_runner_says_low_memory(target: LinuxTarget, onnx: Artifact, samples: Samples, work: Path) -> None:
+    """SIGKILL from the board is RunnerCrashed with the memory that is left; SIGSEGV is called by its name."""
+    during_the_job(target, lambda: os.kill(runners()[0], signal.SIGKILL))
+    with pytest.raises(RunnerCrashed, match=r"was killed by the device \(low memory\?\); \d+ MB are available"):
+        target.in_turn(*slow(onnx), samples, 12, 60)
+    during_the_job(target, lambda: os.kill(runners()[0], signal.SIGSEGV))
+    with pytest.raises(RunnerCrashed, match="pi: the runner was killed by SIGSEGV"):
+        target.in_turn(*slow(onnx), samples, 12, 60)
+    assert jobs_left(work) == []
+
+
+def test_time_limit_ends_the_runner_on_the_board(
+    target: LinuxTarget, onnx: Artifact, samples: Samples, work: Path
+) -> None:
+    """RunnerTimeout, and no runner is left."""
+    with pytest.raises(RunnerTimeout, match="did not finish within 1 s and was killed there"):
+        target.in_turn(*slow(onnx), samples, 500, 1)
+    assert not runners()
+    assert jobs_left(work) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another boot_id needs a mount namespace, and root for it")
+def test_restarted_board_is_measured_once_more(
+    sshd: Sshd, target: LinuxTarget, onnx: Artifact, samples: Samples, tmp_path: Path
+) -> None:
+    """All processes die, boot_id changes and the server comes back: the job is done once more; twice is an error."""
+    boots = 0
+
+    def restart() -> None:
+        nonlocal boots
+        boots += 1
+        boot_id = tmp_path / "boot_id"
+        boot_id.write_text(f"00000000-0000-0000-0000-{boots:012d}\n")
+        sshd.kill()
+        os.killpg(os.getpgid(runners()[0]), signal.SIGKILL)
+        time.sleep(0.3)
+        over = f'mount --bind {boot_id} /proc/sys/kernel/random/boot_id && exec "$@"'
+        sshd.start(["unshare", "-m", "sh", "-c", over, "sh"])
+
+    during_the_job(target, restart)
+    assert target.in_turn(*slow(onnx), samples, 12, 60).shape == (2, 12)
+    during_the_job(target, lambda: (during_the_job(target, restart), restart()))
+    with pytest.raises(DeviceRebooted, match=r"started anew while it was running .*, twice"):
+        target.in_turn(*slow(onnx), samples, 12, 60)
+    sshd.kill()
+    sshd.start()
+
+
+def test_absent_board_is_one_error_and_the_others_go_on(sshd: Sshd, project: Project, pi: dict[str, Any]) -> None:
+    """A board that does not answer fails its cells within seconds; the host's pass."""
+    sshd.kill()
+    try:
+        project.devices["devices"]["pi"] = {**pi, "backends": {"cpu": {}}}
+        start = time.monotonic()
+        done = project.run()
+        assert time.monotonic() - start < 60
+    finally:
+        sshd.start()
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "nothing listens on port" in done.stdout
+    statuses = project.statuses()
+    assert {status for cell, status in statuses.items() if "host:cpu" in cell} == {"pass", "rejected"}
+    assert "pass" not in {status for cell, status in statuses.items() if "pi:cpu" in cell}
+
+
+def test_board_that_goes_away_for_good_is_absent(
+    sshd: Sshd, target: LinuxTarget, onnx: Artifact, samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unplugged between two jobs: DeviceAbsent when patience ends."""
+    target.outputs(Job(onnx, samples, 60))
+    monkeypatch.setattr(patience, "PATIENCE_S", 1)
+    sshd.kill()
+    try:
+        with pytest.raises(DeviceAbsent, match=r"nothing listens on port .*; connecting again for 1 s did not help"):
+            target.outputs(Job(onnx, samples, 60))
+    finally:
+        sshd.start()
