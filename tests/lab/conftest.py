@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn, TypeVar
 
 import pytest
 
@@ -21,7 +23,7 @@ def need(tier: Tier) -> None:
         unusable(tier, reason)
 
 
-def unusable(tier: Tier, reason: str) -> None:
+def unusable(tier: Tier, reason: str) -> NoReturn:
     """Skip, or fail, with the reason why there is no such device."""
     sentence = f"the lab's {tier.title}: {reason}"
     if tier.required and os.environ.get("CI"):
@@ -41,9 +43,7 @@ def phone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phone]:
     """Tier (a): a phone on a port of loopback."""
     need(build.PHONE)
     tflite = None if build.TFLITE.missing() else build.TFLITE.folder
-    device = Phone(tmp_path_factory.mktemp("phone"), build.PHONE.folder, tflite)
-    yield device
-    device.close()
+    yield from started(build.PHONE, lambda: Phone(tmp_path_factory.mktemp("phone"), build.PHONE.folder, tflite))
 
 
 @pytest.fixture(scope="session")
@@ -51,20 +51,30 @@ def pi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     """Tier (b): a board of this machine's architecture."""
     need(build.PI)
     folder = tmp_path_factory.mktemp("pi")
-    device = Board(folder, pi_system(folder))
-    yield device
-    device.close()
+    yield from started(build.PI, lambda: Board(folder, pi_system(folder)))
 
 
 @pytest.fixture(scope="session")
 def arm_board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     """Tier (c): an aarch64 board under emulation; its times mean nothing."""
     need(build.ARM_BOARD)
-    try:
-        register_qemu()
-    except LabError as error:
-        unusable(build.ARM_BOARD, str(error))
     folder = tmp_path_factory.mktemp("arm")
-    device = Board(folder, arm_system(folder, build.ARM_BOARD.folder / "root"))
-    yield device
-    device.close()
+
+    def start() -> Board:
+        register_qemu()
+        return Board(folder, arm_system(folder, build.ARM_BOARD.folder / "root"))
+
+    yield from started(build.ARM_BOARD, start)
+
+
+Device = TypeVar("Device", Phone, Board)
+
+
+def started(tier: Tier, start: Callable[[], Device]) -> Iterator[Device]:
+    """The device until the session ends; a machine that does not let it start is as good as one without the tier."""
+    try:
+        device = start()
+    except LabError as error:
+        unusable(tier, str(error))
+    with contextlib.closing(device):
+        yield device

@@ -23,6 +23,10 @@ HERE = Path(__file__).parent
 LAB = Path(os.environ.get("EDGE_LAB") or REPOSITORY / ".edgegate" / "lab").absolute()
 
 
+#: Another program may be installing packages just now.
+WAIT = ("-o", "DPkg::Lock::Timeout=120")
+
+
 class LabError(Exception):
     """A tier cannot be built or started; the message is the reason that a skipped test shows."""
 
@@ -60,15 +64,13 @@ class Tier:
         """Why the tier cannot be used as things stand; empty where it can."""
         if os.geteuid() != 0:
             return "needs root, for namespaces, mounts and the installation of Debian's packages"
-        absent = [package for command, package in self.commands.items() if not shutil.which(command)]
-        if absent:
-            return f"needs Debian's {', '.join(sorted(set(absent)))}; 'make lab' installs it"
-        if self.make is None:
-            return ""
         record = json.loads(self.record.read_text()) if self.record.exists() else {}
-        if record.get("stamp") != self.stamp():
-            return "is not built; 'make lab' builds it"
-        return str(record["reason"])
+        current = record.get("stamp") == self.stamp()
+        if current and record["reason"]:
+            return str(record["reason"])
+        if absent := self._absent():
+            return f"needs Debian's {', '.join(absent)}; 'make lab' installs it"
+        return "" if current or self.make is None else "is not built; 'make lab' builds it"
 
     def build(self) -> str:
         """Build the tier unless it stands; gives back why it could not be built, or nothing."""
@@ -76,6 +78,7 @@ class Tier:
         with FileLock(LAB / f"{self.name}.lock"):
             if not self.missing():
                 return ""
+            self.record.unlink(missing_ok=True)  # what failed before is tried again
             began = time.monotonic()
             try:
                 self._make()
@@ -85,10 +88,13 @@ class Tier:
             self._write(reason, time.monotonic() - began)
             return reason
 
+    def _absent(self) -> list[str]:
+        return sorted({package for command, package in self.commands.items() if not shutil.which(command)})
+
     def _make(self) -> None:
         if os.geteuid() != 0:
             raise LabError(self.missing())
-        install([package for command, package in self.commands.items() if not shutil.which(command)])
+        install(self._absent())
         if self.make is None:
             return
         half = LAB / f".{self.name}.half"
@@ -125,9 +131,9 @@ def install(packages: list[str]) -> None:
     if not shutil.which("apt-get"):
         raise LabError(f"needs {', '.join(packages)}, and this is no Debian that could install them")
     with FileLock(LAB / "apt.lock"):
-        run("apt-get", "-qq", "update")
+        run("apt-get", "-qq", *WAIT, "update")
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-        run("apt-get", "-qq", "install", "-y", "--no-install-recommends", *sorted(set(packages)), **quiet)
+        run("apt-get", "-qq", *WAIT, "install", "-y", "--no-install-recommends", *packages, **quiet)
 
 
 def pinned(*names: str) -> tuple[str, ...]:
