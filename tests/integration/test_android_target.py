@@ -25,7 +25,7 @@ from harness.targets.android.target import AndroidTarget
 from harness.targets.base import Job, Side
 from harness.targets.host import HostTarget
 from harness.targets.open_targets import REFERENCE
-from tests import benchmark_model
+from tests import faulty_tool
 from tests.local_link import LocalLink
 from tests.tflite_files import linear
 from tests.unit.test_device_jobs import HOSTILE, link
@@ -43,11 +43,11 @@ def target(link: LocalLink, tmp_path: Path) -> AndroidTarget:
 
 
 def phone(link: LocalLink, folder: Path, backend: AnyAndroidBackend, *does: str) -> AndroidTarget:
-    """A target whose tool does what STAND_IN's words say, in folders with hostile names."""
+    """A target whose tool has the faults named, in folders with hostile names."""
     tool = folder / f"tool {HOSTILE}".replace("/", "")
-    tool.write_text(f'#!/bin/sh\nexec {sys.executable} {benchmark_model.__file__} "$@"\n')
+    tool.write_text(f'#!/bin/sh\nexec {sys.executable} {faulty_tool.__file__} "$@"\n')
     tool.chmod(0o755)
-    link.environment["STAND_IN"] = ",".join(does)
+    link.environment["FAULTS"] = ",".join(does)
     said: list[str] = []
     made = AndroidTarget(
         "phone", "cpu", backend, link, work_folder=str(folder / f"work {HOSTILE}".replace("/", "")),
@@ -84,6 +84,7 @@ def test_answers_are_the_hosts_sample_by_sample(target: AndroidTarget, tmp_path:
     assert not list(tmp_path.rglob("pwned"))
 
 
+@pytest.mark.parametrize("link", ["sh"], indirect=True)
 @pytest.mark.parametrize(
     ("ending", "why"), [("reshape", "cannot be run in batches"), ("maximum", "answers otherwise in a batch")]
 )
@@ -98,6 +99,7 @@ def test_what_cannot_be_batched_runs_one_sample_a_process(target: AndroidTarget,
     assert "one process for each of 33 samples, about" in told
 
 
+@pytest.mark.parametrize("link", ["sh"], indirect=True)
 def test_first_output_counts_also_in_a_batch(target: AndroidTarget, tmp_path: Path):
     """The tool writes all outputs one after the other; the first one is the model's answer, as on the host."""
     asked = job(tmp_path, ending="twice", count=40)
@@ -115,7 +117,7 @@ def test_second_run_pushes_nothing(link: LocalLink, target: AndroidTarget, tmp_p
     again = phone(link, tmp_path, PLAIN)
     again.outputs(asked)
     again.timing(asked, PLAN)
-    assert (pushed, len(link.pushes), again.files.pushed_bytes) == (3, 3, 0)
+    assert (pushed, len(link.pushes), again.pushed_bytes) == (3, 3, 0)
 
 
 @pytest.mark.parametrize(("does", "statistic"), [((), "median"), (("means",), "mean")])
@@ -146,17 +148,20 @@ def test_two_artifacts_run_in_turn(target: AndroidTarget, tmp_path: Path):
         target.in_turn(sides[0], Side(sides[1].artifact, 1000), samples(tmp_path), rounds=3, timeout_s=60)
 
 
+@pytest.mark.parametrize("link", ["sh"], indirect=True)
 @pytest.mark.parametrize(
-    ("does", "taken", "proof"), [((), 1, "completely executed"), (("partial",), 1, "w/ 2 delegate kernels.")]
+    ("does", "taken", "proof"), [((), 3, "completely executed"), (("partial",), 2, "w/ 2 delegate kernels.")]
 )
 def test_delegate_is_proved_by_its_line(link: LocalLink, tmp_path: Path, does: tuple[str, ...], taken: int, proof: str):
     """Where the tool tells kernels only, a profile says how many nodes are left beside them."""
-    timing = phone(link, tmp_path, XNNPACK, *does).timing(job(tmp_path), PLAN)
+    link.environment["LEFT"] = "REDUCE_MAX"
+    timing = phone(link, tmp_path, XNNPACK, *does).timing(job(tmp_path, ending="maximum"), PLAN)
     assert timing.delegation is not None
-    assert (timing.delegation.delegate, timing.delegation.taken, timing.delegation.total) == ("XNNPACK", taken, 1)
+    assert (timing.delegation.delegate, timing.delegation.taken, timing.delegation.total) == ("XNNPACK", taken, 3)
     assert proof in timing.delegation.proof
 
 
+@pytest.mark.parametrize("link", ["sh"], indirect=True)
 @pytest.mark.parametrize(
     ("backend", "does", "proof"),
     [
@@ -181,17 +186,19 @@ def test_backend_that_did_not_run_is_an_error(
 
 def test_profile_is_a_table_of_nodes(target: AndroidTarget, tmp_path: Path):
     """One row for each node, with the documented columns."""
-    frame = target.profile(artifact(tmp_path, ending="twice"), samples(tmp_path))
+    frame = target.profile(job(tmp_path, ending="twice"))
     assert list(frame.columns) == list(COLUMNS)
-    assert frame["node_type"].tolist() == ["FULLY_CONNECTED", "ADD"]
+    assert frame["node_type"].tolist() == ["TfLiteXNNPackDelegate", "TfLiteXNNPackDelegate"]
 
 
+@pytest.mark.parametrize("link", ["sh"], indirect=True)
 def test_wrong_shape_is_told_before_the_phone_is_asked(target: AndroidTarget, tmp_path: Path):
     """The tool would run it and end well."""
     with pytest.raises(InputMismatch, match=r"the model takes 8x8x1 \(nhwc\), the dataset gives 8x8x3"):
         target.outputs(Job(artifact(tmp_path), samples(tmp_path, channels=3), 60))
 
 
+@pytest.mark.parametrize("link", ["sh"], indirect=True)
 def test_tool_that_falls_silent_is_an_error(link: LocalLink, tmp_path: Path):
     """A process that ends well without its last line is no measurement."""
     with pytest.raises(ToolUnusable, match="does not say what it measured"):
@@ -205,6 +212,7 @@ def test_slow_tool_is_killed_on_the_phone(target: AndroidTarget, tmp_path: Path)
         target.timing(job(tmp_path, timeout_s=2), plan)
 
 
+@pytest.mark.parametrize("link", ["sh"], indirect=True)
 def test_damaged_model_is_the_artifacts_fault(target: AndroidTarget, tmp_path: Path):
     """Both where the file cannot be read here, and where only the phone's runtime refuses it."""
     asked = job(tmp_path)

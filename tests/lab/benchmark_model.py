@@ -294,20 +294,22 @@ def run(interpreter: Interpreter, data: list[np.ndarray], least: int, min_secs: 
 
 
 def statistics(times_us: list[int]) -> str:
-    """The line of counts and percentiles."""
+    """The line of counts and percentiles; those follow also where there is nothing, or always the same."""
+    ranked = sorted(times_us) or [0]
+    p5, median, p95 = (ranked[len(ranked) * percent // 100] for percent in (5, 50, 95))
+    return f"{counts(times_us)} p5={p5} median={median} p95={p95}"
+
+
+def counts(times_us: list[int]) -> str:
+    """The line without its percentiles."""
     if not times_us:
         return "count=0"
     count, first, last = len(times_us), times_us[0], times_us[-1]
     low, high = min(times_us), max(times_us)
     if low == high:
         return f"count={count} curr={last}" + ("(all same)" if count > 1 else "")
-    ranked = sorted(times_us)
-    p5, median, p95 = (ranked[count * percent // 100] for percent in (5, 50, 95))
     mean, deviation = np.mean(times_us), int(np.std(times_us))
-    return (
-        f"count={count} first={first} curr={last} min={low} max={high} avg={number(mean)} std={deviation} "
-        f"p5={p5} median={median} p95={p95}"
-    )
+    return f"count={count} first={first} curr={last} min={low} max={high} avg={number(mean)} std={deviation}"
 
 
 def memory_mb() -> float:

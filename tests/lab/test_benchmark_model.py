@@ -96,6 +96,7 @@ def form(transcript: str) -> list[str]:
     lines = []
     for line in transcript.splitlines():
         blurred = NUMBER.sub("#", line)
+        blurred = re.sub(r" p#=# median=# p#=#$", "", blurred)
         blurred = re.sub(r"count=# .*", "count=# ...", blurred)
         if blurred and not any(words in blurred for words in PASSED_OVER):
             lines.append(blurred)

@@ -66,10 +66,11 @@ def _for_abi(device: str, given: Mapping[Abi, Path], abi: str) -> Path:
         )
     try:
         with local.open("rb") as stream:
-            found = elf_abi(stream.read(_HEADER_BYTES))
+            header = stream.read(_HEADER_BYTES)
     except OSError as error:
         raise ToolUnusable(f"{device}: {local}: cannot be read ({error.strerror})", next_step=_NEXT) from error
-    if found not in wanted:
+    found = elf_abi(header)
+    if not header.startswith(b"#!") and found not in wanted:  # a script runs wherever its interpreter does
         raise ToolUnusable(f"{device}: {local} is for {found}, the phone is {abi}", next_step=_NEXT)
     return local
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Tell = Callable[[str], None]
+#: A tool has 5 to 10 MB, and there is one for each build that was tried.
+TOOLS_BYTES = 200_000_000
 #: What a batch may fail with while single samples run: then it is the batch that cannot be had.
 _NO_BATCH = (ArtifactUnusable, BackendUnused, RunnerCrashed, ToolUnusable)
 #: A profile is of so many inferences.
@@ -75,7 +77,10 @@ class AndroidTarget:
         self.name = f"{device}:{backend_name}"
         self.backend = backend
         self.link = link
-        self.files = DeviceFiles(link, f"{work_folder}/files")
+        # Apart, so that many samples never push out the tool or the model that they are for.
+        self.tools = DeviceFiles(link, f"{work_folder}/tools", TOOLS_BYTES)
+        self.models = DeviceFiles(link, f"{work_folder}/models")
+        self.samples = DeviceFiles(link, f"{work_folder}/samples")
         self.processes = Processes(link, work_folder)
         self.tell = tell
         self._given_tool, self._given_abi = tool, abi
@@ -107,8 +112,13 @@ class AndroidTarget:
         """The tool, pushed and tried on first use. Raises ToolUnusable."""
         if self._tool is None:
             abi = self._given_abi or self.identity()["abi"]
-            self._tool = install(self.link, self.files, self._given_tool, abi)
+            self._tool = install(self.link, self.tools, self._given_tool, abi)
         return self._tool
+
+    @property
+    def pushed_bytes(self) -> int:
+        """What went to the phone since this was made."""
+        return sum(files.pushed_bytes for files in (self.tools, self.models, self.samples))
 
     def close(self) -> None:
         """End the connection."""
@@ -129,29 +139,34 @@ class AndroidTarget:
         answering = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="edgegate-") as folder:
             for shard, count in shards.write_shards(job.inputs, model.graph.input, job.artifact.layout, Path(folder)):
-                remote = self.files.put(shard)
-                batch = batch or self._batch(model, remote, len(job.inputs), end)
-                found.append(self._answers(model, remote, -(-count // batch), batch, end)[:count])
+                remote = self.samples.put(shard)
+                if batch:
+                    answers = self._answers(model, remote, -(-count // batch), batch, end)
+                else:
+                    batch, answers = self._first_shard(model, remote, count, len(job.inputs), end)
+                found.append(answers[:count])
         now = time.monotonic()
         conditions = Conditions(self.fingerprint("litert"), before, self.state())
         values = shards.floats(np.concatenate(found), model.graph)
         return Outputs(values, batch, now - answering, time.monotonic() - start, conditions)
 
-    def _batch(self, model: Prepared, remote: str, samples: int, end: float) -> int:
-        """The batch that answers as single samples do. Where there is none, what that costs is told."""
-        if samples < BATCH:
-            return 1
-        begun = time.monotonic()
-        singly = shards.floats(self._answers(model, remote, BATCH_CHECK, 1, end), model.graph)
-        each_s = (time.monotonic() - begun) / BATCH_CHECK
-        try:
-            batched = shards.floats(self._answers(model, remote, 1, BATCH, end), model.graph)
-            why = "" if same_answers(singly, batched[:BATCH_CHECK]) else "answers otherwise in a batch"
-        except _NO_BATCH as error:
-            why = f"cannot be run in batches ({error.message})"
-        if why:
+    def _first_shard(
+        self, model: Prepared, remote: str, count: int, samples: int, end: float
+    ) -> tuple[int, NDArray[Any]]:
+        """In batches where those answer as single samples do; otherwise one by one, and what that costs is told."""
+        if samples >= BATCH:
+            begun = time.monotonic()
+            singly = self._answers(model, remote, BATCH_CHECK, 1, end)
+            each_s = (time.monotonic() - begun) / BATCH_CHECK
+            try:
+                batched = self._answers(model, remote, -(-count // BATCH), BATCH, end)
+                if same_answers(*(shards.floats(each[:BATCH_CHECK], model.graph) for each in (singly, batched))):
+                    return BATCH, batched
+                why = "answers otherwise in a batch"
+            except _NO_BATCH as error:
+                why = f"cannot be run in batches ({error.message.removeprefix(f'{model.where}: ')})"
             self.tell(f"{model.where} {why}: one process for each of {samples} samples, about {each_s * samples:.0f} s")
-        return 1 if why else BATCH
+        return 1, self._answers(model, remote, count, 1, end)
 
     def _answers(self, model: Prepared, remote: str, batches: int, batch: int, end: float) -> NDArray[Any]:
         shape = (batch, *model.graph.input.shape[1:])
@@ -202,10 +217,10 @@ class AndroidTarget:
             medians[side] = numbers[np.array(order) == side]
         return medians
 
-    def profile(self, artifact: Artifact, inputs: Samples, timeout_s: float = 120.0) -> pd.DataFrame:
+    def profile(self, job: Job) -> pd.DataFrame:
         """The time of every node, in the order in which they run (columns: op_profile.COLUMNS). Raises TargetError."""
-        model = self._prepare(artifact, inputs)
-        return self._profile(model, self._side(model, inputs), timeout_s)
+        model = self._prepare(job.artifact, job.inputs)
+        return self._profile(model, self._side(model, job.inputs), job.timeout_s)
 
     def _profile(self, model: Prepared, side: Side, timeout_s: float) -> pd.DataFrame:
         words = [
@@ -232,12 +247,12 @@ class AndroidTarget:
             raise InputMismatch(f"{name}: the model has no output")
         shards.check_shape(name, graph.input, samples, artifact.layout)
         self.tool()
-        return Prepared(artifact, graph, self.files.put(artifact.path), f"{self.name}: {name}")
+        return Prepared(artifact, graph, self.models.put(artifact.path), f"{self.name}: {name}")
 
     def _side(self, model: Prepared, samples: Samples) -> Side:
         with tempfile.TemporaryDirectory(prefix="edgegate-") as folder:
             sample = shards.write_sample(samples, model.graph.input, model.artifact.layout, Path(folder))
-            return Side(model.remote, model.graph.input.shape, self.files.put(sample))
+            return Side(model.remote, model.graph.input.shape, self.samples.put(sample))
 
     def _check(self, model: Prepared, ran: Ran) -> list[Transcript]:
         """What the processes said, all of which ran on the backend. Raises TargetError."""
