@@ -31,7 +31,13 @@ class Samples:
 
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Samples ``start`` to ``stop``, float32 (n, H, W, C); the rest of the file is not read."""
-        stored = np.load(self.path, mmap_mode="r")[start:stop]
+        return self._values(np.load(self.path, mmap_mode="r")[start:stop])
+
+    def take(self, chosen: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+        """The samples of those indices, float32 (n, H, W, C); the rest of the file is not read."""
+        return self._values(np.load(self.path, mmap_mode="r")[chosen])
+
+    def _values(self, stored: NDArray[Any]) -> NDArray[np.float32]:
         if not self.scale:
             return np.array(stored, np.float32)
         values: NDArray[np.float32] = stored * np.array(self.scale, np.float32) + np.array(self.offset, np.float32)

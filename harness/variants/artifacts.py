@@ -45,6 +45,7 @@ MACHINERY = (
     "tensorflow_sources.py",
     "torch_sources.py",
 )
+TRAINING_ARRAYS = ("train_x", "train_y", "validation_x", "validation_y")
 TRAINING_PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 #: Real samples on which every conversion is compared with its source.
 FEW_IMAGES = 8
@@ -144,9 +145,10 @@ class ArtifactMaker:
                 "machinery": [_digest_of(Path(__file__).with_name(name)) for name in MACHINERY],
                 "source": self._source_key,
                 "input_shape": self.dataset.input_shape,
-                "recipe": [plan.recipe.name, _digest_of(plan.recipe.file)],
+                "recipe": [plan.recipe.name, *map(_digest_of, plan.recipe.files)],
                 "options": dict(plan.options),
-                "calibration": calibration.checksum() if calibration else None,
+                "calibration": _used(calibration, plan.options.get("calibration_samples")) if calibration else None,
+                "training": [self.dataset.sha256[array] for array in self._training(plan)],
                 "versions": _versions((*plan.recipe.packages, *ROUTE_PACKAGES[self._kind])),
             }
         )
@@ -162,6 +164,17 @@ class ArtifactMaker:
                 next_step="add calibration samples to the dataset, apart from the evaluation samples",
             )
         return self.dataset.samples("calibration")
+
+    def _training(self, plan: VariantPlan) -> tuple[str, ...]:
+        """The names of the arrays that the recipe trains on."""
+        if not plan.recipe.trained:
+            return ()
+        if missing := self._missing_for_training():
+            raise RecipeRefused(
+                f"{plan.recipe.name} trains, and the dataset {self.dataset.name!r} has no {missing}",
+                next_step="add train and validation splits to the dataset",
+            )
+        return TRAINING_ARRAYS
 
     @functools.cached_property
     def _kind(self) -> Kind:
@@ -195,15 +208,16 @@ class ArtifactMaker:
         """The samples on which a conversion is compared with its source."""
         return self.dataset.samples("evaluation").read(0, FEW_IMAGES)
 
-    def _training_arrays(self) -> list[str]:
-        wanted = [f"{split}_{part}" for split in ("train", "validation") for part in "xy"]
-        missing = [array for array in wanted if array not in self.dataset.sha256]
-        if missing:
+    def _training_arrays(self) -> tuple[str, ...]:
+        if missing := self._missing_for_training():
             raise SourceError(
-                f"model {self.name!r} is trained, and the dataset {self.dataset.name!r} has no {missing[0]}",
+                f"model {self.name!r} is trained, and the dataset {self.dataset.name!r} has no {missing}",
                 next_step="add train and validation splits to the dataset, or give a trained model's path",
             )
-        return wanted
+        return TRAINING_ARRAYS
+
+    def _missing_for_training(self) -> str | None:
+        return next((array for array in TRAINING_ARRAYS if array not in self.dataset.sha256), None)
 
     # -- making -----------------------------------------------------------------------------------------------
 
@@ -248,6 +262,7 @@ class ArtifactMaker:
             "recipe": plan.recipe.name,
             "options": dict(plan.options),
             "calibration": calibration.to_json() if calibration else None,
+            "training": {array: self._told(array) for array in self._training(plan)},
             "out": str(out),
         }
 
@@ -342,6 +357,13 @@ def _failure(event: dict[str, Any]) -> EdgegateError:
         event["message"], next_step=event.get("next_step", ""), log_tail=event.get("log_tail", "")
     )
     return error
+
+
+def _used(calibration: Samples, count: int | None) -> str:
+    """The checksum of the samples that a recipe is given: of all, or of the first ``count``."""
+    return (
+        calibration.checksum() if count is None else hashlib.sha256(calibration.read(stop=count).tobytes()).hexdigest()
+    )
 
 
 @functools.cache

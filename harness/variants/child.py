@@ -3,13 +3,13 @@
 It alone imports TensorFlow and torch. The parent gives stdout as a pipe, on which one JSON object a line tells what
 happens, and stderr as a log file, which everything that a library prints goes to::
 
-    {"action": "train", "trainer", "base_dir", "splits": {"train_x": SAMPLES, "train_y": "y.npy", ...}, "out"}
+    {"action": "train", "trainer", "base_dir", "splits": SPLITS, "out"}
       -> {"event": "progress", "text"}*, then "made" or "failed"
     {"action": "convert", "source": a source of models.yaml, trained, "base_dir", "images": "few.npy", "classes",
-     "recipe_files", "work": [{"recipe", "options", "calibration", "out"}, ...]}
-      -> for each: {"event": "started", "index"}, then "made" with "layout", or "refused" or "failed"
+     "recipe_files", "work": [{"recipe", "options", "calibration", "training": SPLITS, "out"}, ...]}
+      -> for each: {"event": "started", "index"}, "progress"*, then "made" with "layout", or "refused" or "failed"
 
-"calibration" and SAMPLES are as ``Samples.to_json`` tells them.
+"calibration" and SAMPLES are as ``Samples.to_json`` tells them; SPLITS are {"train_x": SAMPLES, "train_y": "y.npy", ...}.
 "refused" and "failed" carry "message" and "next_step", "failed" also "error_type" and, where nobody foresaw it, "log_tail".
 """
 
@@ -32,6 +32,7 @@ from harness.config import Source
 from harness.errors import EdgegateError, RecipeRefused, SourceError
 from harness.sources.functions import load_function
 from harness.sources.samples import Samples
+from harness.variants.fine_tuning import Training
 from harness.variants.opened_source import OpenedSource
 from harness.variants.registry import Recipe, all_recipes
 
@@ -57,7 +58,7 @@ def _train(job: Job, emit: Emit) -> None:
         train = load_function(job["trainer"], Path(job["base_dir"]))
         splits = _splits(job["splits"])
         try:
-            train(splits, out, lambda text: emit({"event": "progress", "text": str(text)}))
+            train(splits, out, _telling(emit))
         except Exception as error:
             raise SourceError(f"trainer {job['trainer']} raised {type(error).__name__}: {error}") from error
         if not out.exists():
@@ -80,16 +81,19 @@ def _convert(job: Job, emit: Emit) -> None:
         source = _open(job, Path(scratch))
         for index, work in enumerate(job["work"]):
             emit({"event": "started", "index": index})
-            emit({"index": index, **_one_variant(recipes[work["recipe"]], source, work)})
+            emit({"index": index, **_one_variant(recipes[work["recipe"]], source, work, emit)})
 
 
-def _one_variant(recipe: Recipe, source: OpenedSource, work: Job) -> dict[str, Any]:
+def _one_variant(recipe: Recipe, source: OpenedSource, work: Job, emit: Emit) -> dict[str, Any]:
     out = Path(work["out"])
 
     def make() -> dict[str, Any]:
         options = dict(work["options"])
         if recipe.calibrated:
-            options["calibration"] = Samples.from_json(work["calibration"]).read()
+            count = options.pop("calibration_samples", None)
+            options["calibration"] = Samples.from_json(work["calibration"]).read(stop=count)
+        if recipe.trained:
+            options["training"] = _training(work["training"], emit)
         layout = recipe.make(source, out, **options)
         source.check_untouched(recipe.name)
         source.check_opset(out)
@@ -98,6 +102,20 @@ def _one_variant(recipe: Recipe, source: OpenedSource, work: Job) -> dict[str, A
         return {"event": "made", "layout": layout}
 
     return _attempt(make, out)
+
+
+def _training(told: Mapping[str, Any], emit: Emit) -> Training:
+    return Training(
+        Samples.from_json(told["train_x"]),
+        np.load(told["train_y"], allow_pickle=False),
+        Samples.from_json(told["validation_x"]),
+        np.load(told["validation_y"], allow_pickle=False),
+        _telling(emit),
+    )
+
+
+def _telling(emit: Emit) -> Callable[[str], None]:
+    return lambda text: emit({"event": "progress", "text": str(text)})
 
 
 def _open(job: Job, scratch: Path) -> OpenedSource:

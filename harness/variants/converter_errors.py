@@ -11,6 +11,7 @@ from harness.errors import EdgegateError, PackageMissing, RecipeRefused
 #: The extra of edgegate that installs a module which a recipe imports.
 EXTRAS = {
     "ai_edge_litert": "litert",
+    "ai_edge_quantizer": "quantizer",
     "flatbuffers": "onnx2tf",
     "h5py": "tensorflow",
     "keras": "tensorflow",

@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from harness.errors import RecipeRefused
 from harness.records import Layout
 from harness.variants.answers import in_layout
 from harness.variants.converter_errors import refusing
 from harness.variants.converters import without_notes
 from harness.variants.opened_source import OpenedSource
 from harness.variants.registry import recipe
+from harness.variants.scheme import GraphNames, Ranges
 from harness.variants.source_files import onnx_input
 
 PACKAGES = ("onnx", "onnxruntime", "onnxconverter-common", "onnxscript", "torch", "tf2onnx", "tensorflow", "keras")
+QUANTIZATION = "https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html"
+SECONDS = "1 to 10 s, most of it the export to ONNX"
 
 Calibration = NDArray[np.float32]
+ort = partial(recipe, runtime="onnxruntime", packages=PACKAGES, helpers=("scheme.py",), cost=SECONDS)
 
 
-@recipe("ort_fp32", runtime="onnxruntime", packages=PACKAGES, lossless=True)
+class StaticOptions(TypedDict, total=False):
+    """The options of every recipe with static activations; ``symmetric_activations`` have their zero in the middle."""
+
+    symmetric_activations: bool
+
+
+@ort("ort_fp32", lossless=True, reference="https://onnx.ai")
 def ort_fp32(source: OpenedSource, out: Path) -> Layout:
     """The float ONNX file; a user's own .onnx is checked and copied, its weights untouched."""
     shutil.copyfile(source.onnx_file(), out)
     return source.onnx_layout()
 
 
-@recipe("ort_dynamic", runtime="onnxruntime", packages=PACKAGES)
+@ort("ort_dynamic", reference=QUANTIZATION)
 def ort_dynamic(source: OpenedSource, out: Path) -> Layout:
     """8-bit weights; activations are quantized at run time with ranges of the moment."""
     with refusing("onnxruntime.quantization"):
@@ -42,19 +55,60 @@ def ort_dynamic(source: OpenedSource, out: Path) -> Layout:
     return source.onnx_layout()
 
 
-@recipe("ort_int8_minmax", runtime="onnxruntime", calibrated=True, packages=PACKAGES)
-def ort_int8_minmax(source: OpenedSource, out: Path, *, calibration: Calibration) -> Layout:
-    """int8 QDQ, per channel; ranges are the extremes seen in ``calibration``."""
-    return _static(source, out, calibration, "MinMax")
+@ort("ort_int8_minmax", calibrated=True, reference=QUANTIZATION)
+def ort_int8_minmax(
+    source: OpenedSource,
+    out: Path,
+    *,
+    calibration: Calibration,
+    ranges: Ranges = "minmax",
+    **options: Unpack[StaticOptions],
+) -> Layout:
+    """int8 QDQ, per channel; ranges are the extremes seen in ``calibration``, or their moving average."""
+    return _static(source, out, calibration, "MinMax", options, {"CalibMovingAverage": ranges == "moving_average"})
 
 
-@recipe("ort_int8_entropy", runtime="onnxruntime", calibrated=True, packages=PACKAGES)
-def ort_int8_entropy(source: OpenedSource, out: Path, *, calibration: Calibration) -> Layout:
+@ort("ort_int8_entropy", calibrated=True, reference=f"Migacz 2017 (TensorRT); {QUANTIZATION}")
+def ort_int8_entropy(
+    source: OpenedSource, out: Path, *, calibration: Calibration, **options: Unpack[StaticOptions]
+) -> Layout:
     """int8 QDQ, per channel; ranges lose the least information (KL divergence) on ``calibration``."""
-    return _static(source, out, calibration, "Entropy")
+    return _static(source, out, calibration, "Entropy", options)
 
 
-@recipe("ort_float16", runtime="onnxruntime", packages=PACKAGES)
+@ort("ort_int8_percentile", calibrated=True, reference="Wu et al. 2020, https://arxiv.org/abs/2004.09602")
+def ort_int8_percentile(
+    source: OpenedSource,
+    out: Path,
+    *,
+    calibration: Calibration,
+    percentile: Annotated[float, Field(gt=50, le=100)] = 99.99,
+    **options: Unpack[StaticOptions],
+) -> Layout:
+    """int8 QDQ, per channel; ranges hold ``percentile`` percent of the values seen in ``calibration``."""
+    return _static(source, out, calibration, "Percentile", options, {"CalibPercentile": percentile})
+
+
+@ort("ort_mixed", calibrated=True, reference=QUANTIZATION)
+def ort_mixed(
+    source: OpenedSource,
+    out: Path,
+    *,
+    calibration: Calibration,
+    float_ops: list[str] = [],  # noqa: B006  never changed; an option's default is shown to the user
+    float_nodes: list[str] = [],  # noqa: B006
+    **options: Unpack[StaticOptions],
+) -> Layout:
+    """As ``ort_int8_minmax``, but for the ops ``float_ops`` (HardSwish, ...) and nodes ``float_nodes`` left in float."""
+    if not (float_ops or float_nodes):
+        raise RecipeRefused(
+            "ort_mixed was told of nothing to leave in float", next_step="give float_ops or float_nodes"
+        )
+    excluded = _left_float(source, float_ops, float_nodes)
+    return _static(source, out, calibration, "MinMax", options, excluded=excluded)
+
+
+@ort("ort_float16", reference="https://onnxruntime.ai/docs/performance/model-optimizations/float16.html")
 def ort_float16(source: OpenedSource, out: Path) -> Layout:
     """float16 weights and activations, float32 input and output."""
     with refusing("onnxconverter_common"):
@@ -66,7 +120,16 @@ def ort_float16(source: OpenedSource, out: Path) -> Layout:
     return source.onnx_layout()
 
 
-def _static(source: OpenedSource, out: Path, calibration: Calibration, method: str) -> Layout:
+def _static(
+    source: OpenedSource,
+    out: Path,
+    calibration: Calibration,
+    method: str,
+    options: StaticOptions,
+    extra: Mapping[str, Any] | None = None,
+    excluded: Sequence[str] = (),
+) -> Layout:
+    symmetric = {"ActivationSymmetric": options.get("symmetric_activations", False)}
     with refusing("onnxruntime.quantization"):
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
@@ -79,9 +142,22 @@ def _static(source: OpenedSource, out: Path, calibration: Calibration, method: s
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod[method],
+            nodes_to_exclude=list(excluded),
+            extra_options={**symmetric, **(extra or {})},
         )
         _slim(out)
     return source.onnx_layout()
+
+
+def _left_float(source: OpenedSource, float_ops: list[str], float_nodes: list[str]) -> list[str]:
+    """The names of the nodes that are not quantized. Raises RecipeRefused for one that the prepared graph has not."""
+    with refusing("onnx"):
+        import onnx
+
+        nodes = onnx.load(_prepared(source)).graph.node
+    names = GraphNames(frozenset(node.op_type for node in nodes), frozenset(node.name for node in nodes))
+    ops, chosen = names.chosen(float_ops, float_nodes)
+    return [node.name for node in nodes if node.op_type in ops or node.name in chosen]
 
 
 def _slim(out: Path) -> None:
@@ -97,7 +173,18 @@ def _prepared(source: OpenedSource) -> Path:
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
         quant_pre_process(source.onnx_file(), prepared)
+        _name_nodes(prepared)
     return prepared
+
+
+def _name_nodes(path: Path) -> None:
+    """Nodes are left in float by name, and ONNX lets a node have none."""
+    import onnx
+
+    model = onnx.load(path)
+    for index, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}_{index}"
+    onnx.save(model, path)
 
 
 class _Reader:

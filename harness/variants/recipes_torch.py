@@ -16,16 +16,31 @@ from harness.variants.registry import recipe
 
 #: x86 first: with VNNI it uses the whole range of 8 bits, where fbgemm keeps one bit in reserve.
 ENGINES = ("x86", "fbgemm", "qnnpack")
+SECONDS = "1 to 3 s"
 
 
-@recipe("torch_fp32", runtime="torch", packages=("torch",), lossless=True)
+@recipe(
+    "torch_fp32",
+    runtime="torch",
+    packages=("torch",),
+    lossless=True,
+    cost=SECONDS,
+    reference="https://docs.pytorch.org/docs/stable/jit.html",
+)
 def torch_fp32(source: OpenedSource, out: Path) -> Layout:
     """The module traced and frozen."""
     _trace(source.torch_module(), source, out)
     return "nchw"
 
 
-@recipe("torch_int8", runtime="torch", calibrated=True, packages=("torch",))
+@recipe(
+    "torch_int8",
+    runtime="torch",
+    calibrated=True,
+    packages=("torch",),
+    cost=SECONDS,
+    reference="https://docs.pytorch.org/docs/stable/quantization.html",
+)
 def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float32]) -> Layout:
     """int8 by FX static quantization with this machine's engine, then traced and frozen; float IO."""
     module = source.torch_module()

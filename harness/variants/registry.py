@@ -5,8 +5,9 @@ A recipe is a function that writes one artifact::
     @recipe("int8", runtime="litert", calibrated=True, packages=("tensorflow",))
     def int8(source: OpenedSource, out: Path, *, calibration: FloatArray, some_option: int = 3) -> Layout: ...
 
-Its keyword-only parameters, apart from ``calibration``, are the options that models.yaml may set; their annotations
-are the schema. It returns the layout of the artifact's input, and raises RecipeRefused where it cannot take the source.
+Its keyword-only parameters, apart from ``calibration`` and ``training``, are the options that models.yaml may set;
+their annotations are the schema. Options that recipes share are a TypedDict: ``**options: Unpack[Shared]``.
+It returns the layout of the artifact's input, and raises RecipeRefused where it cannot take the source.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints, is_typeddict
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.errors import ConfigError, SourceError
 from harness.records import Layout
@@ -27,27 +28,47 @@ from harness.sources.functions import load_file
 from harness.suggestions import did_you_mean
 
 SUFFIXES: dict[RuntimeName, str] = {"litert": ".tflite", "onnxruntime": ".onnx", "torch": ".pt"}
-BUILTIN_MODULES = ("recipes_tflite", "recipes_onnxruntime", "recipes_torch")
+BUILTIN_MODULES = ("recipes_tflite", "recipes_trained", "recipes_onnxruntime", "recipes_torch")
+#: What make() is given beside its options.
+GIVEN = ("calibration", "training")
 
 Make = Callable[..., Layout]
 MakeT = TypeVar("MakeT", bound=Make)
 
 
 @dataclass(frozen=True)
+class Option:
+    """An option of a recipe: the type that its value must have, and whether it must be given."""
+
+    annotation: Any
+    required: bool
+
+
+#: The option of every recipe that calibrates; the samples are cut before make() is given them.
+CALIBRATION_SAMPLES = Option(Annotated[int, Field(ge=1)], required=False)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A named way to make a variant.
 
-    ``packages`` are the distributions whose installed versions shape the artifact; ``file`` defines ``make``. What a
-    ``lossless`` recipe makes has float input and output and is held to the source's own answers.
+    ``calibrated`` and ``trained`` say which samples ``make`` is given. What shapes the artifact: ``packages``, the
+    distributions whose installed versions do, and ``files``, of which the first defines ``make``. For people:
+    ``keeps`` is the docstring's first line, ``cost`` the time and memory it typically takes, ``reference`` where the
+    method is described. What a ``lossless`` recipe makes has float input and output and is held to the source's own
+    answers.
     """
 
     name: str
     runtime: RuntimeName
     make: Make
     calibrated: bool
+    trained: bool
     packages: tuple[str, ...]
-    file: Path
-    lossless: bool = False
+    files: tuple[Path, ...]
+    lossless: bool
+    cost: str
+    reference: str
 
     @property
     def suffix(self) -> str:
@@ -55,11 +76,20 @@ class Recipe:
         return SUFFIXES[self.runtime]
 
     @property
-    def options(self) -> dict[str, inspect.Parameter]:
-        """The parameters of ``make`` that models.yaml may set."""
-        parameters = inspect.signature(self.make).parameters.values()
-        keywords = (parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
-        return {parameter.name: parameter for parameter in keywords if parameter.name != "calibration"}
+    def file(self) -> Path:
+        """The file that defines ``make``."""
+        return self.files[0]
+
+    @property
+    def keeps(self) -> str:
+        """What the artifact keeps of the source and gives, in one line."""
+        return (inspect.getdoc(self.make) or "").partition("\n")[0]
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """The options that models.yaml may set."""
+        options = _options(self)
+        return {**options, "calibration_samples": CALIBRATION_SAMPLES} if self.calibrated else options
 
 
 #: By defining file, then name: files of other projects in this process do not clash, files used together must not.
@@ -67,13 +97,28 @@ _defined: dict[Path, dict[str, Recipe]] = {}
 
 
 def recipe(
-    name: str, *, runtime: RuntimeName, packages: Sequence[str], calibrated: bool = False, lossless: bool = False
+    name: str,
+    *,
+    runtime: RuntimeName,
+    packages: Sequence[str],
+    calibrated: bool = False,
+    trained: bool = False,
+    lossless: bool = False,
+    helpers: Sequence[str] = (),
+    cost: str = "",
+    reference: str = "",
 ) -> Callable[[MakeT], MakeT]:
-    """Register the decorated make function as ``name``; the rest as in :class:`Recipe`."""
+    """Register the decorated make function as ``name``; the rest as in :class:`Recipe`.
+
+    ``helpers`` are files beside the recipe's own that shape what it makes.
+    """
 
     def register(make: MakeT) -> MakeT:
         file = Path(inspect.getfile(make)).resolve()
-        _defined.setdefault(file, {})[name] = Recipe(name, runtime, make, calibrated, tuple(packages), file, lossless)
+        files = (file, *(file.with_name(helper) for helper in helpers))
+        _defined.setdefault(file, {})[name] = Recipe(
+            name, runtime, make, calibrated, trained, tuple(packages), files, lossless, cost, reference
+        )
         return make
 
     return register
@@ -113,13 +158,12 @@ def load_recipe_file(path: Path) -> dict[str, Recipe]:
 def check_options(recipe: Recipe, options: Mapping[str, Any]) -> None:
     """Raise ConfigError where ``options`` do not fit the recipe: an unknown name, a wrong type, one missing."""
     known = recipe.options
-    types = _annotations(recipe)
     for name, value in options.items():
         if name not in known:
             raise ConfigError(f"recipe {recipe.name!r} has no option {name!r}; {did_you_mean(name, known)}")
-        _check_value(recipe, name, value, types.get(name, Any))
-    for name, parameter in known.items():
-        if parameter.default is parameter.empty and name not in options:
+        _check_value(recipe, name, value, known[name].annotation)
+    for name, option in known.items():
+        if option.required and name not in options:
             raise ConfigError(f"recipe {recipe.name!r} needs the option {name!r}")
 
 
@@ -136,9 +180,23 @@ def _check_value(recipe: Recipe, name: str, value: Any, annotation: Any) -> None
         ) from error
 
 
+def _options(recipe: Recipe) -> dict[str, Option]:
+    """The options that the parameters of ``make`` are."""
+    types = _annotations(recipe)
+    options: dict[str, Option] = {}
+    for name, parameter in inspect.signature(recipe.make).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            for shared in filter(is_typeddict, get_args(types.get(name))):
+                hints = get_type_hints(shared, include_extras=True)
+                options |= {key: Option(hint, key in shared.__required_keys__) for key, hint in hints.items()}
+        elif parameter.kind is parameter.KEYWORD_ONLY and name not in GIVEN:
+            options[name] = Option(types.get(name, Any), parameter.default is parameter.empty)
+    return options
+
+
 def _annotations(recipe: Recipe) -> dict[str, Any]:
     try:
-        return get_type_hints(recipe.make)
+        return get_type_hints(recipe.make, include_extras=True)
     except NameError as error:
         raise ConfigError(
             f"recipe {recipe.name!r} in {recipe.file}: an annotation of its function cannot be resolved: {error}",

@@ -171,16 +171,31 @@ def test_every_column_is_described(heading: str, columns: dict[str, str]) -> Non
 
 
 def test_every_recipe_is_described() -> None:
-    """docs/recipes.md has all recipes, with runtime, calibration and options as they are."""
+    """docs/recipes.md has all recipes, with runtime, calibration, training and options as they are."""
     runtimes = {"litert": "LiteRT", "onnxruntime": "ONNX Runtime", "torch": "torch"}
+    shared = table(sections(DOCS / "recipes.md")["Options that recipes share"]).keys()
     described = {
-        name: (runtime, calibrates, re.findall(r"`(\w+)`", options))
-        for name, (runtime, calibrates, options, _) in table(page("recipes.md")).items()
+        name: (runtime, calibrates, trains, re.findall(r"`(\w+)`", options))
+        for name, (runtime, calibrates, trains, options, _) in table(sections(DOCS / "recipes.md")["Recipes"]).items()
     }
     assert described == {
-        name: (runtimes[recipe.runtime], "yes" if recipe.calibrated else "no", list(recipe.options))
+        name: (
+            runtimes[recipe.runtime],
+            "yes" if recipe.calibrated else "no",
+            "yes" if recipe.trained else "no",
+            [option for option in recipe.options if option not in shared],
+        )
         for name, recipe in builtin_recipes().items()
     }
+    assert shared <= {option for recipe in builtin_recipes().values() for option in recipe.options}
+
+
+def test_every_recipe_says_its_cost_and_origin() -> None:
+    """The table of docs/recipes.md is what the recipes say of themselves."""
+    wanted = "".join(
+        f"| `{name}` | {recipe.cost} | {recipe.reference} |\n" for name, recipe in builtin_recipes().items()
+    )
+    assert wanted in sections(DOCS / "recipes.md")["Cost and origin"], f"the table should be:\n{wanted}"
 
 
 def test_every_option_is_described() -> None:

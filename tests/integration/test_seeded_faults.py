@@ -193,7 +193,7 @@ def test_a_refusal_is_red_only_where_the_variant_is_required(tflite: Project, re
         "linear/int16x8/host:cpu": status,
         CANARY: "rejected",
     }
-    assert "a finished .tflite is taken as it is; it cannot be quantized again" in tflite.sentence("int16x8")
+    assert "this .tflite has 0 signatures; AI Edge Quantizer needs one" in tflite.sentence("int16x8")
 
 
 def test_all_refused_is_red(tflite: Project) -> None:

@@ -47,10 +47,10 @@ def test_listing_recipes_imports_nothing_heavy() -> None:
 
 def test_a_users_file_adds_recipes(tmp_path: Path) -> None:
     """A recipe file adds its recipes to the built-in ones; reading it twice changes nothing."""
-    file = write(tmp_path / "mine.py", MINE.format(name="pruned"))
-    assert all_recipes([file])["pruned"].file == file
-    assert list(load_recipe_file(file)) == ["pruned"]
-    assert "pruned" not in all_recipes([])
+    file = write(tmp_path / "mine.py", MINE.format(name="thinned"))
+    assert all_recipes([file])["thinned"].file == file
+    assert list(load_recipe_file(file)) == ["thinned"]
+    assert "thinned" not in all_recipes([])
 
 
 def test_one_name_in_two_files_is_refused(tmp_path: Path) -> None:
@@ -74,22 +74,22 @@ def test_a_recipe_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"sparsty": 0.5}, "recipe 'pruned' has no option 'sparsty'; did you mean 'sparsity'"),
+        ({"sparsty": 0.5}, "recipe 'thinned' has no option 'sparsty'; did you mean 'sparsity'"),
         ({"sparsity": "much"}, r"option sparsity: .*number \(given: 'much'\)"),
         ({"sparsity": 0.5, "layers": [1]}, r"option layers\[0\]: .*string \(given: 1\)"),
-        ({}, "recipe 'pruned' needs the option 'sparsity'"),
+        ({}, "recipe 'thinned' needs the option 'sparsity'"),
     ],
 )
 def test_options_that_do_not_fit_are_explained(tmp_path: Path, options: dict[str, object], sentence: str) -> None:
     """An unknown option, a wrong type and a missing option each get their own sentence."""
-    recipe = load_recipe_file(write(tmp_path / "mine.py", MINE.format(name="pruned")))["pruned"]
+    recipe = load_recipe_file(write(tmp_path / "mine.py", MINE.format(name="thinned")))["thinned"]
     with pytest.raises(ConfigError, match=sentence):
         check_options(recipe, options)
 
 
 def test_options_that_fit_are_accepted(tmp_path: Path) -> None:
     """Required and defaulted options pass; calibration is no option."""
-    recipe = load_recipe_file(write(tmp_path / "mine.py", MINE.format(name="pruned")))["pruned"]
+    recipe = load_recipe_file(write(tmp_path / "mine.py", MINE.format(name="thinned")))["thinned"]
     check_options(recipe, {"sparsity": 1, "layers": ["a"]})
     check_options(builtin_recipes()["mixed"], {"float_ops": ["HARD_SWISH"]})
     with pytest.raises(ConfigError, match="has no option 'calibration'"):

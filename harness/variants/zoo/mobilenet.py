@@ -1,6 +1,6 @@
 """A MobileNetV3-like Keras classifier of 32x32x1 images: 121k weights, squeeze-and-excite, hard-swish later on.
 
-Hard-swish is what makes it interesting to a gate: int8 kernels are slow on it and int16x8 cannot convert it.
+Hard-swish is what makes it interesting to a gate: int8 kernels are slow on it and 16-bit ones do not exist.
 """
 
 from __future__ import annotations

@@ -1,0 +1,79 @@
+"""TFLiteConverter: from a SavedModel to a .tflite of any scheme but the ones that only the quantizer knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.variants.converter_errors import refusing
+from harness.variants.opened_source import OpenedSource
+from harness.variants.scheme import Scheme
+from harness.variants.tflite_graph import graph_names
+
+Calibration = NDArray[np.float32]
+
+
+class AllowedOps(TypedDict, total=False):
+    """Ops beyond LiteRT's own that may stay in the graph; a runner must have them linked in."""
+
+    allow_select_tf_ops: bool
+    allow_custom_ops: bool
+
+
+def convert(source: OpenedSource, scheme: Scheme, calibration: Calibration | None, allowed: AllowedOps) -> bytes:
+    """The .tflite's content. Raises RecipeRefused with the converter's reason."""
+    with refusing("TFLiteConverter"):
+        import tensorflow as tf
+
+        converter = _converter(source, allowed, tf)
+        if scheme.weights != "float32":
+            _quantize(converter, scheme, calibration, tf)
+        if not (scheme.float_ops or scheme.float_nodes):
+            content: bytes = converter.convert()
+            return content
+        float_graph = _converter(source, allowed, tf).convert()
+        ops, nodes = graph_names(float_graph).chosen(scheme.float_ops, scheme.float_nodes)
+        return _mixed(converter, ops, nodes, tf)
+
+
+def _converter(source: OpenedSource, allowed: AllowedOps, tf: Any) -> Any:
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(source.saved_model()))
+    converter.allow_custom_ops = allowed.get("allow_custom_ops", False)
+    converter.target_spec.supported_ops = _ops(allowed, tf.lite.OpsSet.TFLITE_BUILTINS, tf)
+    return converter
+
+
+def _ops(allowed: AllowedOps, builtins: Any, tf: Any) -> list[Any]:
+    return [builtins, tf.lite.OpsSet.SELECT_TF_OPS] if allowed.get("allow_select_tf_ops") else [builtins]
+
+
+def _quantize(converter: Any, scheme: Scheme, calibration: Calibration | None, tf: Any) -> None:
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter._experimental_disable_per_channel = not scheme.per_channel
+    if scheme.weights == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if scheme.activations == "int8":
+        converter.representative_dataset = _representative(calibration)
+        converter.inference_input_type = converter.inference_output_type = tf.as_dtype(scheme.io)
+        ops = converter.target_spec.supported_ops
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, *ops[1:]]
+
+
+def _mixed(converter: Any, float_ops: list[str], float_nodes: list[str], tf: Any) -> bytes:
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter,
+        debug_dataset=converter.representative_dataset,
+        debug_options=tf.lite.experimental.QuantizationDebugOptions(
+            denylisted_ops=float_ops, denylisted_nodes=float_nodes
+        ),
+    )
+    content: bytes = debugger.get_nondebug_quantized_model()
+    return content
+
+
+def _representative(calibration: Calibration | None) -> Callable[[], Iterator[list[Calibration]]]:
+    assert calibration is not None
+    return lambda: ([sample[np.newaxis]] for sample in calibration)
