@@ -87,7 +87,7 @@ def _decoded(
             if folder is None:
                 with store.create("decoded", key) as made:
                     found = decode(files.paths, how, made / "x.npy", progress)
-                    facts = {"sha256": found.sha256, "low": found.low, "high": found.high}
+                    facts = {"sha256": digest([digests, geometry(how), found.sha256]), "low": found.low, "high": found.high}
                     write_json(made / "decoded.json", facts)
                 folder = store.root / "decoded" / key
     return folder / "x.npy"

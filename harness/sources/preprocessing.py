@@ -28,7 +28,8 @@ def pixels(image: Image, how: Preprocessing) -> NDArray[np.uint8]:
     As torchvision.transforms: converted first, the longer side rounded down, the crop centred with halves to even.
     EXIF orientation is not applied. Raises SourceError where the crop is larger than the image.
     """
-    image = image.convert(MODES[how.channels])
+    if image.mode != MODES[how.channels]:  # convert() copies also where there is nothing to convert
+        image = image.convert(MODES[how.channels])
     if how.resize:
         image = _resized(image, how.resize, how.interpolation)
     if how.center_crop:
