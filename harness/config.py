@@ -34,6 +34,16 @@ class Limits(Strict):
     max_drop_points: float | None = Field(
         None, ge=0, le=100, description="accuracy lost against the reference, in percentage points, paired"
     )
+    max_mse: float | None = Field(None, ge=0, description="mean squared error")
+    min_psnr_db: float | None = Field(None, description="peak signal to noise ratio, mean over samples")
+    min_score: float | None = Field(None, description="your own metric where higher is better, in its unit")
+    max_loss: float | None = Field(None, description="your own metric where lower is better, in its unit")
+    max_metric_drop: float | None = Field(
+        None, ge=0, description="how much worse than the reference such a metric is, in its unit, paired"
+    )
+    max_metric_drop_percent: float | None = Field(None, ge=0, description="the same, in percent of the reference's")
+    min_worst_class_percent: Percent | None = Field(None, description="accuracy of the class that has the lowest one")
+    max_class_drop_points: Percent | None = Field(None, description="largest loss of accuracy of one class")
     max_error_ratio: Positive | None = Field(None, description="wrong answers over the reference's wrong answers")
     min_agreement_percent: Percent | None = Field(None, description="samples with the reference's own top-1 answer")
     min_sqnr_db: float | None = Field(None, description="signal to quantization noise of the raw outputs")
@@ -58,7 +68,7 @@ class Limits(Strict):
         return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
-DEFAULT_LIMITS = Limits(max_drop_points=1.0, min_consistency_percent=99.0)
+DEFAULT_LIMITS = Limits(max_drop_points=1.0, max_metric_drop_percent=1.0, min_consistency_percent=99.0)
 
 
 class Budget(Limits):
@@ -162,12 +172,59 @@ NamedVariant = Annotated[
 ]
 
 
+METRICS = ("top1", "top5", "mse", "psnr")
+
+
+class Metric(Strict):
+    """How good a model's answers are: the name of a metric, or a function of one's own."""
+
+    name: Literal["top1", "top5", "mse", "psnr"] | None = Field(None, description="``metric: top1`` says the same")
+    function: str | None = Field(
+        None,
+        description="'module:function' or 'file.py:function': of outputs and targets, a number for each sample",
+    )
+    better: Literal["higher", "lower"] | None = Field(None, description="of a function: which numbers are better")
+    unit: str = Field("", max_length=20, description="of a function: the unit of its numbers")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            if given not in METRICS:
+                raise ValueError(f"unknown value {given!r}; {did_you_mean(given, METRICS)}")
+            return {"name": given}
+        return given
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Metric:
+        if self.function and (self.name or not self.better):
+            raise ValueError("a function needs 'better: higher' or 'better: lower', and has no other name")
+        if not self.function and (self.better or self.unit):
+            raise ValueError("only a function of your own has 'better' and 'unit'")
+        return self
+
+    @property
+    def title(self) -> str:
+        """The metric's name, or its function's."""
+        return self.function or self.name or "top1"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger number is the better one."""
+        return self.better == "higher" if self.function else self.title != "mse"
+
+    @property
+    def unit_of_value(self) -> str:
+        """The unit of its numbers."""
+        return self.unit if self.function else {"mse": "", "psnr": "dB"}.get(self.title, "%")
+
+
 class Model(Strict):
     """A float model with the variants to make of it and the budgets they must keep."""
 
     source: Source
     dataset: Name
-    metric: Literal["top1", "top5"] = Field("top1", description="the accuracy whose drop is judged")
+    metric: Metric = Field(Metric(), description="what is judged: a name, or a function of your own")
     reference: Name = Field("fp32", description="the variant that all others are compared with, on the host")
     variants: dict[Name, NamedVariant]
     targets: list[str] = Field(["*"], description="globs over targets 'device:backend'")
@@ -193,6 +250,7 @@ class Regression(Strict):
     """How much worse than its baseline a cell may be. Each number's unit ends its name; a floor silences smaller changes."""
 
     accuracy_points: Percent = Field(0.5, description="accuracy lost on the same samples, in percentage points")
+    metric_percent: Positive = Field(1.0, description="another metric than accuracy, in percent of the baseline's")
     agreement_points: Percent = Field(
         1.0, description="samples with another answer than the baseline's that did not become right"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,15 +102,25 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a model's answers are judged by: ``labels`` (samples,) and the reference's answers (samples, classes).
+    """What a model's answers are judged by: ``labels`` and the reference's answers, float32 (samples, values).
 
-    ``metric`` is the accuracy whose drop is judged; ``dataset`` the checksum of the evaluation samples and their labels.
+    Labels are class numbers, int64 (samples,), or numbers that were to be predicted, float32 (samples, values).
+    ``metric`` is what is judged: ``top1``, ``top5``, ``mse``, ``psnr``, or a function's name, found from ``folder``.
+    ``dataset`` is the checksum of the evaluation samples and their labels.
     """
 
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     reference: NDArray[np.float32]
     metric: str
     dataset: str
+    higher_is_better: bool = True
+    unit: str = "%"
+    folder: str = ""
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the answers are scores of classes."""
+        return self.labels.ndim == 1 and np.issubdtype(self.labels.dtype, np.integer)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from harness.verdicts.limits import METRICS
 
-VERSION = 3
+VERSION = 4
 #: Not alembic's own name: the database may be shared with others who use alembic.
 VERSION_TABLE = "edgegate_version"
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.config import CANARY
-from harness.errors import DeviceAbsent, EdgegateError, InputMismatch, RecipeRefused, SourceError, VariantError
+from harness.errors import DeviceAbsent, EdgegateError, RecipeRefused, VariantError
+from harness.measurements.answers import check_answers, check_labels, truth_of
 from harness.measurements.in_turn import Enough, in_turn_identity, time_in_turn
 from harness.measurements.journal import Journal
 from harness.measurements.lanes import Lanes
@@ -21,7 +22,6 @@ from harness.measurements.project import Project
 from harness.measurements.settling import timed_when_settled
 from harness.records import Artifact, CellId, Outputs, PairedTiming, Timing, Truth
 from harness.sources.datasets import PreparedDataset, prepare
-from harness.sources.labels import shifted
 from harness.storage import Store, digest
 from harness.targets import host_state
 from harness.targets.base import Job, Side, Target
@@ -211,7 +211,9 @@ class Bench:
     def _dataset(self, model: str) -> PreparedDataset:
         name = self.project.models.models[model].dataset
         entry, alone = self.project.models.datasets[name], lambda: device_lock(REFERENCE.device, self.progress)
-        return prepare(self.store, name, entry, self.project.base, self.progress, alone)
+        prepared = prepare(self.store, name, entry, self.project.base, self.progress, alone)
+        self.journal.save_dataset(name, prepared.description)
+        return prepared
 
     def _new_maker(self, model: str) -> ArtifactMaker:
         entry = self.project.models.models[model]
@@ -246,8 +248,8 @@ class Bench:
             self.progress(f"running the reference of {model}")
             with device_lock(REFERENCE.device, self.progress):
                 values = REFERENCE.outputs(self._job(artifact, dataset)).values
-            _check_classes(artifact, values, dataset)
-            _check_labels(model, values, dataset)
+            check_answers(artifact, values, dataset)
+            check_labels(model, values, dataset)
             if not np.isfinite(values).all():
                 raise VariantError(
                     f"the reference {name!r} of {model!r} answers NaN or infinity, so that nothing can be held against it",
@@ -262,8 +264,7 @@ class Bench:
     def _truth(self, model: str) -> Truth:
         """What the model's answers are judged by; the run keeps it beside the measurements. Raises EdgegateError."""
         dataset = self.dataset(model)
-        metric = self.project.models.models[model].metric
-        truth = Truth(dataset.labels(), self.reference(model), metric, dataset.checksum)
+        truth = truth_of(self.project.models.models[model].metric, dataset, self.reference(model), self.project.base)
         self.journal.save_truth(model, truth)
         return truth
 
@@ -286,7 +287,7 @@ class Bench:
                 found = measure(target, self._job(artifact, dataset))
                 self._fresh.add((cell, kind))
                 if isinstance(found, Outputs):
-                    _check_classes(artifact, found.values, dataset)
+                    check_answers(artifact, found.values, dataset)
                 self.journal.save(cell, identity, artifact, found)
         return found
 
@@ -297,22 +298,3 @@ class Bench:
 
     def _job(self, artifact: Artifact, dataset: PreparedDataset) -> Job:
         return Job(artifact, dataset.samples("evaluation"), self.project.models.timeouts.cell_s)
-
-
-def _check_labels(model: str, values: NDArray[np.float32], dataset: PreparedDataset) -> None:
-    """The reference is a float model: where it is right once the labels are shifted, the labels are wrong."""
-    shift = shifted(values.argmax(axis=1), dataset.labels()) if dataset.classes else None
-    if shift:
-        raise SourceError(
-            f"dataset {dataset.name!r}: labels off by one: {model!r} answers label {-shift:+d} far more often than the label",
-            next_step=f"with a labels file, add {shift} to 'label_offset'; else correct the labels",
-        )
-
-
-def _check_classes(artifact: Artifact, values: NDArray[np.float32], dataset: PreparedDataset) -> None:
-    if values.shape[1] != dataset.classes:
-        raise InputMismatch(
-            f"{artifact.path.name} ({artifact.recipe}): the model answers {values.shape[1]} classes, "
-            f"the dataset {dataset.name!r} has {dataset.classes}",
-            next_step="set the dataset's 'classes', or give the dataset that the model was trained for",
-        )

@@ -2,7 +2,8 @@
 
 ``measurements/<cell>.<outputs|timing|in-turn>.npz`` holds a record's arrays and, as JSON under ``facts``, all the rest,
 with the identity of what was measured, so that a resumed run takes only what it would measure the same way.
-``truths/<model>.npz`` holds what the answers are judged by, so that a run can be judged again from its folder alone.
+``datasets/<name>.txt`` says what a dataset is and how it was preprocessed; ``truths/<model>.npz`` holds what the answers
+are judged by, so that a run can be judged again from its folder alone.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "measurements"
         self.truths = folder / "truths"
-        for made in (self.folder, self.truths):
+        self.prepared = folder / "datasets"
+        for made in (self.folder, self.truths, self.prepared):
             with writing(made):
                 made.mkdir(parents=True, exist_ok=True)
 
@@ -64,7 +66,15 @@ class Journal:
         if not path.is_file():
             return None
         arrays, facts = _read(path)
-        return Truth(**arrays, metric=facts["metric"], dataset=facts["dataset"])
+        return Truth(**arrays, **{name: value for name, value in facts.items() if name != "version"})
+
+    def save_dataset(self, name: str, description: str) -> None:
+        """Write what a dataset is and how it was preprocessed, atomically."""
+        write_atomically(self.prepared / f"{name}.txt", description.encode())
+
+    def datasets(self) -> dict[str, str]:
+        """Name -> description of every dataset that the run used."""
+        return {path.stem: path.read_text(encoding="utf-8") for path in sorted(self.prepared.glob("*.txt"))}
 
     def find(self, kind: type[Measurement], cell: CellId, identity: str | None = None) -> Measurement | None:
         """The cell's measurement, if there is one of that identity (None: any). Raises StoreError where it is unreadable."""

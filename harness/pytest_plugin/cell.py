@@ -190,4 +190,6 @@ class PairHandle(Handle):
 
     def _consistency(self) -> Verdict:
         values = self._bench.outputs(self.id).values
-        return judge_consistency(self.id, values, self.first, self._bench.outputs(self.first).values, self.limits)
+        classifies = self._bench.dataset(self.id.model).classes is not None
+        first = self._bench.outputs(self.first).values
+        return judge_consistency(self.id, values, self.first, first, self.limits, classifies)

@@ -14,7 +14,10 @@ from harness.verdicts.limits import METRICS
 #: Status of a cell, worst first.
 STATUSES = ("error", "fail", "not comparable", "not run", "waived", "absent", "refused", "pass", "rejected")
 
-_INTERVALS = ("drop_points", "agreement_percent", "top1_percent", "top5_percent", "consistency_percent")
+_INTERVALS = (
+    "drop_points", "agreement_percent", "top1_percent", "top5_percent", "consistency_percent", "mse", "psnr_db",
+    "score", "loss", "metric_drop", "metric_drop_percent", "worst_class_percent",
+)  # fmt: skip
 _TIMES = ("mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "first_inference_ms", "load_ms")
 
 #: Readings of the device that are shown with a cell: what ``Target.state`` tells.
@@ -48,6 +51,8 @@ COLUMNS: dict[str, str] = {
         for end in ("low", "high")
     },
     "mcnemar_p": "exact two-sided p-value of McNemar's test against the reference",
+    "metric_p": "two-sided p-value of the paired t test of the model's metric against the reference",
+    "worst_class": "the class with the lowest accuracy",
     "consistency_difference": "largest difference of one output against the first target",
     "batch": "batch size of the accuracy run; 1 where a larger one would change the answers",
     "loads": "fresh loads that latency was sampled over",

@@ -43,7 +43,9 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 def finish(folder: Path, root: Path, complete: bool, notes: Sequence[str]) -> list[dict[str, Any]]:
     """Write the reports of a run that ended, or was stopped, with ``notes`` below the table; returns the run's rows."""
     rows = rows_of(folder)
-    write_json(folder / "environment.json", environment(root))
+    datasets = Journal(folder).datasets()
+    write_json(folder / "environment.json", {**environment(root), "datasets": datasets})
+    notes = [*notes, *(f"dataset {name}: {description}" for name, description in datasets.items())]
     write_frames(folder, rows, Journal(folder))
     write_atomically(folder / "summary.md", markdown(rows, f"edgegate run {folder.name}", notes).encode())
     dataclasses.replace(RunFile.read(folder), status=COMPLETE if complete else UNFINISHED).write()

@@ -358,6 +358,8 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     if answers is None:
         model = load(job)
         answers, batch = np.concatenate([_answer(model, inputs[i : i + 1]) for i in range(len(inputs))]), 1
+    if answers.ndim == 4 and job["layout"] == "nchw":  # an image is told as it is given
+        answers = answers.transpose(0, 2, 3, 1)
     values = model.floats(answers).reshape(len(inputs), -1)
     return {"values": values}, {"batch": batch, "seconds": time.perf_counter() - start}
 

@@ -88,7 +88,7 @@ def prepare(
             input_shape=(shape[0], shape[1], shape[2]),
             count=count,
             classes=facts["classes"],
-            description=_description(dataset, facts),
+            description=f"{_description(dataset, facts)}; checksum {sha256['evaluation_x'][:12]}",
         )
         check_values(dataset.preprocessing, *facts["extremes"])
         return prepared
@@ -112,5 +112,5 @@ def _with_step(array: str, sha: str, step: tuple[tuple[float, ...], tuple[float,
 
 def _description(dataset: Dataset, facts: dict[str, Any]) -> str:
     shape = "x".join(map(str, facts["shapes"]["evaluation"][1:]))
-    counts = [f"{each[0]:,} {part}" for part, each in facts["shapes"].items()]
+    counts = [f"{facts['shapes'][part][0]:,} {part}" for part in arrays.SPLITS if part in facts["shapes"]]
     return f"{', '.join(counts)} samples of {shape}; {described(dataset.preprocessing)}"

@@ -87,7 +87,11 @@ def _decoded(
             if folder is None:
                 with store.create("decoded", key) as made:
                     found = decode(files.paths, how, made / "x.npy", progress)
-                    facts = {"sha256": digest([digests, geometry(how), found.sha256]), "low": found.low, "high": found.high}
+                    facts = {
+                        "sha256": digest([digests, geometry(how), found.sha256]),
+                        "low": found.low,
+                        "high": found.high,
+                    }
                     write_json(made / "decoded.json", facts)
                 folder = store.root / "decoded" / key
     return folder / "x.npy"

@@ -120,9 +120,7 @@ def _telling(emit: Emit) -> Callable[[str], None]:
 
 def _open(job: Job, scratch: Path) -> OpenedSource:
     images = np.load(job["images"], allow_pickle=False).astype(np.float32)
-    return OpenedSource(
-        Source.model_validate(job["source"]), Path(job["base_dir"]), images, int(job["classes"]), scratch
-    )
+    return OpenedSource(Source.model_validate(job["source"]), Path(job["base_dir"]), images, job["classes"], scratch)
 
 
 def _attempt(make: Callable[[], dict[str, Any]], out: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from harness.config import Source
-from harness.errors import EdgegateError, RecipeRefused, VariantError
+from harness.errors import EdgegateError, RecipeRefused, SourceError, VariantError
 from harness.records import Layout
 from harness.storage import file_digest
 from harness.variants import answers, converters, keras_sources, source_files, tensorflow_sources, torch_sources
@@ -59,15 +59,15 @@ class OpenedSource:
     """A source model with its views.
 
     ``source`` is trained, its paths relative to ``base_dir``; ``images`` are a few real samples (N, H, W, C) float32;
-    ``classes`` is how many the dataset has; ``scratch`` is a folder for intermediate files. A view raises RecipeRefused
-    where this kind of source has no such form, SourceError where the user's file or function is wrong, and
-    NotTheSameModel where a converter changed the answers.
+    ``classes`` is how many the dataset has, None where numbers are to be predicted; ``scratch`` is a folder for
+    intermediate files. A view raises RecipeRefused where this kind of source has no such form, SourceError where the
+    user's file or function is wrong, and NotTheSameModel where a converter changed the answers.
     """
 
     source: Source
     base_dir: Path
     images: Images
-    classes: int
+    classes: int | None
     scratch: Path
     _views: dict[str, Any] = field(default_factory=dict, repr=False)
     #: File that recipes were handed -> its checksum and the view that it is.
@@ -109,7 +109,7 @@ class OpenedSource:
         if self.source.keras_application:
             weights = str(self.source.weights)
             name = self.source.keras_application
-            return keras_sources.load_application(name, self.classes, self.base_dir, weights, self.images)
+            return keras_sources.load_application(name, self._classes(), self.base_dir, weights, self.images)
         return keras_sources.load_keras(self._file(), self.input_shape)
 
     @_once
@@ -119,7 +119,7 @@ class OpenedSource:
         weights = str(self.source.weights)
         if self.source.torchvision:
             name = self.source.torchvision
-            return torch_sources.load_torchvision(name, self.classes, self.base_dir, weights, self.images)
+            return torch_sources.load_torchvision(name, self._classes(), self.base_dir, weights, self.images)
         if self.source.factory:
             return torch_sources.load_factory(self.source.factory, self.base_dir, weights, self.images)
         return torch_sources.load_exported(self._file(), self.images)
@@ -256,6 +256,14 @@ class OpenedSource:
     def _must_be(self, kind: Kind, otherwise: str, next_step: str) -> None:
         if self.kind != kind:
             raise RecipeRefused(f"{TITLES[self.kind]} {otherwise}", next_step=next_step)
+
+    def _classes(self) -> int:
+        if self.classes is None:
+            raise SourceError(
+                "a classifier by name has as many outputs as the dataset has classes, and this one has numbers to predict",
+                next_step="give the model as a file or a factory",
+            )
+        return self.classes
 
     def _file(self) -> Path:
         assert self.path is not None

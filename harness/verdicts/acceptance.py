@@ -20,7 +20,7 @@ from harness.verdicts import baselines
 from harness.verdicts.baselines import Acceptance, BaselineFile, Metrics, StoredCell, significant
 from harness.verdicts.completeness import in_scope
 from harness.verdicts.log import VerdictLog
-from harness.verdicts.packing import pack
+from harness.verdicts.packing import pack, pack_floats
 from harness.verdicts.regression import AXIS
 from harness.verdicts.snapshots import Snapshot, stored_snapshot
 
@@ -97,7 +97,7 @@ def _acceptable(run: RunFile, globs: Globs) -> list[CellId]:
             continue
         taken = stored_snapshot(journal, cell)
         judged = {"accuracy", "latency"} <= set(verdicts)
-        if not judged or taken is None or taken.answers is None or not taken.latency_loads_ns.size:
+        if not judged or taken is None or taken.judged is None or not taken.latency_loads_ns.size:
             raise StoreError(
                 f"{run.folder}: {cell} is not accepted: the run did not judge all of it",
                 next_step="run the accuracy and the latency suite in one run",
@@ -115,7 +115,7 @@ def _merged(
     dropped: Sequence[CellId],
 ) -> BaselineFile:
     cells = {variant: dict(targets) for variant, targets in old.cells.items()} if old else {}
-    metric, dataset, labels = (old.metric, old.dataset, old.labels) if old else ("top1", "", "")
+    asked = (old.metric, old.higher_is_better, old.dataset, old.labels) if old else ("top1", True, "", "")
     mine = [cell for cell in accepted if cell.model == model]
     for cell in [*mine, *(cell for cell in dropped if cell.model == model)]:
         cells.get(cell.variant, {}).pop(cell.target, None)
@@ -123,20 +123,22 @@ def _merged(
     for cell in mine:
         taken = stored_snapshot(journal, cell)
         assert taken is not None
-        if staying and (taken.metric, taken.dataset, taken.labels) != (metric, dataset, labels):
+        now = (taken.metric, taken.higher_is_better, taken.dataset, taken.labels)
+        if staying and now != asked:
             raise StoreError(
                 f"{cell}: its samples or its metric are not those of the model's other baselines",
                 next_step=f"accept all of the model's cells at once: --model {model}, and --gone for cells that left",
             )
-        metric, dataset, labels = ("top5" if taken.metric == "top5" else "top1"), taken.dataset, taken.labels
+        asked = now
         cells.setdefault(cell.variant, {})[cell.target] = _stored(taken, facts)
     left = {variant: targets for variant, targets in cells.items() if targets}
-    return BaselineFile(version=1, model=model, metric=metric, dataset=dataset, labels=labels, cells=left)
+    metric, higher, dataset, labels = asked
+    return BaselineFile(
+        version=1, model=model, metric=metric, higher_is_better=higher, dataset=dataset, labels=labels, cells=left
+    )
 
 
 def _stored(taken: Snapshot, facts: _Facts) -> StoredCell:
-    assert taken.answers is not None
-    assert taken.correct is not None
     loads_ns = taken.latency_loads_ns.tolist()
     return StoredCell(
         accepted=facts.acceptance,
@@ -147,8 +149,9 @@ def _stored(taken: Snapshot, facts: _Facts) -> StoredCell:
         p50_loads_ns=loads_ns if taken.statistic == "median" else None,
         mean_loads_ns=loads_ns if taken.statistic == "mean" else None,
         load_loads_ns=taken.load_loads_ns.tolist(),
-        predictions=pack(taken.answers),
-        correct=pack(taken.correct.astype(np.int64)),
+        predictions=None if taken.answers is None else pack(taken.answers),
+        correct=None if taken.correct is None else pack(taken.correct.astype(np.int64)),
+        scores=None if taken.scores is None else pack_floats(taken.scores),
     )
 
 

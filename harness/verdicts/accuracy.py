@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.records import CellId, Estimate, Truth, Verdict
-from harness.verdicts import fidelity
+from harness.verdicts import fidelity, metrics
 from harness.verdicts.limits import checks_of, judge
 from harness.verdicts.paired import PairedAccuracy, share
+from harness.verdicts.paired_scores import PairedScores, mean_with_interval
+from harness.verdicts.per_class import per_class
 
 AXIS = "accuracy"
 TOP_K = {"top1": 1, "top5": 5}
@@ -19,6 +21,14 @@ _REPAIR = "calibrate on real, equally preprocessed inputs, or leave sensitive op
 NEXT_STEPS = dict.fromkeys(
     (
         "drop_points",
+        "class_drop_points",
+        "worst_class_percent",
+        "mse",
+        "psnr_db",
+        "score",
+        "loss",
+        "metric_drop",
+        "metric_drop_percent",
         "error_ratio",
         "agreement_percent",
         "sqnr_db",
@@ -36,36 +46,72 @@ def judge_accuracy(
     truth: Truth,
     limits: Mapping[str, float],
 ) -> Verdict:
-    """Judge answers of shape (samples, classes) against the reference's answers to the same samples.
+    """Judge answers of shape (samples, values) against the reference's answers to the same samples.
 
-    Outputs that are no outputs (NaN, constant) fail whatever the limits say.
+    Outputs that are no outputs (NaN, constant) fail whatever the limits say. Raises SourceError for a metric of the
+    user's that cannot be had.
     """
+    judged = (
+        _judge_classes(cell, values, truth, limits)
+        if truth.metric in TOP_K
+        else _judge_scores(cell, values, truth, limits)
+    )
+    defect = fidelity.defect(values, truth.classifies)
+    if defect:
+        return replace(
+            judged, outcome="fail", evidence="exact", sentence=defect, next_step="check the conversion and its ranges"
+        )
+    return judged
+
+
+def _judge_scores(cell: CellId, values: NDArray[np.float32], truth: Truth, limits: Mapping[str, float]) -> Verdict:
+    """By a metric that gives a number for each sample."""
+    pairs = PairedScores(metrics.scores(truth.reference, truth), metrics.scores(values, truth), truth.higher_is_better)
+    name = metrics.column(truth)
+    estimates = {
+        name: mean_with_interval(pairs.candidate),
+        "metric_drop": pairs.drop(),
+        "metric_drop_percent": pairs.drop_percent(),
+        "sqnr_db": Estimate(fidelity.sqnr_db(truth.reference, values)),
+        "output_difference": Estimate(fidelity.max_difference(truth.reference, values)),
+    }
+    if truth.classifies:
+        estimates["agreement_percent"] = fidelity.agreement(truth.reference, values)
+    verdict = judge(cell, AXIS, estimates, limits, NEXT_STEPS)
+    before, after = (float(side.mean()) for side in (pairs.reference, pairs.candidate))
+    said = (
+        f"{verdict.sentence}; {truth.metric} {before:.6g} -> {after:.6g} {truth.unit}".rstrip()
+        + f" on {len(values)} samples (p = {pairs.p():.2g})"
+    )
+    limit = limits.get("max_metric_drop")
+    needed = pairs.samples_to_decide(limit) if limit is not None and verdict.evidence == "inconclusive" else None
+    if needed and needed > len(values):
+        said += f"; inconclusive: about {needed:,} samples would decide"
+    return replace(verdict, sentence=said, metrics={**verdict.metrics, "metric_p": pairs.p()})
+
+
+def _judge_classes(cell: CellId, values: NDArray[np.float32], truth: Truth, limits: Mapping[str, float]) -> Verdict:
+    """By accuracy."""
     labels, reference = truth.labels, truth.reference
-    pairs = _pairs(values, truth)
+    right = [fidelity.in_top_k(side, labels, TOP_K[truth.metric]) for side in (reference, values)]
+    pairs, classes = PairedAccuracy.of(*right), per_class(labels, *right)
     estimates = {
         "drop_points": pairs.drop_interval(),
         **{
             f"{name}_percent": share(int(fidelity.in_top_k(values, labels, k).sum()), len(labels))
             for name, k in TOP_K.items()
         },
+        "worst_class_percent": classes[0].percent,
+        "class_drop_points": Estimate(max(each.drop_points for each in classes)),
         "error_ratio": Estimate(pairs.error_ratio),
         "agreement_percent": fidelity.agreement(reference, values),
         "sqnr_db": Estimate(fidelity.sqnr_db(reference, values)),
         "output_difference": Estimate(fidelity.max_difference(reference, values)),
     }
     verdict = judge(cell, AXIS, estimates, limits, NEXT_STEPS)
-    verdict = replace(verdict, metrics={**verdict.metrics, "mcnemar_p": pairs.mcnemar_p()})
-    defect = fidelity.defect(values)
-    if defect:
-        return replace(
-            verdict, outcome="fail", evidence="exact", sentence=defect, next_step="check the conversion and its ranges"
-        )
-    return replace(verdict, sentence=_with_pairs(verdict, pairs, truth.metric, limits))
-
-
-def _pairs(values: NDArray[np.float32], truth: Truth) -> PairedAccuracy:
-    labels, k = truth.labels, TOP_K[truth.metric]
-    return PairedAccuracy.of(fidelity.in_top_k(truth.reference, labels, k), fidelity.in_top_k(values, labels, k))
+    more = {"mcnemar_p": pairs.mcnemar_p(), "worst_class": float(classes[0].label)}
+    said = _with_pairs(verdict, pairs, truth.metric, limits)
+    return replace(verdict, sentence=said, metrics={**verdict.metrics, **more})
 
 
 def _with_pairs(verdict: Verdict, pairs: PairedAccuracy, metric: str, limits: Mapping[str, float]) -> str:

@@ -22,7 +22,7 @@ from harness.errors import StoreError
 from harness.records import CellId
 from harness.schema import Name, Percent, Positive, Strict, plain_words
 from harness.storage import write_json, writing
-from harness.verdicts.packing import Packed, unpack
+from harness.verdicts.packing import Packed, unpack, unpack_floats
 from harness.verdicts.snapshots import LATENCY_METRICS, LoadStatistic, Snapshot, over_all
 
 FORMAT_VERSION = 1
@@ -57,6 +57,10 @@ class Metrics(Stored):
 
     top1_percent: Percent | None = None
     top5_percent: Percent | None = None
+    mse: float | None = Field(None, ge=0)
+    psnr_db: float | None = None
+    score: float | None = None
+    loss: float | None = None
     size_kb: Positive
     gzip_kb: Positive
     p50_ms: Positive | None = None
@@ -77,20 +81,17 @@ class StoredCell(Stored):
     p50_loads_ns: list[Nanoseconds] | None = Field(None, min_length=1)
     mean_loads_ns: list[Nanoseconds] | None = Field(None, min_length=1)
     load_loads_ns: list[Nanoseconds] = Field(min_length=1)
-    predictions: Packed
-    correct: Packed
+    predictions: Packed | None = None
+    correct: Packed | None = None
+    scores: Packed | None = None
 
     @model_validator(mode="after")
     def _numbers_agree(self) -> StoredCell:
         """What is derived from other numbers of the cell must be what they give."""
-        answers, correct = unpack(self.predictions), unpack(self.correct)
-        if answers.size != correct.size or answers.size == 0 or not np.isin(correct, (0, 1)).all():
-            raise ValueError("'correct' must say 0 or 1 for every one of 'predictions'")
-        accuracy = self.metrics.top1_percent if self.metrics.top5_percent is None else self.metrics.top5_percent
         statistic, loads_ns = self.latency_loads()
         metric = LATENCY_METRICS[statistic]
         derived = {
-            "top1_percent or top5_percent": (accuracy, 100.0 * float(correct.mean())),
+            **self._answers(),
             metric: (getattr(self.metrics, metric), over_all(statistic, loads_ns) / 1e6),
             "load_ms": (self.metrics.load_ms, float(np.median(self.load_loads_ns)) / 1e6),
         }
@@ -98,6 +99,23 @@ class StoredCell(Stored):
             if said is None or not math.isclose(said, found, rel_tol=10.0 ** (1 - DIGITS), abs_tol=1e-9):
                 raise ValueError(f"{name} says {said}, but the stored samples give {significant(found)}")
         return self
+
+    def _answers(self) -> dict[str, tuple[float | None, float]]:
+        """What is said of the answers, and what their samples give."""
+        told = self.metrics
+        if self.scores is not None:
+            scores = unpack_floats(self.scores)
+            if scores.size == 0 or self.predictions or self.correct:
+                raise ValueError("'scores' must not be empty, and stands for 'predictions' and 'correct'")
+            said = [value for value in (told.mse, told.psnr_db, told.score, told.loss) if value is not None]
+            return {"the metric": (said[0] if said else None, float(scores.mean(dtype=np.float64)))}
+        if self.predictions is None or self.correct is None:
+            raise ValueError("needs 'predictions' and 'correct', or 'scores'")
+        answers, correct = unpack(self.predictions), unpack(self.correct)
+        if answers.size != correct.size or answers.size == 0 or not np.isin(correct, (0, 1)).all():
+            raise ValueError("'correct' must say 0 or 1 for every one of 'predictions'")
+        accuracy = told.top1_percent if told.top5_percent is None else told.top5_percent
+        return {"top1_percent or top5_percent": (accuracy, 100.0 * float(correct.mean()))}
 
     def latency_loads(self) -> tuple[LoadStatistic, NDArray[np.int64]]:
         """Each load's latency in ns, and what of its inferences it is. Raises ValueError unless one of both is there."""
@@ -113,7 +131,8 @@ class BaselineFile(Stored):
 
     version: Literal[1]
     model: Name
-    metric: Literal["top1", "top5"]
+    metric: Text
+    higher_is_better: bool = True
     dataset: Checksum
     labels: Checksum
     cells: dict[Name, dict[TargetName, StoredCell]]
@@ -138,8 +157,10 @@ class BaselineFile(Stored):
             statistic=statistic,
             latency_loads_ns=loads_ns,
             load_loads_ns=np.array(stored.load_loads_ns, np.int64),
-            answers=unpack(stored.predictions).astype(np.int64),
-            correct=unpack(stored.correct).astype(bool),
+            answers=unpack(stored.predictions).astype(np.int64) if stored.predictions else None,
+            correct=unpack(stored.correct).astype(bool) if stored.correct else None,
+            scores=unpack_floats(stored.scores) if stored.scores else None,
+            higher_is_better=self.higher_is_better,
         )
 
 

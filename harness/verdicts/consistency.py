@@ -24,9 +24,14 @@ def judge_consistency(
     first: CellId,
     first_values: NDArray[np.float32],
     limits: Mapping[str, float],
+    classifies: bool = True,
 ) -> Verdict:
-    """Judge how often the cell's top-1 answer is that of the same artifact on the ``first`` target."""
-    estimates = {"consistency_percent": fidelity.agreement(first_values, values)}
+    """Judge how often the cell's top-1 answer is that of the same artifact on the ``first`` target.
+
+    Outputs that do not classify are the same answer where they are alike.
+    """
+    same = fidelity.agreement if classifies else fidelity.alike
+    estimates = {"consistency_percent": same(first_values, values)}
     verdict = judge(cell, AXIS, estimates, limits, NEXT_STEPS)
     difference = fidelity.max_difference(first_values, values)
     return replace(

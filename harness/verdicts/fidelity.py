@@ -18,6 +18,8 @@ Values = NDArray[np.floating[Any]]
 
 #: With fewer samples one class for all of them may be the truth.
 ENOUGH_TO_SUSPECT = 20
+#: Numbers that differ by this share of their range are the same answer; a step of int8 is 1/255.
+ALIKE = 0.01
 
 
 def sqnr_db(reference: Values, candidate: Values) -> float:
@@ -72,8 +74,21 @@ def agreement(reference: Values, candidate: Values) -> Estimate:
     return share(int(((answers == top1(reference)) & (answers >= 0)).sum()), answers.size)
 
 
-def defect(values: Values) -> str | None:
-    """Why these outputs are not to be judged at all, in one sentence, or None if nothing speaks against them."""
+def alike(first: Values, other: Values) -> Estimate:
+    """Percent of samples whose outputs all differ by at most ALIKE of the first's range, with Wilson's interval.
+
+    What agreement is to classes, for outputs that are numbers to be predicted.
+    """
+    allowed = ALIKE * float(first.max() - first.min())
+    same = np.abs(_difference(first, other)).max(axis=1) <= allowed
+    return share(int(same.sum()), len(first))
+
+
+def defect(values: Values, classifies: bool = True) -> str | None:
+    """Why these outputs are not to be judged at all, in one sentence, or None if nothing speaks against them.
+
+    Outputs that do not classify have no best class that could be suspicious.
+    """
     samples, classes = values.shape
     broken = int((~np.isfinite(values)).any(axis=1).sum())
     if broken:
@@ -81,7 +96,7 @@ def defect(values: Values) -> str | None:
     if samples > 1 and (values == values[0]).all():
         return f"the outputs are the same for all {samples} samples"
     answers = top1(values)
-    if samples >= ENOUGH_TO_SUSPECT and classes > 1 and (answers == answers[0]).all():
+    if classifies and samples >= ENOUGH_TO_SUSPECT and classes > 1 and (answers == answers[0]).all():
         return f"class {answers[0]} is the answer to all {samples} samples"
     return None
 

@@ -36,6 +36,16 @@ def pack(values: NDArray[np.integer[Any]]) -> Packed:
     return Packed(count=narrow.size, sha256=hashlib.sha256(raw).hexdigest(), data=data)
 
 
+def pack_floats(values: NDArray[np.floating[Any]]) -> Packed:
+    """Pack an array of shape (count,) as float32, whose bits are 32-bit whole numbers."""
+    return pack(np.ascontiguousarray(values, "<f4").view("<i4"))
+
+
+def unpack_floats(packed: Packed) -> NDArray[np.float32]:
+    """The array again. Raises ValueError as ``unpack`` does."""
+    return unpack(packed).view(np.float32)
+
+
 def unpack(packed: Packed) -> NDArray[np.int32]:
     """The array again. Raises ValueError where the data is damaged, or is not what count and checksum say."""
     size = 4 * packed.count

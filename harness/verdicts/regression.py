@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from harness.config import Regression
 from harness.records import CellId, Change, Estimate, Evidence, Interleaved, Verdict, Word
 from harness.verdicts.paired import PairedAccuracy, conclusive, share
+from harness.verdicts.paired_scores import PairedScores
 from harness.verdicts.percentiles import FEWEST_LOADS, over_loads
 from harness.verdicts.snapshots import Snapshot
 
@@ -43,6 +44,7 @@ class Metric:
 #: Every metric that is compared; ``cell`` is the cell as a whole.
 METRICS: dict[str, Metric] = {
     "accuracy": Metric("accuracy", " %", 2, "higher", "lower"),
+    "metric": Metric("metric", "", 6, "higher", "lower"),
     "agreement": Metric("agreement with the baseline", " %", 2, "more", "less"),
     "latency": Metric("p50 latency", " ms", 4, "slower", "quicker"),
     "load": Metric("load time", " ms", 3, "slower", "quicker"),
@@ -146,13 +148,14 @@ class _Comparison:
 
     def _answers(self) -> Iterable[Change | None]:
         before, after = self.before, self.after
-        for metric in ("accuracy", "agreement"):
-            lacking = self._lacking(metric, before.correct is not None, after.correct is not None)
+        by_score = before.scores is not None or after.scores is not None
+        for metric in ("metric",) if by_score else ("accuracy", "agreement"):
+            lacking = self._lacking(metric, before.judged is not None, after.judged is not None)
             unlike = self._unlike_samples()
             if lacking or unlike:
                 yield lacking or self._change(metric, "not comparable", "exact", None, None, unlike or "")
                 continue
-            yield self._accuracy() if metric == "accuracy" else self._agreement()
+            yield {"metric": self._scores, "accuracy": self._accuracy, "agreement": self._agreement}[metric]()
 
     def _unlike_samples(self) -> str | None:
         before, after = self.before, self.after
@@ -161,9 +164,28 @@ class _Comparison:
         if before.dataset != after.dataset:
             labels = "the labels are the same" if before.labels == after.labels else "so are the labels"
             return f"the samples are others (dataset {before.dataset[:12]} -> {after.dataset[:12]}; {labels})"
-        if before.correct is not None and after.correct is not None and before.correct.size != after.correct.size:
-            return f"the baseline has {before.correct.size} samples, the run {after.correct.size}"
+        if before.higher_is_better != after.higher_is_better:
+            return f"which numbers of {after.metric} are better is told otherwise"
+        if before.judged is not None and after.judged is not None and before.judged.size != after.judged.size:
+            return f"the baseline has {before.judged.size} samples, the run {after.judged.size}"
         return None
+
+    def _scores(self) -> Change:
+        """Another metric than accuracy, sample by sample."""
+        assert self.before.scores is not None
+        assert self.after.scores is not None
+        pairs = PairedScores(self.before.scores, self.after.scores, self.after.higher_is_better)
+        old, new = (float(side.mean(dtype=np.float64)) for side in (pairs.reference, pairs.candidate))
+        lost, limit = pairs.drop_percent(), self.tolerances.metric_percent
+        word: Word = "regressed" if not lost.value <= limit else "improved" if -lost.value > limit else "unchanged"
+        opposite = Estimate(-lost.value, *(None if end is None else -end for end in (lost.high, lost.low)))
+        certain = conclusive(opposite if word == "improved" else lost, limit, "max")
+        verb = "better" if lost.value < 0 else "worse"
+        said = (
+            f"{self.after.metric} {old:.6g} -> {new:.6g} on the same {pairs.reference.size} samples:"
+            f" {abs(lost.value):.2f} % {verb}{_allowed(word, f'{limit:.2f} %')} (p = {pairs.p():.2g})"
+        )
+        return self._change("metric", word, "conclusive" if certain else "inconclusive", old, new, said)
 
     def _accuracy(self) -> Change:
         assert self.before.correct is not None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness.measurements.journal import Journal
 from harness.records import CellId, Outputs, Timing, Truth
-from harness.verdicts import fidelity
+from harness.verdicts import fidelity, metrics
 from harness.verdicts.accuracy import TOP_K
 
 LoadStatistic = Literal["median", "mean"]
@@ -21,8 +21,9 @@ LATENCY_METRICS: dict[LoadStatistic, str] = {"median": "p50_ms", "mean": "mean_m
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One cell: ``answers`` and ``correct`` of shape (samples,), latency and load times in ns of every fresh load.
+    """One cell: numbers of each sample, latency and load times in ns of every fresh load.
 
+    ``answers`` and ``correct`` (of an accuracy) or ``scores`` (of another metric) have shape (samples,).
     ``statistic`` says whether a load's latency is the median or, where the device's tool tells no more, the mean of its
     inferences; ``metrics`` has ``p50_ms`` or ``mean_ms`` accordingly.
     ``metrics`` are exact numbers with their unit in the name; what was not measured is not among them.
@@ -41,7 +42,14 @@ class Snapshot:
     load_loads_ns: NDArray[np.int64]
     answers: NDArray[np.int64] | None
     correct: NDArray[np.bool_] | None
+    scores: NDArray[np.float32] | None = None
+    higher_is_better: bool = True
     trouble: str = ""
+
+    @property
+    def judged(self) -> NDArray[Any] | None:
+        """What tells how good each answer is, if anything does."""
+        return self.correct if self.correct is not None else self.scores
 
     @property
     def latency_ms(self) -> float | None:
@@ -56,19 +64,19 @@ def snapshot(
     measured = timing or outputs
     if measured is None:
         raise ValueError("a cell without measurements has no snapshot")
-    metrics = {"size_kb": provenance["size_bytes"] / 1e3, "gzip_kb": provenance["gzip_bytes"] / 1e3}
+    sizes = {"size_kb": provenance["size_bytes"] / 1e3, "gzip_kb": provenance["gzip_bytes"] / 1e3}
     return Snapshot(
         artifact=provenance["artifact"],
         fingerprint=measured.conditions.fingerprint,
         dataset=truth.dataset if truth else "",
         labels=checksum(truth.labels) if truth else "",
         metric=truth.metric if truth else "top1",
-        metrics={**metrics, **_accuracy(outputs, truth), **(_timed(timing) if timing else {})},
+        metrics={**sizes, **_accuracy(outputs, truth), **(_timed(timing) if timing else {})},
         statistic=_statistic(timing) if timing else "median",
         latency_loads_ns=_latency_loads(timing) if timing else np.zeros(0, np.int64),
         load_loads_ns=timing.load_ns if timing else np.zeros(0, np.int64),
-        answers=fidelity.top1(outputs.values) if outputs and truth else None,
-        correct=_correct(outputs, truth) if outputs and truth else None,
+        **(_judged(outputs, truth) if outputs and truth else {"answers": None, "correct": None}),
+        higher_is_better=truth.higher_is_better if truth else True,
         trouble=timing.conditions.trouble if timing else "",
     )
 
@@ -81,9 +89,20 @@ def stored_snapshot(journal: Journal, cell: CellId) -> Snapshot | None:
     return snapshot(journal.provenance(cell), journal.truth(cell.model), outputs, timing)
 
 
-def checksum(labels: NDArray[np.int64]) -> str:
+def checksum(labels: NDArray[Any]) -> str:
     """The sha256 of labels, apart from the samples that they belong to."""
-    return hashlib.sha256(np.ascontiguousarray(labels, "<i8").tobytes()).hexdigest()
+    stored = "<i8" if np.issubdtype(labels.dtype, np.integer) else "<f4"
+    return hashlib.sha256(np.ascontiguousarray(labels, stored).tobytes()).hexdigest()
+
+
+def _judged(outputs: Outputs, truth: Truth) -> dict[str, Any]:
+    if truth.metric in TOP_K:
+        return {"answers": fidelity.top1(outputs.values), "correct": _correct(outputs, truth)}
+    return {"answers": None, "correct": None, "scores": _scores(outputs, truth)}
+
+
+def _scores(outputs: Outputs, truth: Truth) -> NDArray[np.float32]:
+    return metrics.scores(outputs.values, truth).astype(np.float32)
 
 
 def _correct(outputs: Outputs, truth: Truth) -> NDArray[np.bool_]:
@@ -93,6 +112,8 @@ def _correct(outputs: Outputs, truth: Truth) -> NDArray[np.bool_]:
 def _accuracy(outputs: Outputs | None, truth: Truth | None) -> dict[str, float]:
     if outputs is None or truth is None:
         return {}
+    if truth.metric not in TOP_K:
+        return {metrics.column(truth): float(_scores(outputs, truth).mean(dtype=np.float64))}
     return {f"{truth.metric}_percent": 100.0 * float(_correct(outputs, truth).mean())}
 
 

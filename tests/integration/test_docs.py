@@ -37,6 +37,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "A part of a dataset": dataset_schema.Part,
     "Preprocessing": dataset_schema.Preprocessing,
     "A model": config.Model,
+    "A metric": config.Metric,
     "A source": config.Source,
     "A variant": config.Variant,
     "A budget": config.Budget,

@@ -57,9 +57,19 @@ def full_run(folder: Path) -> tuple[list[Verdict], Journal]:
     return verdicts, journal
 
 
+def by_other_metrics(folder: Path) -> list[Verdict]:
+    """The cell as if its model were judged by every metric that is no accuracy."""
+    (folder / "mine.py").write_text("def first(outputs, targets):\n    return outputs[:, 0]\n")
+    asked = {"mse": False, "psnr": True, "mine.py:first": True}
+    truths = [Truth(VALUES, VALUES + 1, name, "checksum", better, "", str(folder)) for name, better in asked.items()]
+    truths.append(Truth(VALUES, VALUES + 1, "mine.py:first", "checksum", False, "", str(folder)))
+    return [judge_accuracy(CELL, VALUES + 0.5, truth, {}) for truth in truths]
+
+
 def test_every_documented_column_is_filled_and_every_metric_documented(tmp_path: Path):
     """A fully measured cell has a value in every column; no metric of a verdict is lost for want of one."""
     verdicts, journal = full_run(tmp_path)
+    verdicts += by_other_metrics(tmp_path)
     [row] = cell_rows([CELL], verdicts, journal)
     assert list(row) == list(COLUMNS)
     assert [name for name, value in row.items() if value is None] == []
