@@ -1,0 +1,85 @@
+"""The Linux target on the lab's boards: aarch64 under qemu, and one that is restarted while it measures."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.device_schema import DevicesFile
+from harness.records import Artifact
+from harness.sources.samples import Samples
+from harness.storage import file_digest
+from harness.targets.base import Job
+from harness.targets.host import HostTarget
+from harness.targets.open_targets import REFERENCE, Targets
+from tests.lab.board import Board
+from tests.lab.cnn import cnn
+
+
+@contextlib.contextmanager
+def targets(entry: dict[str, Any]) -> Iterator[Targets]:
+    """The targets of a devices.yaml with this one board."""
+    with contextlib.closing(
+        Targets(DevicesFile.model_validate({"version": 1, "devices": {"board": entry}}), Path("/"))
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """The int8 network on 40 images."""
+    path = cnn(tmp_path / "model.tflite", quantized=True)
+    images = np.random.default_rng(3).integers(0, 256, (40, 32, 32, 1)).astype(np.uint8)
+    np.save(tmp_path / "samples.npy", images)
+    artifact = Artifact(file_digest(path), path, "int8", "litert", "nhwc", path.stat().st_size, 1)
+    return Job(artifact, Samples(tmp_path / "samples.npy", (1 / 255,), (0.0,)), 300)
+
+
+def test_aarch64_board_answers_int8_as_this_machine(arm_board: Board, job: Job) -> None:
+    """The runner, pushed over SSH, gives the host's bytes; the board is told apart by its machine."""
+    with targets(arm_board.devices_entry()) as opened:
+        target = opened["board:cpu"]
+        assert target.identity()["machine"] == "aarch64"
+        found = target.outputs(job).values
+    assert found.tobytes() == REFERENCE.outputs(job).values.tobytes()
+
+
+def test_board_that_restarts_meanwhile_is_asked_once_more(pi: Board, job: Job) -> None:
+    """A real restart in the middle of a run: every process dies, the boot id is another, and the answers are the host's."""
+    with targets(pi.devices_entry(python=sys.executable)) as opened:
+        target = opened["board:cpu"]
+        target.state()
+        power_cut = threading.Thread(target=restart_once_it_runs, args=(pi,))
+        power_cut.start()
+        found = target.outputs(job).values
+        power_cut.join()
+    with contextlib.closing(HostTarget("host", "cpu", opened.devices.devices["board"].backends["cpu"])) as host:
+        assert found.tobytes() == host.outputs(job).values.tobytes()
+
+
+def restart_once_it_runs(board: Board) -> None:
+    """Restart the board as soon as a job lies in its work folder."""
+    deadline = time.monotonic() + 60
+    while not list(board.home.glob(".cache/edgegate/**/job.json")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    board.reboot(off_s=0.5)
+
+
+def test_boards_firmware_tells_that_it_throttles(pi: Board) -> None:
+    """The bits and the temperature of ``vcgencmd`` are the target's state."""
+    pi.telemetry.set(temperature_c=82.5, throttled=0x40004)
+    try:
+        with targets(pi.devices_entry(python=sys.executable)) as opened:
+            state = opened["board:cpu"].state()
+    finally:
+        pi.telemetry.set()
+    assert state["temperature_c"] >= 82.5
+    assert (state["throttled"], state["throttled_since_boot"]) == (1, 4)
