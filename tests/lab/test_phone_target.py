@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from harness.config import LatencyPlan
 from harness.device_schema import AnyAndroidBackend, CpuBackend, NnapiBackend, RunnerBackend
 from harness.errors import BackendUnused, ToolUnusable
+from harness.records import Timing
 from harness.targets.android.target import AndroidTarget
 from harness.targets.base import Job, Side
 from harness.targets.host import HostTarget
@@ -110,6 +113,27 @@ def test_real_profile_is_a_table_of_nodes(phone: Phone, link: AdbLink, tflite_to
     """As TFLite's own tool writes it."""
     frame = target_on(phone, link, REAL, PLAIN).profile(job(tmp_path, ending="twice"))
     assert frame[frame["part"] == "inference"]["node_type"].tolist() == ["FULLY_CONNECTED", "ADD"]
+
+
+@pytest.mark.parametrize("fault", ["unplugged", "rebooted"])
+def test_measurement_survives_the_phones_absence(phone: Phone, link: AdbLink, tmp_path: Path, fault: str) -> None:
+    """Unplugged meanwhile, the processes go on; rebooted, they are run once more. Either way the numbers are whole."""
+    plan = LatencyPlan(loads=3, samples_per_load=5, min_load_ms=1500, warmup=1)
+    target = target_on(phone, link, STAND_IN, PLAIN)
+    asked = job(tmp_path)
+    target.outputs(asked)  # everything lies there
+    found: list[Timing] = []
+    measuring = threading.Thread(target=lambda: found.append(target.timing(asked, plan)))
+    measuring.start()
+    time.sleep(2)
+    if fault == "unplugged":
+        with phone.unplugged():
+            time.sleep(1)
+    else:
+        phone.reboot(off_s=1)
+    measuring.join(timeout=100)
+    [timing] = found
+    assert len(timing.samples_ns) == 3
 
 
 def test_names_of_folders_do_nothing(phone: Phone, link: AdbLink, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from harness.targets.base import Side as TimedSide
 from harness.targets.device_files import DeviceFiles
 from harness.targets.device_jobs import once_more
 from harness.targets.links.base import Link
+from harness.targets.links.patience import patiently
 from harness.targets.runner_target import IN_TURN
 
 if TYPE_CHECKING:
@@ -146,8 +147,8 @@ class AndroidTarget:
                     batch, answers = self._first_shard(model, remote, count, len(job.inputs), end)
                 found.append(answers[:count])
         now = time.monotonic()
-        conditions = Conditions(self.fingerprint("litert"), before, self.state())
         values = shards.floats(np.concatenate(found), model.graph)
+        conditions = self._conditions(before)
         return Outputs(values, batch, now - answering, time.monotonic() - start, conditions)
 
     def _first_shard(
@@ -190,7 +191,7 @@ class AndroidTarget:
         words = [*command(self.tool().path, self.backend), *timing_flags(plan)]
         said = self._check(model, self.processes.in_turn(words, [0] * plan.loads, (side, side), job.timeout_s))
         taken = self._delegation(model, side, said[-1], job.timeout_s)
-        conditions = Conditions(self.fingerprint("litert"), before, self.state())
+        conditions = self._conditions(before)
         return _timing(said, taken, time.monotonic() - start, conditions)
 
     def in_turn(
@@ -239,6 +240,10 @@ class AndroidTarget:
         )
 
     # -- what is common ---------------------------------------------------------------------------------------
+
+    def _conditions(self, before: dict[str, float]) -> Conditions:
+        """What was measured is not lost for a link that breaks just afterwards."""
+        return Conditions(patiently(lambda: self.fingerprint("litert")), before, patiently(self.state))
 
     def _prepare(self, artifact: Artifact, samples: Samples) -> Prepared:
         name = f"{artifact.path.name} ({artifact.recipe})"
