@@ -32,7 +32,7 @@ def measure():
         return
     with (
         tempfile.TemporaryDirectory() as folder,
-        contextlib.closing(Phone(Path(folder), build.PHONE.folder / "root", None)) as phone,
+        contextlib.closing(Phone(Path(folder), build.PHONE.folder, None)) as phone,
         contextlib.closing(AdbLink("phone", TcpConnection(phone.address, phone.port), phone.key)) as ours,
         contextlib.closing(AdbDeviceTcp(phone.address, phone.port)) as stock,
     ):

@@ -45,7 +45,7 @@ def _double(folder: Path) -> Iterator[tuple[int, str]]:
 
 @contextlib.contextmanager
 def _phone(folder: Path) -> Iterator[tuple[int, str]]:
-    with contextlib.closing(Phone(folder / "phone", build.PHONE.folder / "root", None)) as phone:
+    with contextlib.closing(Phone(folder / "phone", build.PHONE.folder, None)) as phone:
         yield phone.port, phone.disk
 
 

@@ -362,11 +362,10 @@ def test_two_threads_take_turns(link: AdbLink) -> None:
 
 
 def test_device_that_starts_anew(key: Path) -> None:
-    """The connection is lost, the device refuses for a while, and is then spoken to again: within 4 s."""
+    """Between two calls: refused for a while, then spoken to again, within 4 s, and no call is lost."""
     with adb_daemon() as before:
         link = AdbLink("phone", TcpConnection("127.0.0.1", before.port), key)
         works(link)
-    fails(LinkLost, "broke", lambda: link.run(["true"], 5))
     with contextlib.closing(link), contextlib.ExitStack() as later:
         threading.Timer(0.5, lambda: later.enter_context(adb_daemon(before.port))).start()
         with within(4):

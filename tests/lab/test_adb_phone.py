@@ -231,13 +231,17 @@ def test_silent_command_is_no_dead_link(link: AdbLink) -> None:
 
 
 def test_reboot(link: AdbLink, phone: Phone) -> None:
-    """The connection is lost, and the next one is to another boot."""
+    """During a command the connection is lost; the next one is to another boot."""
     boot = ["cat", "/proc/sys/kernel/random/boot_id"]
     before = link.run(boot, 5).text
-    phone.reboot(off_s=0)
+    rebooting = threading.Timer(0.5, phone.reboot)
+    rebooting.start()
     with pytest.raises(LinkLost):
-        link.run(["true"], 5)
-    assert link.run(boot, 5).text != before
+        link.run(["sleep", "20"], 20)
+    rebooting.join()
+    after = link.run(boot, 5).text
+    phone.reboot()
+    assert len({before, after, link.run(boot, 5).text}) == 3
 
 
 def test_small_packets(phone: Phone, tmp_path: Path) -> None:

@@ -126,6 +126,8 @@ class AdbLink:
     def _working(self, doing: str) -> Iterator[AdbSession]:
         """The open session, for one thread at a time. Whatever interrupts the work closes it: it is out of step."""
         with self._lock:
+            if self._session is not None and self._session.has_ended:
+                self.close()
             if self._session is None:
                 self._session = self._connect()
             try:

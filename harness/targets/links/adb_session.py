@@ -125,6 +125,12 @@ class AdbSession(AdbDevice):  # type: ignore[misc]  # adb-shell has no types
         self._has_asked = False
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the device has restarted, or dropped the connection, since the last call; over USB not known."""
+        transport = self._io_manager._transport
+        return isinstance(transport, TcpTransport) and transport.has_ended()
+
+    @property
     def has_shell_v2(self) -> bool:
         """Whether the device can tell an exit status (Android 7 and later)."""
         return b"shell_v2" in self._io_manager.banner

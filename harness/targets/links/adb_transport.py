@@ -53,12 +53,13 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
                 time.sleep(pause_s)
         return self._connect()
 
+    def has_ended(self) -> bool:
+        """Whether the peer has ended the connection while nobody looked; there may be data before the end."""
+        return self._polled(select.POLLRDHUP, 0)
+
     def readable(self, timeout_s: float) -> bool:
         """Whether something can be read within the time: data, or the end."""
-        with self._connected() as connection:
-            waiting = select.poll()
-            waiting.register(connection, select.POLLIN)
-            return bool(waiting.poll(1000 * timeout_s))
+        return self._polled(select.POLLIN, timeout_s)
 
     def bulk_read(self, numbytes: int, transport_timeout_s: float | None) -> bytes:
         """At least one byte, at most ``numbytes``, of a packet that has begun."""
@@ -91,6 +92,12 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
             raise Unreachable(error.strerror or str(error)) from error
         self._socket.settimeout(PACKET_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _polled(self, event: int, timeout_s: float) -> bool:
+        with self._connected() as connection:
+            waiting = select.poll()
+            waiting.register(connection, event)
+            return bool(waiting.poll(1000 * timeout_s))
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[socket.socket]:
