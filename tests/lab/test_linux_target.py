@@ -37,18 +37,13 @@ from harness.targets.device_jobs import _START
 from harness.targets.links import patience
 from harness.targets.linux.target import LinuxTarget
 from harness.targets.open_targets import Targets
-from tests.integration.conftest import Digits, Project, linear_model, linear_tflite
-from tests.sshd import Sshd
+from tests.integration.conftest import Digits, Project, digits, linear_model, linear_tflite, project, shared_store
+from tests.lab.board import Board
 from tests.unit.test_device_jobs import HOSTILE
 
+__all__ = ["digits", "project", "shared_store"]
+
 PLAN = LatencyPlan(loads=3, samples_per_load=5, min_load_ms=0, warmup=1)
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    server = Sshd(tmp_path_factory.mktemp("sshd"))
-    yield server
-    server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -58,29 +53,20 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pi(sshd: Sshd, work: Path) -> dict[str, Any]:
-    """The board's entry in devices.yaml."""
-    return {
-        "kind": "linux",
-        "address": "127.0.0.1",
-        "port": sshd.port,
-        "user": sshd.address().user,
-        "key": str(sshd.key),
-        "known_hosts": str(sshd.known_hosts),
-        "work_folder": str(work),
-        "python": sys.executable,
-        "backends": {"cpu": {}, "plain": {"delegate": False}},
-    }
+def entry(pi: Board, work: Path) -> dict[str, Any]:
+    """The board in devices.yaml, with this environment's Python and its runtimes."""
+    backends: dict[str, Any] = {"cpu": {}, "plain": {"delegate": False}}
+    return pi.devices_entry(work_folder=str(work), python=sys.executable, backends=backends)
 
 
-def opened(pi: dict[str, Any]) -> Targets:
-    devices = {"host": {"kind": "host", "backends": {"cpu": {}}}, "pi": pi}
+def opened(entry: dict[str, Any]) -> Targets:
+    devices = {"host": {"kind": "host", "backends": {"cpu": {}}}, "pi": entry}
     return Targets(DevicesFile.model_validate({"version": 1, "devices": devices}), Path("/"))
 
 
 @pytest.fixture
-def targets(pi: dict[str, Any]) -> Iterator[Targets]:
-    made = opened(pi)
+def targets(entry: dict[str, Any]) -> Iterator[Targets]:
+    made = opened(entry)
     yield made
     made.close()
 
@@ -147,11 +133,11 @@ def test_timing_and_timing_in_turn(target: LinuxTarget, onnx: Artifact, tflite: 
     assert (medians[1] > medians[0]).all()
 
 
-def test_second_unchanged_run_pushes_nothing(pi: dict[str, Any], onnx: Artifact, samples: Samples) -> None:
+def test_second_unchanged_run_pushes_nothing(entry: dict[str, Any], onnx: Artifact, samples: Samples) -> None:
     """Runner, artifact and samples go over once; another process finds them there."""
     pushed = []
     for _ in range(2):
-        targets = opened(pi)
+        targets = opened(entry)
         targets["pi:cpu"].outputs(Job(onnx, samples, 60))
         pushed.append(targets.board("pi").files.pushed_bytes)
         targets.close()
@@ -169,9 +155,9 @@ def test_identity_says_what_the_board_is(target: LinuxTarget) -> None:
     assert identity["machine"] == os.uname().machine
 
 
-def test_digits_on_host_and_board_are_judged_alike(project: Project, pi: dict[str, Any]) -> None:
+def test_digits_on_host_and_board_are_judged_alike(project: Project, entry: dict[str, Any]) -> None:
     """A run of both: every cell is measured and passes, the board's accuracy is the host's, the reports hold both."""
-    project.devices["devices"]["pi"] = {**pi, "backends": {"cpu": {}}}
+    project.devices["devices"]["pi"] = {**entry, "backends": {"cpu": {}}}
     done = project.run()
     assert done.returncode == 0, done.stdout + done.stderr
     cells = project.result().cells
@@ -202,7 +188,7 @@ def test_problems_of_an_artifact_are_the_hosts(
 
 
 def test_missing_runtime_and_missing_python_say_what_to_do(
-    pi: dict[str, Any], onnx: Artifact, samples: Samples, tmp_path: Path
+    entry: dict[str, Any], onnx: Artifact, samples: Samples, tmp_path: Path
 ) -> None:
     """A bare Python without numpy, and none at all."""
     venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
@@ -210,7 +196,7 @@ def test_missing_runtime_and_missing_python_say_what_to_do(
         (str(tmp_path / "bare/bin/python"), RuntimeMissing, "numpy is not installed\nNext: edgegate devices setup pi"),
         ("no-such-python", CommandFailed, r"pi: its Python 'no-such-python' cannot be run: .*\nNext: install Python"),
     ):
-        targets = opened({**pi, "python": python})
+        targets = opened({**entry, "python": python})
         with pytest.raises(error, match=words):
             targets["pi:cpu"].outputs(Job(onnx, samples, 60))
         targets.close()
@@ -250,16 +236,16 @@ def jobs_left(work: Path) -> list[Path]:
 
 
 def test_dropped_link_loses_no_measurement(
-    sshd: Sshd, target: LinuxTarget, onnx: Artifact, samples: Samples, work: Path
+    pi: Board, target: LinuxTarget, onnx: Artifact, samples: Samples, work: Path
 ) -> None:
     """The server is killed while the runner works and comes back a second later: the measurement is there."""
 
     def drop() -> None:
         pids.append(runners()[0])
-        sshd.kill()
+        pi.kill()
         time.sleep(1)
         pids.append(runners()[0])
-        sshd.start()
+        pi.start()
 
     pids: list[int] = []
     during_the_job(target, drop)
@@ -289,43 +275,27 @@ def test_time_limit_ends_the_runner_on_the_board(
     assert jobs_left(work) == []
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="another boot_id needs a mount namespace, and root for it")
 def test_restarted_board_is_measured_once_more(
-    sshd: Sshd, target: LinuxTarget, onnx: Artifact, samples: Samples, tmp_path: Path
+    pi: Board, target: LinuxTarget, onnx: Artifact, samples: Samples
 ) -> None:
     """All processes die, boot_id changes and the server comes back: the job is done once more; twice is an error."""
-    boots = 0
-
-    def restart() -> None:
-        nonlocal boots
-        boots += 1
-        boot_id = tmp_path / "boot_id"
-        boot_id.write_text(f"00000000-0000-0000-0000-{boots:012d}\n")
-        sshd.kill()
-        os.killpg(os.getpgid(runners()[0]), signal.SIGKILL)
-        time.sleep(0.3)
-        over = f'mount --bind {boot_id} /proc/sys/kernel/random/boot_id && exec "$@"'
-        sshd.start(["unshare", "-m", "sh", "-c", over, "sh"])
-
-    during_the_job(target, restart)
+    during_the_job(target, pi.reboot)
     assert target.in_turn(*slow(onnx), samples, 12, 60).shape == (2, 12)
-    during_the_job(target, lambda: (during_the_job(target, restart), restart()))
+    during_the_job(target, lambda: (during_the_job(target, pi.reboot), pi.reboot()))
     with pytest.raises(DeviceRebooted, match=r"started anew while it was running .*, twice"):
         target.in_turn(*slow(onnx), samples, 12, 60)
-    sshd.kill()
-    sshd.start()
 
 
-def test_absent_board_is_one_error_and_the_others_go_on(sshd: Sshd, project: Project, pi: dict[str, Any]) -> None:
+def test_absent_board_is_one_error_and_the_others_go_on(pi: Board, project: Project, entry: dict[str, Any]) -> None:
     """A board that does not answer fails its cells within seconds; the host's pass."""
-    sshd.kill()
+    pi.kill()
     try:
-        project.devices["devices"]["pi"] = {**pi, "backends": {"cpu": {}}}
+        project.devices["devices"]["pi"] = {**entry, "backends": {"cpu": {}}}
         start = time.monotonic()
         done = project.run()
         assert time.monotonic() - start < 60
     finally:
-        sshd.start()
+        pi.start()
     assert done.returncode == 1, done.stdout + done.stderr
     assert "nothing listens on port" in done.stdout
     statuses = project.statuses()
@@ -334,14 +304,14 @@ def test_absent_board_is_one_error_and_the_others_go_on(sshd: Sshd, project: Pro
 
 
 def test_board_that_goes_away_for_good_is_absent(
-    sshd: Sshd, target: LinuxTarget, onnx: Artifact, samples: Samples, monkeypatch: pytest.MonkeyPatch
+    pi: Board, target: LinuxTarget, onnx: Artifact, samples: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unplugged between two jobs: DeviceAbsent when patience ends."""
     target.outputs(Job(onnx, samples, 60))
     monkeypatch.setattr(patience, "PATIENCE_S", 1)
-    sshd.kill()
+    pi.kill()
     try:
         with pytest.raises(DeviceAbsent, match=r"nothing listens on port .*; connecting again for 1 s did not help"):
             target.outputs(Job(onnx, samples, 60))
     finally:
-        sshd.start()
+        pi.start()

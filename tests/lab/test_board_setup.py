@@ -17,16 +17,16 @@ from harness.targets import host_state
 from harness.targets.base import Job
 from harness.targets.linux.setup import platforms, set_up
 from harness.targets.open_targets import Targets
-from tests.integration.test_linux_target import onnx, opened, pi, samples, sshd, work
+from tests.lab.test_linux_target import digits, entry, onnx, opened, samples, work
 
-__all__ = ["onnx", "pi", "samples", "sshd", "work"]
+__all__ = ["digits", "entry", "onnx", "samples", "work"]
 
 
 @pytest.fixture
-def bare(pi: dict[str, Any], tmp_path: Path) -> Iterator[Targets]:
+def bare(entry: dict[str, Any], tmp_path: Path) -> Iterator[Targets]:
     """The board with a Python that has nothing installed."""
     venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
-    targets = opened({**pi, "python": str(tmp_path / "bare/bin/python"), "work_folder": str(tmp_path / "work")})
+    targets = opened({**entry, "python": str(tmp_path / "bare/bin/python"), "work_folder": str(tmp_path / "work")})
     yield targets
     targets.close()
 

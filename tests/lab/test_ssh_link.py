@@ -10,29 +10,31 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from harness.errors import CommandFailed, CommandTimeout, DeviceAbsent, DeviceFull, DeviceRefuses, LinkLost
 from harness.targets.device_files import DeviceFiles
 from harness.targets.device_jobs import job_folder, run_detached
 from harness.targets.links.ssh import SshLink
-from tests.sshd import Sshd
+from harness.targets.links.ssh_connection import SshAddress
+from tests.lab.board import Board, make_key
 from tests.unit.test_device_jobs import HOSTILE, marked, nothing_left
 
 
 @pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    server = Sshd(tmp_path)
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def link(sshd: Sshd) -> Iterator[SshLink]:
-    made = sshd.link()
+def link(pi: Board) -> Iterator[SshLink]:
+    made = link_to(pi)
     yield made
     made.close()
+
+
+def link_to(pi: Board, **changes: Any) -> SshLink:
+    """A way in that the board accepts, but for the changes."""
+    to = SshAddress("pi", pi.address, pi.port, pi.user, pi.key, pi.known_hosts)
+    return SshLink(dataclasses.replace(to, **changes))
 
 
 def later(seconds: float, act: object) -> threading.Timer:
@@ -53,7 +55,7 @@ def test_status_and_both_streams_come_apart(link: SshLink) -> None:
     assert link.run(["no-such-program"], 10).status == 127
 
 
-def test_words_are_words(link: SshLink, tmp_path: Path) -> None:
+def test_words_are_words(pi: Board, link: SshLink, tmp_path: Path) -> None:
     """Names with quotes, ``;``, ``$()`` and newlines reach the program as they are, and do nothing."""
     folder = tmp_path / HOSTILE.replace("/", "")
     assert link.run(["mkdir", str(folder)], 10).status == 0
@@ -64,7 +66,7 @@ def test_words_are_words(link: SshLink, tmp_path: Path) -> None:
     link.pull(str(remote), back)
     assert back.read_bytes() == local.read_bytes()
     assert list(folder.iterdir()) == [remote]
-    assert not (Path.home() / "pwned").exists()
+    assert not (pi.home / "pwned").exists()
 
 
 def test_time_limit_kills_on_the_board(link: SshLink) -> None:
@@ -94,112 +96,125 @@ def test_missing_files_and_folders_are_said(link: SshLink, tmp_path: Path) -> No
 # -- whom it trusts -------------------------------------------------------------------------------------------
 
 
-def test_unknown_host_key_is_refused_with_its_fingerprint(sshd: Sshd) -> None:
+def test_unknown_host_key_is_refused_with_its_fingerprint(pi: Board) -> None:
     """Never taken on trust: which key it showed, how to compare it, how to add it; also without any known_hosts."""
-    shown = subprocess.run(["ssh-keygen", "-lf", sshd.host_key], capture_output=True, text=True, check=True).stdout
-    for write in (lambda: sshd.known_hosts.write_text(""), sshd.known_hosts.unlink):
-        write()
-        with pytest.raises(
-            DeviceRefuses, match=r"is not in .*known_hosts\nNext: compare it .*ssh-keyscan -p"
-        ) as raised:
-            sshd.link().run(["true"], 10)
-        assert shown.split()[1] in str(raised.value)
+    shown = subprocess.run(["ssh-keygen", "-lf", pi.known_hosts], capture_output=True, text=True, check=True).stdout
+    try:
+        for write in (lambda: pi.known_hosts.write_text(""), pi.known_hosts.unlink):
+            write()
+            with pytest.raises(
+                DeviceRefuses, match=r"is not in .*known_hosts\nNext: compare it .*ssh-keyscan"
+            ) as raised:
+                link_to(pi).run(["true"], 10)
+            assert shown.split()[1] in str(raised.value)
+    finally:
+        pi.trust()
 
 
-def test_changed_host_key_is_refused(sshd: Sshd) -> None:
+def test_changed_host_key_is_refused(pi: Board) -> None:
     """Another key than the known one: what it may mean, and both remedies."""
-    sshd.kill()
-    sshd.make_key(sshd.host_key)
-    sshd.start()
-    with pytest.raises(
-        DeviceRefuses, match=r"is not the one in .*or something else answers.*\n.*ssh-keygen -R .*ssh-keyscan"
-    ):
-        sshd.link().run(["true"], 10)
+    pi.change_host_key()
+    try:
+        with pytest.raises(DeviceRefuses, match=r"is not the one in .*or something else answers") as raised:
+            link_to(pi).run(["true"], 10)
+    finally:
+        pi.trust()
+    assert "ssh-keygen -R" in raised.value.next_step
+    assert "ssh-keyscan" in raised.value.next_step
 
 
 def test_unauthorized_key_missing_key_and_no_key_are_told_apart(
-    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pi: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each way of not getting in has its own sentence and remedy."""
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    other = tmp_path / "other"
-    sshd.make_key(other)
+    other = make_key(tmp_path / "other")
     with pytest.raises(DeviceRefuses, match=r"does not accept the key .*other\nNext: ssh-copy-id -i"):
-        SshLink(dataclasses.replace(sshd.address(), key=other)).run(["true"], 10)
+        link_to(pi, key=other).run(["true"], 10)
     with pytest.raises(DeviceRefuses, match=r"there is no private key .*absent, and no ssh-agent\nNext: ssh-keygen"):
-        SshLink(dataclasses.replace(sshd.address(), key=tmp_path / "absent")).run(["true"], 10)
+        link_to(pi, key=tmp_path / "absent").run(["true"], 10)
     other.write_text("rubbish")
     with pytest.raises(DeviceRefuses, match=r"the private key .*other cannot be used"):
-        SshLink(dataclasses.replace(sshd.address(), key=other)).run(["true"], 10)
+        link_to(pi, key=other).run(["true"], 10)
 
 
 # -- what breaks ----------------------------------------------------------------------------------------------
 
 
-def test_nothing_there_is_absent(sshd: Sshd) -> None:
+def test_nothing_there_is_absent(pi: Board) -> None:
     """Not listening, and no such host, are DeviceAbsent within a few seconds."""
-    sshd.kill()
     start = time.monotonic()
-    with pytest.raises(DeviceAbsent, match=rf"pi \(.*@127.0.0.1:{sshd.port}\): nothing listens on port"):
-        sshd.link().run(["true"], 10)
+    with pi.unplugged(), pytest.raises(DeviceAbsent, match=rf"pi \(.*@127.0.0.1:{pi.port}\): nothing listens on port"):
+        link_to(pi).run(["true"], 10)
     with pytest.raises(DeviceAbsent, match="no such host"):
-        SshLink(dataclasses.replace(sshd.address(), address="no-such-host.invalid")).run(["true"], 10)
+        link_to(pi, address="no-such-host.invalid").run(["true"], 10)
     assert time.monotonic() - start < 10
 
 
-def test_server_killed_during_a_command_is_lost_at_once(sshd: Sshd, link: SshLink) -> None:
+def test_server_killed_during_a_command_is_lost_at_once(pi: Board, link: SshLink) -> None:
     """LinkLost within a second of the kill; the next call connects again by itself."""
     assert link.run(["true"], 10).status == 0
-    killing = later(0.3, sshd.kill)
+    killing = later(0.3, pi.kill)
     start = time.monotonic()
     with pytest.raises(LinkLost, match="pi: the link was lost while running sleep"):
         link.run(["sleep", "30"], 60)
     assert time.monotonic() - start < 1.5
     killing.join()
-    sshd.start()
+    pi.start()
     assert link.run(["echo", "back"], 10).text == "back"
 
 
-def test_frozen_peer_is_lost_within_seconds(sshd: Sshd, link: SshLink) -> None:
+def test_frozen_peer_is_lost_within_seconds(pi: Board, link: SshLink) -> None:
     """A peer that says nothing any more, with its connection open, is noticed; the next call connects again."""
     assert link.run(["true"], 10).status == 0
-    freezing = later(0.2, lambda: sshd.signal(signal.SIGSTOP))
+    frozen = pi.frozen()
+    freezing = later(0.2, frozen.__enter__)
     start = time.monotonic()
-    with pytest.raises(LinkLost):
-        link.run(["sleep", "60"], 100)
-    assert time.monotonic() - start < 9
-    freezing.join()
-    sshd.signal(signal.SIGCONT)
+    try:
+        with pytest.raises(LinkLost):
+            link.run(["sleep", "60"], 100)
+        assert time.monotonic() - start < 9
+    finally:
+        freezing.join()
+        frozen.__exit__(None, None, None)
     assert link.run(["echo", "back"], 10).text == "back"
 
 
-def test_broken_push_is_repeated(sshd: Sshd, link: SshLink, tmp_path: Path) -> None:
+def test_broken_push_is_repeated(pi: Board, link: SshLink, tmp_path: Path) -> None:
     """The server dies in the middle of a push and comes back: the file is there, whole, and nothing else is."""
     local = tmp_path / "model.tflite"
-    local.write_bytes(os.urandom(30_000_000))
+    local.write_bytes(os.urandom(1_000_000) * 40)
     push = link.push
+    link.run(["true"], 10)
+    session = psutil.Process(pi.program.pid).children(recursive=True)
+
+    def kill_meanwhile() -> None:
+        while not list((tmp_path / "work").glob("*.part")):
+            time.sleep(0.001)
+        for process in session:
+            os.kill(process.pid, signal.SIGKILL)
+        pi.kill()
 
     def dying(local: Path, remote: str) -> None:
         link.push = push  # type: ignore[method-assign]
-        killing = later(0.1, sshd.kill)
+        killing = later(0, kill_meanwhile)
         try:
             push(local, remote)
         finally:
             killing.join()
-            later(0.3, sshd.start)
+            later(0.3, pi.start)
 
-    link.run(["true"], 10)
     link.push = dying  # type: ignore[method-assign]
     files = DeviceFiles(link, str(tmp_path / "work"))
     assert Path(files.put(local)).read_bytes() == local.read_bytes()
     assert files.pushed_bytes == 2 * local.stat().st_size
 
 
-def test_job_goes_on_while_the_link_is_down(sshd: Sshd, link: SshLink, tmp_path: Path) -> None:
+def test_job_goes_on_while_the_link_is_down(pi: Board, link: SshLink, tmp_path: Path) -> None:
     """The server dies while a job runs and comes back: the job ran once, and its answer is there."""
     mark = os.urandom(8).hex()
     with job_folder(link, str(tmp_path / "work")) as folder:
-        killing, starting = later(0.5, sshd.kill), later(1.2, sshd.start)
+        killing, starting = later(0.5, pi.kill), later(1.2, pi.start)
         finished = run_detached(
             link, ["sh", "-c", "echo ran >>ran; sleep 2.5; cat ran"], folder, 20, env={"MARK": mark}
         )
@@ -209,28 +224,32 @@ def test_job_goes_on_while_the_link_is_down(sshd: Sshd, link: SshLink, tmp_path:
     assert not marked(mark)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="mounting a small disk needs root")
-def test_full_disk_says_needs_and_has(sshd: Sshd, link: SshLink, tmp_path: Path) -> None:
+def test_full_disk_says_needs_and_has(pi: Board, link: SshLink, tmp_path: Path) -> None:
     """A file that does not fit is refused before; a disk that fills meanwhile is told too; no half file is left."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], check=True)
-    try:
-        local = tmp_path / "model"
-        local.write_bytes(os.urandom(5_000_000))
-        with pytest.raises(DeviceFull, match=r"pi: no space in .*disk: needs 5\.0 MB, has 4\.2 MB"):
-            link.push(local, str(disk / "model"))
-        original = link._require_space
-        calls = []
+    local = tmp_path / "model"
+    local.write_bytes(os.urandom(5_000_000))
+    before = link._require_space
+    calls = 0
 
-        async def fills(*arguments: object) -> None:
-            calls.append(arguments)
-            if len(calls) > 1:
-                await original(*arguments)  # type: ignore[arg-type]
+    async def filled_meanwhile(*arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            await before(*arguments)
 
-        link._require_space = fills  # type: ignore[method-assign]
-        with pytest.raises(DeviceFull, match=r"needs 5\.0 MB, has 4\.2 MB"):
-            link.push(local, str(disk / "model"))
-        assert not list(disk.iterdir())
-    finally:
-        subprocess.run(["umount", disk], check=True)
+    with pi.full_disk(free_kb=4096):
+        for require in (before, filled_meanwhile):
+            link._require_space = require  # type: ignore[method-assign]
+            with pytest.raises(DeviceFull, match=r"pi: no space in .*cache: needs 5\.0 MB, has 4\.2 MB"):
+                link.push(local, f"{pi.disk}/model")
+            assert link.run(["ls", "-A", pi.disk], 10).text == ""
+
+
+def test_read_only_folder_is_said(pi: Board, link: SshLink, tmp_path: Path) -> None:
+    """The board's own words, and the key to change."""
+    (tmp_path / "model").write_text("x")
+    with pi.read_only():
+        with pytest.raises(CommandFailed, match=r"Read-only file system[^\n]*\nNext: set work_folder in devices\.yaml"):
+            DeviceFiles(link, f"{pi.disk}/edgegate").put(tmp_path / "model")
+        with pytest.raises(CommandFailed, match=r"pi: pushing model to .*cache/model failed: "):
+            link.push(tmp_path / "model", f"{pi.disk}/model")
