@@ -18,6 +18,7 @@ from harness.cli.gate import baseline_app, gate
 from harness.cli.history import history, record
 from harness.cli.noise import noise
 from harness.cli.select import select
+from harness.cli.tune import tune
 from harness.config import ModelsFile
 from harness.device_schema import DevicesFile
 from harness.errors import ConfigError, EdgegateError
@@ -43,6 +44,7 @@ app.add_typer(devices_app, name="devices")
 app.command()(gate)
 app.command()(noise)
 app.command()(diagnose)
+app.command()(tune)
 app.command()(select)
 app.command()(history)
 app.command()(record)

@@ -42,19 +42,20 @@ def diagnose(
     print(found.model_dump_json(indent=1) if json else terminal(found, color=Console().is_terminal), end="\n" * json)
 
 
-def chosen_cell(project: Project, model: str, variant: str, target: str) -> CellId:
-    """The cell that the words name. Raises ConfigError with the nearest name."""
+def chosen_cell(project: Project, model: str, variant: str | None, target: str) -> CellId:
+    """The first cell that the words name; any variant for None. Raises ConfigError with the nearest name."""
     entries = project.models.models
     if model not in entries:
         raise ConfigError(f"there is no model {model!r}; {did_you_mean(model, list(entries))}")
     known = [*entries[model].variants, CANARY]
-    if variant not in known:
+    if variant is not None and variant not in known:
         raise ConfigError(f"the model {model!r} has no variant {variant!r}; {did_you_mean(variant, known)}")
-    cells = project.cells(Selection(models=[model], targets=[target] if target else []))
+    cells = project.cells(Selection(models=[model]))
     cells += project.canaries(cells)
-    found = [cell for cell in cells if cell.variant == variant]
+    found = [cell for cell in cells if variant in (None, cell.variant) and target in ("", cell.target)]
     if not found:
-        raise ConfigError(f"{model}/{variant} runs on no target{f' {target!r}' if target else ''} of devices.yaml")
+        targets = list(dict.fromkeys(cell.target for cell in cells))
+        raise ConfigError(f"{model}/{variant or '*'} does not run on {target!r}; {did_you_mean(target, targets)}")
     return found[0]
 
 

@@ -81,6 +81,7 @@ class Diagnostician:
             target=cell.target,
             recipe=recipe.name,
             reference=floats.variant,
+            classifies=self.bench.truth(cell.model).classifies,
             traced=traced,
             findings=tuple(find(facts)),
             proposal=proposal,

@@ -9,11 +9,8 @@ from harness.diagnosis.graph import MOVING
 from harness.diagnosis.records import LayerError, Proposal, Traced
 from harness.schema import RuntimeName
 
-#: The recipe of each runtime that leaves chosen parts float, and its option that names them.
-MIXED: dict[RuntimeName, tuple[str, str]] = {
-    "litert": ("mixed", "float_nodes"),
-    "onnxruntime": ("ort_mixed", "float_nodes"),
-}
+#: The recipe of each runtime that leaves chosen ops and nodes float.
+MIXED: dict[RuntimeName, str] = {"litert": "mixed", "onnxruntime": "ort_mixed"}
 #: So much of the added error may stay.
 LEFT_PERCENT = 10.0
 #: Where more of the layers would be float, few layers are not what is wrong.
@@ -36,13 +33,12 @@ def leaving_float(
     traced: Traced, runtime: RuntimeName, name: str, tensors: Collection[str], ops: Collection[str]
 ) -> Proposal:
     """The variant that leaves these layers and these kinds of ops float."""
-    recipe, option = MIXED[runtime]
     layers = {layer.tensor: layer for layer in traced.layers}
     parts = [part for tensor in tensors for part in layers[tensor].parts if layers[tensor].op not in ops]
-    options: dict[str, Any] = {"float_ops": list(ops)} if runtime == "litert" else {}
-    if parts:
-        options[option] = list(dict.fromkeys(parts))
-    return Proposal(name=name, recipe=recipe, options=options, left_percent=left_percent(traced, set(tensors)))
+    given = {"float_ops": list(ops), "float_nodes": list(dict.fromkeys(parts))}
+    options: dict[str, Any] = {option: names for option, names in given.items() if names}
+    left = left_percent(traced, set(tensors))
+    return Proposal(name=name, recipe=MIXED[runtime], options=options, left_percent=left)
 
 
 def worst_layers(traced: Traced) -> list[str]:

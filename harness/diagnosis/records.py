@@ -114,6 +114,7 @@ class Diagnosis(Record):
     target: str
     recipe: str
     reference: str
+    classifies: bool
     traced: Traced
     findings: tuple[Finding, ...]
     proposal: Proposal | None

@@ -55,9 +55,10 @@ def markdown(diagnosis: Diagnosis) -> str:
 def title(diagnosis: Diagnosis) -> str:
     """Which cell, against what, on how many samples."""
     traced = diagnosis.traced
+    same = f"same answer {traced.agreement_percent:.1f} %, " if diagnosis.classifies else ""
     return (
         f"{diagnosis.model}/{diagnosis.variant}/{diagnosis.target} ({diagnosis.recipe}) against {diagnosis.reference},"
-        f" {traced.samples} samples: same answer {traced.agreement_percent:.1f} %, output {_db(traced.output_sqnr_db)} dB"
+        f" {traced.samples} samples: {same}output {_db(traced.output_sqnr_db)} dB"
     )
 
 

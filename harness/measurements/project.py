@@ -81,6 +81,12 @@ class Project:
         models = {**self.models.models, model: wider}
         return replace(self, models=self.models.model_copy(update={"models": models}))
 
+    def hurried(self, seconds: float) -> Project:
+        """The project with no child process allowed more than so many seconds."""
+        limits = {name: min(limit, seconds) for name, limit in self.models.timeouts.model_dump().items()}
+        timeouts = self.models.timeouts.model_copy(update=limits)
+        return replace(self, models=self.models.model_copy(update={"timeouts": timeouts}))
+
     def _canary(self, entry: Model) -> Variant:
         reference = entry.variants[entry.reference].recipe or entry.reference
         return canary_variant(self.recipes[reference].runtime)

@@ -15,7 +15,7 @@ from harness.reports.frames import Run
 from harness.suggestions import did_you_mean
 from harness.verdicts.limits import Check, checks_of, describe
 
-#: What a choice is made by; a cell that lacks one of them is not known.
+#: What a choice is made by. A cell without time or size is not known, nor one without accuracy where that is asked for.
 METRICS = ("p50_ms", "top1_percent", "size_kb")
 #: Statuses with which a variant may ship.
 SHIPPABLE = ("pass",)
@@ -80,7 +80,8 @@ def _choice(model: str, rows: list[dict[Any, Any]], target: str, limits: Mapping
     unknown = {row["variant"]: f"not measured on {target}" for row in rows if row["variant"] not in there}
     measured = {}
     for variant, row in there.items():
-        missing = [metric for metric in METRICS if pd.isna(row[metric])]
+        needed = [metric for metric in METRICS if metric != "top1_percent" or "min_top1_percent" in limits]
+        missing = [metric for metric in needed if pd.isna(row[metric])]
         if missing:
             unknown[variant] = f"{row['status']}, without {', '.join(missing)}: {row['sentence']}"
         else:
@@ -97,7 +98,7 @@ def _choice(model: str, rows: list[dict[Any, Any]], target: str, limits: Mapping
 
 
 def _candidate(row: Mapping[Any, Any], limits: Mapping[str, float]) -> Candidate:
-    estimates = {metric: _estimate(row, metric) for metric in METRICS}
+    estimates = {metric: _estimate(row, metric) for metric in METRICS if not pd.isna(row[metric])}
     cell = CellId(row["model"], row["variant"], row["target"])
     return Candidate(cell, row["status"], row["sentence"], estimates, checks_of(estimates, limits))
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import pytest
 import yaml
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.integration.conftest import make_project
 
@@ -47,6 +49,26 @@ classifier("hard_swish", 1.0, "swish.keras")
 """
 
 
+#: int8 for ONNX Runtime with one activation, the third of four, calibrated to an eighth of what it reaches.
+CLIPPED = """
+import numpy as np, onnxruntime
+from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from harness.variants.recipes_onnxruntime import _Reader
+from harness.variants.registry import recipe
+
+@recipe("clipped", runtime="onnxruntime", packages=("onnxruntime",), calibrated=True)
+def clipped(source, out, *, calibration):
+    prepared = source.scratch / "clipped.onnx"
+    quant_pre_process(source.onnx_file(), prepared)
+    held = {"hidden2": [{"rmin": np.float32(0), "rmax": np.float32(HIGHEST / 8)}]}
+    quantize_static(
+        prepared, out, _Reader("image", calibration.transpose(0, 3, 1, 2)), quant_format=QuantFormat.QDQ,
+        activation_type=QuantType.QInt8, weight_type=QuantType.QInt8, extra_options={"TensorQuantOverrides": held},
+    )
+    return source.onnx_layout()
+"""
+
 #: A recipe whose file shares no tensor with the model's.
 STRANGER = """
 import numpy as np, onnx
@@ -72,6 +94,28 @@ def stranger(source, out):
 """
 
 
+def layered_model(path: Path, train_x: np.ndarray, train_y: np.ndarray) -> float:
+    """An ONNX classifier of four random layers and a readout fitted to ``train``; what its third layer reaches."""
+    randomness, inside = np.random.default_rng(0), train_x.reshape(len(train_x), -1)
+    nodes, constants, highest = [helper.make_node("Flatten", ["image"], ["hidden"], axis=1)], [], 0.0
+    for index, width in enumerate((48, 48, 48, 48)):
+        weights = (randomness.normal(size=(inside.shape[1], width)) / np.sqrt(inside.shape[1] / 2)).astype(np.float32)
+        before = f"hidden{index - 1}" if index else "hidden"
+        nodes.append(helper.make_node("MatMul", [before, f"weights{index}"], [f"sum{index}"], name=f"product{index}"))
+        nodes.append(helper.make_node("Relu", [f"sum{index}"], [f"hidden{index}"], name=f"relu{index}"))
+        constants.append(numpy_helper.from_array(weights, f"weights{index}"))
+        inside = np.maximum(inside @ weights, 0)
+        highest = float(inside.max()) if index == 2 else highest
+    readout = np.linalg.lstsq(inside, np.eye(10)[train_y], rcond=None)[0].astype(np.float32)
+    nodes.append(helper.make_node("MatMul", ["hidden3", "readout"], ["scores"], name="readout"))
+    constants.append(numpy_helper.from_array(readout, "readout"))
+    ends = [("image", ["batch", 1, 8, 8]), ("scores", ["batch", 10])]
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in ends]
+    graph = helper.make_graph(nodes, "layered", infos[:1], infos[1:], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return highest
+
+
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path) -> Project:
     """A repository with both models, float and int8."""
@@ -92,6 +136,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_
             "dataset": "digits",
             "variants": {"fp32": None, "int8": None},
         }
+    highest = layered_model(benchmarks / "layered.onnx", train["train_x"], train["train_y"])
+    project.add_recipes(CLIPPED.replace("HIGHEST", repr(highest)))
+    project.models["models"]["layered"] = {
+        "source": {"path": "layered.onnx"},
+        "dataset": "digits",
+        "reference": "ort_fp32",
+        "variants": {"ort_fp32": None, "clipped": None},
+    }
     project.write()
     return project
 
@@ -153,6 +205,23 @@ def test_hard_swish_off_the_delegate_is_named_first_and_the_proposal_is_delegate
     assert done.returncode == 0, done.stdout
     kinds = {finding["kind"] for finding in diagnosis(repository, "swish", "int8_mixed")["findings"]}
     assert "delegate" not in kinds
+
+
+def test_clipped_range_is_named_first_and_the_proposal_passes(repository: Project) -> None:
+    """One activation is held to an eighth of its range: that layer leads, with how much is clipped, and is left float."""
+    found = diagnosis(repository, "layered", "clipped")
+    assert worst(found)["tensor"] == "hidden2"
+    assert worst(found)["cause"] == "range"
+    assert worst(found)["saturated_percent"] > 10
+    assert found["findings"][0]["kind"] == "layer"
+    assert "clips" in found["findings"][0]["sentence"]
+    assert found["proposal"]["recipe"] == "ort_mixed"
+
+    passes_with(repository, "layered", found)
+    done = repository.run("--edge-model", "layered", "-k", "accuracy")
+    statuses = repository.statuses()
+    assert statuses["layered/clipped/host:cpu"] == "fail", done.stdout
+    assert statuses["layered/clipped_mixed/host:cpu"] == "pass", done.stdout
 
 
 def passes_with(project: Project, model: str, found: dict[str, Any]) -> None:

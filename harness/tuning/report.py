@@ -1,0 +1,70 @@
+"""What a search found, for the terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.diagnosis.records import variant_yaml
+from harness.reports.summary import printable
+from harness.tuning.choice import Tried, pareto_front, recommended
+
+HEADERS = ("", "variant", "recipe", "KB", "accuracy", "lost", "p50 ms", "why not")
+WIDEST = 250
+#: Why a candidate may not ship is cut here; the next run of the suite says it in full.
+WHY_LENGTH = 110
+
+
+def terminal(tried: Sequence[Tried], model: str, target: str, color: bool) -> str:
+    """Every candidate, those of the Pareto front first and marked, and the recommended one to paste."""
+    front = pareto_front(tried)
+    table = Table(*HEADERS, box=None, pad_edge=False)
+    for column in table.columns[3:7]:
+        column.justify = "right"
+    for one in sorted(tried, key=lambda one: (one not in front, bool(one.against), one.cost if one.fits else 0)):
+        table.add_row("*" if one in front else "", *map(Text, _cells(one)))
+    console = Console(file=io.StringIO(), width=WIDEST, force_terminal=color, no_color=not color, highlight=False)
+    console.print(Text(_title(tried, front, model, target)), soft_wrap=True)
+    console.print(table)
+    console.print(Text(_recommendation(recommended(tried), model)), soft_wrap=True)
+    assert isinstance(console.file, io.StringIO)
+    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+
+
+def _title(tried: Sequence[Tried], front: Sequence[Tried], model: str, target: str) -> str:
+    fitting = sum(one.fits for one in tried)
+    return (
+        f"{model} on {target}: {len(tried)} variants tried, {fitting} within budget,"
+        f" {len(front)} on the Pareto front of size, latency and accuracy (*)"
+    )
+
+
+def _recommendation(best: Tried | None, model: str) -> str:
+    if best is None:
+        return "\nno variant that was tried keeps the budgets: raise one with a reason, or give more minutes"
+    candidate = best.candidate
+    if candidate.own:
+        return f"\nrecommended: {candidate.name}, which models.yaml has"
+    entry = variant_yaml(candidate.name, candidate.recipe, candidate.variant.options)
+    return f"\nrecommended, for the variants of {model} in models.yaml:\n\n{entry}"
+
+
+def _cells(one: Tried) -> tuple[str, ...]:
+    why = printable(one.against)
+    return (
+        one.candidate.name,
+        one.candidate.recipe,
+        _number(one.size_kb, 1),
+        _number(one.accuracy, 2),
+        _number(one.lost, 2),
+        _number(one.p50_ms, 4),
+        why if len(why) <= WHY_LENGTH else f"{why[:WHY_LENGTH]}...",
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
