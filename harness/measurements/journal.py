@@ -109,7 +109,8 @@ class Journal:
 
 def _write(path: Path, arrays: dict[str, Any], facts: dict[str, Any]) -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)
+    told = json.dumps({**facts, "arrays": sorted(arrays)})  # a damaged file may have lost one and still open
+    np.savez(buffer, allow_pickle=False, facts=np.array(told), **arrays)
     write_atomically(path, buffer.getvalue())
 
 
@@ -118,7 +119,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:  # np.load(path) leaks a bad file
             arrays = {name: stored[name] for name in stored.files}
         facts: dict[str, Any] = json.loads(str(arrays.pop("facts")))
-        version = facts["version"]
+        version, listed = facts["version"], facts.pop("arrays", sorted(arrays))
+        if sorted(arrays) != listed:
+            raise ValueError(f"it holds {sorted(arrays)}, not {listed}")
     except Exception as error:  # a damaged zip raises a dozen types
         raise StoreError(
             f"{path}: not a readable measurement ({error})", next_step="delete it; it is measured again"
