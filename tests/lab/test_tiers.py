@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,3 +76,16 @@ def test_command_that_hangs_is_ended(tier: Tier) -> None:
     """A build does not wait for ever."""
     with pytest.raises(LabError, match=r"did not finish in 0 s"):
         run("sleep", "60", timeout_s=0.2)
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [({}, "1 skipped"), ({"CI": "true"}, "1 error")], ids=["by_hand", "in_ci"])
+def test_missing_phone_is_skipped_by_hand_and_fails_in_ci(tmp_path: Path, ci: dict[str, str], outcome: str) -> None:
+    """The same test with an empty cache: a reason for a person, red where all of it must be there."""
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "tests/lab/test_lab.py", "-k", "loopback", "-p", "no:cacheprovider"],
+        env={**environment, **ci, "EDGE_LAB": str(tmp_path)}, cwd=tiers.REPOSITORY, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert outcome in done.stdout
+    assert "(a) adbd of Debian trixie, with mksh and toybox: is not built; 'make lab' builds it" in done.stdout
