@@ -1,10 +1,11 @@
 # make bench: set up and run the benchmarks. make test: set up and run the tests.
 # make check: format, lint, types, layers. make perf: measure edgegate itself.
+# make reference: MobileNet and Xception at their real sizes (docs/published-numbers.md).
 # make lab: build the devices that the tests start on loopback (docs/lab.md).
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup bench test check perf lab clean
+.PHONY: setup bench reference test check perf lab clean
 
 setup: .venv/.ready
 
@@ -16,6 +17,9 @@ setup: .venv/.ready
 
 bench: setup
 	$(BIN)/pytest benchmarks/ $(ARGS)
+
+reference: setup
+	$(BIN)/pytest benchmarks/ -o edge_models=benchmarks/reference_models.yaml $(ARGS)
 
 test: setup
 	$(BIN)/pytest tests/ $(ARGS)

@@ -107,6 +107,7 @@ class Truth:
     Labels are class numbers, int64 (samples,), or numbers that were to be predicted, float32 (samples, values).
     ``metric`` is what is judged: ``top1``, ``top5``, ``mse``, ``psnr``, or a function's name, found from ``folder``.
     ``dataset`` is the checksum of the evaluation samples and their labels.
+    With ``random_weights`` labels say nothing, and a variant is judged by its fidelity to the reference alone.
     """
 
     labels: NDArray[Any]
@@ -116,6 +117,7 @@ class Truth:
     higher_is_better: bool = True
     unit: str = "%"
     folder: str = ""
+    random_weights: bool = False
 
     @property
     def classifies(self) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -264,7 +265,9 @@ class Bench:
     def _truth(self, model: str) -> Truth:
         """What the model's answers are judged by; the run keeps it beside the measurements. Raises EdgegateError."""
         dataset = self.dataset(model)
-        truth = truth_of(self.project.models.models[model].metric, dataset, self.reference(model), self.project.base)
+        entry = self.project.models.models[model]
+        truth = truth_of(entry.metric, dataset, self.reference(model), self.project.base)
+        truth = replace(truth, random_weights=entry.source.random)
         self.journal.save_truth(model, truth)
         return truth
 

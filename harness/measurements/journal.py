@@ -47,6 +47,7 @@ class Journal:
             "identity": identity,
             "provenance": {
                 "recipe": artifact.recipe,
+                "layout": artifact.layout,
                 "artifact": artifact.key,
                 "size_bytes": artifact.size_bytes,
                 "gzip_bytes": artifact.gzip_bytes,
@@ -92,7 +93,7 @@ class Journal:
         return sorted(CellId(*cell) for cell in found)
 
     def provenance(self, cell: CellId) -> dict[str, Any]:
-        """Of a measured cell: ``recipe``, ``artifact`` (its key), ``size_bytes`` and ``gzip_bytes``."""
+        """Of a measured cell: ``recipe``, ``layout``, ``artifact`` (its key), ``size_bytes`` and ``gzip_bytes``."""
         found: list[dict[str, Any]] = [
             _read(path)[1]["provenance"] for kind in _AXES if (path := self._path(cell, kind)).is_file()
         ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.config import (
     CANARY,
     DEFAULT_LIMITS,
+    RANDOM_WEIGHTS_LIMITS,
     Model,
     ModelsFile,
     Variant,
@@ -125,7 +126,9 @@ class Project:
         """A cell's limits: built-in ones, over them the backend's own, and over these the budgets of models.yaml."""
         runtime = self.plan(cell.model, cell.variant).recipe.runtime
         backend = self._backend(cell.target).limits(runtime)
-        return {**DEFAULT_LIMITS.given(), **backend, **limits_for(self.models.budgets, *cell)}
+        random = self.models.models[cell.model].source.random
+        defaults = RANDOM_WEIGHTS_LIMITS if random else DEFAULT_LIMITS
+        return {**defaults.given(), **backend, **limits_for(self.models.budgets, *cell)}
 
     def device(self, target: str) -> Device:
         """The entry of a target's device."""

@@ -42,6 +42,7 @@ COLUMNS: dict[str, str] = {
     "sentence": "the verdict in a sentence",
     "next_step": "what to do about it",
     "recipe": "the recipe that made the artifact",
+    "layout": "layout of its input: nhwc (batch, height, width, channels) or nchw",
     "runtime": "runtime and version that ran it",
     "artifact": "content address of the artifact (sha256)",
     **{name: f"{label}{f',{unit}' if unit else ''}" for name, (label, unit, _) in METRICS.items()},
@@ -125,7 +126,7 @@ def _measured(cell: CellId, journal: Journal) -> dict[str, Any]:
     if measured:
         facts["runtime"] = measured.conditions.fingerprint["runtime"]
         provenance = journal.provenance(cell)
-        facts.update(recipe=provenance["recipe"], artifact=provenance["artifact"])
+        facts.update({name: provenance[name] for name in ("recipe", "layout", "artifact") if name in provenance})
     return facts
 
 

@@ -224,7 +224,7 @@ class ArtifactMaker:
     def _make(self, plans: list[VariantPlan]) -> None:
         """Make what is missing; a variant that kills the child is noted, and the rest goes on in a new one."""
         try:
-            source = self._ready_source()
+            source = self.ready_source()
         except EdgegateError as error:
             self._failures.update({plan.variant: error for plan in plans})
             return
@@ -297,7 +297,7 @@ class ArtifactMaker:
             }
             write_json(folder / "artifact.json", facts)
 
-    def _ready_source(self) -> Source:
+    def ready_source(self) -> Source:
         """The source as the child opens it, trained first where there is a trainer. Raises SourceError and the like."""
         if self.source.trainer is None:
             return self.source

@@ -219,7 +219,8 @@ class OpenedSource:
         else:
             converters.onnx_to_saved_model(self.onnx_file(), self.onnx_layout(), folder)
         with refusing("TensorFlow"):
-            self._check("the conversion to a SavedModel", answers.of_saved_model(folder, self.fixed_batch()))
+            # One by one: some of onnx2tf's take no other batch, which costs speed and not the answers.
+            self._check("the conversion to a SavedModel", answers.of_saved_model(folder, self.fixed_batch() or 1))
         return folder
 
     # -- what recipes made of it ------------------------------------------------------------------------------

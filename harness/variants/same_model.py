@@ -52,7 +52,7 @@ def difference(expected: Values, answers: Answers, images: Images) -> str | None
     """How ``answers`` to ``images`` differ from ``expected``, beginning with the kind of the difference; None if not."""
     given = np.asarray(answers(images))
     if given.shape != expected.shape:
-        return f"shape: it answers {given.shape[1:]} a sample, the source {expected.shape[1:]}"
+        return f"shape: {len(images)} samples become {given.shape}, by the source {expected.shape}"
     if not np.isfinite(given).all():
         return "NaN: its answers hold NaN or infinity, the source's do not"
     if agrees(given, expected):

@@ -64,7 +64,7 @@ def load_torchvision(name: str, classes: int, base_dir: Path, weights: str, imag
 
 
 def load_exported(path: Path, images: Images) -> Any:
-    """The module of a torch.export file, which is in the mode it was exported in; ``fixed_batch`` is None or a size."""
+    """The module of a torch.export file; its ``fixed_batch`` is the only batch size that it takes, or None."""
     with refusing("torch"):
         import torch
     _refuse_pickles(path)
@@ -78,6 +78,8 @@ def load_exported(path: Path, images: Images) -> Any:
         )
     batch = taken[0].meta["val"].shape[0]
     module.fixed_batch = batch if isinstance(batch, int) else None
+    for part in module.modules():  # its eval() raises: the graph is in its mode, only the flag is not
+        part.training = False
     _try(module, str(path), images, module.fixed_batch or 1)
     return module
 

@@ -17,6 +17,7 @@ from harness.verdicts.per_class import per_class
 
 AXIS = "accuracy"
 TOP_K = {"top1": 1, "top5": 5}
+NO_ACCURACY = "accuracy is refused as meaningless: the model's weights are random"
 _REPAIR = "calibrate on real, equally preprocessed inputs, or leave sensitive ops float with the 'mixed' recipe"
 NEXT_STEPS = dict.fromkeys(
     (
@@ -51,11 +52,8 @@ def judge_accuracy(
     Outputs that are no outputs (NaN, constant) fail whatever the limits say. Raises SourceError for a metric of the
     user's that cannot be had.
     """
-    judged = (
-        _judge_classes(cell, values, truth, limits)
-        if truth.metric in TOP_K
-        else _judge_scores(cell, values, truth, limits)
-    )
+    judge_by = _judge_classes if truth.metric in TOP_K else _judge_scores
+    judged = (_judge_fidelity if truth.random_weights else judge_by)(cell, values, truth, limits)
     defect = fidelity.defect(values, truth.classifies)
     if defect:
         return replace(
@@ -72,11 +70,8 @@ def _judge_scores(cell: CellId, values: NDArray[np.float32], truth: Truth, limit
         name: mean_with_interval(pairs.candidate),
         "metric_drop": pairs.drop(),
         "metric_drop_percent": pairs.drop_percent(),
-        "sqnr_db": Estimate(fidelity.sqnr_db(truth.reference, values)),
-        "output_difference": Estimate(fidelity.max_difference(truth.reference, values)),
+        **_fidelity(values, truth),
     }
-    if truth.classifies:
-        estimates["agreement_percent"] = fidelity.agreement(truth.reference, values)
     verdict = judge(cell, AXIS, estimates, limits, NEXT_STEPS)
     before, after = (float(side.mean()) for side in (pairs.reference, pairs.candidate))
     said = (
@@ -104,14 +99,29 @@ def _judge_classes(cell: CellId, values: NDArray[np.float32], truth: Truth, limi
         "worst_class_percent": classes[0].percent,
         "class_drop_points": Estimate(max(each.drop_points for each in classes)),
         "error_ratio": Estimate(pairs.error_ratio),
-        "agreement_percent": fidelity.agreement(reference, values),
-        "sqnr_db": Estimate(fidelity.sqnr_db(reference, values)),
-        "output_difference": Estimate(fidelity.max_difference(reference, values)),
+        **_fidelity(values, truth),
     }
     verdict = judge(cell, AXIS, estimates, limits, NEXT_STEPS)
     more = {"mcnemar_p": pairs.mcnemar_p(), "worst_class": float(classes[0].label)}
     said = _with_pairs(verdict, pairs, truth.metric, limits)
     return replace(verdict, sentence=said, metrics={**verdict.metrics, **more})
+
+
+def _judge_fidelity(cell: CellId, values: NDArray[np.float32], truth: Truth, limits: Mapping[str, float]) -> Verdict:
+    """Labels mean nothing to random weights: limits of accuracy are not judged, and the sentence says so."""
+    verdict = judge(cell, AXIS, _fidelity(values, truth), limits, NEXT_STEPS)
+    return replace(verdict, sentence=f"{verdict.sentence}; {NO_ACCURACY}")
+
+
+def _fidelity(values: NDArray[np.float32], truth: Truth) -> dict[str, Estimate]:
+    """How close the answers are to the reference's, whatever is right."""
+    estimates = {
+        "sqnr_db": Estimate(fidelity.sqnr_db(truth.reference, values)),
+        "output_difference": Estimate(fidelity.max_difference(truth.reference, values)),
+    }
+    if truth.classifies:
+        estimates["agreement_percent"] = fidelity.agreement(truth.reference, values)
+    return estimates
 
 
 def _with_pairs(verdict: Verdict, pairs: PairedAccuracy, metric: str, limits: Mapping[str, float]) -> str:

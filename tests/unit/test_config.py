@@ -178,3 +178,29 @@ def test_a_device_needs_a_known_kind(tmp_path: Path, kind: str, told: str) -> No
     path.write_text(f"version: 1\ndevices:\n  x:\n    {kind}\n")
     with pytest.raises(ConfigError, match=told):
         load_devices(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({}, "give one of: path; trainer; factory and weights"),
+        ({"path": "m.onnx", "weights": "random"}, "give one of: path"),
+        ({"torchvision": "resnet18"}, "torchvision and weights"),
+        ({"path": "m.pb"}, "a frozen graph (.pb) needs its input and output arrays"),
+        ({"path": "m.onnx", "input": "x"}, "a frozen graph (.pb) needs its input and output arrays"),
+        ({"path": "m.keras", "signature": "serve"}, "only a SavedModel's folder has a signature"),
+        ({"path": "m.onnx", "opset": 17}, "a .onnx file is taken as it is"),
+        ({"trainer": "t.py:train", "opset": 10}, "greater than or equal to 11"),
+        ({"keras_aplication": "MobileNetV2", "weights": "random"}, "did you mean 'keras_application'?"),
+    ],
+)
+def test_a_source_is_of_one_kind(tmp_path: Path, source: dict[str, Any], words: str) -> None:
+    """Keys of two kinds, a kind without what it needs, and misspelt keys are refused with file and key."""
+    models = {"m": {"source": source, "dataset": "d", "variants": {"fp32": {}}}}
+    data = {"version": 1, "datasets": {"d": {"kind": "digits"}}, "models": models}
+    path = tmp_path / "models.yaml"
+    path.write_text(yaml.safe_dump(data))
+    with pytest.raises(ConfigError) as raised:
+        load_models(path)
+    assert "models.m.source" in raised.value.message
+    assert words in raised.value.message

@@ -73,7 +73,7 @@ def test_only_the_same_identity_is_found(tmp_path: Path):
     assert journal.find(Outputs, CELL, "one") is not None
     assert journal.find(Timing, CELL) is None
     assert journal.cells() == [CELL]
-    made = {"recipe": "ort_dynamic", "artifact": "abc", "size_bytes": 1, "gzip_bytes": 1}
+    made = {"recipe": "ort_dynamic", "layout": "nchw", "artifact": "abc", "size_bytes": 1, "gzip_bytes": 1}
     assert journal.provenance(CELL) == made
 
 

@@ -1,0 +1,60 @@
+"""The float TFLite files of both embedded models are the models that were trained."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.measurements.project import Project
+from harness.sources.datasets import prepare
+from harness.storage import open_store
+from harness.variants.artifacts import ArtifactMaker
+from tests.integration.conftest import REPOSITORY
+
+#: Asks the source in its own framework, and its artifact, about every evaluation sample.
+ASK = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from harness.config import Source
+from harness.variants import answers
+from harness.variants.opened_source import OpenedSource
+
+job = json.loads(sys.argv[1])
+images, scratch = np.load(job["images"]), Path(job["scratch"])
+source = OpenedSource(Source.model_validate(job["source"]), Path(job["base"]), images, 10, scratch)
+np.save(scratch / "source.npy", source.answers())
+np.save(scratch / "artifact.npy", answers.of_artifact(Path(job["artifact"]), "nhwc")(images))
+"""
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "cnn"])
+def test_the_float_tflite_is_the_trained_model(name: str, shared_store: Path, tmp_path: Path) -> None:
+    """fp32 answers every held-out digit as its source does: within 1e-4, and with the same label."""
+    project = Project.load(REPOSITORY / "benchmarks" / "models.yaml", REPOSITORY / "devices.yaml")
+    store, entry = open_store(shared_store), project.models.models[name]
+    dataset = prepare(store, entry.dataset, project.models.datasets[entry.dataset], project.base)
+    maker = ArtifactMaker(
+        store=store, base=project.base, name=name, model=entry, dataset=dataset, plans=[project.plan(name, "fp32")],
+        recipe_files=[], timeout_s=1800, progress=print, alone=contextlib.nullcontext,
+    )  # fmt: skip
+    artifact = maker.artifact("fp32")
+    np.save(tmp_path / "images.npy", dataset.samples("evaluation").read())
+    job = {
+        "source": maker.ready_source().model_dump(),
+        "base": str(project.base),
+        "artifact": str(artifact.path),
+        "images": str(tmp_path / "images.npy"),
+        "scratch": str(tmp_path),
+    }
+    subprocess.run([sys.executable, "-c", ASK, json.dumps(job)], check=True, capture_output=True, timeout=300)
+    source, given = np.load(tmp_path / "source.npy"), np.load(tmp_path / "artifact.npy")
+    assert len(source) == dataset.count
+    np.testing.assert_allclose(given, source, atol=1e-4, rtol=0)
+    assert (given.argmax(axis=1) == source.argmax(axis=1)).all()
