@@ -61,6 +61,7 @@ cd "$1" 2>/dev/null || { echo gone; exit 0; }
 if [ -f rc ]; then echo ended; cat rc; elif [ -f expired ]; then echo expired; else echo killed; fi
 tail -c "$3" log
 """
+_SAID = re.compile(r"(?P<boot_id>\S+)\n(?P<word>running|ended\n(?P<status>\d+)|expired|killed|gone)\n")
 _NEW = 'mkdir -p "$1" && cd "$1" && cd .. && ls -1'
 # A process id means the job only while the lock is held: after a restart it may be somebody else's. A job that has
 # just been started may not lead a group of its own yet.
@@ -135,6 +136,8 @@ def run_detached(
                 next_step="raise timeouts.cell_s in models.yaml if the model is that slow",
                 log_tail=state.finished.log_tail,
             )
+        if state.word == "gone":
+            raise CommandFailed(f"{link.device} has {folder} no more", next_step="look who else uses its work folder")
         if state.word != "running":
             raise _killed(link, words, state)
 
@@ -162,12 +165,12 @@ class _State:
 
 def _state(link: Link, folder: str) -> _State:
     said = _shell(link, _WAIT, folder, str(WAIT_S), str(LOG_BYTES), timeout_s=WAIT_S + COMMAND_S)
-    boot_id, word, *rest = said.stdout.decode(errors="replace").split("\n", 2)
-    text, status = rest[0] if rest else "", KILLED
-    if word == "ended":
-        first, _, text = text.partition("\n")
-        status = int(first)
-    return _State(boot_id, word, Finished(status, text))
+    text = said.stdout.decode(errors="replace")
+    found = _SAID.match(text)
+    if found is None:
+        raise CommandFailed(f"{link.device}: asked for its job, it says what cannot be read: {text[:100]!r}")
+    status = int(found["status"] or KILLED)
+    return _State(found["boot_id"], found["word"].split()[0], Finished(status, text[found.end() :]))
 
 
 def _finished(link: Link, words: Sequence[str], state: _State) -> Finished:

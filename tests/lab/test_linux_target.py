@@ -202,6 +202,18 @@ def test_missing_runtime_and_missing_python_say_what_to_do(
         targets.close()
 
 
+def test_shell_that_prints_is_said(pi: Board, target: LinuxTarget) -> None:
+    """A ~/.bashrc that greets everybody would end up in every answer: one sentence, not garbage."""
+    (pi.home / ".bashrc").write_text("echo welcome\n")
+    try:
+        with pytest.raises(
+            CommandFailed, match=r"pi: its login shell prints 'welcome' .*\nNext: let ~/\.bashrc print nothing"
+        ):
+            target.identity()
+    finally:
+        (pi.home / ".bashrc").unlink()
+
+
 def during_the_job(target: LinuxTarget, act: Any) -> None:
     """Do ``act`` once, while the runner of the next job works."""
     run, link = target.board.link.run, target.board.link

@@ -198,6 +198,26 @@ def test_restart_is_told_and_tried_once_more(link: LocalLink, work: str) -> None
         once_more(again)
 
 
+def test_folder_that_vanishes_and_garbage_are_said(link: LocalLink, tmp_path: Path) -> None:
+    """A job's folder that somebody removed, and an answer that is none, are CommandFailed."""
+
+    def removed(words: Sequence[str]) -> None:
+        if _WAIT in words:
+            shutil.rmtree(tmp_path / "work" / "jobs")
+
+    link.before = removed
+    with job_folder(link, str(tmp_path / "work")) as folder, pytest.raises(CommandFailed, match=r"here has .* no more"):
+        run_detached(link, ["true"], folder, 20)
+    link.before = lambda words: None
+    run = link.run
+    link.run = lambda words, timeout_s: Done(0, b"rubbish", b"") if _WAIT in words else run(words, timeout_s)  # type: ignore[method-assign]
+    with (
+        job_folder(link, str(tmp_path / "work")) as folder,
+        pytest.raises(CommandFailed, match="cannot be read: 'rubbish'"),
+    ):
+        run_detached(link, ["true"], folder, 20)
+
+
 def test_folder_that_cannot_be_is_said(link: LocalLink, tmp_path: Path) -> None:
     """A work folder below a file is CommandFailed with what the device says."""
     (tmp_path / "file").write_text("")

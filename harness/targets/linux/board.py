@@ -19,7 +19,7 @@ COMMAND_S = 60.0
 #: What the runner is written in.
 PYTHON_AT_LEAST = (3, 10)
 
-#: Runs on the board, in any Python 3: prints facts as JSON on the last line.
+#: Runs on the board, in any Python 3: prints facts as one line of JSON.
 _FACTS = r"""
 import json, os, platform, sys
 work = os.path.abspath(os.path.expanduser(sys.argv[1]))
@@ -55,7 +55,6 @@ def version(*names):
 cpu = "/proc/cpuinfo"
 part = " ".join(filter(None, [field(cpu, "cpu implementer"), field(cpu, "cpu part")]))
 memory_kb = int((field("/proc/meminfo", "memtotal") or "0").split()[0])
-print()
 print(json.dumps({
     "work_folder": work,
     "packages": packages,
@@ -111,7 +110,13 @@ class Board:
                 f"{self.device}: its Python {self.entry.python!r} cannot be run: {said.splitlines()[-1]}",
                 next_step=f"install Python on it, or set devices.{self.device}.python in devices.yaml",
             )
-        told: dict[str, Any] = json.loads(done.text.splitlines()[-1])
+        *before, said = done.text.splitlines()
+        if before:
+            raise CommandFailed(
+                f"{self.device}: its login shell prints {before[0][:80]!r} before every command",
+                next_step="let ~/.bashrc print nothing where the shell is not interactive",
+            )
+        told: dict[str, Any] = json.loads(said)
         facts = BoardFacts(**{**told, "python": tuple(told["python"])})
         if facts.python < PYTHON_AT_LEAST:
             raise RuntimeMissing(
