@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import RecipeRefused
 from harness.variants.converter_errors import refusing
 from harness.variants.opened_source import OpenedSource
 from harness.variants.scheme import Scheme
@@ -25,7 +27,7 @@ class AllowedOps(TypedDict, total=False):
 
 def convert(source: OpenedSource, scheme: Scheme, calibration: Calibration | None, allowed: AllowedOps) -> bytes:
     """The .tflite's content. Raises RecipeRefused with the converter's reason."""
-    with refusing("TFLiteConverter"):
+    with _naming_options(), refusing("TFLiteConverter"):
         import tensorflow as tf
 
         converter = _converter(source, allowed, tf)
@@ -37,6 +39,21 @@ def convert(source: OpenedSource, scheme: Scheme, calibration: Calibration | Non
         float_graph = _converter(source, allowed, tf).convert()
         ops, nodes = graph_names(float_graph).chosen(scheme.float_ops, scheme.float_nodes)
         return _mixed(converter, ops, nodes, tf)
+
+
+@contextmanager
+def _naming_options() -> Iterator[None]:
+    """Where an op that LiteRT has not is the reason, the options that let it stay are the next step."""
+    try:
+        yield
+    except RecipeRefused as error:
+        if "neither a custom op nor a flex op" not in error.message:
+            raise
+        raise RecipeRefused(
+            error.message,
+            next_step="let it stay with the option allow_select_tf_ops, or allow_custom_ops where TensorFlow's runtime for"
+            " LiteRT has not got it either, and run it where it is linked in",
+        ) from error
 
 
 def _converter(source: OpenedSource, allowed: AllowedOps, tf: Any) -> Any:

@@ -45,6 +45,12 @@ serve = tf.function(lambda image: m(image, training=False), input_signature=[tf.
 frozen = convert_variables_to_constants_v2(serve.get_concrete_function())
 tf.io.write_graph(frozen.graph, ".", "tiny.pb", as_text=False)
 tf.saved_model.save(tf.Module(), "no_signature")
+strange = tf.Module()
+strange.serve = tf.function(
+    lambda image: tf.stack([tf.linalg.det(image[..., 0]), tf.math.igamma(1.5, image[:, 0, 0, 0])], 1),
+    input_signature=[tf.TensorSpec((None, 16, 16, 1), tf.float32)],
+)
+tf.saved_model.save(strange, "strange_ops", signatures=strange.serve)
 """
 
 FACTORY = """
@@ -430,6 +436,23 @@ def test_training_is_told_repeats_and_ends(lab: Path) -> None:
     assert made["pruned@late"]["event"] == "failed"
     assert "fine-tuning was not done after time_limit_s = 1e-09: epoch 1 of 2" in made["pruned@late"]["message"]
     assert share_of_zeros(made["pruned@most"]["out"]) == pytest.approx(0.9, abs=0.03)
+
+
+def test_ops_that_litert_has_not_are_named_and_may_be_allowed(lab: Path) -> None:
+    """Without leave they are refused, with the options that give it; Select-TF leaves only what it has not got itself."""
+    options: dict[str, dict[str, Any]] = {
+        "dynamic_int8": {},
+        "dynamic_int8@select": {"allow_select_tf_ops": True},
+        "dynamic_int8@both": {"allow_select_tf_ops": True, "allow_custom_ops": True},
+        "fp32": {"allow_select_tf_ops": True, "allow_custom_ops": True},
+    }
+    made = convert(lab, {"path": "strange_ops"}, list(options), out="strange", options=options)
+    assert "nor a flex op" in made["dynamic_int8"]["message"]
+    assert "allow_select_tf_ops" in made["dynamic_int8"]["next_step"]
+    assert "Igamma" in made["dynamic_int8@select"]["message"]
+    assert made["dynamic_int8@both"]["event"] == "made"
+    assert b"FlexMatrixDeterminant" in made["dynamic_int8@both"]["out"].read_bytes()
+    assert made["fp32"]["event"] == "refused"  # it is compared with its source, and cannot be run here
 
 
 LEFT_FLOAT = {
