@@ -16,10 +16,12 @@ from rich.text import Text
 
 from harness.cli.device_entry import new_entry
 from harness.config import load_devices
-from harness.device_schema import DevicesFile
+from harness.device_schema import Device, DevicesFile, LinuxDevice
 from harness.errors import ConfigError, DeviceError
 from harness.measurements.probe import DeviceReport, probe
 from harness.suggestions import did_you_mean
+from harness.targets.device_lock import device_lock
+from harness.targets.linux.setup import set_up
 from harness.targets.open_targets import Targets
 
 devices_app = typer.Typer(add_completion=False, help="The devices of devices.yaml: which are there, and what works.")
@@ -39,8 +41,7 @@ def devices(
         return
     file, _ = load_devices(devices)
     for name in only or ():
-        if name not in file.devices:
-            raise ConfigError(f"--only {name}: {devices} has no such device; {did_you_mean(name, file.devices)}")
+        _device(file, name, devices)
     reports = _probed(file, devices.absolute().parent, only or list(file.devices))
     print(json.dumps([asdict(report) for report in reports], indent=1)) if as_json else _show(reports)
     raise typer.Exit(int(not all(_works(report) for report in reports if report.required)))
@@ -71,6 +72,30 @@ def add(
         raise DeviceError(f"{name} was not added: {report.problem}", next_step=report.next_step)
     written = entry.write({backend.target.partition(":")[2] for backend in report.backends if backend.works})
     print(f"wrote {name} with {', '.join(written)} to {devices}")
+
+
+@devices_app.command()
+def setup(
+    name: Annotated[str, typer.Argument(help="a board of devices.yaml")], devices: DevicesOption = _DEFAULT
+) -> None:
+    """Install the runtimes of a board's backends there; it needs no internet, the wheels are fetched here."""
+    file, _ = load_devices(devices)
+    entry = _device(file, name, devices)
+    if not isinstance(entry, LinuxDevice):
+        raise ConfigError(
+            f"devices setup {name}: it is of kind {entry.kind}",
+            next_step="only boards of kind linux are set up; a phone takes benchmark_model, the host pip",
+        )
+    runtimes = sorted({runtime for backend in entry.backends.values() for runtime in backend.runtimes})
+    with contextlib.closing(Targets(file, devices.absolute().parent)) as targets, device_lock(entry.connection, print):
+        installed = set_up(targets.board(name), runtimes, print)
+    print(f"{name} has {', '.join(f'{runtime} {version}' for runtime, version in installed.items())}")
+
+
+def _device(file: DevicesFile, name: str, path: Path) -> Device:
+    if name not in file.devices:
+        raise ConfigError(f"{path} has no device {name!r}; {did_you_mean(name, file.devices)}")
+    return file.devices[name]
 
 
 def _probed(file: DevicesFile, base: Path, names: Sequence[str]) -> list[DeviceReport]:

@@ -56,9 +56,9 @@ class Bench:
         self.store = store
         self.journal = Journal(run_folder)
         self.planned = planned
-        self.targets = Targets(project.devices, project.devices_base)
         self.lanes = Lanes(self._other_devices() if ahead else (), progress)
         self.progress = self.lanes.tell
+        self.targets = Targets(project.devices, project.devices_base, self.progress)
         self._errors: dict[tuple[CellId, type], EdgegateError] = {}
         self._absent: dict[str, DeviceAbsent] = {}
         self._begun: set[type] = set()

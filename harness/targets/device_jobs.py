@@ -30,6 +30,8 @@ WAIT_S = 20
 #: How much later than the device itself we stop waiting.
 GRACE_S = 30.0
 KILLED = 137
+#: A device that shuts down kills its jobs first, and answers for a moment longer.
+SHUTDOWN_S = 3.0
 LOG_BYTES = 20_000
 
 _SUPERVISE = """
@@ -59,7 +61,7 @@ cat /proc/sys/kernel/random/boot_id
 cd "$1" 2>/dev/null || { echo gone; exit 0; }
 [ -f rc ] || timeout -s KILL "$2" flock -s 9 9<lock 2>/dev/null || { [ -f rc ] || { echo running; exit 0; }; }
 if [ -f rc ]; then echo ended; cat rc; elif [ -f expired ]; then echo expired; else echo killed; fi
-tail -c "$3" log
+if [ -f log ]; then tail -c "$3" log; fi
 """
 _SAID = re.compile(r"(?P<boot_id>\S+)\n(?P<word>running|ended\n(?P<status>\d+)|expired|killed|gone)\n")
 _NEW = 'mkdir -p "$1" && cd "$1" && cd .. && ls -1'
@@ -126,8 +128,8 @@ def run_detached(
     deadline = time.monotonic() + timeout_s + GRACE_S
     while True:
         state = patiently(lambda: _state(link, folder))
-        if state.word == "ended":
-            return _finished(link, words, state)
+        if state.word == "ended" and state.finished.status != KILLED:
+            return state.finished
         if state.boot_id != boot_id:
             raise DeviceRebooted(f"{link.device} started anew while it was running {words[0]}")
         if state.word == "expired" or time.monotonic() > deadline:
@@ -139,7 +141,9 @@ def run_detached(
         if state.word == "gone":
             raise CommandFailed(f"{link.device} has {folder} no more", next_step="look who else uses its work folder")
         if state.word != "running":
-            raise _killed(link, words, state)
+            time.sleep(SHUTDOWN_S)
+            if patiently(lambda: _state(link, folder)).boot_id == boot_id:
+                raise _killed(link, words, state)
 
 
 def once_more(attempt: Callable[[], Answer]) -> Answer:
@@ -171,12 +175,6 @@ def _state(link: Link, folder: str) -> _State:
         raise CommandFailed(f"{link.device}: asked for its job, it says what cannot be read: {text[:100]!r}")
     status = int(found["status"] or KILLED)
     return _State(found["boot_id"], found["word"].split()[0], Finished(status, text[found.end() :]))
-
-
-def _finished(link: Link, words: Sequence[str], state: _State) -> Finished:
-    if state.finished.status == KILLED:
-        raise _killed(link, words, state)
-    return state.finished
 
 
 def _killed(link: Link, words: Sequence[str], state: _State) -> RunnerCrashed:

@@ -2,56 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.device_schema import DevicesFile, HostDevice, LinuxDevice, RunnerBackend
+from harness.device_schema import AndroidDevice, DevicesFile, HostDevice, LinuxDevice, RunnerBackend
 from harness.errors import DeviceError
 from harness.targets.base import Target
 from harness.targets.host import HostTarget
-from harness.targets.linux.board import Board, open_board
-from harness.targets.linux.target import LinuxTarget
+
+if TYPE_CHECKING:
+    from harness.targets.linux.board import Board
 
 #: Where every model's reference is run: plain settings, whatever devices.yaml says of the host.
 REFERENCE = HostTarget("host", "reference", RunnerBackend())
+Tell = Callable[[str], None]
 
 
 class Targets:
-    """The targets of devices.yaml."""
+    """The targets of devices.yaml; the backends of one device share its link."""
 
-    def __init__(self, devices: DevicesFile, base: Path) -> None:
+    def __init__(self, devices: DevicesFile, base: Path, tell: Tell = lambda said: None) -> None:
         """Paths in ``devices`` are relative to ``base``."""
         self.devices = devices
         self.base = base
-        self._open: dict[str, Target] = {}
+        self.tell = tell
+        self._backends: dict[str, dict[str, Target]] = {}
         self._boards: dict[str, Board] = {}
+        self._open = ExitStack()
 
     def __getitem__(self, name: str) -> Target:
-        if name not in self._open:
-            self._open[name] = self._opened(*name.split(":"))
-        return self._open[name]
+        device, _, backend = name.partition(":")
+        if device not in self._backends:
+            self._backends[device] = self._opened(device)
+        return self._backends[device][backend]
 
     def board(self, device: str) -> Board:
-        """The board that a device of kind linux is; its backends share it."""
-        if device not in self._boards:
-            entry = self.devices.devices[device]
-            if not isinstance(entry, LinuxDevice):
-                raise DeviceError(f"{device}: is of kind {entry.kind}, and no Linux board")
-            self._boards[device] = open_board(device, entry, self.base)
-        return self._boards[device]
+        """The board that a device of kind linux is. Raises DeviceError for another kind, or without its packages."""
+        from harness.targets.linux.board import open_board
 
-    def _opened(self, device: str, backend: str) -> Target:
         entry = self.devices.devices[device]
-        if isinstance(entry, HostDevice):
-            return HostTarget(device, backend, entry.backends[backend])
-        if isinstance(entry, LinuxDevice):
-            return LinuxTarget(self.board(device), backend, entry.backends[backend])
-        raise DeviceError(f"{device}: devices of kind {entry.kind} cannot be measured on yet")
+        if not isinstance(entry, LinuxDevice):
+            raise DeviceError(f"{device}: it is of kind {entry.kind}, and no board with Linux")
+        if device not in self._boards:
+            self._boards[device] = self._open.enter_context(closing(open_board(device, entry, self.base)))
+        return self._boards[device]
 
     def close(self) -> None:
         """Let go of every device."""
-        for target in self._open.values():
-            target.close()
-        for board in self._boards.values():
-            board.close()
-        self._open.clear()
+        self._open.close()
+        self._backends.clear()
         self._boards.clear()
+
+    def _opened(self, device: str) -> dict[str, Target]:
+        """Every backend of a device; nothing is connected before one is used. Raises DeviceError without its packages."""
+        entry = self.devices.devices[device]
+        if isinstance(entry, HostDevice):
+            return self._host(device, entry)
+        if isinstance(entry, AndroidDevice):
+            return self._phone(device, entry)
+        from harness.targets.linux.target import LinuxTarget
+
+        board = self.board(device)
+        return {name: LinuxTarget(board, name, backend) for name, backend in entry.backends.items()}
+
+    def _host(self, device: str, entry: HostDevice) -> dict[str, Target]:
+        found: dict[str, Target] = {}
+        for name, backend in entry.backends.items():
+            found[name] = self._open.enter_context(closing(HostTarget(device, name, backend)))
+        return found
+
+    def _phone(self, device: str, entry: AndroidDevice) -> dict[str, Target]:
+        from harness.targets.android.phone import open_phone
+
+        phone = self._open.enter_context(closing(open_phone(device, entry, self.base)))
+        return {name: phone.backend(name, backend, self.tell) for name, backend in entry.backends.items()}

@@ -67,10 +67,11 @@ class Project:
         """The newest run, read back."""
         return load_run(self.root / "results" / "latest")
 
-    def sentence(self, variant: str, model: str = "linear") -> str:
+    def sentence(self, variant: str, model: str = "linear", target: str = "host:cpu") -> str:
         """Why the variant's cell has its status, in the newest run."""
         cells = self.result().cells
-        return str(cells.loc[(cells.model == model) & (cells.variant == variant), "sentence"].item())
+        chosen = (cells.model == model) & (cells.variant == variant) & (cells.target == target)
+        return str(cells.loc[chosen, "sentence"].item())
 
     def statuses(self) -> dict[str, str]:
         """``model/variant/target`` -> status of the newest run."""
@@ -143,31 +144,6 @@ class Digits:
     arrays: dict[str, np.ndarray]
     weights: np.ndarray
     bias: np.ndarray
-
-
-@pytest.fixture(scope="session")
-def digits() -> Digits:
-    """Splits and weights, made once."""
-    from sklearn.datasets import load_digits
-
-    found = load_digits()
-    x = (found.images / 16.0).astype(np.float32)[..., None]
-    order = np.random.default_rng(0).permutation(len(x))
-    train, calibration, evaluation = order[:1000], order[1000:1100], order[1100:]
-    flat = np.c_[x[train].reshape(len(train), -1), np.ones(len(train))]
-    solution = np.linalg.lstsq(flat, np.eye(10)[found.target[train]], rcond=None)[0]
-    arrays = {
-        "evaluation_x": x[evaluation],
-        "evaluation_y": found.target[evaluation].astype(np.int64),
-        "calibration_x": x[calibration],
-    }
-    return Digits(arrays, solution[:-1], solution[-1])
-
-
-@pytest.fixture(scope="session")
-def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One artifact store for all inner runs of the session."""
-    return tmp_path_factory.mktemp("store")
 
 
 @pytest.fixture

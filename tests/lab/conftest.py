@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+import numpy as np
 import pytest
 
+from tests.integration.conftest import Digits, Project, linear_tflite, make_project
 from tests.lab import build
 from tests.lab.board import Board, arm_system, pi_system
 from tests.lab.phone import Phone
@@ -78,3 +82,49 @@ def started(tier: Tier, start: Callable[[], Device]) -> Iterator[Device]:
         unusable(tier, str(error))
     with contextlib.closing(device):
         yield device
+
+
+@pytest.fixture(scope="module")
+def lab_project(
+    tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path, phone: Phone, pi: Board
+) -> Project:
+    """The small project of the integration tests, with a .tflite model beside it, on host, phone and board.
+
+    That model takes 64 x 64 pixels: benchmark_model tells medians in whole microseconds, and less is none.
+    """
+    project = make_project(tmp_path_factory.mktemp("lab"), digits, shared_store)
+    benchmarks = project.root / "benchmarks"
+    images = {
+        name: array.repeat(8, 1).repeat(8, 2) if array.ndim == 4 else array for name, array in digits.arrays.items()
+    }
+    np.savez(benchmarks / "large.npz", **images)
+    weights = digits.weights.reshape(8, 8, -1).repeat(8, 0).repeat(8, 1).reshape(64 * 64, -1) / 64
+    (benchmarks / "linear.tflite").write_bytes(linear_tflite(weights, digits.bias, side=64))
+    project.models["datasets"]["large"] = {"kind": "npz", "path": "large.npz", "classes": 10}
+    project.models["models"]["lite"] = {
+        "source": {"path": "linear.tflite"},
+        "dataset": "large",
+        "variants": {"fp32": {}},
+    }
+    project.devices["devices"] |= {"phone": phone.devices_entry(), "pi": pi.devices_entry()}
+    for device in ("phone", "pi"):
+        backends = project.devices["devices"][device]["backends"]
+        project.devices["devices"][device]["backends"] = {"cpu": backends["cpu"]}
+    done = edgegate(project, "devices", "setup", "pi")
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+def edgegate(project: Project, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run a command of edgegate in the project's folder."""
+    project.write()
+    command = [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
+    return subprocess.run(
+        command,
+        cwd=project.root,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

@@ -38,12 +38,13 @@ INFO: Memory footprint delta from the start of the tool (MB): init=54.2852 overa
 
 
 def test_every_transcript_is_read_as_it_was_recorded():
-    """The run's count, first and mean; what failed has no run."""
+    """The run's count, first and mean, which of one inference is its median; what failed has no run."""
     for name, text in TRANSCRIPTS.items():
         said = parse(text)
         if name in RUNS:
             count, first, mean = RUNS[name]
-            assert said.run == Statistics(count, first, mean, None, None), name
+            only = first if count == 1 else None
+            assert said.run == Statistics(count, first, mean, only, only), name
             assert said.finished
         else:
             assert (said.run, said.finished) == (None, False), name
@@ -70,11 +71,11 @@ def test_newer_builds_tell_percentiles_and_nodes():
 
 
 def test_older_builds_print_no_levels():
-    """And a constant time is printed shortly, with percentiles or without."""
+    """And a constant time is printed shortly; it is its own median, with percentiles or without."""
     bare = NEWER.replace("INFO: ", "").replace("VERBOSE: ", "")
     assert parse(bare).run == parse(NEWER).run
     assert parse("count=3 curr=7(all same) p5=7 median=7 p95=7\n").warmup == Statistics(3, 7, 7, 7, 7)
-    assert parse("count=3 curr=7(all same)\n").warmup == Statistics(3, 7, 7, None, None)
+    assert parse("count=3 curr=7(all same)\n").warmup == Statistics(3, 7, 7, 7, 7)
     assert parse("count=0 p5=0 median=0 p95=0\n").warmup == Statistics(0, 0, 0, 0, 0)
 
 
@@ -142,7 +143,9 @@ def test_statistics_come_back(times: list[int], percentiles: bool):
     assert found is not None
     assert (found.count, found.first_us) == (len(times), times[0])
     assert math.isclose(found.mean_us, mean, rel_tol=1e-5)
-    assert (found.median_us, found.p95_us) == ((median, p95) if percentiles else (None, None))
+    assert (found.median_us, found.p95_us) == (
+        (median, p95) if percentiles or ordered[0] == ordered[-1] else (None, None)
+    )
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,10 @@ def _statistics(found: re.Match[str]) -> Statistics:
     else:
         first = low = high = 0
         mean = 0.0
+    # Of equal times the tool prints only one, which is every percentile.
     median, p95 = (None if found[name] is None else int(found[name]) for name in ("median", "p95"))
+    if found["same"]:
+        median = p95 = first
     middle = [value for value in (first, median, p95) if value is not None]
     slack = _PRINTED * high
     if (

@@ -1,0 +1,35 @@
+"""What inner runs of all tests share: the data, and the artifact store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.integration.conftest import Digits
+
+
+@pytest.fixture(scope="session")
+def digits() -> Digits:
+    """Splits and weights, made once."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    x = (found.images / 16.0).astype(np.float32)[..., None]
+    order = np.random.default_rng(0).permutation(len(x))
+    train, calibration, evaluation = order[:1000], order[1000:1100], order[1100:]
+    flat = np.c_[x[train].reshape(len(train), -1), np.ones(len(train))]
+    solution = np.linalg.lstsq(flat, np.eye(10)[found.target[train]], rcond=None)[0]
+    arrays = {
+        "evaluation_x": x[evaluation],
+        "evaluation_y": found.target[evaluation].astype(np.int64),
+        "calibration_x": x[calibration],
+    }
+    return Digits(arrays, solution[:-1], solution[-1])
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One artifact store for all inner runs of the session."""
+    return tmp_path_factory.mktemp("store")
