@@ -100,7 +100,7 @@ def job_folder(link: Link, work_folder: str) -> Iterator[str]:
     What killed runs of this machine have left behind is ended and removed first. Raises DeviceError.
     """
     folder = f"{work_folder}/jobs/{_owner()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    for leftover in _leftovers(_shell(link, _NEW, folder).text.splitlines()):
+    for leftover in _leftovers(patiently(lambda: _shell(link, _NEW, folder)).text.splitlines()):
         _shell(link, _END, f"{work_folder}/jobs/{leftover}")
     try:
         yield folder
