@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypedDict, Unpack
@@ -70,10 +72,20 @@ def ort_int8_minmax(
 
 @ort("ort_int8_entropy", calibrated=True, reference=f"Migacz 2017 (TensorRT); {QUANTIZATION}")
 def ort_int8_entropy(
-    source: OpenedSource, out: Path, *, calibration: Calibration, **options: Unpack[StaticOptions]
+    source: OpenedSource,
+    out: Path,
+    *,
+    calibration: Calibration,
+    histogram_bins: Annotated[int, Field(ge=128)] = 128,
+    **options: Unpack[StaticOptions],
 ) -> Layout:
-    """int8 QDQ, per channel; ranges lose the least information (KL divergence) on ``calibration``."""
-    return _static(source, out, calibration, "Entropy", options)
+    """int8 QDQ, per channel; ranges lose the least information (KL divergence) on ``calibration``.
+
+    ONNX Runtime compares the histogram with one of 128 levels: of 128 bins, its default, the extremes are the only
+    ranges to choose from.
+    """
+    with _histograms_of(histogram_bins):
+        return _static(source, out, calibration, "Entropy", options)
 
 
 @ort("ort_int8_percentile", calibrated=True, reference="Wu et al. 2020, https://arxiv.org/abs/2004.09602")
@@ -147,6 +159,23 @@ def _static(
         )
         _slim(out)
     return source.onnx_layout()
+
+
+@contextmanager
+def _histograms_of(bins: int) -> Iterator[None]:
+    """Histograms of so many bins inside the block; quantize_static does not hand the option on."""
+    with refusing("onnxruntime.quantization"):
+        module: Any = importlib.import_module("onnxruntime.quantization.quantize")
+    create = module.create_calibrator
+
+    def with_bins(*arguments: Any, extra_options: dict[str, Any], **keywords: Any) -> Any:
+        return create(*arguments, extra_options={**extra_options, "num_bins": bins}, **keywords)
+
+    module.create_calibrator = with_bins
+    try:
+        yield
+    finally:
+        module.create_calibrator = create
 
 
 def _left_float(source: OpenedSource, float_ops: list[str], float_nodes: list[str]) -> list[str]:

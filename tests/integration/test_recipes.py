@@ -461,6 +461,7 @@ LEFT_FLOAT = {
     "mixed@none": ({}, "nothing to leave in float"),
     "ort_mixed@op": ({"float_ops": ["Convv"]}, "no op 'Convv'; did you mean 'Conv'"),
 }
+BINS = {"histogram_bins": 512}
 #: Each choice of options makes another artifact of the recipe.
 CHOICES: dict[str, dict[str, Any]] = {
     "int8": {},
@@ -478,7 +479,7 @@ CHOICES: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def chosen(lab: Path) -> dict[str, dict[str, Any]]:
     """The Keras model by recipes with options."""
-    options = {**{name: given for name, (given, _) in LEFT_FLOAT.items()}, **CHOICES}
+    options = {**{name: given for name, (given, _) in LEFT_FLOAT.items()}, **CHOICES, "ort_int8_entropy@bins": BINS}
     return convert(lab, {"path": "tiny.keras"}, list(options), out="chosen", options=options)
 
 
@@ -493,6 +494,12 @@ def test_options_of_calibration_change_the_artifact(chosen: dict[str, dict[str, 
     """Ranges, symmetry, percentile and the number of samples each make another artifact."""
     contents = [chosen[name]["out"].read_bytes() for name in CHOICES]
     assert len(set(contents)) == len(contents)
+
+
+def test_entropy_searches_in_as_many_bins_as_it_is_told(lab: Path, chosen: dict[str, dict[str, Any]]) -> None:
+    """ONNX Runtime says in the log how many bins its histograms have."""
+    assert chosen["ort_int8_entropy@bins"]["event"] == "made"
+    assert "Number of histogram bins : 512" in (lab / "chosen" / "log").read_text()
 
 
 def test_users_recipes_run_beside_the_builtin_ones(lab: Path, table: Table) -> None:
