@@ -9,6 +9,7 @@ import sys
 import collection
 import device_link
 import history
+import images
 import latency
 import throughput
 import trial
@@ -26,6 +27,7 @@ def measurements(selected):
         "collect": collection.measure,
         "trial": trial.measure,
         "history": history.measure,
+        "images": images.measure,
         "adb": device_link.measure,
         "imports": lambda: warm.measure_imports(selected),
     }

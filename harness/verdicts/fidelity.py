@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ Values = NDArray[np.floating[Any]]
 
 #: With fewer samples one class for all of them may be the truth.
 ENOUGH_TO_SUSPECT = 20
+#: Samples that are looked at together.
+BLOCK = 4096
 #: Numbers that differ by this share of their range are the same answer; a step of int8 is 1/255.
 ALIKE = 0.01
 
@@ -27,8 +30,8 @@ def sqnr_db(reference: Values, candidate: Values) -> float:
 
     Two arrays of one shape; raises ValueError if they differ. NaN if an output is NaN.
     """
-    noise = float(np.square(_difference(reference, candidate)).sum())
-    signal = float(np.square(reference, dtype=np.float64).sum())
+    noise = sum(float(np.square(difference).sum()) for difference in _differences(reference, candidate))
+    signal = float(np.einsum("ij,ij->", reference, reference, dtype=np.float64))
     if noise == 0:
         return math.inf
     return 10 * (math.log10(signal) - math.log10(noise)) if signal else -math.inf
@@ -39,7 +42,7 @@ def max_difference(reference: Values, candidate: Values) -> float:
 
     Raises ValueError if the arrays are empty or unlike in shape.
     """
-    return float(np.abs(_difference(reference, candidate)).max())
+    return float(np.max([np.abs(difference).max() for difference in _differences(reference, candidate)]))
 
 
 def top1(values: Values) -> NDArray[np.int64]:
@@ -80,8 +83,8 @@ def alike(first: Values, other: Values) -> Estimate:
     What agreement is to classes, for outputs that are numbers to be predicted.
     """
     allowed = ALIKE * float(first.max() - first.min())
-    same = np.abs(_difference(first, other)).max(axis=1) <= allowed
-    return share(int(same.sum()), len(first))
+    same = sum(int((np.abs(block).max(axis=1) <= allowed).sum()) for block in _differences(first, other))
+    return share(same, len(first))
 
 
 def defect(values: Values, classifies: bool = True) -> str | None:
@@ -99,6 +102,13 @@ def defect(values: Values, classifies: bool = True) -> str | None:
     if classifies and samples >= ENOUGH_TO_SUSPECT and classes > 1 and (answers == answers[0]).all():
         return f"class {answers[0]} is the answer to all {samples} samples"
     return None
+
+
+def _differences(reference: Values, candidate: Values) -> Iterator[NDArray[np.float64]]:
+    """The difference a block of samples at a time: in float64 all of it would take twice the memory of both."""
+    _same_shape(reference, candidate)
+    for start in range(0, max(len(reference), 1), BLOCK):
+        yield _difference(reference[start : start + BLOCK], candidate[start : start + BLOCK])
 
 
 def _difference(reference: Values, candidate: Values) -> NDArray[np.float64]:

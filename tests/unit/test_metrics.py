@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
@@ -21,10 +21,13 @@ from harness.verdicts.packing import pack_floats, unpack_floats
 from harness.verdicts.paired_scores import PairedScores, mean_with_interval
 from harness.verdicts.per_class import per_class
 
+UNHURRIED = settings(deadline=None)
+
 CELL = CellId("model", "int8", "host:cpu")
 SCORES = hnp.arrays(np.float64, st.integers(2, 50), elements=st.floats(-1e3, 1e3))
 
 
+@UNHURRIED
 @given(SCORES, st.integers(0, 2**32 - 1), st.booleans())
 def test_paired_difference_is_scipys_paired_t_test(reference: np.ndarray, seed: int, higher: bool) -> None:
     """Mean, interval and p-value are those of scipy.stats.ttest_rel; which way is worse follows the metric."""
@@ -49,6 +52,7 @@ def test_what_has_no_evidence_has_no_interval() -> None:
     assert PairedScores(np.zeros(3), same, False).drop_percent().value == math.inf
 
 
+@UNHURRIED
 @given(st.integers(0, 1000))
 def test_samples_to_decide_do_decide(seed: int) -> None:
     """With so many samples of the same kind, the interval lies on one side of the limit."""
@@ -69,6 +73,7 @@ def truth(labels: np.ndarray, reference: np.ndarray, metric: str, **more: object
     return Truth(labels, reference.astype(np.float32), metric, "checksum", **more)  # type: ignore[arg-type]
 
 
+@UNHURRIED
 @given(hnp.arrays(np.float32, (6, 12), elements=st.floats(0, 1, width=32)))
 def test_mse_and_psnr_are_their_formulas(targets: np.ndarray) -> None:
     """Per sample: the mean of squared errors, and 10 log10(peak^2 / mse) with the peak of the targets' kind."""
@@ -155,6 +160,7 @@ def test_regressions_are_consistent_where_outputs_are_alike() -> None:
 # -- classes ------------------------------------------------------------------------------------------------------
 
 
+@UNHURRIED
 @given(hnp.arrays(np.int64, st.integers(1, 80), elements=st.integers(0, 6)), st.integers(0, 2**32 - 1))
 def test_classes_add_up_to_the_whole(labels: np.ndarray, seed: int) -> None:
     """Samples and right answers of all classes are those of the dataset; the worst class comes first."""
@@ -184,6 +190,7 @@ def test_a_lost_class_is_caught_though_the_mean_hardly_moves() -> None:
     assert "accuracy lost in one class 100.00 points" in strict.sentence
 
 
+@UNHURRIED
 @given(hnp.arrays(np.float32, st.integers(0, 40), elements=st.floats(width=32, allow_nan=False)))
 def test_scores_survive_a_baseline_file(values: np.ndarray) -> None:
     """Packed and unpacked, every bit is there."""

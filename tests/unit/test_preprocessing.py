@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -16,6 +16,8 @@ from harness.sources.labels import shifted
 from harness.sources.parts import Pool, Request, deal, shares
 from harness.sources.preprocessing import described, pixels, value_step
 
+UNHURRIED = settings(deadline=None)
+
 IMAGES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3)))
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -26,6 +28,7 @@ def stepped(values: np.ndarray, how: Preprocessing) -> np.ndarray:
     return values * np.array(scale or 1.0, np.float32) + np.array(offset or 0.0, np.float32)
 
 
+@UNHURRIED
 @given(IMAGES, st.integers(1, 30), st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]))
 def test_shorter_side_as_torchvision_resizes(image: np.ndarray, side: int, interpolation: str) -> None:
     """torchvision.transforms.Resize(int): the shorter side exact, the longer int(size * long / short), by Pillow."""
@@ -36,6 +39,7 @@ def test_shorter_side_as_torchvision_resizes(image: np.ndarray, side: int, inter
     np.testing.assert_array_equal(found, np.asarray(wanted))
 
 
+@UNHURRIED
 @given(IMAGES, st.integers(1, 30), st.integers(1, 30), st.integers(1, 30), st.integers(1, 30))
 def test_exact_size_and_centre_crop(image: np.ndarray, height: int, width: int, top: int, left: int) -> None:
     """[height, width] resizes exactly; the crop begins at round(rest / 2), as torchvision.transforms.CenterCrop does."""
@@ -52,6 +56,7 @@ def test_crop_larger_than_the_image_is_refused() -> None:
         pixels(Image.new("RGB", (9, 3)), Preprocessing(center_crop=4))
 
 
+@UNHURRIED
 @given(hnp.arrays(np.uint8, (6, 5, 3)))
 def test_channels(image: np.ndarray) -> None:
     """bgr reverses the channels; gray is one channel, by Pillow's luma; palettes and alpha become rgb."""
@@ -61,6 +66,7 @@ def test_channels(image: np.ndarray) -> None:
     assert pixels(Image.fromarray(image).convert("RGBA"), Preprocessing()).shape == (6, 5, 3)
 
 
+@UNHURRIED
 @given(hnp.arrays(np.uint8, (4, 4, 3)))
 def test_presets_are_the_libraries_formulas(image: np.ndarray) -> None:
     """torchvision's ToTensor and Normalize; keras.applications.imagenet_utils.preprocess_input in its three modes."""
@@ -122,6 +128,7 @@ def test_keys_of_another_kind_are_refused(keys: dict[str, object], said: str) ->
 COUNTS = st.one_of(st.none(), st.integers(1, 12))
 
 
+@UNHURRIED
 @given(hnp.arrays(np.int64, st.integers(1, 60), elements=st.integers(0, 4)), COUNTS, COUNTS, st.integers(0, 9))
 def test_parts_share_nothing_and_are_the_same_every_time(
     classes: np.ndarray, evaluation: int | None, calibration: int | None, seed: int
@@ -145,6 +152,7 @@ def test_parts_share_nothing_and_are_the_same_every_time(
         assert (np.abs(counts - exact) < 1).all()
 
 
+@UNHURRIED
 @given(hnp.arrays(np.int64, st.integers(1, 60), elements=st.integers(0, 6)), st.data())
 def test_shares_add_up(classes: np.ndarray, data: st.DataObject) -> None:
     """The classes' shares are the count, and no class gives more than it has."""
@@ -165,6 +173,7 @@ def test_a_new_sample_moves_few_others() -> None:
 # -- labels that are off ------------------------------------------------------------------------------------------
 
 
+@UNHURRIED
 @given(st.integers(0, 1000), st.sampled_from([-1, 1]))
 def test_labels_off_by_one_show_in_a_models_answers(seed: int, shift: int) -> None:
     """A model that is right once labels are shifted says so; a good one, a bad one and a few samples say nothing."""

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from harness.runners import python_runner
 from harness.sources.samples import Samples
+
+UNHURRIED = settings(deadline=None)
 
 STEPS = st.sampled_from(
     [
@@ -30,6 +32,7 @@ def runner_inputs(samples: Samples, layout: str = "nhwc") -> python_runner.Input
     return python_runner.Inputs({"inputs": samples.to_json(), "layout": layout})
 
 
+@UNHURRIED
 @given(STORED, STEPS, st.integers(0, 5), st.integers(0, 5))
 def test_runner_and_harness_read_the_same_bits(
     tmp_path_factory: pytest.TempPathFactory, stored: np.ndarray, step: tuple, start: int, stop: int
