@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.integration.conftest import Digits
+from tests.integration.conftest import Digits, Project, make_project
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +33,9 @@ def digits() -> Digits:
 def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One artifact store for all inner runs of the session."""
     return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def project(tmp_path: Path, digits: Digits, shared_store: Path) -> Project:
+    """A repository with the embedded suites, one model, three variants and one target; green as it is."""
+    return make_project(tmp_path, digits, shared_store)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
@@ -146,14 +145,8 @@ class Digits:
     bias: np.ndarray
 
 
-@pytest.fixture
-def project(tmp_path: Path, digits: Digits, shared_store: Path) -> Project:
-    """A repository with the embedded suites, one model, three variants and one target; green as it is."""
-    return make_project(tmp_path, digits, shared_store)
-
-
 def make_project(root: Path, digits: Digits, store: Path) -> Project:
-    """What ``project`` is, for fixtures that live longer than one test."""
+    """A repository with the embedded suites, one model, three variants and one target; green as it is."""
     benchmarks = root / "benchmarks"
     benchmarks.mkdir()
     for suite in SUITES:

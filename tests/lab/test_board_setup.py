@@ -17,9 +17,9 @@ from harness.targets import host_state
 from harness.targets.base import Job
 from harness.targets.linux.setup import platforms, set_up
 from harness.targets.open_targets import Targets
-from tests.lab.test_linux_target import digits, entry, onnx, opened, samples, work
+from tests.lab.test_linux_target import entry, onnx, opened, samples, work
 
-__all__ = ["digits", "entry", "onnx", "samples", "work"]
+__all__ = ["entry", "onnx", "samples", "work"]
 
 
 @pytest.fixture

@@ -37,11 +37,9 @@ from harness.targets.device_jobs import _START
 from harness.targets.links import patience
 from harness.targets.linux.target import LinuxTarget
 from harness.targets.open_targets import Targets
-from tests.integration.conftest import Digits, Project, digits, linear_model, linear_tflite, project, shared_store
+from tests.integration.conftest import Digits, Project, linear_model, linear_tflite
 from tests.lab.board import Board
 from tests.unit.test_device_jobs import HOSTILE
-
-__all__ = ["digits", "project", "shared_store"]
 
 PLAN = LatencyPlan(loads=3, samples_per_load=5, min_load_ms=0, warmup=1)
 
