@@ -108,8 +108,14 @@ def _judge_classes(cell: CellId, values: NDArray[np.float32], truth: Truth, limi
 
 
 def _judge_fidelity(cell: CellId, values: NDArray[np.float32], truth: Truth, limits: Mapping[str, float]) -> Verdict:
-    """Labels mean nothing to random weights: limits of accuracy are not judged, and the sentence says so."""
-    verdict = judge(cell, AXIS, _fidelity(values, truth), limits, NEXT_STEPS)
+    """Labels mean nothing to random weights: limits of accuracy are not judged, and the sentence says so.
+
+    SQNR is that of what changes from sample to sample: most of a random network's answer is the same for all of them,
+    and a variant that gives only that (0 dB) would look faithful.
+    """
+    same = truth.reference.mean(axis=0)
+    sqnr_db = Estimate(fidelity.sqnr_db(truth.reference - same, values - same))
+    verdict = judge(cell, AXIS, {**_fidelity(values, truth), "sqnr_db": sqnr_db}, limits, NEXT_STEPS)
     return replace(verdict, sentence=f"{verdict.sentence}; {NO_ACCURACY}")
 
 

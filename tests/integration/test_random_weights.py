@@ -40,7 +40,7 @@ def test_accuracy_is_refused_and_fidelity_judged(project: Project) -> None:
     cells = project.result().cells.set_index("variant")
     assert cells["top1_percent"].isna().all()
     assert cells["drop_points"].isna().all()
-    assert cells.loc["torch_int8", "sqnr_db"] > 6
+    assert cells.loc["torch_int8", "sqnr_db"] > 2
     assert (cells["layout"] == "nchw").all()
     said = [line for line in (project.root / "results" / "latest" / "verdicts").rglob("*") if line.is_file()]
     words = "accuracy is refused as meaningless: the model's weights are random"
