@@ -34,7 +34,7 @@ def diagnose(
     cell = chosen_cell(project, model, variant, target)
     project, floats = with_float(project, cell)
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(project, open_store(Path(".edgegate")), Path(folder), [cell, floats], _say)
+        bench = Bench(project, open_store(Path(".edgegate")), Path(folder), [cell, floats], say)
         try:
             found = Diagnostician(bench).diagnose(cell, floats, timed=True)
         finally:
@@ -59,5 +59,6 @@ def chosen_cell(project: Project, model: str, variant: str | None, target: str) 
     return found[0]
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell what is being done, beside the answer."""
     print(f"edgegate: {text}", file=sys.stderr, flush=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from harness.cli.diagnose import chosen_cell
+from harness.cli.diagnose import chosen_cell, say
 from harness.errors import ConfigError
 from harness.measurements.project import Project
 from harness.storage import open_store
@@ -26,13 +25,14 @@ def tune(
     devices: Annotated[Path, typer.Option("--devices", help="path of devices.yaml")] = Path("devices.yaml"),
 ) -> None:
     """Try recipes and mixed variants, cheapest first, and recommend one; exit status 1 where none keeps the budgets."""
-    clock = Clock(minutes * 60, _say)
+    clock = Clock(minutes * 60, say)
     project = Project.load(models, devices)
     cell = chosen_cell(project, model, None, target)
     search = Search(project, open_store(Path(".edgegate")), model, cell.target, clock)
     search.run()
-    if search.untried:
-        _say(f"the time is over: not tried were {', '.join(one.name for one in search.untried)}, and what comes after")
+    if search.over:
+        left = ", ".join(one.name for one in search.untried) or "mixed variants"
+        say(f"the time is over: not tried were {left}, and what comes after")
     if not search.tried:
         raise ConfigError(
             f"--minutes {minutes:g}: the time was over before the reference of {model!r} was made",
@@ -41,7 +41,3 @@ def tune(
     print(terminal(search.tried, model, cell.target, color=Console().is_terminal), end="")
     if recommended(search.tried) is None:
         raise typer.Exit(1)
-
-
-def _say(text: str) -> None:
-    print(f"edgegate: {text}", file=sys.stderr, flush=True)

@@ -55,7 +55,10 @@ class Clock:
 
 
 class Search:
-    """Tries variants of ``model`` on ``target``; ``tried`` is what is known so far, ``untried`` what was not come to."""
+    """Tries variants of ``model`` on ``target``; ``tried`` is what is known so far.
+
+    Where the time was ``over`` before the end, ``untried`` is what was left of the candidates at hand.
+    """
 
     def __init__(self, project: Project, store: Store, model: str, target: str, clock: Clock) -> None:
         self.project = project
@@ -65,6 +68,7 @@ class Search:
         self.clock = clock
         self.tried: list[Tried] = []
         self.untried: list[Candidate] = []
+        self.over = False
 
     def run(self) -> None:
         """Search until everything is tried or the time is over. Raises EdgegateError where no candidate can be judged."""
@@ -76,7 +80,7 @@ class Search:
                 self._try_all(self._mixed(runtime))
             self._try_all(other_recipes(self.project, self.model, runtimes, trained=True))
         except OutOfTime:
-            pass
+            self.over = True
 
     def _runtimes(self) -> Sequence[RuntimeName]:
         device, _, backend = self.target.partition(":")

