@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-import io
-
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from harness.diagnosis.findings import label
 from harness.diagnosis.records import Diagnosis, LayerError
+from harness.reports.page import blank_page, text_of
 from harness.reports.summary import escape_markdown, printable
 
 HEADERS = ("share %", "layer", "added dB", "total dB", "cause", "calibrated", "seen", "clipped %", "dead")
 SHOWN = 12
-WIDEST = 300
 
 
 def terminal(diagnosis: Diagnosis, color: bool) -> str:
     """Findings, the layers that add most, and the proposed variant."""
-    console = Console(file=io.StringIO(), width=WIDEST, force_terminal=color, no_color=not color, highlight=False)
-    console.print(Text(title(diagnosis), "bold"))
+    page = blank_page(color)
+    page.print(Text(title(diagnosis), "bold"))
     for finding in diagnosis.findings:
-        console.print(Text.assemble("- ", printable(finding.sentence)), soft_wrap=True)
+        page.print(Text.assemble("- ", printable(finding.sentence)), soft_wrap=True)
         if finding.next_step:
-            console.print(Text(f"    next: {printable(finding.next_step)}"), soft_wrap=True)
+            page.print(Text(f"    next: {printable(finding.next_step)}"), soft_wrap=True)
     table = Table(*HEADERS, box=None, pad_edge=False, title=_heading(diagnosis), title_justify="left")
     for column in (0, 2, 3, 7, 8):
         table.columns[column].justify = "right"
     for layer in diagnosis.ranked[:SHOWN]:
         table.add_row(*map(Text, _cells(layer)))
-    console.print(table)
+    page.print(table)
     if diagnosis.proposal:
-        console.print(Text(f"\nproposed, for the variants of {diagnosis.model} in models.yaml:\n", "bold"))
-        console.print(Text(diagnosis.proposal.yaml()), soft_wrap=True)
-    assert isinstance(console.file, io.StringIO)
-    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+        page.print(Text(f"\nproposed, for the variants of {diagnosis.model} in models.yaml:\n", "bold"))
+        page.print(Text(diagnosis.proposal.yaml()), soft_wrap=True)
+    return text_of(page)
 
 
 def markdown(diagnosis: Diagnosis) -> str:

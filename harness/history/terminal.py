@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from harness.history.database import Point
 from harness.history.trend import Finding, Trend
-from harness.reports.summary import WIDEST, printable
+from harness.reports.page import blank_page, text_of
+from harness.reports.summary import printable
 from harness.verdicts.limits import METRICS
 
 #: Size of the plot in characters, and how many runs the table has.
@@ -24,16 +23,15 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 def terminal_trend(trend: Trend, color: bool) -> str:
     """The table, the plot and the findings. Names stay text: no markup or control character comes through."""
-    console = Console(file=io.StringIO(), width=WIDEST, force_terminal=color, no_color=not color, highlight=False)
+    page = blank_page(color)
     label, unit, _ = METRICS[trend.metric]
-    console.print(Text(printable(f"{trend.cell}: {label},{unit or ' no unit'}"), "bold"))
-    console.print(_table(trend))
-    console.print(Text("\n".join(_plot(trend))))
-    console.print(Text(trend.summary()))
+    page.print(Text(printable(f"{trend.cell}: {label},{unit or ' no unit'}"), "bold"))
+    page.print(_table(trend))
+    page.print(Text("\n".join(_plot(trend))))
+    page.print(Text(trend.summary()))
     for found in trend.findings:
-        console.print(Text(printable(found.sentence()), _style(found)))
-    assert isinstance(console.file, io.StringIO)
-    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+        page.print(Text(printable(found.sentence()), _style(found)))
+    return text_of(page)
 
 
 def _table(trend: Trend) -> Table:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.reports.page import blank_page, text_of
 from harness.reports.rows import STATUSES
 
 Row = dict[str, Any]
@@ -37,8 +36,6 @@ _STYLES = {
     "pass": "green",
     "rejected": "cyan",
 }
-#: The table is as wide as its cells, also where the terminal is not: a wrapped line beats a cut number.
-WIDEST = 400
 #: Rows of these statuses are explained below the table.
 EXPLAINED = tuple(status for status in STATUSES if status != "pass")
 
@@ -59,13 +56,12 @@ def terminal_table(rows: Sequence[Row], color: bool) -> str:
     for row in rows:
         status, *cells = _cells(row)
         table.add_row(Text(status, _STYLES[status]), *map(Text, cells))
-    console = Console(file=io.StringIO(), width=WIDEST, force_terminal=color, no_color=not color, highlight=False)
-    console.print(table)
+    page = blank_page(color)
+    page.print(table)
     for row in rows:
         if row["status"] in EXPLAINED:
-            console.print(_explanation(row), soft_wrap=True)
-    assert isinstance(console.file, io.StringIO)
-    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+            page.print(_explanation(row), soft_wrap=True)
+    return text_of(page)
 
 
 def markdown(rows: Sequence[Row], title: str, notes: Sequence[str] = ()) -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from harness.diagnosis.records import variant_yaml
+from harness.reports.page import blank_page, text_of
 from harness.reports.summary import printable
 from harness.tuning.choice import Tried, pareto_front, recommended
 
 HEADERS = ("", "variant", "recipe", "KB", "accuracy", "lost", "p50 ms", "why not")
-WIDEST = 250
 #: Why a candidate may not ship is cut here; the next run of the suite says it in full.
 WHY_LENGTH = 110
 
@@ -27,12 +25,11 @@ def terminal(tried: Sequence[Tried], model: str, target: str, color: bool) -> st
         column.justify = "right"
     for one in sorted(tried, key=lambda one: (one not in front, bool(one.against), one.cost if one.fits else 0)):
         table.add_row("*" if one in front else "", *map(Text, _cells(one)))
-    console = Console(file=io.StringIO(), width=WIDEST, force_terminal=color, no_color=not color, highlight=False)
-    console.print(Text(_title(tried, front, model, target)), soft_wrap=True)
-    console.print(table)
-    console.print(Text(_recommendation(recommended(tried), model)), soft_wrap=True)
-    assert isinstance(console.file, io.StringIO)
-    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+    page = blank_page(color)
+    page.print(Text(_title(tried, front, model, target)), soft_wrap=True)
+    page.print(table)
+    page.print(Text(_recommendation(recommended(tried), model)), soft_wrap=True)
+    return text_of(page)
 
 
 def _title(tried: Sequence[Tried], front: Sequence[Tried], model: str, target: str) -> str:
