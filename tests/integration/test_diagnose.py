@@ -116,6 +116,56 @@ def layered_model(path: Path, train_x: np.ndarray, train_y: np.ndarray) -> float
     return highest
 
 
+def unnamed_model(path: Path, train_x: np.ndarray, train_y: np.ndarray) -> None:
+    """An ONNX classifier whose nodes have no names, some of which the quantizer fuses: convolutions with batch
+    normalization, a product with a bias. One channel of the first is 300 times as large, and the second takes that back."""
+    randomness = np.random.default_rng(0)
+    large = np.where(np.arange(8) == 0, 300, 1).astype(np.float32)
+    constants: dict[str, np.ndarray] = {
+        "kernel0": randomness.normal(size=(8, 1, 3, 3)) / 3,
+        "kernel1": randomness.normal(size=(16, 8, 3, 3)) / 9 / large[:, None, None],
+        "kernel2": randomness.normal(size=(16, 16, 3, 3)) / 12,
+        "kernel3": randomness.normal(size=(16, 16, 3, 3)) / 12,
+    }
+    nodes, entry = [], "image"
+    for index, scale in enumerate((large, *[np.ones(16, np.float32)] * 3)):
+        nothing = np.zeros(len(scale))
+        batch_norm = {"scale": scale, "shift": nothing, "mean": nothing, "variance": nothing + 1}
+        constants |= {f"{name}{index}": value for name, value in batch_norm.items()}
+        nodes += [
+            helper.make_node("Conv", [entry, f"kernel{index}"], [f"conv{index}"], pads=[1, 1, 1, 1]),
+            helper.make_node(
+                "BatchNormalization", [f"conv{index}", *(f"{name}{index}" for name in batch_norm)], [f"norm{index}"]
+            ),
+            helper.make_node("Relu", [f"norm{index}"], [f"hidden{index}"]),
+        ]
+        entry = f"hidden{index}"
+    nodes.append(helper.make_node("Flatten", [entry], ["flat"], axis=1))
+    features = _session(_classifier(nodes, constants, ("flat", ["batch", 1024]))).run(None, {"image": train_x})[0]
+    inside = np.c_[features, np.ones(len(features))]
+    readout = np.linalg.solve(inside.T @ inside + 1e-3 * np.eye(inside.shape[1]), inside.T @ np.eye(10)[train_y])
+    constants |= {"readout": readout[:-1], "bias": readout[-1]}
+    nodes += [
+        helper.make_node("MatMul", ["flat", "readout"], ["product"]),
+        helper.make_node("Add", ["product", "bias"], ["scores"]),
+    ]
+    onnx.save(_classifier(nodes, constants, ("scores", ["batch", 10])), path)
+
+
+def _classifier(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], end: tuple[str, list[Any]]) -> Any:
+    ends = [("image", ["batch", 1, 8, 8]), end]
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in ends]
+    tensors = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "unnamed", infos[:1], infos[1:], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _session(model: Any) -> Any:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path) -> Project:
     """A repository with both models, float and int8."""
@@ -143,6 +193,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_
         "dataset": "digits",
         "reference": "ort_fp32",
         "variants": {"ort_fp32": None, "clipped": None},
+    }
+    unnamed_model(benchmarks / "unnamed.onnx", train["train_x"].transpose(0, 3, 1, 2), train["train_y"])
+    project.models["models"]["unnamed"] = {
+        "source": {"path": "unnamed.onnx"},
+        "dataset": "digits",
+        "reference": "ort_fp32",
+        "variants": {"ort_fp32": None, "ort_int8_minmax": None},
     }
     project.write()
     return project
@@ -222,6 +279,21 @@ def test_clipped_range_is_named_first_and_the_proposal_passes(repository: Projec
     statuses = repository.statuses()
     assert statuses["layered/clipped/host:cpu"] == "fail", done.stdout
     assert statuses["layered/clipped_mixed/host:cpu"] == "pass", done.stdout
+
+
+def test_nodes_without_names_are_proposed_by_those_that_the_quantizer_knows(repository: Project) -> None:
+    """Nodes that have no name in the user's file, or were fused, are left float by what ort_mixed calls them."""
+    found = diagnosis(repository, "unnamed", "ort_int8_minmax")
+    assert worst(found)["tensor"] == "hidden0"
+    assert found["proposal"]["recipe"] == "ort_mixed"
+
+    passes_with(repository, "unnamed", found)
+    repository.run("--edge-model", "unnamed", "-k", "accuracy")
+    statuses = repository.statuses()
+    assert statuses["unnamed/ort_int8_minmax/host:cpu"] == "fail"
+    assert statuses["unnamed/ort_int8_minmax_mixed/host:cpu"] == "pass", repository.sentence(
+        "ort_int8_minmax_mixed", "unnamed"
+    )
 
 
 def passes_with(project: Project, model: str, found: dict[str, Any]) -> None:
