@@ -19,6 +19,7 @@
         |-- ArtifactUnusable   the runtime cannot load or run the file
         |-- RunnerCrashed      the runner died: a signal, an abort, out of memory
         |-- RunnerTimeout      the runner did not finish in time and was killed
+        |-- ProfileUnavailable the target does not tell the time of single ops
         `-- DeviceError        the device, or the link to it, does not do what was asked
             |-- DeviceAbsent       nothing answers: unplugged, switched off, not listening
             |-- DeviceRefuses      it answers, and does not let us in: an unknown key, another host key
@@ -121,6 +122,10 @@ class RunnerCrashed(TargetError):
 
 class RunnerTimeout(TargetError):
     """The runner did not finish in time and was killed."""
+
+
+class ProfileUnavailable(TargetError):
+    """The target does not tell the time of single ops."""
 
 
 class DeviceError(TargetError):

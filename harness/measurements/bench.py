@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from harness.targets.device_lock import alone_on_host, beside_others, device_loc
 from harness.targets.open_targets import REFERENCE, Targets
 from harness.variants.artifacts import ArtifactMaker
 from harness.variants.canary import wrong_range
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Made = TypeVar("Made")
 Measured = TypeVar("Measured", Outputs, Timing)
@@ -83,6 +86,10 @@ class Bench:
         """How long the cell takes. Raises EdgegateError."""
         self._measure_ahead(Timing)
         return self.lanes.call(self._device(cell), lambda: self._timing(cell))
+
+    def profile(self, cell: CellId) -> pd.DataFrame:
+        """The time of every op of the cell, measured anew each time. Raises EdgegateError."""
+        return self.lanes.call(self._device(cell), lambda: self._profile(cell))
 
     def in_turn(self, cell: CellId, baseline_key: str, enough: Enough, max_seconds: float) -> PairedTiming | None:
         """The cell's artifact timed in turn with the one that its baseline was measured on.
@@ -168,6 +175,11 @@ class Bench:
     def _timing(self, cell: CellId) -> Timing:
         plan = self.project.models.latency
         return self._measured(Timing, cell, lambda target, job: self._settled(cell, lambda: target.timing(job, plan)))
+
+    def _profile(self, cell: CellId) -> pd.DataFrame:
+        job = self._job(self.artifact(cell.model, cell.variant), self.dataset(cell.model))
+        with self._held(cell), beside_others():
+            return self.targets[cell.target].profile(job)
 
     def _in_turn(self, cell: CellId, baseline_key: str, enough: Enough, max_seconds: float) -> PairedTiming | None:
         candidate, dataset = self.artifact(cell.model, cell.variant), self.dataset(cell.model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
@@ -16,6 +16,9 @@ from harness.verdicts.consistency import judge_consistency
 from harness.verdicts.footprint import judge_footprint
 from harness.verdicts.latency import judge_latency
 from harness.verdicts.log import VerdictLog
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class BenchmarkFixture(Protocol):
@@ -126,6 +129,13 @@ class CellHandle(Handle):
     def timing(self) -> Timing:
         """Raw latency samples, load times, memory, delegation evidence. Raises EdgegateError."""
         return self._bench.timing(self.id)
+
+    def profile(self) -> pd.DataFrame:
+        """The time of every op on the phone, one row each (see docs/devices.md). Measured anew each time.
+
+        Raises ProfileUnavailable where the target tells none, and what else keeps the cell from being measured.
+        """
+        return self._bench.profile(self.id)
 
     def judge(self, axis: str) -> Verdict:
         """Measure what the axis (``accuracy``, ``latency`` or ``footprint``) needs and hold it against the limits.

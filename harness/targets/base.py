@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from harness.config import LatencyPlan
 from harness.records import Artifact, Outputs, Timing
 from harness.sources.samples import Samples
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MediansNs = NDArray[np.int64]
 
@@ -50,6 +53,9 @@ class Target(Protocol):
 
     def in_turn(self, baseline: Side, candidate: Side, inputs: Samples, rounds: int, timeout_s: float) -> MediansNs:
         """Median nanoseconds of fresh loads of the two in turn, shape (2, rounds); both artifacts share a runtime."""
+
+    def profile(self, job: Job) -> pd.DataFrame:
+        """The time of every op, in the order in which they run. Raises ProfileUnavailable where the target tells none."""
 
     def fingerprint(self, runtime: str) -> dict[str, str]:
         """What must be equal for two of the target's numbers to be compared: ``identity``, governor, runtime version."""

@@ -7,7 +7,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from harness.errors import (
     ArtifactUnusable,
     BackendUnused,
     InputMismatch,
+    ProfileUnavailable,
     RunnerCrashed,
     RuntimeMissing,
     TargetError,
@@ -81,6 +82,13 @@ class RunnerTarget(ABC):
         mode = {"mode": "interleaved", "rounds": rounds, **IN_TURN}
         arrays, _, _ = self._run(Job(candidate.artifact, inputs, timeout_s), mode, (baseline, candidate))
         return arrays["sides"]
+
+    def profile(self, job: Job) -> NoReturn:
+        """Raise ProfileUnavailable: edgegate's own runner times whole inferences."""
+        raise ProfileUnavailable(
+            f"{self.name}: only phones tell the time of single ops, by benchmark_model",
+            next_step="profile the artifact on a phone, or see 'edgegate diagnose' for what its layers do to accuracy",
+        )
 
     @abstractmethod
     def fingerprint(self, runtime: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ from harness import config, dataset_schema, device_schema
 from harness.cli import app
 from harness.reports.frames import SAMPLE_COLUMNS
 from harness.reports.rows import COLUMNS
+from harness.targets.android import op_profile
 from harness.variants.registry import builtin_recipes
 from harness.verdicts.limits import METRICS
 from tests.integration.conftest import REPOSITORY, Project
@@ -169,6 +170,12 @@ def test_every_column_is_described(heading: str, columns: dict[str, str]) -> Non
     """The tables of docs/reports.md are those of harness.reports, word for word."""
     wanted = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in columns.items())
     assert wanted in sections(DOCS / "reports.md")[heading], f"the table should be:\n{wanted}"
+
+
+def test_every_column_of_a_profile_is_described() -> None:
+    """The table of docs/devices.md is that of the profile, word for word."""
+    wanted = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in op_profile.COLUMNS.items())
+    assert wanted in sections(DOCS / "devices.md")["Where the time goes"], f"the table should be:\n{wanted}"
 
 
 def test_every_recipe_is_described() -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from harness.config import load_devices
 from harness.measurements.journal import Journal
 from harness.records import CellId, Outputs, Timing
 from tests.integration.conftest import Project
+from tests.lab.board import Board
+from tests.lab.conftest import edgegate
+from tests.lab.phone import Phone
 
 pytestmark = pytest.mark.usefixtures("phone", "pi")
 PHONE, PI, HOST = "phone:cpu", "pi:cpu", "host:cpu"
+TARGETS = ("--edge-target", "real:*", "--edge-target", "pi:*", "--edge-target", "host:*")
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +59,61 @@ def test_conditions_and_evidence_are_stored(measured: Project) -> None:
     assert timing.delegation is not None
     assert timing.delegation.percent == 100
     assert timing.statistic == "median"
+
+
+PROFILING = """
+import pytest
+from harness.errors import ProfileUnavailable
+
+def test_profile(edge_cell):
+    if edge_cell.id.target.startswith("real:"):
+        ops = edge_cell.profile()
+        assert ops[ops["part"] == "inference"]["node_type"].tolist() == ["FULLY_CONNECTED"], ops
+    else:
+        with pytest.raises(ProfileUnavailable, match="only phones tell the time of single ops"):
+            edge_cell.profile()
+"""
+
+
+def test_a_test_may_ask_for_the_profile(lab_project: Project, phone: Phone, tflite_tool: Path) -> None:
+    """On the phone the time of every op, by TFLite's own tool; elsewhere one typed error."""
+    real = phone.devices_entry(benchmark_model={phone.abi: str(phone.tflite_benchmark_model)})
+    real["backends"] = {"plain": real["backends"]["plain"]}
+    suite = lab_project.root / "benchmarks" / "test_profile.py"
+    suite.write_text(PROFILING)
+    lab_project.devices["devices"]["real"] = real
+    try:
+        done = lab_project.run("-k", "test_profile", "--edge-model", "lite", *TARGETS)
+    finally:
+        suite.unlink()
+        del lab_project.devices["devices"]["real"]
+    assert done.returncode == 0, done.stdout
+    assert "benchmarks/test_profile.py ..." in done.stdout
+
+
+def test_devices_are_added_set_up_and_shown(lab_project: Project, phone: Phone, pi: Board) -> None:
+    """A phone and a bare board: `add` writes what answers, `setup` installs the runtimes, `devices` says that all works."""
+    path = lab_project.root / "new.yaml"
+    file = ("--devices", str(path))
+    at_phone = ("--address", phone.address, "--port", str(phone.port), "--key", str(phone.key))
+    done = edgegate(
+        lab_project, "devices", "add", "mine", *at_phone, "--benchmark-model", "/lab/bin/benchmark_model", *file
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "wrote mine with cpu to" in done.stdout
+    assert "mine:nnapi litert: no" in done.stdout
+    at_pi = ("--address", pi.address, "--port", str(pi.port), "--user", pi.user, "--key", str(pi.key))
+    done = edgegate(lab_project, "devices", "add", "board", *at_pi, "--known-hosts", str(pi.known_hosts), *file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = edgegate(lab_project, "devices", "setup", "board", *file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "board has litert" in done.stdout
+    assert list(load_devices(path)[0].devices["mine"].backends) == ["cpu"]
+    done = edgegate(lab_project, "devices", "--json", *file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    works = {
+        (tried["target"], tried["runtime"]): tried["works"]
+        for report in json.loads(done.stdout)
+        for tried in report["backends"]
+    }
+    assert works == {("mine:cpu", "litert"): True, ("board:cpu", "litert"): True, ("board:cpu", "onnxruntime"): True}

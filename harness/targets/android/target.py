@@ -220,8 +220,12 @@ class AndroidTarget:
 
     def profile(self, job: Job) -> pd.DataFrame:
         """The time of every node, in the order in which they run (columns: op_profile.COLUMNS). Raises TargetError."""
-        model = self._prepare(job.artifact, job.inputs)
-        return self._profile(model, self._side(model, job.inputs), job.timeout_s)
+
+        def profiled() -> pd.DataFrame:
+            model = self._prepare(job.artifact, job.inputs)
+            return self._profile(model, self._side(model, job.inputs), job.timeout_s)
+
+        return once_more(profiled)
 
     def _profile(self, model: Prepared, side: Side, timeout_s: float) -> pd.DataFrame:
         words = [
