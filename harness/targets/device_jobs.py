@@ -56,7 +56,8 @@ cat /proc/sys/kernel/random/boot_id || exit 1
   echo $! >pid
 } 9>lock
 """
-_WAIT = """
+#: What waits for a job on the device.
+WAIT = """
 cat /proc/sys/kernel/random/boot_id
 cd "$1" 2>/dev/null || { echo gone; exit 0; }
 [ -f rc ] || timeout -s KILL "$2" flock -s 9 9<lock 2>/dev/null || { [ -f rc ] || { echo running; exit 0; }; }
@@ -168,7 +169,7 @@ class _State:
 
 
 def _state(link: Link, folder: str) -> _State:
-    said = _shell(link, _WAIT, folder, str(WAIT_S), str(LOG_BYTES), timeout_s=WAIT_S + COMMAND_S)
+    said = _shell(link, WAIT, folder, str(WAIT_S), str(LOG_BYTES), timeout_s=WAIT_S + COMMAND_S)
     text = said.stdout.decode(errors="replace")
     found = _SAID.match(text)
     if found is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import CommandFailed, DeviceAbsent, DeviceRebooted, LinkLost, RunnerCrashed, RunnerTimeout
-from harness.targets.device_jobs import _WAIT, job_folder, once_more, run_detached
+from harness.targets.device_jobs import WAIT, job_folder, once_more, run_detached
 from harness.targets.links import patience
 from harness.targets.links.base import Done
 from tests.local_link import LocalLink
@@ -170,7 +170,7 @@ def test_restart_is_told_and_tried_once_more(link: LocalLink, work: str) -> None
     """Another boot_id is DeviceRebooted; the attempt is made once more, and a second restart ends it."""
 
     def restarts(words: Sequence[str]) -> None:
-        if _WAIT in words:
+        if WAIT in words:
             link.before = lambda words: None
             (pid,) = Path(work).glob("jobs/*/pid")
             while os.getpgid(job := int(pid.read_text())) != job:
@@ -202,7 +202,7 @@ def test_folder_that_vanishes_and_garbage_are_said(link: LocalLink, tmp_path: Pa
     """A job's folder that somebody removed, and an answer that is none, are CommandFailed."""
 
     def removed(words: Sequence[str]) -> None:
-        if _WAIT in words:
+        if WAIT in words:
             shutil.rmtree(tmp_path / "work" / "jobs")
 
     link.before = removed
@@ -210,7 +210,7 @@ def test_folder_that_vanishes_and_garbage_are_said(link: LocalLink, tmp_path: Pa
         run_detached(link, ["true"], folder, 20)
     link.before = lambda words: None
     run = link.run
-    link.run = lambda words, timeout_s: Done(0, b"rubbish", b"") if _WAIT in words else run(words, timeout_s)  # type: ignore[method-assign]
+    link.run = lambda words, timeout_s: Done(0, b"rubbish", b"") if WAIT in words else run(words, timeout_s)  # type: ignore[method-assign]
     with (
         job_folder(link, str(tmp_path / "work")) as folder,
         pytest.raises(CommandFailed, match="cannot be read: 'rubbish'"),

@@ -18,6 +18,9 @@ from harness.targets.runner_server import describe_exit
 from harness.targets.runner_target import Answer, RunnerTarget
 
 _RUNNER = Path(python_runner.__file__)
+COMMAND_S = 30.0
+#: A job is a few hundred letters: as words of a command they take one round trip, as a pushed file half a dozen.
+_TELL = 'printf %s "$2" >"$1/job.json"'
 
 
 class LinuxTarget(RunnerTarget):
@@ -54,10 +57,13 @@ class LinuxTarget(RunnerTarget):
 
     def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> None:
         board, link = self.board, self.board.link
-        runner, told = board.files.put(_RUNNER), folder / "job.json"
+        runner = board.files.put(_RUNNER)
         with job_folder(link, board.facts.work_folder) as remote:
-            told.write_text(json.dumps({**job, "out": remote}))
-            patiently(lambda: link.push(told, f"{remote}/job.json"))
+            told = ["sh", "-c", _TELL, "sh", remote, json.dumps({**job, "out": remote})]
+            if patiently(lambda: link.run(told, COMMAND_S)).status != 0:
+                raise CommandFailed(
+                    f"{self.device}: {remote}/job.json cannot be written", next_step="see whether its disk is full"
+                )
             words = [board.entry.python, runner, "run", f"{remote}/job.json"]
             environment = {"PYTHONPATH": board.facts.packages, "OPENBLAS_NUM_THREADS": "1"}
             self._check(run_detached(link, words, remote, timeout_s, environment), runtime)
