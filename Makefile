@@ -1,11 +1,11 @@
 # make bench: set up and run the benchmarks. make test: set up and run the tests.
 # make check: format, lint, types, layers. make perf: measure edgegate itself.
 # make reference: MobileNet and Xception at their real sizes (docs/published-numbers.md).
-# make lab: build the devices that the tests start on loopback (docs/lab.md).
+# make lab: build the devices that the tests start on loopback; make lab-bench: the benchmarks on them (docs/lab.md).
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup bench reference test check perf lab clean
+.PHONY: setup bench reference test check perf lab lab-bench clean
 
 setup: .venv/.ready
 
@@ -35,6 +35,9 @@ perf: setup
 
 lab: setup
 	$(BIN)/python -m tests.lab.build $(ARGS)
+
+lab-bench: lab
+	$(BIN)/python -m tests.lab.run $(ARGS)
 
 clean:
 	rm -rf .venv .edgegate build dist *.egg-info

@@ -7,6 +7,7 @@ import argparse
 import sys
 
 import collection
+import device_cells
 import device_link
 import history
 import images
@@ -29,6 +30,7 @@ def measurements(selected):
         "history": history.measure,
         "images": images.measure,
         "adb": device_link.measure,
+        "devices": device_cells.measure,
         "imports": lambda: warm.measure_imports(selected),
     }
 
