@@ -112,8 +112,10 @@ class Bench:
             return np.random.default_rng(0).permutation(values), "the reference's answers to other samples"
 
     def close(self) -> None:
-        """Let go of every device."""
+        """Let go of every device; a run that was interrupted leaves nothing running there."""
         self.lanes.close()
+        for device in self.lanes.busy:
+            self.targets.end_jobs(device)
         self.targets.close()
         REFERENCE.close()
 
@@ -139,13 +141,13 @@ class Bench:
         self._begun.add(kind)
         if kind is Timing:
             self.lanes.wait()
+            for cell in filter(self._is_host, self.planned):
+                self._try(self._timing, cell)
         measure = self._outputs if kind is Outputs else self._timing
         canaries = self.project.canaries(self.planned) if kind is Outputs else []
         for cell in (*self.planned, *canaries):
             if self._device(cell) in self.lanes.devices:
                 self.lanes.ahead(self._device(cell), functools.partial(self._try, measure, cell))
-            elif kind is Timing:
-                self._try(measure, cell)
 
     @staticmethod
     def _try(measure: Callable[[CellId], object], cell: CellId) -> None:

@@ -21,9 +21,10 @@ POLL_S = 0.2
 class Lane:
     """The work for one device, in the order in which it is asked for.
 
-    The thread is a daemon: a run that is interrupted does not wait for it, and what it started on the device ends there at
-    its own time limit.
+    The thread is a daemon: a run that is interrupted does not wait for it. ``busy`` says that it works.
     """
+
+    busy = False
 
     def __init__(self, device: str) -> None:
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -36,10 +37,13 @@ class Lane:
         def do() -> None:
             if not future.set_running_or_notify_cancel():
                 return
+            self.busy = True
             try:
                 future.set_result(work())
             except BaseException as error:
                 future.set_exception(error)
+            finally:
+                self.busy = False
 
         self._work.put(do)
         return future
@@ -63,6 +67,11 @@ class Lanes:
     def devices(self) -> Collection[str]:
         """The devices that have a lane."""
         return self._lanes.keys()
+
+    @property
+    def busy(self) -> Collection[str]:
+        """The devices that are worked on now."""
+        return [device for device, lane in self._lanes.items() if lane.busy]
 
     def tell(self, text: str) -> None:
         """Tell it now, or, in a lane's thread, as soon as somebody waits."""

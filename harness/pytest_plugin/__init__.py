@@ -9,6 +9,7 @@ models.yaml (the most specific wins), ``@pytest.mark.edge_budget(...)``, ``--edg
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
@@ -139,8 +140,11 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Write the run's reports; a run in which nothing was judged is red."""
+    # After ctrl-C a test is torn down here, where its own filters no longer hold; first, so that it finds this one.
+    warnings.filterwarnings("ignore", "Benchmark fixture was not used")
     edge = session.config.stash[_SESSION]
     if edge.finish(exitstatus, stopped=bool(session.shouldfail)) and exitstatus in (
         pytest.ExitCode.OK,

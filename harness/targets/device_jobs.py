@@ -76,6 +76,7 @@ if [ -f pid ] && ! flock -n -s 9 9<lock; then
 fi
 cd / && rm -rf "$1"
 """
+_END_ALL = 'for folder in "$1/$2"*; do sh -c "$3" sh "$folder"; done'
 _MEMORY = "grep MemAvailable /proc/meminfo"
 
 Answer = TypeVar("Answer")
@@ -102,7 +103,7 @@ def job_folder(link: Link, work_folder: str) -> Iterator[str]:
     """
     folder = f"{work_folder}/jobs/{_owner()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     for leftover in _leftovers(patiently(lambda: _shell(link, _NEW, folder)).text.splitlines()):
-        _shell(link, _END, f"{work_folder}/jobs/{leftover}")
+        patiently(lambda: _shell(link, _END, f"{work_folder}/jobs/{leftover}"))  # noqa: B023 - called at once
     try:
         yield folder
     finally:
@@ -147,6 +148,11 @@ def run_detached(
                 raise _killed(link, words, state)
 
 
+def end_jobs(link: Link, work_folder: str) -> None:
+    """End every job that this process has on the device. Raises DeviceError."""
+    _shell(link, _END_ALL, f"{work_folder}/jobs", f"{_owner()}-{os.getpid()}-", _END)
+
+
 def once_more(attempt: Callable[[], Answer]) -> Answer:
     """Do it again, from the first file on, where the device started anew meanwhile. Raises DeviceRebooted at the second time."""
     try:
@@ -179,7 +185,7 @@ def _state(link: Link, folder: str) -> _State:
 
 
 def _killed(link: Link, words: Sequence[str], state: _State) -> RunnerCrashed:
-    memory = re.search(r"(\d+) kB", link.run(["sh", "-c", _MEMORY], COMMAND_S).text)
+    memory = re.search(r"(\d+) kB", patiently(lambda: link.run(["sh", "-c", _MEMORY], COMMAND_S)).text)
     left = f"; {int(memory[1]) / 1024:.0f} MB are available there now" if memory else ""
     return RunnerCrashed(
         f"{link.device}: {words[0]} was killed by the device (low memory?){left}",

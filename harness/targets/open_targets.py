@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from harness.device_schema import AndroidDevice, DevicesFile, HostDevice, LinuxDevice, RunnerBackend
 from harness.errors import DeviceError
 from harness.targets.base import Target
+from harness.targets.device_jobs import end_jobs
 from harness.targets.host import HostTarget
 
 if TYPE_CHECKING:
@@ -48,6 +50,22 @@ class Targets:
         if device not in self._boards:
             self._boards[device] = self._open.enter_context(closing(open_board(device, entry, self.base)))
         return self._boards[device]
+
+    def end_jobs(self, device: str) -> None:
+        """End what this process runs on a device, as far as that can be reached.
+
+        Over a connection of its own: another thread may be waiting on the open one for just that.
+        """
+        entry = self.devices.devices[device]
+        with contextlib.suppress(DeviceError), closing(Targets(self.devices, self.base)) as other:
+            if isinstance(entry, LinuxDevice):
+                board = other.board(device)
+                end_jobs(board.link, board.facts.work_folder)
+            elif isinstance(entry, AndroidDevice):
+                from harness.targets.android.phone import open_phone
+
+                with closing(open_phone(device, entry, self.base)) as phone:
+                    end_jobs(phone.link, entry.work_folder)
 
     def close(self) -> None:
         """Let go of every device."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import signal
 import subprocess
 import threading
 import time
@@ -205,3 +206,72 @@ def test_a_second_run_pushes_nothing(quick: Project, phone: Phone) -> None:
     assert before
     assert run(quick, *PHONE).returncode == 0
     assert pushed(folder) == before
+
+
+def test_the_phone_is_unplugged_between_push_and_run(quick: Project, phone: Phone) -> None:
+    """The samples are there and the phone is gone for two seconds: it is waited for, and the run is green."""
+    folder = phone.work / "fresh"
+    device(quick, "phone")["work_folder"] = f"{phone.disk}/fresh"
+
+    def unplug() -> None:
+        with phone.unplugged():
+            time.sleep(2)
+
+    with when(lambda: any(folder.glob("samples/*")), unplug):
+        done = run(quick, *PHONE, *HOST)
+    assert done.returncode == 0, done.stdout
+    assert of_target(quick, "phone:cpu") == GREEN
+
+
+def test_a_full_disk(quick: Project, phone: Phone) -> None:
+    """What is needed and what there is; the host's cells are green."""
+    with phone.full_disk(free_kb=64):
+        done = run(quick, *PHONE, *HOST)
+    assert done.returncode == 1
+    assert "no space in /data/local/tmp/edgegate" in quick.sentence("fp32", "lite", "phone:cpu")
+    assert of_target(quick, "host:cpu") == GREEN
+
+
+HELP = "#!/bin/sh\ncase $* in *--help*) echo --input_layer_value_files --output_filepath; exit ;; esac\n"
+#: Half of what a real one says, cut in the middle of a number.
+TRUNCATED = "INFO: count=1 first=3084 curr=3084 min=3084 max=3084 avg=3084 std=0\nINFO: count=50 first=3084 cu"
+
+
+@pytest.mark.parametrize("said", ["\\0377\\0000\\0001 count=three", TRUNCATED])
+def test_a_tool_whose_output_is_none(quick: Project, tmp_path: Path, said: str) -> None:
+    """Garbage and half a transcript, of a tool that ends well, are no measurement; the host's cells are green."""
+    tool = tmp_path / "benchmark_model"
+    tool.write_text(f"{HELP}printf '%b' '{said}'\n")
+    device(quick, "phone")["benchmark_model"] = {"x86_64": str(tool)}
+    done = run(quick, *PHONE, *HOST)
+    assert done.returncode == 1
+    assert of_target(quick, "phone:cpu")["fp32"] == "error"
+    assert "benchmark_model" in quick.sentence("fp32", "lite", "phone:cpu")
+    assert of_target(quick, "host:cpu") == GREEN
+
+
+@pytest.mark.parametrize("name", ["phone", "pi"])
+def test_an_interrupted_run_leaves_nothing_running(quick: Project, phone: Phone, pi: Board, name: str) -> None:
+    """After ctrl-C the job is ended on the device: within 20 s."""
+    work = phone.work / "edgegate" if name == "phone" else pi.home / ".cache" / "edgegate"
+    latency = dict(quick.models["latency"])
+    quick.models["latency"]["min_load_ms"] = 20_000
+    quick.write()
+    quick.models["latency"] = latency
+    process = subprocess.Popen(
+        quick.command(*LITE, "--edge-target", f"{name}:*", "-k", "latency"),
+        cwd=quick.root,
+        env=quick.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    limit = time.monotonic() + LIMIT_S
+    while not list(work.glob("jobs/*/pid")) and time.monotonic() < limit:
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 2, said
+    assert not list(work.glob("jobs/*"))
