@@ -106,14 +106,14 @@ class AndroidTarget:
         }
 
     def state(self) -> dict[str, float]:
-        """Charge, temperature, throttling, load, screen, memory. Raises what the link does."""
-        return telemetry.state(self.link)
+        """Charge, temperature, throttling, load, screen, memory; a link that is down for a while is waited for."""
+        return patiently(lambda: telemetry.state(self.link))
 
     def tool(self) -> BenchmarkTool:
         """The tool, pushed and tried on first use. Raises ToolUnusable."""
         if self._tool is None:
             abi = self._given_abi or self.identity()["abi"]
-            self._tool = install(self.link, self.tools, self._given_tool, abi)
+            self._tool = patiently(lambda: install(self.link, self.tools, self._given_tool, abi))
         return self._tool
 
     @property
@@ -247,7 +247,7 @@ class AndroidTarget:
 
     def _conditions(self, before: dict[str, float]) -> Conditions:
         """What was measured is not lost for a link that breaks just afterwards."""
-        return Conditions(patiently(lambda: self.fingerprint("litert")), before, patiently(self.state))
+        return Conditions(patiently(lambda: self.fingerprint("litert")), before, self.state())
 
     def _prepare(self, artifact: Artifact, samples: Samples) -> Prepared:
         name = f"{artifact.path.name} ({artifact.recipe})"
