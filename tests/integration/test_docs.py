@@ -255,3 +255,21 @@ def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^(\w+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
     for path in PAGES:
         assert set(re.findall(r"(?:^|`)make (\w+)", path.read_text(), re.MULTILINE)) <= targets, path
+
+
+def test_every_fault_of_the_lab_has_the_test_that_is_named() -> None:
+    """The table of docs/lab.md names tests that exist."""
+    written = {
+        f"{path.stem}::{name}"
+        for path in REPOSITORY.glob("tests/*/test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    rows = [
+        line for line in sections(DOCS / "lab.md")["Every fault has its test"].splitlines() if line.startswith("|")
+    ][2:]
+    assert rows
+    for row in rows:
+        _, fault, tests, *_ = row.split("|")
+        named = re.findall(r"`(\S+::\S+)`", tests)
+        assert named, fault
+        assert set(named) <= written, f"{fault}: {set(named) - written}"

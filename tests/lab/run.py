@@ -1,6 +1,7 @@
 """``python -m tests.lab.run [ARGS]``: pytest benchmarks/ on the lab's phone and pi, then the phone's answers beside the host's.
 
-ARGS go to pytest, the reports to results/lab. The exit status is pytest's, or 1 where the phone answered otherwise.
+ARGS go to pytest, the reports to results/lab; without --edge-target all of both devices is measured. The exit status is
+pytest's, or 1 where the phone answered otherwise.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def main(arguments: list[str]) -> int:
             print(f"the lab's {tier.title}: {reason}", file=sys.stderr)
             return 1
     with tempfile.TemporaryDirectory(prefix="edgegate-lab-") as name, lab_devices(Path(name)) as devices_yaml:
-        targets = ["--edge-target", "phone:*", "--edge-target", "pi:*"]
+        chosen = any(argument.startswith("--edge-target") for argument in arguments)
+        targets = [] if chosen else ["--edge-target", "phone:*", "--edge-target", "pi:*"]
         options = ["-o", f"edge_devices={devices_yaml}", "-o", f"edge_results={RESULTS}"]
         status = python(
             "-c", "from harness.cli import main; main()", "devices", "setup", "pi", f"--devices={devices_yaml}"

@@ -225,6 +225,31 @@ def during_the_job(target: LinuxTarget, act: Any) -> None:
     link.run = acting  # type: ignore[method-assign]
 
 
+JUMPING_CLOCK = """
+import itertools, time
+hours = itertools.count()
+time.time = lambda real=time.time: real() - 3600 * next(hours)
+time.time_ns = lambda real=time.time_ns: real() - 3600 * 10**9 * next(hours)
+"""
+
+
+def test_clock_that_jumps_changes_no_duration(
+    target: LinuxTarget, onnx: Artifact, samples: Samples, work: Path
+) -> None:
+    """A board whose clock goes back an hour at every look gives times of microseconds: they are of a monotonic clock."""
+    packages = Path(target.board.facts.packages)
+    packages.mkdir(parents=True, exist_ok=True)
+    jumping = packages / "sitecustomize.py"
+    jumping.write_text(JUMPING_CLOCK)
+    try:
+        found = target.timing(Job(onnx, samples, 60), PLAN)
+    finally:
+        jumping.unlink()
+    for nanoseconds in (found.samples_ns, found.load_ns, found.first_ns):
+        assert ((nanoseconds > 0) & (nanoseconds < 60e9)).all()
+    assert 0 < found.window_seconds < 60
+
+
 def slow(onnx: Artifact) -> tuple[Side, Side]:
     """Two sides that take about three seconds in turn."""
     return Side(onnx, burden_ns=10_000_000), Side(onnx, burden_ns=10_000_000)

@@ -151,6 +151,14 @@ def test_nothing_there_is_absent(pi: Board) -> None:
     assert time.monotonic() - start < 10
 
 
+def test_silent_server_is_offline(pi: Board) -> None:
+    """A server that takes the connection and says nothing is DeviceAbsent: within 12 s."""
+    start = time.monotonic()
+    with pi.frozen(), pytest.raises(DeviceAbsent, match="offline: no answer within 10 s"):
+        link_to(pi).run(["true"], 10)
+    assert time.monotonic() - start < 12
+
+
 def test_server_killed_during_a_command_is_lost_at_once(pi: Board, link: SshLink) -> None:
     """LinkLost within a second of the kill; the next call connects again by itself."""
     assert link.run(["true"], 10).status == 0
