@@ -36,7 +36,8 @@ perf: setup
 lab: setup
 	$(BIN)/python -m tests.lab.build $(ARGS)
 
-lab-bench: lab
+lab-bench: setup
+	$(BIN)/python -m tests.lab.build phone pi
 	$(BIN)/python -m tests.lab.run $(ARGS)
 
 clean:
