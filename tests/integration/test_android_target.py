@@ -150,7 +150,12 @@ def test_two_artifacts_run_in_turn(target: AndroidTarget, tmp_path: Path):
 
 @pytest.mark.parametrize("link", ["sh"], indirect=True)
 @pytest.mark.parametrize(
-    ("does", "taken", "proof"), [((), 3, "completely executed"), (("partial",), 2, "w/ 2 delegate kernels.")]
+    ("does", "taken", "proof"),
+    [
+        ((), 3, "completely executed"),
+        (("partial",), 2, "w/ 2 delegate kernels."),
+        (("refused",), 0, "will not be executed by the delegate."),
+    ],
 )
 def test_delegate_is_proved_by_its_line(link: LocalLink, tmp_path: Path, does: tuple[str, ...], taken: int, proof: str):
     """Where the tool tells kernels only, a profile says how many nodes are left beside them."""
@@ -166,7 +171,6 @@ def test_delegate_is_proved_by_its_line(link: LocalLink, tmp_path: Path, does: t
     ("backend", "does", "proof"),
     [
         (XNNPACK, ("no_xnnpack",), "does not know --use_xnnpack: 'WARN: Unconsumed cmdline flags: --use_xnnpack=true'"),
-        (XNNPACK, ("refused",), "the model graph will not be executed by the delegate"),
         (NnapiBackend(delegate="nnapi"), (), "does not know --use_nnapi: 'WARN: Unconsumed"),
         (GpuBackend(delegate="gpu"), (), "does not know --use_gpu"),
         (CpuBackend(delegate="cpu", min_delegated_percent=100), ("partial",), "did not run all of the model"),
