@@ -61,10 +61,9 @@ class TrainableTorch:
 
     def set_weights(self, values: list[NDArray[Any]]) -> None:
         """Write what ``weights`` read."""
-        names = self._trained.state_dict()
-        self._trained.load_state_dict(
-            {name: torch.from_numpy(np.asarray(value)) for name, value in zip(names, values, strict=True)}
-        )
+        with torch.no_grad():  # in place: a module may ask of load_state_dict what only a state_dict from a file has
+            for own, value in zip(self._trained.state_dict().values(), values, strict=True):
+                own.copy_(torch.from_numpy(np.asarray(value)))
 
     def train_batch(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
         """One step on images (N, H, W, C)."""
