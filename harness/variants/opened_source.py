@@ -36,20 +36,11 @@ View = TypeVar("View")
 
 
 def _once(make: Callable[[OpenedSource], View]) -> Callable[[OpenedSource], View]:
-    """Keep the first answer, also when it is an error: eight recipes need not wait for the same refusal eight times."""
+    """A view that is made at most once; see OpenedSource.once."""
 
     @functools.wraps(make)
     def view(self: OpenedSource) -> View:
-        name = make.__name__
-        if name not in self._views:
-            try:
-                self._views[name] = make(self)
-            except EdgegateError as error:
-                self._views[name] = error
-        if isinstance(self._views[name], EdgegateError):
-            raise self._views[name]
-        answer: View = self._views[name]
-        return answer
+        return self.once(make.__name__, lambda: make(self))
 
     return view
 
@@ -99,6 +90,18 @@ class OpenedSource:
         """This source with ``model`` in the place of that view; what is converted is made of it, and held against it."""
         scratch = Path(tempfile.mkdtemp(dir=self.scratch))
         return replace(self, scratch=scratch, _views={view: model}, _handed_out={})
+
+    def once(self, name: str, make: Callable[[], View]) -> View:
+        """What ``make`` answers, asked once for each ``name``; an error too, for the next recipe gets the same."""
+        if name not in self._views:
+            try:
+                self._views[name] = make()
+            except EdgegateError as error:
+                self._views[name] = error
+        if isinstance(self._views[name], EdgegateError):
+            raise self._views[name]
+        answer: View = self._views[name]
+        return answer
 
     # -- as it was given --------------------------------------------------------------------------------------
 
@@ -209,8 +212,7 @@ class OpenedSource:
         folder = self.scratch / "saved_model"
         if self.kind == "tflite":
             raise RecipeRefused(
-                "a finished .tflite is taken as it is; it cannot be quantized again",
-                next_step="give the model it was made from (.keras, .h5, .onnx, PyTorch factory), or keep only fp32",
+                f"{TITLES[self.kind]} cannot become a SavedModel", next_step="drop this variant for this model"
             )
         if self.kind == "keras":
             converters.keras_to_saved_model(self.keras_model(), folder)

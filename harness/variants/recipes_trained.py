@@ -96,4 +96,6 @@ def qat_int8(
 def _pruned(
     source: OpenedSource, training: Training, sparsity: float, schedule: Schedule, options: TrainingOptions
 ) -> OpenedSource:
-    return fine_tuned(source, training, options, lambda _: Pruning(sparsity, schedule))
+    """The pruned source, trained once for all recipes of one process that want the same."""
+    same = f"pruned {sparsity} {schedule} {sorted(options.items())}"
+    return source.once(same, lambda: fine_tuned(source, training, options, lambda _: Pruning(sparsity, schedule)))
