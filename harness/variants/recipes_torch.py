@@ -1,4 +1,4 @@
-"""Recipes for torch (.pt, TorchScript); they need the module itself, so only PyTorch factories can be made so."""
+"""Recipes for torch (.pt, TorchScript); they need the module itself: of a factory, of torchvision, or of a .pt2 file."""
 
 from __future__ import annotations
 
