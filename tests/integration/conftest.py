@@ -130,10 +130,20 @@ def linear_tflite(weights: np.ndarray, bias: np.ndarray, side: int = 8) -> bytes
     ]
     graph.inputs, graph.outputs, graph.operators = [0], [3], [product]
     model.version, model.operatorCodes, model.subgraphs = 3, [code], [graph]
+    model.signatureDefs = [_signature(schema)]
     model.buffers = [buffer(), buffer(weights.T), buffer(bias)]
     builder = flatbuffers.Builder(0)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def _signature(schema: Any) -> Any:
+    """serving_default, from the first tensor to the last."""
+    made, ends = schema.SignatureDefT(), [schema.TensorMapT(), schema.TensorMapT()]
+    for end, name, index in zip(ends, ("image", "scores"), (0, 3), strict=True):
+        end.name, end.tensorIndex = name, index
+    made.signatureKey, made.inputs, made.outputs, made.subgraphIndex = "serving_default", ends[:1], ends[1:], 0
+    return made
 
 
 @dataclass(frozen=True)

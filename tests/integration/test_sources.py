@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import zipfile
@@ -15,7 +14,7 @@ import pytest
 
 from harness.sources.samples import Samples
 from harness.variants.registry import all_recipes
-from tests.integration.test_recipes import answers
+from tests.integration.test_recipes import answers, run_in_one_process
 
 CLASSES = 4
 SHAPE = (32, 32, 3)
@@ -177,36 +176,16 @@ class Work(NamedTuple):
     recipes: tuple[str, ...]
 
 
-#: Runs jobs as the converting child does, one after the other in one process: imports are most of a child's time.
-DRIVER = """
-import json, os, sys
-from pathlib import Path
-from harness.variants import child
-pipe = child._take_stdout()
-for path in sys.argv[1:]:
-    emit = child._emitter(pipe)
-    emit({"job": path})
-    child._convert(json.loads(Path(path).read_text()), emit)
-"""
-
-
 @pytest.fixture(scope="module")
 def converted(models: Path) -> Converted:
     """Every piece of work of this file: its name -> recipe -> the last event, with the artifact's path as ``out``."""
     jobs = {name: write_job(models, name, work) for name, work in WORK.items()}
-    with (models / "log").open("w") as log:
-        done = subprocess.run(
-            [sys.executable, "-c", DRIVER, *map(str, jobs.values())], stdout=subprocess.PIPE, stderr=log, text=True,
-            env={**os.environ, "KERAS_BACKEND": "tensorflow"}, check=False,
-        )  # fmt: skip
-    assert done.returncode == 0, (models / "log").read_text()[-3000:]
     made: Converted = {name: {} for name in WORK}
-    for event in map(json.loads, done.stdout.splitlines()):
-        if "job" in event:
-            name = Path(event["job"]).stem
-        elif event["event"] != "progress":
-            recipe = WORK[name].recipes[event["index"]]
-            made[name][recipe] = {**event, "out": artifact(models, name, recipe)}
+    for name, events in run_in_one_process(list(jobs.values()), models / "log").items():
+        for event in events:
+            if event["event"] != "progress":
+                recipe = WORK[name].recipes[event["index"]]
+                made[name][recipe] = {**event, "out": artifact(models, name, recipe)}
     return made
 
 
