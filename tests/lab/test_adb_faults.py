@@ -337,6 +337,15 @@ def test_word_with_nul(link: AdbLink) -> None:
         link.run(["echo", "a\0b"], 5)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also in the background job of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted_command_does_not_spoil_the_next(link: AdbLink) -> None:
     """After ctrl-C, what was asked before does not answer later: within 3 s."""
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
