@@ -20,7 +20,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.integration.conftest import Project
 
-COPIES = 10
+COPIES = 16
 #: What a measurement cannot change from run to run, as it can the time.
 EXACT = ["model", "variant", "target", "status", "drop_points", "top1_percent", "artifact"]
 

@@ -308,7 +308,7 @@ def test_a_canary_made_good_is_red(project: Project) -> None:
     """A canary that is no longer bad is accepted, and that fails the run: the gate's own test has lost its teeth."""
     with_variants(project)
     (project.root / "conftest.py").write_text(
-        "import harness.variants.canary as canary\ncanary.LOW, canary.HIGH = 0.0, 1.0\n"
+        "import harness.variants.canary as canary\ncanary.wrong_range = lambda inputs: (0.0, 1.0)\n"
     )
     done = project.run()
     assert red(done), done.stdout
@@ -321,7 +321,9 @@ def test_a_gate_without_an_accuracy_limit_is_red(project: Project) -> None:
     with_variants(project)
     project.models["budgets"] = [{"max_drop_points": 100}]
     # A canary with constant outputs fails whatever the limits are; this one is just a bad model.
-    (project.root / "conftest.py").write_text("import harness.variants.canary as canary\ncanary.HIGH = 20.0\n")
+    (project.root / "conftest.py").write_text(
+        "import harness.variants.canary as canary\ncanary.wrong_range = lambda inputs: (0.0, 20.0)\n"
+    )
     done = project.run()
     assert red(done), done.stdout
     assert project.statuses() == {HEALTHY: "pass", CANARY: "fail"}
