@@ -79,7 +79,7 @@ def test_models_lists_cells_with_their_limits(project: Project):
     lines = said(edgegate(project.root, "models")).splitlines()
     assert lines[:2] == [
         "linear/ort_fp32/host:cpu  max_drop_points=2 max_metric_drop_percent=1 max_p50_ms=50 min_consistency_percent=99",
-        "linear/ort_dynamic/host:cpu  max_drop_points=2 max_p50_ms=2 min_consistency_percent=99",
+        "linear/ort_dynamic/host:cpu  max_drop_points=2 max_metric_drop_percent=1 max_p50_ms=2 min_consistency_percent=99",
     ]
     assert len(lines) == 3
 
