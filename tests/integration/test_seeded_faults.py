@@ -163,7 +163,7 @@ def tflite(project: Project, digits: Digits) -> Project:
     """The project with a finished .tflite instead."""
     (project.root / "benchmarks" / "linear.tflite").write_bytes(linear_tflite(digits.weights, digits.bias))
     project.models["models"]["linear"].update(
-        source={"path": "linear.tflite"}, reference="fp32", variants={"fp32": {}, "int16x8": {}}
+        source={"path": "linear.tflite"}, reference="fp32", variants={"fp32": {}, "pruned": {}}
     )
     return project
 
@@ -172,7 +172,7 @@ def tflite(project: Project, digits: Digits) -> Project:
 def test_a_backend_that_was_asked_for_and_not_used_fails(tflite: Project, delegate: bool, status: str) -> None:
     """A graph that XNNPACK did not take breaks min_delegated_percent, however fast and right its answers are."""
     tflite.devices["devices"]["host"]["backends"]["cpu"].update(delegate=delegate, min_delegated_percent=60)
-    tflite.models["models"]["linear"]["variants"].pop("int16x8")
+    tflite.models["models"]["linear"]["variants"].pop("pruned")
     done = tflite.run()
     assert tflite.statuses() == {"linear/fp32/host:cpu": status, CANARY: "rejected"}
     assert red(done) == (status == "fail")
@@ -185,23 +185,23 @@ def test_a_backend_that_was_asked_for_and_not_used_fails(tflite: Project, delega
 @pytest.mark.parametrize(("required", "status"), [(True, "error"), (False, "refused")])
 def test_a_refusal_is_red_only_where_the_variant_is_required(tflite: Project, required: bool, status: str) -> None:
     """A recipe that cannot take the model is reported with its reason; the model's entry says whether that is red."""
-    tflite.models["models"]["linear"]["variants"]["int16x8"] = {"required": required}
+    tflite.models["models"]["linear"]["variants"]["pruned"] = {"required": required}
     done = tflite.run()
     assert red(done) == required
     assert tflite.statuses() == {
         "linear/fp32/host:cpu": "pass",
-        "linear/int16x8/host:cpu": status,
+        "linear/pruned/host:cpu": status,
         CANARY: "rejected",
     }
-    assert "this .tflite has 0 signatures; AI Edge Quantizer needs one" in tflite.sentence("int16x8")
+    assert "pruned trains, and the dataset 'digits' has no train_x" in tflite.sentence("pruned")
 
 
 def test_all_refused_is_red(tflite: Project) -> None:
     """A run in which no cell was judged is no evidence, though no test failed."""
-    done = tflite.run("--edge-variant", "int16x8")
+    done = tflite.run("--edge-variant", "pruned")
     assert red(done)
     assert "no cell was judged" in done.stdout
-    assert tflite.statuses()["linear/int16x8/host:cpu"] == "refused"
+    assert tflite.statuses()["linear/pruned/host:cpu"] == "refused"
 
 
 # -- processes that die or hang -----------------------------------------------------------------------------------

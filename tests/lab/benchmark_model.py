@@ -207,6 +207,22 @@ def resize(interpreter: Interpreter, inputs: list[tuple[str, list[int], str]]) -
         interpreter.resize_tensor_input(detail["index"], shape)
 
 
+def nodes_taken(kernels: list[Any], details: list[Any]) -> tuple[int, int]:
+    """How many nodes lie between the inputs and outputs of the delegate's kernels, and of how many."""
+    nodes = [node for node in details if node["op_name"] != "DELEGATE"]
+    maker = {int(tensor): node for node in nodes for tensor in node["outputs"]}
+    taken: set[int] = set()
+    for kernel in kernels:
+        given, pending = set(map(int, kernel["inputs"])), list(map(int, kernel["outputs"]))
+        while pending:
+            tensor = pending.pop()
+            node = maker.get(tensor)
+            if tensor not in given and node is not None and node["index"] not in taken:
+                taken.add(node["index"])
+                pending.extend(map(int, node["inputs"]))
+    return len(taken), len(nodes)
+
+
 def report_delegation(interpreter: Interpreter, flags: dict[str, Any]) -> None:
     """Say what XNNPACK took, where it was asked for. Raises Failure."""
     explicit = bool(flags["use_xnnpack"])
@@ -221,6 +237,9 @@ def report_delegation(interpreter: Interpreter, flags: dict[str, Any]) -> None:
             "Explicitly applied XNNPACK delegate, and the model graph will be completely executed by the delegate.",
         )
     elif explicit and kernels:
+        taken, of = nodes_taken(kernels, nodes)
+        replaced = f"Replacing {taken} out of {of} node(s) with delegate (TfLiteXNNPackDelegate) node"
+        say("VERBOSE", f"{replaced}, yielding {len(kernels)} partitions for subgraph 0.")
         say(
             "INFO",
             "Explicitly applied XNNPACK delegate, and the model graph will be partially executed by the delegate "
