@@ -138,7 +138,7 @@ class DeviceFiles:
     def _run(self, words: Sequence[str], timeout_s: float = COMMAND_S) -> Done:
         done = self.link.run(words, timeout_s)
         if done.status != 0:
-            said = done.stderr.decode(errors="replace").strip() or f"exit status {done.status}"
+            said = done.why
             raise CommandFailed(
                 f"{self.link.device}: the folder {self.folder} cannot be used: {said}",
                 next_step="set work_folder in devices.yaml to a folder that its user may write in",

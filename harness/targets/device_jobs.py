@@ -197,7 +197,7 @@ def _killed(link: Link, words: Sequence[str], state: _State) -> RunnerCrashed:
 def _shell(link: Link, script: str, *arguments: str, timeout_s: float = COMMAND_S) -> Done:
     done = link.run(["sh", "-c", script, "sh", *arguments], timeout_s)
     if done.status != 0:
-        said = done.stderr.decode(errors="replace").strip() or f"exit status {done.status}"
+        said = done.why
         raise CommandFailed(
             f"{link.device}: a job cannot be kept in {arguments[0]}: {said}",
             next_step="the device needs sh, setsid, flock and timeout, and a work_folder that its user may write in",

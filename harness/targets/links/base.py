@@ -27,6 +27,11 @@ class Done:
         """Standard output as text, stripped; bytes that are no UTF-8 are replaced."""
         return self.stdout.decode(errors="replace").strip()
 
+    @property
+    def why(self) -> str:
+        """What it said of its failure: standard error as text, or else its exit status."""
+        return self.stderr.decode(errors="replace").strip() or f"exit status {self.status}"
+
 
 class Link(Protocol):
     """A connection to one device, opened on first use and again after it was lost. Not for several threads at once.

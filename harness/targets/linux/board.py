@@ -105,7 +105,7 @@ class Board:
         """What it is, asked once. Raises DeviceError, at once where nothing answers."""
         done = self.link.run([self.entry.python, "-c", _FACTS, self.entry.work_folder], COMMAND_S)
         if done.status != 0:
-            said = done.stderr.decode(errors="replace").strip() or f"exit status {done.status}"
+            said = done.why
             raise CommandFailed(
                 f"{self.device}: its Python {self.entry.python!r} cannot be run: {said.splitlines()[-1]}",
                 next_step=f"install Python on it, or set devices.{self.device}.python in devices.yaml",

@@ -124,5 +124,5 @@ def _python(board: Board, problem: str, code: str, *arguments: str) -> None:
     words = [board.entry.python, "-c", code, *arguments]
     done = patiently(lambda: board.link.run(words, UNPACK_S))
     if done.status != 0:
-        said = done.stderr.decode(errors="replace").strip() or f"exit status {done.status}"
+        said = done.why
         raise CommandFailed(f"{board.device}: {problem}: {said.splitlines()[-1]}", log_tail=said[-2000:])
