@@ -6,16 +6,17 @@ import io
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from harness.config import load_devices
-from harness.device_schema import DevicesFile
+from harness.device_schema import Abi, DevicesFile
 from harness.errors import ConfigError
 from harness.schema import plain_words
 from harness.storage import write_atomically
+from harness.targets.android.benchmark_tool import HEADER_BYTES, elf_abi
 
 #: What is tried on a new device; what works is kept.
 BACKENDS: dict[str, dict[str, dict[str, Any]]] = {
@@ -59,6 +60,8 @@ def new_entry(name: str, reached: dict[str, Any], path: Path) -> NewEntry:
     if path.is_file() and name in load_devices(path)[0].devices:
         raise ConfigError(f"{path} has a device {name!r} already", next_step="choose another name, or edit its entry")
     kind = "linux" if "user" in reached else "android"
+    if "benchmark_model" in reached:
+        reached = {**reached, "benchmark_model": _tool(name, str(reached["benchmark_model"]), path.absolute().parent)}
     entry = {"kind": kind, **reached, "backends": BACKENDS[kind]}
     try:
         file = DevicesFile.model_validate({"version": 1, "devices": {name: entry}})
@@ -71,3 +74,18 @@ def new_entry(name: str, reached: dict[str, Any], path: Path) -> NewEntry:
             next_step="a phone takes --serial or --address, and --benchmark-model; a board --address and --user",
         ) from error
     return NewEntry(name, entry, path, file)
+
+
+def _tool(name: str, given: str, base: Path) -> str | dict[str, str]:
+    """A file here, relative to devices.yaml, under the ABI that it is for; else a path on the phone. Raises ConfigError."""
+    local = base / given
+    if not local.is_file():
+        return given
+    with local.open("rb") as stream:
+        abi = elf_abi(stream.read(HEADER_BYTES))
+    if abi not in get_args(Abi):
+        raise ConfigError(
+            f"devices add {name}: --benchmark-model: {local} is {abi}, not a program for {', '.join(get_args(Abi))}",
+            next_step="give TFLite's benchmark_model for the phone's ABI, or its path on the phone",
+        )
+    return {abi: given}

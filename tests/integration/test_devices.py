@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from harness.cli.device_entry import new_entry
 from harness.config import load_devices
 from harness.device_schema import AndroidDevice
+from harness.errors import ConfigError
 
 HOST = {"kind": "host", "backends": {"cpu": {}, "plain": {"delegate": False, "runtimes": ["litert"]}}}
 
@@ -77,3 +79,16 @@ def test_an_entry_is_written_into_the_file_as_it_stands(tmp_path: Path) -> None:
     phone = load_devices(path)[0].devices["phone"]
     assert isinstance(phone, AndroidDevice)
     assert (phone.serial, list(phone.backends)) == ("A1", ["cpu", "gpu"])
+
+
+def test_a_tool_that_lies_here_is_entered_under_its_abi(tmp_path: Path) -> None:
+    """The ABI is read from the program; a path that is not here is one on the phone; what is no program is refused."""
+    path = tmp_path / "devices.yaml"
+    (tmp_path / "tool").write_bytes(b"\x7fELF\x02\x01".ljust(18, b"\0") + (183).to_bytes(2, "little") + bytes(8))
+    (tmp_path / "text").write_text("not a program at all")
+    assert new_entry("x", {"serial": "A", "benchmark_model": "tool"}, path).entry["benchmark_model"] == {
+        "arm64-v8a": "tool"
+    }
+    assert new_entry("x", {"serial": "A", "benchmark_model": "/there"}, path).entry["benchmark_model"] == "/there"
+    with pytest.raises(ConfigError, match="text is no program"):
+        new_entry("x", {"serial": "A", "benchmark_model": "text"}, path)

@@ -18,7 +18,7 @@ from harness.targets.device_files import DeviceFiles
 from harness.targets.links.base import Link
 
 COMMAND_S = 30.0
-_HEADER_BYTES = 20
+HEADER_BYTES = 20
 #: ELF's e_machine (System V ABI, chapter 4) of each of Android's ABIs.
 _MACHINES: dict[int, Abi] = {183: "arm64-v8a", 40: "armeabi-v7a", 62: "x86_64", 3: "x86"}
 #: What a phone of the first ABI runs too.
@@ -51,7 +51,7 @@ def install(
 
 def elf_abi(header: bytes) -> str:
     """Android's name for the machine that an ELF file's first bytes name, or what else they are."""
-    if len(header) < _HEADER_BYTES or header[:4] != b"\x7fELF":
+    if len(header) < HEADER_BYTES or header[:4] != b"\x7fELF":
         return "no program"
     machine = int.from_bytes(header[18:20], "little" if header[5] == 1 else "big")
     return _MACHINES.get(machine, f"ELF machine {machine}")
@@ -66,7 +66,7 @@ def _for_abi(device: str, given: Mapping[Abi, Path], abi: str) -> Path:
         )
     try:
         with local.open("rb") as stream:
-            header = stream.read(_HEADER_BYTES)
+            header = stream.read(HEADER_BYTES)
     except OSError as error:
         raise ToolUnusable(f"{device}: {local}: cannot be read ({error.strerror})", next_step=_NEXT) from error
     found = elf_abi(header)
@@ -90,7 +90,7 @@ def _check_help(link: Link, path: str, abi: str, exec_s: float) -> None:
     done = link.run([path, "--help"], exec_s)
     usage = (done.stdout + done.stderr).decode(errors="replace")
     if done.status in (CANNOT_EXECUTE, NOT_FOUND) or "not executable" in usage:
-        header = link.run(["head", "-c", str(_HEADER_BYTES), path], COMMAND_S).stdout
+        header = link.run(["head", "-c", str(HEADER_BYTES), path], COMMAND_S).stdout
         raise ToolUnusable(
             f"{link.device}: {path} cannot be run there: it is for {elf_abi(header)}, the phone is {abi}"
             f" ({_last_line(usage.encode()) or f'status {done.status}'})",
