@@ -248,12 +248,23 @@ class _Comparison:
         return self._change("latency", said[0], turn.evidence, before, after, f"{said[1]}; {how}")
 
     def _same_artifact(self, before_ms: float, after_ms: float) -> Change:
-        """Unchanged, unless it takes so much longer than when it was accepted that no session's noise explains it."""
-        ratio = after_ms / before_ms
-        if ratio <= SAME_ARTIFACT_LIMIT:
+        """Unchanged, unless it surely takes so much longer than when it was accepted that no session's noise explains it."""
+        ratio = self._same_artifact_ratio(after_ms / before_ms)
+        if ratio.value <= SAME_ARTIFACT_LIMIT:
             return self._change("latency", "unchanged", "exact", before_ms, after_ms, _SAME)
-        said = f"{_SAME}, and {ratio:.1f}x as long as when it was accepted: not the model changed, but the device (throttled?)"
+        low, high = ratio.low or ratio.value, ratio.high or ratio.value
+        said = f"{_SAME}, and {ratio.value:.1f}x ({low:.1f} to {high:.1f}) as long as when it was accepted"
+        if low <= SAME_ARTIFACT_LIMIT:
+            return self._change("latency", "unchanged", "inconclusive", before_ms, after_ms, f"{said}: noise may explain it")
+        said += ": not the model changed, but the device (throttled?)"
         return self._change("latency", "regressed", "conclusive", before_ms, after_ms, said)
+
+    def _same_artifact_ratio(self, value: float) -> Estimate:
+        """After over before, with its interval where there are loads enough for one."""
+        loads = self.before.latency_loads_ns, self.after.latency_loads_ns
+        if min(side.size for side in loads) < FEWEST_LOADS:
+            return Estimate(value)
+        return stored_ratio(*loads, between_session_percent=0)
 
     def _load(self) -> Change | None:
         before, after, t = self.before.metrics.get("load_ms"), self.after.metrics.get("load_ms"), self.tolerances

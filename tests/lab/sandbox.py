@@ -53,14 +53,17 @@ class Program:
         return self._helper.poll() is None
 
     def _signal(self, number: signal.Signals) -> list[psutil.Process]:
-        sent = []
+        """Signal the program and its children that carry its name, all found before the first of them is signalled."""
+        found, sent = [], []
         with contextlib.suppress(psutil.NoSuchProcess):
             program = psutil.Process(self.pid)
-            for process in [program, *program.children(recursive=True)]:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    if process.name() == program.name():
-                        process.send_signal(number)
-                        sent.append(process)
+            name = program.name()
+            found = [program, *program.children(recursive=True)]
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name().startswith(name):  # sshd-session is sshd's
+                    process.send_signal(number)
+                    sent.append(process)
         return sent
 
 

@@ -99,7 +99,17 @@ def test_equal_artifact_far_slower_is_red():
     """Three times as long as when it was accepted is no noise: the device is not what it was."""
     changes = compared(dataclasses.replace(slower(3), artifact=BEFORE.artifact))
     assert changes["latency"].word == "regressed"
-    assert "3.0x as long as when it was accepted" in changes["latency"].sentence
+    assert "3.0x (2.9 to 3.1) as long as when it was accepted" in changes["latency"].sentence
+
+
+def test_equal_artifact_whose_loads_disagree_is_not_surely_slower():
+    """A few loads on a disturbed machine move the median beyond twice; the others show that it is not the device."""
+    loads = BEFORE.latency_loads_ns * np.where(np.arange(BEFORE.latency_loads_ns.size) % 2, 1, 4)
+    median_ms = 2.5 * METRICS["p50_ms"]
+    disturbed = after(artifact=BEFORE.artifact, latency_loads_ns=loads, metrics={"p50_ms": median_ms})
+    change = compared(disturbed)["latency"]
+    assert (change.word, change.evidence) == ("unchanged", "inconclusive")
+    assert change.sentence.endswith("as long as when it was accepted: noise may explain it")
 
 
 def test_less_delegated_equal_artifact_is_judged_by_its_times():
