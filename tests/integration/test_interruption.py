@@ -179,6 +179,33 @@ def test_ctrl_c_leaves_a_report_of_what_was_not_run(long_project: Project, worke
     assert len(runs(project)) == 1
 
 
+INTERRUPTED_REPORT = """
+import pytest
+
+class OldStyle:
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self):
+        (yield).get_result()
+
+class Interrupted:
+    def pytest_runtest_makereport(self, item, call):
+        if call.when == "call" and "ort_dynamic" in item.name:
+            raise KeyboardInterrupt
+
+def pytest_configure(config):
+    config.pluginmanager.register(OldStyle())
+    config.pluginmanager.register(Interrupted())
+"""
+
+
+def test_ctrl_c_between_tests_is_no_crash_of_pytest(project: Project):
+    """A plugin's hook of the old style around the one that ctrl-C hits: pluggy warns, and warnings are errors here."""
+    (project.root / "conftest.py").write_text(INTERRUPTED_REPORT)
+    done = project.run("-k", "accuracy")
+    assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout
+    assert project.statuses()["linear/ort_int8_minmax/host:cpu"] == "not run"
+
+
 def test_stopping_at_the_first_failure_can_be_gone_on_from(project: Project):
     """``-x`` leaves the rest "not run", and the run unfinished: --edge-resume goes on in it, and judges anew."""
     project.models["budgets"].append({"variant": "ort_dynamic", "min_top1_percent": 100})
