@@ -35,7 +35,7 @@ class TfliteFile:
             made.buffer = len(self.buffers) - 1
         if scaled:
             made.quantization = schema.QuantizationParametersT()
-            made.quantization.scale, made.quantization.zeroPoint = [scaled[0]], [scaled[1]]
+            made.quantization.scale, made.quantization.zeroPoint = (list(np.atleast_1d(part)) for part in scaled)
         self.tensors.append(made)
         return len(self.tensors) - 1
 
@@ -60,7 +60,9 @@ class TfliteFile:
         return path
 
 
-def linear(path: Path, weights: np.ndarray, quantized: bool = False, ending: str = "") -> Path:
+def linear(
+    path: Path, weights: np.ndarray, quantized: bool = False, ending: str = "", per_channel: bool = False
+) -> Path:
     """Scores of 10 classes for an image (1, 8, 8, 1) by ``weights`` (64, 10), float or int8.
 
     ``ending`` adds what makes it hard to batch: ``reshape`` fixes the batch at 1, ``maximum`` adds the largest score of
@@ -69,13 +71,14 @@ def linear(path: Path, weights: np.ndarray, quantized: bool = False, ending: str
     made = TfliteFile()
     dtype = "int8" if quantized else "float32"
     scale = float(np.abs(weights).max() / 127)
+    scales, zeros = (np.full(CLASSES, scale), np.zeros(CLASSES, int)) if per_channel else (scale, 0)
     given = made.tensor("image:0", (1, 8, 8, 1), dtype, scaled=(1 / 255, -128) if quantized else None)
     kernel = np.rint(weights.T / scale) if quantized else weights.T
-    filters = made.tensor("weights", (CLASSES, 64), dtype, kernel, (scale, 0) if quantized else None)
-    zero = np.zeros(CLASSES)
+    filters = made.tensor("weights", (CLASSES, 64), dtype, kernel, (scales, zeros) if quantized else None)
     bias = made.tensor(
-        "bias", (CLASSES,), "int32" if quantized else "float32", zero, (scale / 255, 0) if quantized else None
-    )
+        "bias", (CLASSES,), "int32" if quantized else "float32", np.zeros(CLASSES),
+        (scales / 255, zeros) if quantized else None,
+    )  # fmt: skip
     answer = (8 * scale, 3) if quantized else None
     scores = made.tensor("scores", (1, CLASSES), dtype, scaled=answer)
     options = schema.FullyConnectedOptionsT()

@@ -14,6 +14,7 @@ from harness.variants.converter_errors import refusing
 from harness.variants.opened_source import OpenedSource
 from harness.variants.scheme import Scheme
 from harness.variants.tflite_graph import graph_names
+from harness.variants.tflite_packing import packed
 
 Calibration = NDArray[np.float32]
 
@@ -29,16 +30,16 @@ def convert(source: OpenedSource, scheme: Scheme, calibration: Calibration | Non
     """The .tflite's content. Raises RecipeRefused with the converter's reason."""
     with _naming_options(), refusing("TFLiteConverter"):
         import tensorflow as tf
+        from tensorflow.lite.python import schema_py_generated as schema
 
         converter = _converter(source, allowed, tf)
         if scheme.weights != "float32":
             _quantize(converter, scheme, calibration, tf)
         if not (scheme.float_ops or scheme.float_nodes):
-            content: bytes = converter.convert()
-            return content
+            return packed(converter.convert(), schema)
         float_graph = _converter(source, allowed, tf).convert()
         ops, nodes = graph_names(float_graph).chosen(scheme.float_ops, scheme.float_nodes)
-        return _mixed(converter, ops, nodes, tf)
+        return packed(_mixed(converter, ops, nodes, tf), schema)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from harness.errors import RecipeRefused
 from harness.variants.converter_errors import refusing
 from harness.variants.scheme import Scheme
 from harness.variants.tflite_graph import graph_names, interpreter
+from harness.variants.tflite_packing import packed
 
 Calibration = NDArray[np.float32]
 EVERYTHING = ".*"
@@ -28,6 +29,7 @@ def quantize(float_model: bytes, scheme: Scheme, calibration: Calibration | None
     """
     signature, argument = _signature(float_model)
     with refusing("AI Edge Quantizer"):
+        from ai_edge_litert import schema_py_generated as schema
         from ai_edge_quantizer.quantizer import Quantizer
 
         quantizer = Quantizer(float_model)
@@ -38,7 +40,7 @@ def quantize(float_model: bytes, scheme: Scheme, calibration: Calibration | None
         result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
         content = bytes(result.quantized_model)
     _check_changed(float_model, content)
-    return content
+    return packed(content, schema)
 
 
 def _signature(content: bytes) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from harness.sources.samples import Samples
 from harness.variants.registry import builtin_recipes
+from harness.variants.tflite_packing import packed
 
 SHAPE = (16, 16, 1)
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -489,6 +490,16 @@ def test_per_tensor_has_one_scale_a_tensor(table: Table) -> None:
     for made in (table["torch"], table["tflite"]):
         assert scales_of_weights(made["int8"]["out"]) > 1
         assert scales_of_weights(made["int8_per_tensor"]["out"]) == 1
+
+
+def test_one_vector_of_zeros_serves_all_zero_points(table: Table) -> None:
+    """By either tool, what is said twice is stored once: writing the file anew saves nothing more."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    for made in (table["torch"], table["tflite"]):
+        for name in ("dynamic_int8", "int8", "weight_only_int8", "int16x8"):
+            content = made[name]["out"].read_bytes()
+            assert packed(content, schema) == content, name
 
 
 def kernels(path: Path) -> list[NDArray[Any]]:
