@@ -255,7 +255,9 @@ class _Comparison:
         low, high = ratio.low or ratio.value, ratio.high or ratio.value
         said = f"{_SAME}, and {ratio.value:.1f}x ({low:.1f} to {high:.1f}) as long as when it was accepted"
         if low <= SAME_ARTIFACT_LIMIT:
-            return self._change("latency", "unchanged", "inconclusive", before_ms, after_ms, f"{said}: noise may explain it")
+            return self._change(
+                "latency", "unchanged", "inconclusive", before_ms, after_ms, f"{said}: noise may explain it"
+            )
         said += ": not the model changed, but the device (throttled?)"
         return self._change("latency", "regressed", "conclusive", before_ms, after_ms, said)
 
