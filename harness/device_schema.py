@@ -18,7 +18,7 @@ class Hygiene(Strict):
     """When a device is fit to be measured on. A limit left out is not held; throttling never passes."""
 
     min_battery_percent: Percent | None = Field(None, description="charge of the battery")
-    max_temperature_c: Positive | None = Field(None, description="hottest sensor before a measurement, degrees Celsius")
+    max_temperature_c: Positive | None = Field(None, description="temperature before a measurement, degrees Celsius")
     max_load: Positive | None = Field(None, description="load average of the last minute")
     screen: Literal["on", "off"] | None = Field(None, description="state that the screen must be in")
     settle_s: Positive = Field(300, description="how long to wait for the device to settle, in seconds")

@@ -22,7 +22,7 @@ _TIMES = ("mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "first_inference_ms
 
 #: Readings of the device that are shown with a cell: what ``Target.state`` tells.
 _READINGS = {
-    "temperature_c": "hottest sensor, degrees Celsius",
+    "temperature_c": "degrees Celsius (a phone's skin, a board's hottest sensor)",
     "battery_percent": "charge of the battery",
     "cpu_mhz": "clock of the processor",
     "load_1min": "load average of the last minute",

@@ -66,8 +66,9 @@ class Target(Protocol):
     def state(self) -> dict[str, float]:
         """What the device says of itself now, as far as it does: readings by name.
 
-        ``load_1min``, ``cpu_mhz``, ``temperature_c`` (of the hottest sensor), ``battery_percent``, ``screen_on`` (0, 1),
-        ``throttled`` (0, 1: now), ``throttled_since_boot`` (a number that changes where it throttled in between).
+        ``load_1min``, ``cpu_mhz``, ``temperature_c`` (a phone's skin, a board's hottest sensor), ``battery_percent``,
+        ``screen_on`` (0, 1), ``throttled`` (0, 1: now), ``throttled_since_boot`` (a number that changes where it
+        throttled in between).
         """
 
     def close(self) -> None:

@@ -38,11 +38,15 @@ Cached temperatures:
 \tTemperature{{mValue=58.0, mType=3, mName=SKIN, mStatus=0}}
 HAL Ready: {ready}
 """
+#: A die that is hot at rest, a sensor without a number, the battery's percentage in the guise of a temperature.
 HAL = """\
 HAL connection:
 \tThermalHAL 2.0 connected: yes
 Current temperatures from HAL:
-\tTemperature{{mValue={hottest}, mType=0, mName=AP, mStatus={status}}}
+\tTemperature{{mValue=66.2, mType=0, mName=AP, mStatus=0}}
+\tTemperature{{mValue=NaN, mType=9, mName=NPU, mStatus=0}}
+\tTemperature{{mValue={level}.0, mType=8, mName=socd, mStatus=0}}
+\tTemperature{{mValue={skin}, mType=3, mName=SKIN, mStatus={status}}}
 \tTemperature{{mValue={battery}, mType=2, mName=BAT, mStatus=0}}
 Current cooling devices from HAL:
 \tCoolingDevice{{mValue=0, mType=2, mName=thermal-cpufreq-0}}
@@ -86,7 +90,7 @@ class PhoneTelemetry:
         self.folder = folder
         self.level_percent = 84
         self.battery_c = 32.6
-        self.hottest_c = 38.5
+        self.skin_c = 38.5
         self.thermal_status = 0
         self.hal_ready = True
         self.screen_on = False
@@ -116,7 +120,8 @@ class PhoneTelemetry:
             "thermalservice": thermal.format(
                 status=self.thermal_status,
                 ready=str(self.hal_ready).lower(),
-                hottest=self.hottest_c,
+                skin=self.skin_c,
+                level=self.level_percent,
                 battery=self.battery_c,
             ),
             "power": POWER.format(usb=usb, screen=screen, wakefulness="Awake" if self.screen_on else "Asleep"),

@@ -111,9 +111,9 @@ def test_only_absent_devices_are_no_evidence(quick: Project) -> None:
 def test_a_device_that_never_cools(quick: Project, phone: Phone) -> None:
     """After the time that hygiene allows, its timing is an error that says how hot it is; accuracy is judged."""
     device(quick, "phone")["hygiene"] = {"max_temperature_c": 30, "settle_s": 1, "poll_s": 0.2}
-    phone.telemetry.set(hottest_c=51.0)
+    phone.telemetry.set(skin_c=51.0)
     done = run(quick, *PHONE, *HOST)
-    phone.telemetry.set(hottest_c=38.5)
+    phone.telemetry.set(skin_c=38.5)
     assert done.returncode == 1
     assert "waiting for phone: cooling: 51.0 C, at most 30 C wanted" in done.stdout
     assert of_target(quick, "phone:cpu") == {"fp32": "error", "canary": "rejected"}

@@ -81,17 +81,17 @@ def test_phone_listens_on_loopback_only(phone: Phone) -> None:
 
 def test_phone_says_what_a_test_makes_it_say(phone: Phone, adb: Callable[..., Ran]) -> None:
     """Battery, temperature, throttling and screen are those that the test set; properties are Android's."""
-    phone.telemetry.set(level_percent=17, battery_c=41.5, hottest_c=78.0, thermal_status=3, screen_on=True)
+    phone.telemetry.set(level_percent=17, battery_c=41.5, skin_c=78.0, thermal_status=3, screen_on=True)
     try:
         battery = adb("shell", "dumpsys battery").stdout
         assert "  level: 17\n" in battery
         assert "  temperature: 415\n" in battery
         thermal = adb("shell", "dumpsys thermalservice").stdout
         assert "Thermal Status: 3\n" in thermal
-        assert "Temperature{mValue=78.0, mType=0, mName=AP, mStatus=3}" in thermal
+        assert "Temperature{mValue=78.0, mType=3, mName=SKIN, mStatus=3}" in thermal
         assert "Display Power: state=ON" in adb("shell", "dumpsys power").stdout
     finally:
-        phone.telemetry.set(level_percent=84, battery_c=32.6, hottest_c=38.5, thermal_status=0, screen_on=False)
+        phone.telemetry.set(level_percent=84, battery_c=32.6, skin_c=38.5, thermal_status=0, screen_on=False)
     assert adb("shell", "getprop ro.product.cpu.abi").stdout == "x86_64\n"
     assert adb("shell", "getprop no.such.property").stdout == "\n"
     assert adb("shell", "cmd power set-fixed-performance-mode-enabled true").returncode == 0

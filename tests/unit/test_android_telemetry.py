@@ -29,7 +29,10 @@ HAL Ready: true
 HAL connection:
 \tThermalHAL 2.0 connected: yes
 Current temperatures from HAL:
-\tTemperature{mValue=25.6, mType=0, mName=AP, mStatus=0}
+\tTemperature{mValue=64.2, mType=0, mName=AP, mStatus=0}
+\tTemperature{mValue=NaN, mType=3, mName=SKIN2, mStatus=0}
+\tTemperature{mValue=88.0, mType=8, mName=socd, mStatus=0}
+\tTemperature{mValue=33.1, mType=2, mName=BATTERY, mStatus=0}
 \tTemperature{mValue=31.5, mType=3, mName=SKIN, mStatus=0}
 \tTemperature{mValue=-273.0, mType=9, mName=NPU, mStatus=0}
 \tTemperature{mValue=3.4E38, mType=1, mName=GPU, mStatus=0}
@@ -57,7 +60,7 @@ ro.build.fingerprint=google/panther/panther:14/AP2A/123:user/release-keys
 
 
 def test_state_is_read_with_its_units():
-    """Percent, degrees of the hottest sensor that there is, MB, MHz."""
+    """Percent, degrees of the skin, MB, MHz."""
     assert parse_state(STATE) == pytest.approx(READ)
 
 
@@ -75,6 +78,38 @@ def test_thermal_service_that_is_not_ready_says_nothing():
     """Neither throttling nor temperature; then the battery's temperature stands."""
     assert parse_thermal(THERMAL.replace("HAL Ready: true", "HAL Ready: false")) == {}
     assert parse_state(STATE.replace("HAL Ready: true", "HAL Ready: false"))["temperature_c"] == 32.6
+
+
+def sensors(*lines: tuple[str, int]) -> str:
+    listed = "".join(f"\tTemperature{{mValue={value}, mType={kind}, mName=x, mStatus=0}}\n" for value, kind in lines)
+    return f"HAL Ready: true\nCurrent temperatures from HAL:\n{listed}Current cooling devices from HAL:\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "celsius"),
+    [
+        ([("66.0", 0), ("60.1", 9), ("34.5", 2), ("31.0", 3), ("32.5", 3)], 32.5),
+        ([("66.0", 0), ("34.5", 2)], 34.5),
+        ([("66.0", 0), ("60.1", 9), ("41.5", -1)], 66.0),
+        ([("66.0", 0), ("-273.15", 3), ("34.5", 2)], 34.5),
+    ],
+)
+def test_the_skin_counts_before_the_battery_and_that_before_a_die(lines: list[tuple[str, int]], celsius: float):
+    """A die is at 60 C at rest, so that no limit of a case's heat would ever be met by it; what is not there counts not."""
+    assert parse_thermal(sensors(*lines)) == {"temperature_c": celsius}
+
+
+def test_what_is_no_temperature_is_none():
+    """The battery's millivolts, milliamperes and percent (types 6 to 8) come in the same lines as degrees do."""
+    told = [("88.0", 8), ("12.0", 6), ("120.0", 7), ("3.9", 6)]
+    assert parse_thermal(sensors(*told)) == {}
+    assert parse_thermal(sensors(*told, ("41.0", 0))) == {"temperature_c": 41.0}
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1.0E10", "", "warm"])
+def test_a_sensor_without_a_number_hides_no_other(value: str):
+    """Those after it are read as those before it."""
+    assert parse_thermal(sensors(("40.0", 0), (value, 0), ("42.0", 0))) == {"temperature_c": 42.0}
 
 
 @pytest.mark.parametrize(("status", "throttled"), [(0, 0.0), (1, 1.0), (6, 1.0)])

@@ -21,8 +21,13 @@ COMMAND_S = 30.0
 HEADER_BYTES = 20
 #: ELF's e_machine (System V ABI, chapter 4) of each of Android's ABIs.
 _MACHINES: dict[int, Abi] = {183: "arm64-v8a", 40: "armeabi-v7a", 62: "x86_64", 3: "x86"}
-#: What a phone of the first ABI runs too.
-_ALSO_RUNS: dict[str, tuple[str, ...]] = {"arm64-v8a": ("armeabi-v7a",), "x86_64": ("x86",)}
+#: What a phone of an ABI runs, its own first.
+_RUNS: dict[str, tuple[Abi, ...]] = {
+    "arm64-v8a": ("arm64-v8a", "armeabi-v7a"),
+    "armeabi-v7a": ("armeabi-v7a",),
+    "x86_64": ("x86_64", "x86"),
+    "x86": ("x86",),
+}
 _NEEDED = ("--input_layer_value_files", "--output_filepath")
 _NEXT = "give devices.yaml TFLite's benchmark_model for this ABI (tflite/tools/benchmark)"
 
@@ -58,20 +63,24 @@ def elf_abi(header: bytes) -> str:
 
 
 def _for_abi(device: str, given: Mapping[Abi, Path], abi: str) -> Path:
-    wanted = [abi, *_ALSO_RUNS.get(abi, ())]
-    local = next((path for name, path in given.items() if name in wanted), None)
-    if local is None:
+    """The file that the phone runs best, whatever their order in devices.yaml."""
+    name = next((name for name in _RUNS.get(abi, ()) if name in given), None)
+    if name is None:
         raise ToolUnusable(
             f"{device}: its ABI is {abi}, devices.yaml has benchmark_model for {', '.join(given)} only", next_step=_NEXT
         )
+    local = given[name]
     try:
         with local.open("rb") as stream:
             header = stream.read(HEADER_BYTES)
     except OSError as error:
         raise ToolUnusable(f"{device}: {local}: cannot be read ({error.strerror})", next_step=_NEXT) from error
     found = elf_abi(header)
-    if not header.startswith(b"#!") and found not in wanted:  # a script runs wherever its interpreter does
-        raise ToolUnusable(f"{device}: {local} is for {found}, the phone is {abi}", next_step=_NEXT)
+    if not header.startswith(b"#!") and found != name:  # a script runs wherever its interpreter does
+        raise ToolUnusable(
+            f"{device}: {local} is for {found}, the phone is {abi}, and devices.yaml gives it under {name}",
+            next_step=_NEXT,
+        )
     return local
 
 

@@ -6,8 +6,10 @@ Formats: Android's ``getprop``, ``dumpsys battery``, ``dumpsys thermalservice`` 
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
+from collections.abc import Sequence
 
 from harness.targets.links.base import Link
 
@@ -32,10 +34,14 @@ echo == clock; cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq
 echo == end
 """
 _FIELD = re.compile(r"^\s*([A-Za-z ]+): (\S+)\s*$", re.MULTILINE)
-_TEMPERATURE = re.compile(
-    r"^\s*Temperature\{mValue=(-?[\d.]+(?:[eE]-?\d+)?), mType=(-?\d+), mName=(.*), mStatus=(\d+)\}$"
-)
+_TEMPERATURE = re.compile(r"^\s*Temperature\{mValue=([^,]*), mType=(-?\d+), mName=(.*), mStatus=(\d+)\}$")
+#: As Java prints a float; NaN and Infinity are none.
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]-?\d+)?")
 _HAL = "Current temperatures from HAL:"
+#: Of android.hardware.thermal's TemperatureType. A processor's die is at 60 C at rest: the case and the battery say how
+#: much heat is left in the phone. What limits the battery's current (BCL) is told in mV, mA and percent.
+_BATTERY, _SKIN = 2, 3
+_NO_TEMPERATURES = {6, 7, 8}
 #: Sensors that are not there report nonsense; no phone runs beyond these, in degrees Celsius.
 _COLDEST_C, _HOTTEST_C = -40.0, 150.0
 
@@ -89,9 +95,10 @@ def parse_battery(text: str) -> Readings:
 
 
 def parse_thermal(text: str) -> Readings:
-    """``dumpsys thermalservice``: the hottest sensor that the hardware reports now, and whether the phone throttles.
+    """``dumpsys thermalservice``: the temperature that the hardware reports now, and whether the phone throttles.
 
-    The section of cached temperatures was seen 30 degrees off. Where the hardware's service is not ready, nothing is known.
+    It is the skin's, else the battery's, else that of the hottest other sensor. The section of cached temperatures was
+    seen 30 degrees off. Where the hardware's service is not ready, nothing is known.
     """
     lines = _lines(text)
     if "HAL Ready: true" not in [line.strip() for line in lines]:
@@ -99,13 +106,9 @@ def parse_thermal(text: str) -> Readings:
     status = next((found for line in lines if (found := re.fullmatch(r"\s*Thermal Status: (\d)", line))), None)
     readings = {"throttled": float(int(status[1]) > 0)} if status else {}
     begin = next((index for index, line in enumerate(lines) if line.strip() == _HAL), len(lines))
-    now = []
-    for line in lines[begin + 1 :]:
-        found = _TEMPERATURE.match(line)
-        if not found:
-            break
-        now.append(float(found[1]))
-    hottest = max(filter(_plausible, now), default=None)
+    now = _temperatures(lines[begin + 1 :])
+    preferred = next((kind for kind in (_SKIN, _BATTERY) if kind in dict(now)), None)
+    hottest = max((celsius for kind, celsius in now if preferred in (kind, None)), default=None)
     return readings if hottest is None else {**readings, "temperature_c": hottest}
 
 
@@ -123,6 +126,15 @@ def _system(sections: dict[str, str]) -> Readings:
     }
     found = {name: (re.match(pattern, text), unit) for name, (text, pattern, unit) in patterns.items()}
     return {name: float(match[1]) * unit for name, (match, unit) in found.items() if match}
+
+
+def _temperatures(lines: Sequence[str]) -> list[tuple[int, float]]:
+    """Type and degrees of the sensors at the head of ``lines`` that are there and tell a temperature."""
+    sensors = [
+        (int(found[2]), found[1]) for found in itertools.takewhile(bool, map(_TEMPERATURE.match, lines)) if found
+    ]
+    told = [(kind, float(value)) for kind, value in sensors if _NUMBER.fullmatch(value)]
+    return [(kind, celsius) for kind, celsius in told if kind not in _NO_TEMPERATURES and _plausible(celsius)]
 
 
 def _plausible(celsius: float) -> bool:
