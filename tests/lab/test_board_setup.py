@@ -52,6 +52,17 @@ def test_runtimes_are_installed_and_used(bare: Targets, onnx: Artifact, samples:
     assert not (Path(board.facts.packages + ".new")).exists()
 
 
+def test_vendors_build_is_left_alone(bare: Targets, tmp_path: Path) -> None:
+    """A Jetson's onnxruntime-gpu: a wheel from here would hide it, and CUDA with it."""
+    [packages] = (tmp_path / "bare").glob("lib/python3.*/site-packages")
+    (packages / "onnxruntime_gpu-1.23.0.dist-info").mkdir()
+    (packages / "onnxruntime_gpu-1.23.0.dist-info" / "METADATA").write_text("Name: onnxruntime-gpu\nVersion: 1.23.0\n")
+    board, said = bare.board("pi"), []
+    assert set_up(board, ["onnxruntime"], said.append) == {"onnxruntime": "1.23.0"}
+    assert said == ["pi: keeps its own onnxruntime-gpu 1.23.0"]
+    assert not Path(board.facts.packages).exists()
+
+
 def test_no_wheel_for_the_board_is_said(bare: Targets) -> None:
     """An old C library and a processor that nobody builds for: which wheel, and what the board is."""
     board = bare.board("pi")

@@ -24,7 +24,6 @@ _FACTS = r"""
 import json, os, platform, sys
 work = os.path.abspath(os.path.expanduser(sys.argv[1]))
 packages = os.path.join(work, "python")
-sys.path.insert(0, packages)
 
 def lines(path):
     try:
@@ -40,18 +39,25 @@ def field(path, *names):
             return value.strip()
     return ""
 
-def version(*names):
+def installed(*names):
     try:
         from importlib import metadata
     except ImportError:
-        return "absent"
+        return None
     for name in names:
         try:
-            return metadata.version(name)
+            return name, metadata.version(name)
         except metadata.PackageNotFoundError:
             pass
-    return "absent"
+    return None
 
+def version(*names):
+    found = installed(*names)
+    return found[1] if found else "absent"
+
+vendor = ("onnxruntime-gpu", "onnxruntime-openvino")
+own = {"onnxruntime": installed(*vendor)}
+sys.path.insert(0, packages)
 cpu = "/proc/cpuinfo"
 part = " ".join(filter(None, [field(cpu, "cpu implementer"), field(cpu, "cpu part")]))
 memory_kb = int((field("/proc/meminfo", "memtotal") or "0").split()[0])
@@ -71,9 +77,10 @@ print(json.dumps({
     },
     "runtimes": {
         "litert": version("ai-edge-litert"),
-        "onnxruntime": version("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"),
+        "onnxruntime": version("onnxruntime", *vendor),
         "torch": version("torch"),
     },
+    "own_builds": {name: " ".join(build) for name, build in own.items() if build},
 }))
 """
 
@@ -81,7 +88,7 @@ print(json.dumps({
 @dataclass(frozen=True)
 class BoardFacts:
     """What a board is: the work folder and the folder for packages there, Python and C library, its identity, the
-    version of each runtime or ``absent``.
+    version of each runtime or ``absent``, and which of them are a vendor's build in its own Python.
     """
 
     work_folder: str
@@ -90,6 +97,7 @@ class BoardFacts:
     glibc: str
     identity: dict[str, str]
     runtimes: dict[str, str]
+    own_builds: dict[str, str]
 
 
 class Board:

@@ -46,8 +46,19 @@ os.rename(made, final)
 def set_up(board: Board, runtimes: Sequence[RuntimeName], tell: Callable[[str], None]) -> dict[str, str]:
     """Install runtimes on the board, in this machine's own versions; returns each one's version there.
 
+    A vendor's build in its Python is left alone: its execution providers are in no wheel from here, which would hide it.
     Raises RuntimeMissing where no wheel fits the board, or what was installed cannot be imported; DeviceError.
     """
+    for build in (board.facts.own_builds[runtime] for runtime in runtimes if runtime in board.facts.own_builds):
+        tell(f"{board.device}: keeps its own {build}")
+    lacking = [runtime for runtime in runtimes if runtime not in board.facts.own_builds]
+    if lacking:
+        _install(board, lacking, tell)
+    board.forget()
+    return {runtime: board.facts.runtimes[runtime] for runtime in runtimes}
+
+
+def _install(board: Board, runtimes: Sequence[RuntimeName], tell: Callable[[str], None]) -> None:
     facts = board.facts
     with tempfile.TemporaryDirectory(prefix="edgegate-") as name:
         tell(f"fetching {', '.join(runtimes)} for {_in_words(facts)}")
@@ -59,8 +70,6 @@ def set_up(board: Board, runtimes: Sequence[RuntimeName], tell: Callable[[str], 
     for runtime in runtimes:
         code = f"import sys; sys.path.insert(0, sys.argv[1]); import numpy, {_IMPORTS[runtime]}"
         _python(board, f"{runtime} was installed and cannot be imported", code, facts.packages)
-    board.forget()
-    return {runtime: board.facts.runtimes[runtime] for runtime in runtimes}
 
 
 _IMPORTS: dict[RuntimeName, str] = {
