@@ -73,7 +73,9 @@ def measure():
                 f"{opening.own_s - statistics.median(own_s):.2f} s a run; {cells[0].calls} commands a cell; "
                 f"{cells[0].waited_s:.1f} s on the device"
             )
-            yield Finding(f"harness's own time, a warm cell of {target}", statistics.median(own_s), "s", told, most=MOST_S)
+            yield Finding(
+                f"harness's own time, a warm cell of {target}", statistics.median(own_s), "s", told, most=MOST_S
+            )
 
 
 def _run(project, target, link, folder):
