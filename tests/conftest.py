@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -13,6 +15,9 @@ from tests.integration.conftest import Digits, Project, make_project
 # Timings are judged by make perf, never in a test: a machine may be busy.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+# All processes of the suite take turns with the host, and none waits for a run outside of it.
+os.environ.setdefault("XDG_STATE_HOME", f"{tempfile.gettempdir()}/edgegate-tests-{os.getuid()}")
 
 
 @pytest.fixture(scope="session")

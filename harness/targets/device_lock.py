@@ -2,6 +2,9 @@
 
 A device is held by one run at a time. The host's own timings run alone besides: no other device is worked on meanwhile,
 for that keeps the host busy too (files are pushed, inputs quantized, jobs polled).
+
+The locks lie in the user's state folder: a temporary folder is another one for each job of a build server, and a session's
+runtime folder is not there for cron, and gone when the user logs out.
 """
 
 from __future__ import annotations
@@ -9,11 +12,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import platformdirs
 from filelock import FileLock, ReadWriteLock, Timeout
+
+from harness.errors import DeviceError
 
 #: A wait that takes longer is told.
 PATIENCE_S = 2.0
@@ -24,7 +29,7 @@ Tell = Callable[[str], None]
 def device_lock(connection: str, tell: Tell) -> Iterator[None]:
     """Hold the device that is reached by ``connection``; two checkouts on one machine share its lock, as they share it.
 
-    A long wait is told.
+    A long wait is told. Raises DeviceError where the user has no folder for locks.
     """
     name = re.sub(r"[^\w.-]", "_", connection)
     lock = FileLock(_folder() / f"{name}.lock")
@@ -78,6 +83,16 @@ def _released(lock: ReadWriteLock) -> Iterator[None]:
 
 
 def _folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"edgegate-devices-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+    """The same for all processes of the user; XDG_STATE_HOME chooses another."""
+    folder = platformdirs.user_state_path("edgegate") / "locks"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+        why = "it is not writable"
+    except OSError as error:
+        why = error.strerror or str(error)
+    raise DeviceError(
+        f"the devices' locks cannot be kept in {folder}: {why}",
+        next_step="make that folder yours, or set XDG_STATE_HOME to one that is, the same for all your runs",
+    )

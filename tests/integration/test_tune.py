@@ -30,10 +30,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Proj
 
 def tune(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("edgegate")), "tune", *arguments]
-    # A temporary folder of its own has device locks of its own: waiting for another run would use up the minutes.
-    alone = project.root / "tmp"
-    alone.mkdir(exist_ok=True)
-    environment = {**project.environment(), "TMPDIR": str(alone)}
+    # A state folder of its own has device locks of its own: waiting for another run would use up the minutes.
+    environment = {**project.environment(), "XDG_STATE_HOME": str(project.root / "state")}
     return subprocess.run(
         command, cwd=project.root, env=environment, capture_output=True, text=True, check=False, timeout=900
     )

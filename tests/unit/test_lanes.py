@@ -8,7 +8,6 @@ import time
 import pytest
 
 from harness.measurements.lanes import Lanes
-from harness.targets import device_lock
 from harness.targets.device_lock import alone_on_host, beside_others
 
 
@@ -63,7 +62,7 @@ def test_what_has_not_begun_is_forgotten_at_the_end() -> None:
 
 def test_the_host_is_timed_alone(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another device is worked on no timing of the host begins, and one that waits goes before later others."""
-    monkeypatch.setattr(device_lock.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     order: list[str] = []
     working, finish = threading.Event(), threading.Event()
 
