@@ -4,17 +4,10 @@ Every number is a ratio inside one run, or a count, or has a wide bound: it mean
 """
 
 import argparse
+import importlib
 import sys
+from functools import partial
 
-import collection
-import device_cells
-import device_link
-import history
-import images
-import latency
-import throughput
-import trial
-import warm
 from rich.console import Console
 from rich.table import Table
 
@@ -22,17 +15,22 @@ from rich.table import Table
 def measurements(selected):
     """What there is to measure, by name."""
     return {
-        "latency": latency.measure,
-        "throughput": throughput.measure,
-        "warm": lambda: warm.measure_overhead(selected),
-        "collect": collection.measure,
-        "trial": trial.measure,
-        "history": history.measure,
-        "images": images.measure,
-        "adb": device_link.measure,
-        "devices": device_cells.measure,
-        "imports": lambda: warm.measure_imports(selected),
+        "latency": partial(measure, "latency"),
+        "throughput": partial(measure, "throughput"),
+        "warm": partial(measure, "warm", "measure_overhead", selected),
+        "collect": partial(measure, "collection"),
+        "trial": partial(measure, "trial"),
+        "history": partial(measure, "history"),
+        "images": partial(measure, "images"),
+        "adb": partial(measure, "device_link"),
+        "devices": partial(measure, "device_cells"),
+        "imports": partial(measure, "warm", "measure_imports", selected),
     }
+
+
+def measure(module, function="measure", *given):
+    """The findings of a module, imported only now: processes that a measurement spawns import this file anew."""
+    return getattr(importlib.import_module(module), function)(*given)
 
 
 def table(findings):
@@ -53,11 +51,11 @@ def main():
     parser.add_argument("--edge-model", action="append", default=[], metavar="GLOB", help="models of the warm run")
     asked = parser.parse_args()
     console, findings = Console(), []
-    for name, measure in measurements(tuple(asked.edge_model)).items():
+    for name, findings_of in measurements(tuple(asked.edge_model)).items():
         if asked.only and name not in asked.only:
             continue
         console.print(f"measuring: {name}")
-        for finding in measure():
+        for finding in findings_of():
             console.print(f"  {finding.name}: {finding.value:.3f} {finding.unit} ({finding.told})", highlight=False)
             findings.append(finding)
     Console(width=None if console.is_terminal else 170).print(table(findings))

@@ -1,12 +1,13 @@
 """Image files become one .npy of uint8, decoded by as many processes as there are cores.
 
-Each process decodes a chunk of images and writes it to its own place in the file, so that memory stays at one chunk
-for each process, however many images there are, and nothing is copied between processes.
+Each process decodes a chunk of images and writes every one to its own place in the file, so that memory stays at one
+image for each process, however many images there are, and nothing is copied between processes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import multiprocessing
 import os
 import warnings
@@ -19,13 +20,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.dataset_schema import Preprocessing
 from harness.errors import SourceError
 from harness.runners.python_runner import die_with_parent
-from harness.sources.preprocessing import pixels
+from harness.sources.pixels import Geometry, pixels
 from harness.storage import digest
 
-#: Images that one process holds at a time.
+#: Images that one process is given at a time; the checksum depends on it.
 CHUNK = 64
 #: Every so many images are looked at again once decoded. All of them would cost half as much as decoding; the files' own
 #: checksums say which images they are, and a few say whether they are still decoded alike.
@@ -34,6 +34,9 @@ LOOKED_AT = 32
 FEW = 256
 #: Progress is told after so many chunks.
 TOLD = 50
+#: Of a larger file nothing is left in the system's cache, which it would fill at others' expense. It is also slow to
+#: fill: where a virtual machine must ask its host for the memory, this takes up to half as long as decoding.
+CACHED_BYTES = 1 << 30
 #: An error names so many of the unreadable images.
 NAMED = 3
 Shape = tuple[int, int, int]
@@ -42,13 +45,18 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Chunk:
-    """Images that go to ``out`` from byte ``position`` on."""
+    """Images that go to ``out`` from byte ``position`` on; paths as text, which other processes take without delay."""
 
-    paths: list[Path]
-    how: Preprocessing
+    paths: list[str]
+    geometry: Geometry
     shape: Shape
     out: Path
     position: int
+
+    @property
+    def end(self) -> int:
+        """The byte after its last one."""
+        return self.position + len(self.paths) * math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -61,26 +69,24 @@ class Decoded:
     problems: list[str]
 
 
-def decode(paths: Sequence[Path], how: Preprocessing, out: Path, progress: Progress) -> Decoded:
+def decode(paths: Sequence[Path], geometry: Geometry, out: Path, progress: Progress) -> Decoded:
     """Write uint8 (N, H, W, C) to ``out``; what it returns has no problems.
 
     Raises SourceError naming the first images that are unreadable, or of another size than the first one.
     """
-    shape = _shape_of_first(paths, how)
+    shape = _shape_of_first(paths, geometry)
+    found: list[Decoded] = []
     with out.open("wb") as stream:
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(paths), *shape)}
         np.lib.format.write_array_header_1_0(stream, header)
-        start = stream.tell()
-        stream.truncate(start + len(paths) * int(np.prod(shape)))
-    chunks = [
-        Chunk(list(paths[i : i + CHUNK]), how, shape, out, start + i * int(np.prod(shape)))
-        for i in range(0, len(paths), CHUNK)
-    ]
-    found: list[Decoded] = []
-    for chunk in _in_order(chunks):
-        found.append(chunk)
-        if len(found) % TOLD == 0:
-            progress(f"{len(found) * CHUNK:,} of {len(paths):,} images")
+        chunks = _chunks(paths, geometry, shape, out, stream.tell())
+        stream.truncate(chunks[-1].end)
+        for chunk, result in zip(chunks, _in_order(chunks), strict=True):
+            found.append(result)
+            if chunks[-1].end > CACHED_BYTES:
+                _drop_cached(stream.fileno(), chunk.end)
+            if len(found) % TOLD == 0:
+                progress(f"{len(found) * CHUNK:,} of {len(paths):,} images")
     problems = [problem for chunk in found for problem in chunk.problems]
     if problems:
         more = f" (and {len(problems) - NAMED} more)" if len(problems) > NAMED else ""
@@ -96,11 +102,25 @@ def decode(paths: Sequence[Path], how: Preprocessing, out: Path, progress: Progr
     )
 
 
-def _shape_of_first(paths: Sequence[Path], how: Preprocessing) -> Shape:
+def _drop_cached(file: int, end: int) -> None:
+    """Have the system write out what it caches of the file up to ``end``, and drop what it wrote since the last time."""
+    if hasattr(os, "posix_fadvise"):  # macOS has none
+        os.posix_fadvise(file, 0, end, os.POSIX_FADV_DONTNEED)
+
+
+def _chunks(paths: Sequence[Path], geometry: Geometry, shape: Shape, out: Path, start: int) -> list[Chunk]:
+    image_bytes = math.prod(shape)
+    return [
+        Chunk([str(path) for path in paths[i : i + CHUNK]], geometry, shape, out, start + i * image_bytes)
+        for i in range(0, len(paths), CHUNK)
+    ]
+
+
+def _shape_of_first(paths: Sequence[Path], geometry: Geometry) -> Shape:
     """The shape that all images must have: that of the first one that can be read, so that its own problem is told later."""
     for path in paths:
         try:
-            height, width, channels = decoded(path, how).shape
+            height, width, channels = decoded(str(path), geometry).shape
         except SourceError:
             continue
         return height, width, channels
@@ -138,32 +158,34 @@ def _begin_worker() -> None:
 
 def decode_chunk(chunk: Chunk) -> Decoded:
     """Decode some images to their place in the file."""
-    values = np.empty((len(chunk.paths), *chunk.shape), np.uint8)
+    checksum, low, high = hashlib.sha256(), 255, 0
     problems: list[str] = []
-    for index, path in enumerate(chunk.paths):
-        try:
-            image = decoded(path, chunk.how)
-        except SourceError as error:
-            problems.append(error.message)
-            continue
-        if image.shape != chunk.shape:
-            problems.append(
-                f"{path} is {image.shape[0]}x{image.shape[1]} where the first image is {chunk.shape[0]}x{chunk.shape[1]}:"
-                " give preprocessing a size to resize to"
-            )
-            continue
-        values[index] = image
     with chunk.out.open("r+b") as stream:
         stream.seek(chunk.position)
-        stream.write(values.data)
-    looked_at = values[::LOOKED_AT]
-    checksum = hashlib.sha256()
-    for image in looked_at:
-        checksum.update(image.data)
-    return Decoded(checksum.hexdigest(), int(looked_at.min()), int(looked_at.max()), problems)
+        for index, path in enumerate(chunk.paths):
+            try:
+                image = _decoded_alike(path, chunk)
+            except SourceError as error:
+                problems.append(error.message)
+                continue  # the file will not be used
+            stream.write(image.data)
+            if index % LOOKED_AT == 0:
+                checksum.update(image.data)
+                low, high = min(low, int(image.min())), max(high, int(image.max()))
+    return Decoded(checksum.hexdigest(), low, high, problems)
 
 
-def decoded(path: Path, how: Preprocessing) -> NDArray[np.uint8]:
+def _decoded_alike(path: str, chunk: Chunk) -> NDArray[np.uint8]:
+    image = decoded(path, chunk.geometry)
+    if image.shape != chunk.shape:
+        raise SourceError(
+            f"{path} is {image.shape[0]}x{image.shape[1]} where the first image is {chunk.shape[0]}x{chunk.shape[1]}:"
+            " give preprocessing a size to resize to"
+        )
+    return np.ascontiguousarray(image)
+
+
+def decoded(path: str, geometry: Geometry) -> NDArray[np.uint8]:
     """One preprocessed image. Raises SourceError naming the file."""
     try:
         from PIL import Image
@@ -173,9 +195,9 @@ def decoded(path: Path, how: Preprocessing) -> NDArray[np.uint8]:
         ) from error
     try:
         with Image.open(path) as image:
-            return pixels(image, how)
+            return pixels(image, geometry)
     except SourceError as error:
         raise SourceError(f"{path} {error.message}") from error
     except Exception as error:  # Pillow's plugins raise a dozen types for damaged files
-        said = str(error).replace(str(path), "").strip(" '\"") or type(error).__name__
+        said = str(error).replace(path, "").strip(" '\"") or type(error).__name__
         raise SourceError(f"{path} is not a readable image ({said})") from error

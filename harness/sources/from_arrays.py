@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from harness.storage import Store, digest, file_digest, read_json, write_json
 def from_arrays(store: Store, dataset: Dataset, base: Path) -> tuple[Path, dict[str, Path]]:
     """The folder with ``dataset.json`` and targets, and the inputs of each part. Raises SourceError."""
     how = dataset.preprocessing
-    key = digest(["arrays 2", arrays.origin(dataset, base), _selection(dataset), geometry(how)])
+    key = digest(["arrays 2", arrays.origin(dataset, base), _selection(dataset), asdict(geometry(how))])
     folder = store.find("datasets", key)
     if folder is None:
         with store.lock(key):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.dataset_schema import Dataset, Preprocessing
+from harness.dataset_schema import Dataset
 from harness.errors import SourceError
 from harness.sources import image_files
 from harness.sources.decoding import decode
@@ -23,6 +24,7 @@ from harness.sources.file_digests import file_digests
 from harness.sources.image_files import ImageFiles
 from harness.sources.overlap import refuse_overlap
 from harness.sources.parts import Pool, Request, deal
+from harness.sources.pixels import Geometry
 from harness.sources.preprocessing import geometry
 from harness.storage import Store, digest, file_digest, read_json, write_json
 
@@ -37,18 +39,18 @@ def from_files(
 
     ``alone`` is held while images are decoded.
     """
-    how = dataset.preprocessing or Preprocessing()
+    shaped = geometry(dataset.preprocessing)
     parts = _file_parts(dataset, base)
     digests = {part: file_digests(store, files.paths) for part, files in parts.items()}
     refuse_overlap({part: files.names for part, files in parts.items()}, digests)
     targets = {part: files.targets for part, files in parts.items() if files.targets is not None}
     key = digest(
-        ["files 1", digests, {part: each.tolist() for part, each in targets.items()}, geometry(how), dataset.classes]
+        ["files 1", digests, {part: each.tolist() for part, each in targets.items()}, asdict(shaped), dataset.classes]
     )
     inputs: dict[str, Path] = {}
     for part, files in parts.items():
         said = lambda text, part=part: progress(f"decoding {part}: {text}")  # noqa: E731
-        inputs[part] = _decoded(store, files, digests[part], how, said, alone)
+        inputs[part] = _decoded(store, files, digests[part], shaped, said, alone)
     folder = store.find("datasets", key)
     if folder is None:
         with store.create("datasets", key) as made:
@@ -76,19 +78,19 @@ def _file_parts(dataset: Dataset, base: Path) -> dict[str, ImageFiles]:
 
 
 def _decoded(
-    store: Store, files: ImageFiles, digests: list[str], how: Preprocessing, progress: Progress, alone: Alone
+    store: Store, files: ImageFiles, digests: list[str], shaped: Geometry, progress: Progress, alone: Alone
 ) -> Path:
     """The .npy of the part's pixels, decoded now if the store lacks it."""
-    key = digest(["decoded 1", digests, geometry(how), metadata.version("pillow")])
+    key = digest(["decoded 1", digests, asdict(shaped), metadata.version("pillow")])
     folder = store.find("decoded", key)
     if folder is None:
         with store.lock(key), alone():
             folder = store.find("decoded", key)
             if folder is None:
                 with store.create("decoded", key) as made:
-                    found = decode(files.paths, how, made / "x.npy", progress)
+                    found = decode(files.paths, shaped, made / "x.npy", progress)
                     facts = {
-                        "sha256": digest([digests, geometry(how), found.sha256]),
+                        "sha256": digest([digests, asdict(shaped), found.sha256]),
                         "low": found.low,
                         "high": found.high,
                     }

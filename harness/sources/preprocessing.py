@@ -6,61 +6,17 @@ and standard deviation are one ``value * scale + offset`` per channel, which nee
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
-
 from harness.dataset_schema import Preprocessing
 from harness.errors import SourceError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from harness.sources.pixels import Geometry, Size
 
 Step = tuple[tuple[float, ...], tuple[float, ...]]
-Size = int | tuple[int, int]
-MODES = {"rgb": "RGB", "bgr": "RGB", "gray": "L"}
 
 
-def pixels(image: Image, how: Preprocessing) -> NDArray[np.uint8]:
-    """The image resized, cropped and in the order of channels that was asked for: uint8 (height, width, channels).
-
-    As torchvision.transforms: converted first, the longer side rounded down, the crop centred with halves to even.
-    EXIF orientation is not applied. Raises SourceError where the crop is larger than the image.
-    """
-    if image.mode != MODES[how.channels]:  # convert() copies also where there is nothing to convert
-        image = image.convert(MODES[how.channels])
-    if how.resize:
-        image = _resized(image, how.resize, how.interpolation)
-    if how.center_crop:
-        image = _cropped(image, how.center_crop)
-    values = np.asarray(image)
-    return values[:, :, None] if values.ndim == 2 else values[:, :, ::-1] if how.channels == "bgr" else values
-
-
-def _resized(image: Image, size: Size, interpolation: str) -> Image:
-    from PIL.Image import Resampling
-
-    if isinstance(size, int):
-        width, height = image.size
-        longer = int(size * max(width, height) / min(width, height))
-        wanted = (size, longer) if width <= height else (longer, size)
-    else:
-        wanted = size[1], size[0]
-    return image if wanted == image.size else image.resize(wanted, Resampling[interpolation.upper()])
-
-
-def _cropped(image: Image, size: Size) -> Image:
-    height, width = (size, size) if isinstance(size, int) else size
-    if width > image.width or height > image.height:
-        raise SourceError(f"is {image.height}x{image.width} where {height}x{width} are to be cut out of it")
-    left, top = round((image.width - width) / 2), round((image.height - height) / 2)
-    return image.crop((left, top, left + width, top + height))
-
-
-def geometry(how: Preprocessing | None) -> dict[str, Any]:
-    """The part of preprocessing that shapes the stored pixels, as plain data."""
-    return (how or Preprocessing()).model_dump(include={"resize", "interpolation", "center_crop", "channels"})
+def geometry(how: Preprocessing | None) -> Geometry:
+    """The part of preprocessing that shapes the stored pixels."""
+    how = how or Preprocessing()
+    return Geometry(how.resize, how.interpolation, how.center_crop, how.channels)
 
 
 def value_step(how: Preprocessing | None, channels: int) -> Step:

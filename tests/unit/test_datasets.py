@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +19,8 @@ from harness.dataset_schema import Dataset
 from harness.errors import SourceError
 from harness.sources import decoding
 from harness.sources.datasets import PreparedDataset, prepare
-from harness.storage import Store
+from harness.sources.pixels import Geometry
+from harness.storage import Store, digest
 
 CLASSES = ("cat", "dog", "eel")
 Prepare = Callable[..., PreparedDataset]
@@ -293,19 +298,52 @@ def test_bad_tables_are_one_clear_sentence(tmp_path: Path, prepared: Prepare) ->
 
 
 def test_many_images_are_decoded_by_several_processes_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file that worker processes write is the one that a single process writes, and problems come in order."""
+    """The file that worker processes write is the one that a single process writes, also where it is too large to stay
+    in the system's cache, and problems come in order."""
     write_images(tmp_path / "val", 6)
     keys = {"kind": "images", "path": "val", "preprocessing": {"resize": [7, 5], "channels": "bgr"}}
     made = []
-    for few, chunk, store in ((1000, 64, "one"), (0, 4, "many")):
+    for few, chunk, cached, store in ((1000, 64, 1 << 30, "one"), (0, 4, 1 << 30, "many"), (0, 4, 0, "large")):
         monkeypatch.setattr(decoding, "FEW", few)
         monkeypatch.setattr(decoding, "CHUNK", chunk)
+        monkeypatch.setattr(decoding, "CACHED_BYTES", cached)
         made.append(prepare(Store(tmp_path / store), "mine", Dataset.model_validate(keys), tmp_path))
-    one, many = (each.samples("evaluation") for each in made)
-    assert one.path.read_bytes() == many.path.read_bytes()
+    one, many, large = (each.samples("evaluation").path.read_bytes() for each in made)
+    assert one == many == large
     damage(tmp_path / "val" / "eel" / "0_3.png")
     with pytest.raises(SourceError, match=r"1 of 18 images cannot be used: .*eel/0_3\.png"):
         prepare(Store(tmp_path / "many"), "mine", Dataset.model_validate(keys), tmp_path)
+
+
+def test_the_checksum_is_of_the_images_that_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every so many images of each chunk go into the checksum and the extremes, as they lie in the file."""
+    write_images(tmp_path / "val", 6)
+    monkeypatch.setattr(decoding, "CHUNK", 7)
+    monkeypatch.setattr(decoding, "LOOKED_AT", 3)
+    found = decoding.decode(sorted((tmp_path / "val").rglob("*.png")), Geometry(), tmp_path / "x.npy", print)
+    stored = np.load(tmp_path / "x.npy")
+    looked_at = [stored[start : start + 7][::3] for start in range(0, len(stored), 7)]
+    assert found.sha256 == digest([hashlib.sha256(images.tobytes()).hexdigest() for images in looked_at])
+    assert (found.low, found.high) == (min(map(np.min, looked_at)), max(map(np.max, looked_at)))
+
+
+def test_a_file_too_large_for_the_cache_leaves_it(tmp_path: Path) -> None:
+    """What is written and dropped is no longer in memory, and reads as it was written."""
+    wanted = bytes(range(256)) * 4096
+    with (tmp_path / "x").open("wb", buffering=0) as stream:
+        stream.write(wanted)
+        os.fsync(stream.fileno())
+        decoding._drop_cached(stream.fileno(), len(wanted))
+    if sys.platform == "linux":
+        with (tmp_path / "x").open("rb") as stream, pytest.raises(BlockingIOError):
+            os.preadv(stream.fileno(), [bytearray(1)], len(wanted) // 2, os.RWF_NOWAIT)
+    assert (tmp_path / "x").read_bytes() == wanted
+
+
+def test_processes_that_decode_import_no_schema() -> None:
+    """They start in half the time without pydantic and YAML."""
+    shown = "import sys, harness.sources.decoding; print({'pydantic', 'yaml'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True).stdout.strip() == "set()"
 
 
 # -- arrays -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from harness.dataset_schema import Dataset, Preprocessing
 from harness.errors import SourceError
 from harness.sources.labels import shifted
 from harness.sources.parts import Pool, Request, deal, shares
-from harness.sources.preprocessing import described, pixels, value_step
+from harness.sources.pixels import Geometry, pixels
+from harness.sources.preprocessing import described, geometry, value_step
 
 UNHURRIED = settings(deadline=None)
 
@@ -35,7 +36,7 @@ def test_shorter_side_as_torchvision_resizes(image: np.ndarray, side: int, inter
     height, width = image.shape[:2]
     size = (side, int(side * height / width)) if width <= height else (int(side * width / height), side)
     wanted = Image.fromarray(image).resize(size, Image.Resampling[interpolation.upper()])
-    found = pixels(Image.fromarray(image), Preprocessing(resize=side, interpolation=interpolation))
+    found = pixels(Image.fromarray(image), Geometry(resize=side, interpolation=interpolation))
     np.testing.assert_array_equal(found, np.asarray(wanted))
 
 
@@ -47,23 +48,25 @@ def test_exact_size_and_centre_crop(image: np.ndarray, height: int, width: int, 
     resized = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
     crop = min(top, height), min(left, width)
     y, x = round((height - crop[0]) / 2.0), round((width - crop[1]) / 2.0)
-    np.testing.assert_array_equal(pixels(Image.fromarray(image), how), resized[y : y + crop[0], x : x + crop[1]])
+    np.testing.assert_array_equal(
+        pixels(Image.fromarray(image), geometry(how)), resized[y : y + crop[0], x : x + crop[1]]
+    )
 
 
 def test_crop_larger_than_the_image_is_refused() -> None:
     """No padding is made up."""
     with pytest.raises(SourceError, match="is 3x9 where 4x4 are to be cut out of it"):
-        pixels(Image.new("RGB", (9, 3)), Preprocessing(center_crop=4))
+        pixels(Image.new("RGB", (9, 3)), Geometry(center_crop=4))
 
 
 @UNHURRIED
 @given(hnp.arrays(np.uint8, (6, 5, 3)))
 def test_channels(image: np.ndarray) -> None:
     """bgr reverses the channels; gray is one channel, by Pillow's luma; palettes and alpha become rgb."""
-    np.testing.assert_array_equal(pixels(Image.fromarray(image), Preprocessing(channels="bgr")), image[..., ::-1])
-    gray = pixels(Image.fromarray(image), Preprocessing(channels="gray"))
+    np.testing.assert_array_equal(pixels(Image.fromarray(image), Geometry(channels="bgr")), image[..., ::-1])
+    gray = pixels(Image.fromarray(image), Geometry(channels="gray"))
     np.testing.assert_array_equal(gray[..., 0], np.asarray(Image.fromarray(image).convert("L")))
-    assert pixels(Image.fromarray(image).convert("RGBA"), Preprocessing()).shape == (6, 5, 3)
+    assert pixels(Image.fromarray(image).convert("RGBA"), Geometry()).shape == (6, 5, 3)
 
 
 @UNHURRIED
@@ -79,13 +82,13 @@ def test_presets_are_the_libraries_formulas(image: np.ndarray) -> None:
     }
     for preset, wanted in formulas.items():
         how = Preprocessing.model_validate({"preset": preset, "resize": None, "center_crop": None})
-        np.testing.assert_allclose(stepped(pixels(Image.fromarray(image), how), how), wanted, atol=2e-5)
+        np.testing.assert_allclose(stepped(pixels(Image.fromarray(image), geometry(how)), how), wanted, atol=2e-5)
 
 
 def test_a_preset_resizes_as_its_library_and_its_keys_can_be_overridden() -> None:
     """torchvision is Resize(256), CenterCrop(224); another size is one key; a preset's name alone is a mapping."""
     preset = Preprocessing.model_validate("torchvision")
-    assert pixels(Image.new("RGB", (300, 400)), preset).shape == (224, 224, 3)
+    assert pixels(Image.new("RGB", (300, 400)), geometry(preset)).shape == (224, 224, 3)
     larger = Preprocessing.model_validate({"preset": "torchvision", "resize": 342, "center_crop": 299})
     assert (larger.center_crop, larger.mean) == (299, preset.mean)
     assert described(preset).startswith(
