@@ -24,6 +24,7 @@ def measurements(selected):
         "images": partial(measure, "images"),
         "adb": partial(measure, "device_link"),
         "devices": partial(measure, "device_cells"),
+        "tune": partial(measure, "tuning"),
         "imports": partial(measure, "warm", "measure_imports", selected),
     }
 
