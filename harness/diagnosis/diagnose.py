@@ -36,7 +36,7 @@ FLOAT_RECIPES: dict[RuntimeName, str] = {"litert": "fp32", "onnxruntime": "ort_f
 SAMPLES = 64
 #: Fewer samples where a model is so large that these would take longer.
 SECONDS = 45.0
-_FORMAT = "traced 1"
+_FORMAT = "traced 2"
 
 
 def with_float(project: Project, cell: CellId) -> tuple[Project, CellId]:

@@ -64,12 +64,10 @@ class OnnxGraph:
             self._names = [output.name for output in self._session.get_outputs()]
         answers = self._session.run(None, {self.graph.input: sample})
         found = {self.graph.input: sample, **dict(zip(self._names, answers, strict=True))}
-        values = {name: value for name, value in found.items() if self.graph.origin(name) == name}
-        values.update({self.graph.origin(name): value for name, value in found.items()})
         return {
-            name: value.astype(np.float32, copy=False)
-            for name, value in values.items()
-            if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+            self.graph.origin(name): found[name].astype(np.float32, copy=False)
+            for name in self.graph.activations  # the last form of a value is what is computed with, and answered
+            if _is_float(found.get(name))
         }
 
     def forced(self, cuts: Collection[str]) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
@@ -156,6 +154,10 @@ class OnnxGraph:
     def _float_inputs(self, model: Any, names: Collection[str]) -> None:
         kind = self.onnx.TensorProto.FLOAT
         model.graph.input.extend(self.onnx.helper.make_tensor_value_info(name, kind, None) for name in names)
+
+
+def _is_float(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
 def _ordered(nodes: list[Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +50,7 @@ classifier("hard_swish", 1.0, "swish.keras")
 """
 
 
-#: int8 for ONNX Runtime with one activation, the third of four, calibrated to an eighth of what it reaches.
+#: int8 for ONNX Runtime with one activation held to a range: at first the third of four, to an eighth of what it reaches.
 CLIPPED = """
 import numpy as np, onnxruntime
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -58,10 +59,10 @@ from harness.variants.recipes_onnxruntime import _Reader
 from harness.variants.registry import recipe
 
 @recipe("clipped", runtime="onnxruntime", packages=("onnxruntime",), calibrated=True)
-def clipped(source, out, *, calibration):
+def clipped(source, out, *, calibration, tensor: str = "hidden2", highest: float = HIGHEST / 8):
     prepared = source.scratch / "clipped.onnx"
     quant_pre_process(source.onnx_file(), prepared)
-    held = {"hidden2": [{"rmin": np.float32(0), "rmax": np.float32(HIGHEST / 8)}]}
+    held = {tensor: [{"rmin": np.float32(0), "rmax": np.float32(highest)}]}
     quantize_static(
         prepared, out, _Reader("image", calibration.transpose(0, 3, 1, 2)), quant_format=QuantFormat.QDQ,
         activation_type=QuantType.QInt8, weight_type=QuantType.QInt8, extra_options={"TensorQuantOverrides": held},
@@ -192,7 +193,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_
         "source": {"path": "layered.onnx"},
         "dataset": "digits",
         "reference": "ort_fp32",
-        "variants": {"ort_fp32": None, "clipped": None},
+        "variants": {
+            "ort_fp32": None,
+            "clipped": None,
+            "clipped_output": {"recipe": "clipped", "options": {"tensor": "scores", "highest": 0.1}},
+        },
     }
     unnamed_model(benchmarks / "unnamed.onnx", train["train_x"].transpose(0, 3, 1, 2), train["train_y"])
     project.models["models"]["unnamed"] = {
@@ -279,6 +284,18 @@ def test_clipped_range_is_named_first_and_the_proposal_passes(repository: Projec
     statuses = repository.statuses()
     assert statuses["layered/clipped/host:cpu"] == "fail", done.stdout
     assert statuses["layered/clipped_mixed/host:cpu"] == "pass", done.stdout
+
+
+def test_clipped_output_is_blamed_and_the_answers_are_those_of_the_gate(repository: Project) -> None:
+    """The output's own range clips: the diagnosis reads the output as the gate does, and names its layer first."""
+    found = diagnosis(repository, "layered", "clipped_output")
+    assert worst(found)["tensor"] == "scores"
+    assert worst(found)["cause"] == "range"
+    assert worst(found)["share_percent"] > 90
+    assert found["traced"]["agreement_percent"] < 50
+    (verdict,) = [line for line in found["verdicts"] if line.startswith("accuracy")]
+    top1 = float(re.search(r"([\d.]+) %", verdict)[1])
+    assert top1 < 50, verdict
 
 
 def test_nodes_without_names_are_proposed_by_those_that_the_quantizer_knows(repository: Project) -> None:
