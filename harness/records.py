@@ -64,9 +64,10 @@ class Delegation:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What would make a number incomparable (``fingerprint``), and the state of the device before and after.
+    """What would make a number incomparable (``fingerprint``), and the state of the device before, after and meanwhile.
 
-    A state's readings are those of ``Target.state``. ``trouble`` says what happened meanwhile that makes the numbers
+    A state's readings are those of ``Target.state``; ``during`` holds the worst of each and how many ``looks`` there
+    were, and is empty where the device was not looked at. ``trouble`` says what happened meanwhile that makes the numbers
     incomparable.
     """
 
@@ -74,6 +75,7 @@ class Conditions:
     before: dict[str, float]
     after: dict[str, float]
     trouble: str = ""
+    during: dict[str, float] = field(default_factory=dict)
 
 
 #: What a fingerprint holds beside its target's identity.

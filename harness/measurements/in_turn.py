@@ -13,6 +13,7 @@ from harness.records import Conditions, PairedTiming
 from harness.sources.samples import Samples
 from harness.storage import digest
 from harness.targets.base import Side, Target
+from harness.targets.looks import overall
 
 #: Rounds before the first look at the evidence, and how much more there are at each further look.
 FIRST_ROUNDS, GROWTH = 12, 1.5
@@ -29,12 +30,13 @@ def time_in_turn(
     The time limit holds to within one block of rounds. The caller holds the device's lock. Raises TargetError.
     """
     before, start = target.state(), time.monotonic()
-    medians = np.zeros((2, 0), np.int64)
+    medians, during = np.zeros((2, 0), np.int64), list[dict[str, float]]()
     look, wanted = 0, FIRST_ROUNDS
     while True:
         while medians.shape[1] < wanted:
             block = target.in_turn(baseline, candidate, inputs, BLOCK, timeout_s=max(10 * max_seconds, 60))
-            medians = np.concatenate([medians, block], axis=1)
+            medians = np.concatenate([medians, block.medians_ns], axis=1)
+            during.append(block.during)
             seconds = time.monotonic() - start
             if seconds + seconds * BLOCK / medians.shape[1] > max_seconds:
                 wanted = medians.shape[1]
@@ -42,7 +44,8 @@ def time_in_turn(
         if enough(log_ratios(*medians), look) or seconds + seconds * BLOCK / medians.shape[1] > max_seconds:
             break
         wanted = math.ceil(medians.shape[1] * GROWTH)
-    conditions = Conditions(target.fingerprint(candidate.artifact.runtime), before, target.state())
+    fingerprint, after = target.fingerprint(candidate.artifact.runtime), target.state()
+    conditions = Conditions(fingerprint, before, after, during=overall(during))
     return PairedTiming(medians[0], medians[1], look, time.monotonic() - start, conditions)
 
 

@@ -71,9 +71,14 @@ def unfit(state: Readings, hygiene: Hygiene) -> str:
 
 
 def throttled_meanwhile(conditions: Conditions) -> str:
-    """That the device throttled between the two readings, in words; empty where nothing says so."""
+    """That the device throttled at any look, or between the first and the last, in words; empty where nothing says so.
+
+    What happened since the device was started changes once only on a Pi: whatever throttles again, only a look meanwhile
+    tells.
+    """
     before, after = conditions.before, conditions.after
     since_boot = "throttled_since_boot"
-    if before.get("throttled") or after.get("throttled") or before.get(since_boot) != after.get(since_boot):
+    now = any(state.get("throttled") for state in (before, conditions.during, after))
+    if now or before.get(since_boot) != after.get(since_boot):
         return "the device throttled while it was measured"
     return ""

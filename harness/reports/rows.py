@@ -29,6 +29,9 @@ _READINGS = {
     "throttled": "1 where the device throttled",
 }
 
+#: Those that are read again while a cell is timed.
+_MEANWHILE = ("temperature_c", "cpu_mhz", "throttled")
+
 #: Every column of cells.csv and cells.parquet.
 COLUMNS: dict[str, str] = {
     "model": "name in models.yaml",
@@ -68,6 +71,11 @@ COLUMNS: dict[str, str] = {
         for name, meaning in _READINGS.items()
         for when in ("before", "after")
     },
+    **{
+        f"{name}_during": f"{_READINGS[name]}, at its worst while timing, where the device was looked at"
+        for name in _MEANWHILE
+    },
+    "looks": "how often the device was looked at while timing",
 }
 
 
@@ -132,4 +140,6 @@ def _measured(cell: CellId, journal: Journal) -> dict[str, Any]:
 
 def _readings(conditions: Conditions) -> dict[str, float | None]:
     states = {"before": conditions.before, "after": conditions.after}
-    return {f"{name}_{when}": state.get(name) for name in _READINGS for when, state in states.items()}
+    found = {f"{name}_{when}": state.get(name) for name in _READINGS for when, state in states.items()}
+    during = {f"{name}_during": conditions.during.get(name) for name in _MEANWHILE}
+    return {**found, **during, "looks": conditions.during.get("looks")}

@@ -15,8 +15,6 @@ from harness.sources.samples import Samples
 if TYPE_CHECKING:
     import pandas as pd
 
-MediansNs = NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Job:
@@ -35,6 +33,14 @@ class Side:
     burden_ns: int = 0
 
 
+@dataclass(frozen=True)
+class InTurn:
+    """Two artifacts timed in turn: median nanoseconds of fresh loads, shape (2, rounds), and the device meanwhile."""
+
+    medians_ns: NDArray[np.int64]
+    during: dict[str, float]
+
+
 class Target(Protocol):
     """A device with one backend.
 
@@ -51,8 +57,8 @@ class Target(Protocol):
     def timing(self, job: Job, plan: LatencyPlan) -> Timing:
         """How long loading and single inferences take; nothing else of edgegate runs on the device meanwhile."""
 
-    def in_turn(self, baseline: Side, candidate: Side, inputs: Samples, rounds: int, timeout_s: float) -> MediansNs:
-        """Median nanoseconds of fresh loads of the two in turn, shape (2, rounds); both artifacts share a runtime."""
+    def in_turn(self, baseline: Side, candidate: Side, inputs: Samples, rounds: int, timeout_s: float) -> InTurn:
+        """Fresh loads of the two in turn; both artifacts share a runtime."""
 
     def profile(self, job: Job) -> pd.DataFrame:
         """The time of every op, in the order in which they run. Raises ProfileUnavailable where the target tells none."""

@@ -3,7 +3,8 @@
 A job is started in a session of its own and goes on whatever becomes of the link. In its folder lie ``log``, ``pid``,
 ``rc`` (its exit status, once it has ended) and ``lock``, which is held for as long as any process of the job lives.
 Waiting for that lock costs the device nothing, as polling would. At its time limit the job ends itself, all processes
-of it, also when nobody is connected any more. Only POSIX sh and words that toybox and coreutils share are spoken.
+of it, also when nobody is connected any more. Beside it the device may be looked at every second, as long as the job
+lives (see looks). Only POSIX sh and words that toybox and coreutils share are spoken.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TypeVar
 
 from harness.errors import CommandFailed, DeviceError, DeviceRebooted, RunnerCrashed, RunnerTimeout
 from harness.storage import LOG_TAIL_LINES
+from harness.targets import looks
 from harness.targets.links.base import Done, Link
 from harness.targets.links.patience import patiently
 
@@ -33,10 +35,13 @@ KILLED = 137
 #: A device that shuts down kills its jobs first, and answers for a moment longer.
 SHUTDOWN_S = 3.0
 LOG_BYTES = 20_000
+#: How often a device is looked at while a job runs; a look is a few milliseconds of one core.
+LOOK_S = 1
 
-_SUPERVISE = """
-limit=$1; shift
-{ sleep "$limit"; : >expired; kill -s KILL 0; } &
+_SUPERVISE = f"""
+limit=$1 look=$2; shift 2
+{{ sleep "$limit"; : >expired; kill -s KILL 0; }} &
+[ -z "$look" ] || while :; do (eval "$look"); echo '{looks.MARK}'; sleep {LOOK_S}; done >{looks.FILE} 2>/dev/null &
 "$@"
 echo $? >rc.part; mv rc.part rc
 kill -s KILL 0
@@ -117,14 +122,16 @@ def run_detached(
     folder: str,
     timeout_s: float,
     env: Mapping[str, str] | None = None,
+    look: str = "",
 ) -> Finished:
     """Run a command in ``folder`` on the device (see job_folder) to its end, across lost links; any exit status is an answer.
 
-    ``env`` is added to the device's environment. Raises RunnerTimeout after the device killed it at its time limit,
+    ``env`` is added to the device's environment. What the shell script ``look`` prints, run again and again meanwhile, is
+    then in the folder's file of looks. Raises RunnerTimeout after the device killed it at its time limit,
     RunnerCrashed where something else killed it, DeviceRebooted, DeviceAbsent or LinkLost where it stays away.
     """
     variables = [f"{name}={value}" for name, value in (env or {}).items()]
-    command = [str(math.ceil(timeout_s)), *(["env", *variables] if variables else []), *words]
+    command = [str(math.ceil(timeout_s)), look, *(["env", *variables] if variables else []), *words]
     started = patiently(lambda: _shell(link, _START, folder, _SUPERVISE, *command)).text
     boot_id = started.splitlines()[0]
     deadline = time.monotonic() + timeout_s + GRACE_S

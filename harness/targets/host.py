@@ -45,8 +45,9 @@ class HostTarget(RunnerTarget):
     def _placed(self, path: Path) -> str:
         return str(path)
 
-    def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> None:
+    def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
         self._servers.setdefault(runtime, RunnerServer(runtime)).run(job, folder, timeout_s)
+        return {}
 
     def _how_to_install(self, runtime: str) -> str:
         return f"pip install 'edgegate[{_EXTRAS[runtime]}]'"

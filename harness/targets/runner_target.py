@@ -25,7 +25,7 @@ from harness.errors import (
 )
 from harness.records import Artifact, Conditions, Delegation, Outputs, Timing
 from harness.sources.samples import Samples
-from harness.targets.base import Job, MediansNs, Side
+from harness.targets.base import InTurn, Job, Side
 
 #: The runner's words for what went wrong.
 _ERRORS: dict[str, type[TargetError]] = {
@@ -77,11 +77,11 @@ class RunnerTarget(ABC):
             conditions=conditions,
         )
 
-    def in_turn(self, baseline: Side, candidate: Side, inputs: Samples, rounds: int, timeout_s: float) -> MediansNs:
-        """Median nanoseconds of fresh loads of the two in turn, shape (2, rounds), in one process. Raises TargetError."""
+    def in_turn(self, baseline: Side, candidate: Side, inputs: Samples, rounds: int, timeout_s: float) -> InTurn:
+        """Fresh loads of the two in turn, in one process. Raises TargetError."""
         mode = {"mode": "interleaved", "rounds": rounds, **IN_TURN}
-        arrays, _, _ = self._run(Job(candidate.artifact, inputs, timeout_s), mode, (baseline, candidate))
-        return arrays["sides"]
+        arrays, _, conditions = self._run(Job(candidate.artifact, inputs, timeout_s), mode, (baseline, candidate))
+        return InTurn(arrays["sides"], conditions.during)
 
     def profile(self, job: Job) -> NoReturn:
         """Raise ProfileUnavailable: edgegate's own runner times whole inferences."""
@@ -103,8 +103,11 @@ class RunnerTarget(ABC):
         """The path under which the runner finds a file of this machine."""
 
     @abstractmethod
-    def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> None:
-        """Run one job; its result.json and arrays.npz are then in ``folder``. Raises TargetError."""
+    def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
+        """Run one job; its result.json and arrays.npz are then in ``folder``. Gives what was seen of the device meanwhile.
+
+        Raises TargetError.
+        """
 
     @abstractmethod
     def _how_to_install(self, runtime: str) -> str:
@@ -121,8 +124,8 @@ class RunnerTarget(ABC):
                 "inputs": {**job.inputs.to_json(), "path": self._placed(job.inputs.path)},
                 "sides": [{**self._options(side.artifact), "burden_ns": side.burden_ns} for side in sides],
             }
-            self._execute(artifact.runtime, told, folder, job.timeout_s)
-            conditions = Conditions(self.fingerprint(artifact.runtime), before, self.state())
+            during = self._execute(artifact.runtime, told, folder, job.timeout_s)
+            conditions = Conditions(self.fingerprint(artifact.runtime), before, self.state(), during=during)
             return *self._answer(folder, artifact), conditions
 
     def _options(self, artifact: Artifact) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def test_timing_and_timing_in_turn(target: LinuxTarget, onnx: Artifact, tflite: 
     assert len(timing.samples_ns) >= 15
     assert timing.delegation is not None
     assert timing.delegation.percent == 100
-    medians = target.in_turn(Side(onnx), Side(onnx, burden_ns=2_000_000), samples, 6, 60)
+    medians = target.in_turn(Side(onnx), Side(onnx, burden_ns=2_000_000), samples, 6, 60).medians_ns
     assert medians.shape == (2, 6)
     assert (medians[1] > medians[0]).all()
 
@@ -284,7 +284,7 @@ def test_dropped_link_loses_no_measurement(
 
     pids: list[int] = []
     during_the_job(target, drop)
-    assert target.in_turn(*slow(onnx), samples, 12, 60).shape == (2, 12)
+    assert target.in_turn(*slow(onnx), samples, 12, 60).medians_ns.shape == (2, 12)
     assert pids[0] == pids[1]
     assert jobs_left(work) == []
 
@@ -315,7 +315,7 @@ def test_restarted_board_is_measured_once_more(
 ) -> None:
     """All processes die, boot_id changes and the server comes back: the job is done once more; twice is an error."""
     during_the_job(target, pi.reboot)
-    assert target.in_turn(*slow(onnx), samples, 12, 60).shape == (2, 12)
+    assert target.in_turn(*slow(onnx), samples, 12, 60).medians_ns.shape == (2, 12)
     during_the_job(target, lambda: (during_the_job(target, pi.reboot), pi.reboot()))
     with pytest.raises(DeviceRebooted, match=r"started anew while it was running .*, twice"):
         target.in_turn(*slow(onnx), samples, 12, 60)

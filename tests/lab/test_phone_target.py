@@ -80,7 +80,7 @@ def test_times_and_conditions_are_the_phones(phone: Phone, link: AdbLink, tool: 
 def test_two_artifacts_run_in_turn(phone: Phone, link: AdbLink, tool: str, tmp_path: Path) -> None:
     """In processes of their own."""
     sides = Side(artifact(tmp_path)), Side(artifact(tmp_path, quantized=True))
-    medians = target_on(phone, link, tool, PLAIN).in_turn(*sides, samples(tmp_path), rounds=2, timeout_s=60)
+    medians = target_on(phone, link, tool, PLAIN).in_turn(*sides, samples(tmp_path), rounds=2, timeout_s=60).medians_ns
     assert medians.shape == (2, 2)
     assert (medians > 0).all()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import CommandFailed, DeviceAbsent, DeviceRebooted, LinkLost, RunnerCrashed, RunnerTimeout
+from harness.targets import looks
 from harness.targets.device_jobs import WAIT, job_folder, once_more, run_detached
 from harness.targets.links import patience
 from harness.targets.links.base import Done
@@ -69,6 +70,21 @@ def nothing_left(mark: str) -> bool:
     while marked(mark) and time.monotonic() < deadline:
         time.sleep(0.02)
     return not marked(mark)
+
+
+def test_device_is_looked_at_while_a_job_runs_and_not_longer(link: LocalLink, work: str) -> None:
+    """At once and every second; looks end with the job, with a kill from the device and with the time limit."""
+    look, limit_s = 'echo "load $MARK"; exit 1', 1
+    with job_folder(link, work) as folder:
+        run_detached(link, ["sleep", "1.5"], folder, 20, look=look)
+        assert (Path(folder) / looks.FILE).read_text() == f"load \n{looks.MARK}\n" * 2
+    ends = (["sh", "-c", "kill -s KILL $$"], RunnerCrashed), (["sleep", "30"], RunnerTimeout)
+    for index, (words, error) in enumerate(ends):
+        link.environment["MARK"] = f"look-{os.getpid()}-{index}"
+        with job_folder(link, work) as folder:
+            with pytest.raises(error):
+                run_detached(link, words, folder, limit_s, look=look)
+            assert nothing_left(link.environment["MARK"])
 
 
 def test_status_log_environment_and_words_come_through(link: LocalLink, work: str) -> None:

@@ -22,7 +22,7 @@ from harness.verdicts.log import VerdictLog
 CELL = CellId("cnn", "int8", "host:cpu")
 ARTIFACT = Artifact("abc", Path("artifact.onnx"), "ort_dynamic", "onnxruntime", "nchw", 2000, 1000)
 STATE = {"temperature_c": 30.0, "battery_percent": 80.0, "cpu_mhz": 2000.0, "load_1min": 0.5, "throttled": 0.0}
-CONDITIONS = Conditions({"runtime": "onnxruntime 1"}, STATE, STATE)
+CONDITIONS = Conditions({"runtime": "onnxruntime 1"}, STATE, STATE, during={**STATE, "looks": 3.0})
 LABELS = np.arange(60) % 10
 VALUES = np.eye(10, dtype=np.float32)[LABELS] + np.random.default_rng(0).normal(0, 0.1, (60, 10)).astype(np.float32)
 OUTPUTS = Outputs(VALUES, 32, 0.5, 0.6, CONDITIONS)

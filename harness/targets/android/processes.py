@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import ToolUnusable
+from harness.targets import looks
 from harness.targets.android.command import INPUT_FLAGS, OUTPUTS, VALUES, model_flags
+from harness.targets.android.telemetry import LOOK, parse_thermal
 from harness.targets.device_jobs import job_folder, run_detached
 from harness.targets.links.base import Link
 from harness.targets.links.patience import patiently
@@ -17,7 +19,8 @@ COMMAND_S = 60.0
 #: The script's own status where a file could not be read or written on the phone.
 STORAGE_FAILED = 125
 
-# In turn, as the digits of $1 say; then the model and the sample of either side.
+# In turn, as the digits of $1 say; then the model and the sample of either side. The phone is looked at between two
+# processes: asking it takes longer than asking a board, and would show in the times of the one that runs.
 _IN_TURN = f"""
 order=$1 graph0=$2 shape0=$3 sample0=$4 graph1=$5 shape1=$6 sample1=$7; shift 7
 cat "$sample0" >in.0 && cat "$sample1" >in.1 || exit 125
@@ -27,6 +30,7 @@ for side in $order; do
   if [ $side = 0 ]; then graph=$graph0 shape=$shape0; else graph=$graph1 shape=$shape1; fi
   "$@" "$graph" "$shape" >said.$run 2>&1 || exit
   mv {VALUES} in.$side
+  {{ {LOOK}; echo '{looks.MARK}'; }} >>{looks.FILE} 2>/dev/null
   run=$((run+1))
 done
 """
@@ -42,7 +46,11 @@ while [ $batch -lt $batches ]; do
   batch=$((batch+1))
 done
 """
-_SAID = 'cd "$1"; run=0; while [ -f said.$run ]; do stat -c %s said.$run; cat said.$run; run=$((run+1)); done'
+_SAID = f"""
+cd "$1"; show() {{ stat -c %s "$1"; cat "$1"; }}
+: >>{looks.FILE}; show {looks.FILE}; run=0
+while [ -f said.$run ]; do show said.$run; run=$((run+1)); done
+"""
 
 
 @dataclass(frozen=True)
@@ -57,11 +65,12 @@ class Side:
 @dataclass(frozen=True)
 class Ran:
     """Processes one after the other, up to the first that failed: what each said (of answers: the last), the last one's exit
-    status, and the file that was wanted, where it is 0."""
+    status, the file that was wanted, where it is 0, and what was seen of the phone between them."""
 
     said: tuple[str, ...]
     status: int
     fetched: bytes
+    during: dict[str, float]
 
 
 class Processes:
@@ -90,10 +99,12 @@ class Processes:
     def _run(self, script: Sequence[str], timeout_s: float, fetch: str) -> Ran:
         with job_folder(self.link, self.work_folder) as folder:
             status = run_detached(self.link, ["sh", "-c", *script], folder, timeout_s).status
-            said = self._said(folder, status)
-            return Ran(said, status, self._fetched(f"{folder}/{fetch}") if fetch and status == 0 else b"")
+            looked, *said = self._said(folder, status)
+            fetched = self._fetched(f"{folder}/{fetch}") if fetch and status == 0 else b""
+            return Ran(tuple(said), status, fetched, looks.seen(looked, parse_thermal))
 
-    def _said(self, folder: str, status: int) -> tuple[str, ...]:
+    def _said(self, folder: str, status: int) -> list[str]:
+        """The looks, then what each process said."""
         if status == STORAGE_FAILED:
             raise ToolUnusable(
                 f"{self.link.device}: files in {folder} could not be read or written",
@@ -105,7 +116,7 @@ class Processes:
             size, _, rest = rest.partition(b"\n")
             said.append(rest[: int(size)].decode(errors="replace"))
             rest = rest[int(size) :]
-        return tuple(said)
+        return said
 
     def _fetched(self, remote: str) -> bytes:
         with tempfile.TemporaryDirectory(prefix="edgegate-") as folder:

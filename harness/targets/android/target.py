@@ -26,7 +26,7 @@ from harness.targets.android.graph import Graph, read_graph
 from harness.targets.android.op_profile import nodes_left, parse_profile
 from harness.targets.android.processes import Processes, Ran, Side
 from harness.targets.android.transcript import Statistics, Transcript, parse
-from harness.targets.base import Job, MediansNs
+from harness.targets.base import InTurn, Job
 from harness.targets.base import Side as TimedSide
 from harness.targets.device_files import DeviceFiles
 from harness.targets.device_jobs import once_more
@@ -148,7 +148,7 @@ class AndroidTarget:
                 found.append(answers[:count])
         now = time.monotonic()
         values = shards.floats(np.concatenate(found), model.graph)
-        conditions = self._conditions(before)
+        conditions = self._conditions(before, {})
         return Outputs(values, batch, now - answering, time.monotonic() - start, conditions)
 
     def _first_shard(
@@ -189,15 +189,16 @@ class AndroidTarget:
         model = self._prepare(job.artifact, job.inputs)
         side = self._side(model, job.inputs)
         words = [*command(self.tool().path, self.backend), *timing_flags(plan)]
-        said = self._check(model, self.processes.in_turn(words, [0] * plan.loads, (side, side), job.timeout_s))
+        ran = self.processes.in_turn(words, [0] * plan.loads, (side, side), job.timeout_s)
+        said = self._check(model, ran)
         taken = self._delegation(model, side, said[-1], job.timeout_s)
-        conditions = self._conditions(before)
+        conditions = self._conditions(before, ran.during)
         return _timing(said, taken, time.monotonic() - start, conditions)
 
     def in_turn(
         self, baseline: TimedSide, candidate: TimedSide, inputs: Samples, rounds: int, timeout_s: float
-    ) -> MediansNs:
-        """Nanoseconds of fresh processes of the two in turn, shape (2, rounds); which goes first alternates.
+    ) -> InTurn:
+        """Fresh processes of the two in turn; which goes first alternates.
 
         Medians, or means where the tool tells no more. Raises TargetError.
         """
@@ -216,7 +217,7 @@ class AndroidTarget:
         medians = np.zeros((2, rounds), np.int64)
         for side in (0, 1):
             medians[side] = numbers[np.array(order) == side]
-        return medians
+        return InTurn(medians, ran.during)
 
     def profile(self, job: Job) -> pd.DataFrame:
         """The time of every node, in the order in which they run (columns: op_profile.COLUMNS). Raises TargetError."""
@@ -245,9 +246,9 @@ class AndroidTarget:
 
     # -- what is common ---------------------------------------------------------------------------------------
 
-    def _conditions(self, before: dict[str, float]) -> Conditions:
+    def _conditions(self, before: dict[str, float], during: dict[str, float]) -> Conditions:
         """What was measured is not lost for a link that breaks just afterwards."""
-        return Conditions(patiently(lambda: self.fingerprint("litert")), before, self.state())
+        return Conditions(patiently(lambda: self.fingerprint("litert")), before, self.state(), during=during)
 
     def _prepare(self, artifact: Artifact, samples: Samples) -> Prepared:
         name = f"{artifact.path.name} ({artifact.recipe})"

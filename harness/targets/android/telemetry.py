@@ -24,9 +24,11 @@ _PROPERTIES = {
 }
 _GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
 _IDENTITY = 'for name; do printf "%s=" "$name"; getprop "$name" || echo; done'
-_STATE = """
+#: What may change while a job runs.
+LOOK = "dumpsys thermalservice"
+_STATE = f"""
 echo == battery; dumpsys battery
-echo == thermal; dumpsys thermalservice
+echo == thermal; {LOOK}
 echo == power; dumpsys power | grep mWakefulness=
 echo == load; cat /proc/loadavg
 echo == memory; grep MemAvailable: /proc/meminfo

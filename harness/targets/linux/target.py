@@ -10,10 +10,12 @@ from typing import Any
 from harness.device_schema import RunnerBackend
 from harness.errors import CommandFailed, RunnerCrashed, RuntimeMissing
 from harness.runners import python_runner
+from harness.targets import looks
 from harness.targets.base import Job, Side
 from harness.targets.device_jobs import Finished, job_folder, once_more, run_detached
 from harness.targets.links.patience import patiently
 from harness.targets.linux.board import Board
+from harness.targets.linux.telemetry import LOOK, parse_state
 from harness.targets.runner_server import describe_exit
 from harness.targets.runner_target import Answer, RunnerTarget
 
@@ -55,7 +57,7 @@ class LinuxTarget(RunnerTarget):
     def _placed(self, path: Path) -> str:
         return self.board.files.put(path)
 
-    def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> None:
+    def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
         board, link = self.board, self.board.link
         runner = board.files.put(_RUNNER)
         with job_folder(link, board.facts.work_folder) as remote:
@@ -66,10 +68,12 @@ class LinuxTarget(RunnerTarget):
                 )
             words = [board.entry.python, runner, "run", f"{remote}/job.json"]
             environment = {"PYTHONPATH": board.facts.packages, "OPENBLAS_NUM_THREADS": "1"}
-            self._check(run_detached(link, words, remote, timeout_s, environment), runtime)
+            self._check(run_detached(link, words, remote, timeout_s, environment, look=LOOK), runtime)
             patiently(lambda: link.pull(f"{remote}/result.json", folder / "result.json"))
             if "error" not in json.loads((folder / "result.json").read_text()):
                 patiently(lambda: link.pull(f"{remote}/arrays.npz", folder / "arrays.npz"))
+            looked = patiently(lambda: link.run(["cat", f"{remote}/{looks.FILE}"], COMMAND_S))
+        return looks.seen(looked.stdout.decode(errors="replace"), lambda look: parse_state(look).readings)
 
     def _check(self, finished: Finished, runtime: str) -> None:
         """Raise what the runner's exit status means."""

@@ -10,21 +10,26 @@ from harness.targets.links.base import Link
 
 COMMAND_S = 30.0
 
-#: Every reading on a line of its own, by shell builtins where that is possible: it is read while a board should rest.
-READ = r"""
+#: What may change while a job runs. Every reading is a line of its own, by shell builtins where that is possible: it is
+#: read while a board should rest, or is being timed.
+LOOK = r"""
 show() { [ -r "$2" ] && read -r value _ <"$2" 2>/dev/null && echo "$1 $value"; }
-show load /proc/loadavg
-while read -r name value _; do [ "$name" = MemAvailable: ] && echo "memory_kb $value"; done </proc/meminfo
-show governor /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor
 for file in /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq; do show frequency_khz "$file"; done
 for file in /sys/class/thermal/thermal_zone*/temp; do show temperature_mc "$file"; done
-for file in /sys/class/power_supply/*/capacity; do show battery "$file"; done
-for file in /sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count; do show throttle_count "$file"; done
 for folder in /sys/class/thermal/cooling_device*; do
   [ -r "$folder/type" ] && read -r type <"$folder/type" || continue
   case $type in *cpufreq*) show cooling "$folder/cur_state" ;; esac
 done
-if command -v vcgencmd >/dev/null; then vcgencmd get_throttled; vcgencmd measure_temp; fi
+if command -v vcgencmd >/dev/null; then vcgencmd get_throttled; fi
+"""
+#: All that is read before and after.
+READ = rf"""{LOOK}
+show load /proc/loadavg
+while read -r name value _; do [ "$name" = MemAvailable: ] && echo "memory_kb $value"; done </proc/meminfo
+show governor /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor
+for file in /sys/class/power_supply/*/capacity; do show battery "$file"; done
+for file in /sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count; do show throttle_count "$file"; done
+if command -v vcgencmd >/dev/null; then vcgencmd measure_temp; fi
 exit 0
 """
 
