@@ -25,8 +25,9 @@ from harness.sources.samples import Samples
 from harness.storage import Store, digest, file_digest, read_json, write_json
 from harness.variants.canary import wrong_calibration
 from harness.variants.conversion import child_events
-from harness.variants.kinds import SUFFIXES, Kind, kind_of
+from harness.variants.kinds import Kind, kind_of
 from harness.variants.registry import Recipe
+from harness.variants.source_content import content_digest, existing
 
 #: Distributions that shape what a source becomes on its way to a recipe, by the source's kind.
 ROUTE_PACKAGES: dict[Kind, tuple[str, ...]] = {
@@ -331,23 +332,6 @@ class ArtifactMaker:
         """A split's samples or labels, as the child is told of them."""
         split, _, part = array.rpartition("_")
         return self.dataset.samples(split).to_json() if part == "x" else str(self.dataset.array(array))
-
-
-def existing(path: Path, what: str) -> Path:
-    """``path``, if it is a file with something in it. Raises SourceError."""
-    if not path.is_file():
-        raise SourceError(f"{what}: {path}: no such file", next_step="correct the path in models.yaml")
-    if path.stat().st_size == 0:
-        raise SourceError(f"{what}: {path}: the file is empty", next_step="export the model again")
-    return path
-
-
-def content_digest(path: Path, what: str) -> Any:
-    """What stands for a file, or for a SavedModel's folder with all its files. Raises SourceError."""
-    if not path.is_dir() or path.suffix.lower() in SUFFIXES:
-        return file_digest(existing(path, what))
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return {file.relative_to(path).as_posix(): file_digest(file) for file in files}
 
 
 def _failure(event: dict[str, Any]) -> EdgegateError:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from harness.errors import EdgegateError, SourceError
 from harness.records import Layout
 from harness.variants.converter_errors import refusing, telling_line
+from harness.variants.onnx_data_files import data_files
 
 Shape = tuple[int, int, int]
 
@@ -55,10 +56,9 @@ def check_onnx(path: Path) -> None:
 
 def copy_onnx(path: Path, out: Path) -> Path:
     """Copy an ONNX file to ``out``, byte for byte, or with its weights where they lie in a second file."""
-    with refusing("onnx"):
-        import onnx
-    tensors = onnx.load(path, load_external_data=False).graph.initializer
-    if any(map(onnx.external_data_helper.uses_external_data, tensors)):
+    if data_files(path):
+        with refusing("onnx"):
+            import onnx
         with reading(path, "an ONNX model"):
             onnx.save(onnx.load(path), out)
         return out
