@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.config import CANARY
-from harness.errors import DeviceAbsent, EdgegateError, RecipeRefused, VariantError
+from harness.errors import DeviceAbsent, RecipeRefused, VariantError
 from harness.measurements.answers import check_answers, check_labels, truth_of
 from harness.measurements.in_turn import Enough, in_turn_identity, time_in_turn
 from harness.measurements.journal import Journal
@@ -62,7 +62,7 @@ class Bench:
         self.lanes = Lanes(self._other_devices() if ahead else (), progress)
         self.progress = self.lanes.tell
         self.targets = Targets(project.devices, project.devices_base, self.progress)
-        self._errors: dict[tuple[CellId, type], EdgegateError] = {}
+        self._errors: dict[tuple[CellId, type], Exception] = {}
         self._absent: dict[str, DeviceAbsent] = {}
         self._begun: set[type] = set()
         #: Measured by this process; a resumed run measures again what an earlier one could not compare.
@@ -151,8 +151,8 @@ class Bench:
 
     @staticmethod
     def _try(measure: Callable[[CellId], object], cell: CellId) -> None:
-        """What goes wrong is said again when a test asks for it."""
-        with contextlib.suppress(EdgegateError):
+        """What goes wrong, whatever it is, is said again when the cell's own test asks for it, and in no other test."""
+        with contextlib.suppress(Exception):
             measure(cell)
 
     def _once(self, make: Callable[[str], Made]) -> Callable[[str], Made]:
@@ -290,7 +290,7 @@ class Bench:
             raise self._errors[cell, kind]
         try:
             return self._measure(kind, cell, measure)
-        except EdgegateError as error:
+        except Exception as error:
             self._errors[cell, kind] = error
             raise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +69,13 @@ def probe(name: str, device: Device, targets: Targets, tell: Callable[[str], Non
             )
     except EdgegateError as error:
         return DeviceReport(name, device.required, problem=error.message, next_step=error.next_step)
+    except Exception as error:  # it must not keep the other devices from being looked at
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        return DeviceReport(
+            name, device.required,
+            problem=f"{type(error).__name__} in {Path(at.filename).name}, line {at.lineno}: {error}",
+            next_step="this is a defect of edgegate: report it with this line",
+        )  # fmt: skip
     return DeviceReport(name, device.required, identity, state, found)
 
 

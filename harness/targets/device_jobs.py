@@ -25,6 +25,7 @@ from harness.storage import LOG_TAIL_LINES
 from harness.targets import looks
 from harness.targets.links.base import Done, Link
 from harness.targets.links.patience import patiently
+from harness.targets.links.reading import reading
 
 COMMAND_S = 30.0
 #: One wait on the device; the link notices within it that nobody answers any more.
@@ -132,8 +133,9 @@ def run_detached(
     """
     variables = [f"{name}={value}" for name, value in (env or {}).items()]
     command = [str(math.ceil(timeout_s)), look, *(["env", *variables] if variables else []), *words]
-    started = patiently(lambda: _shell(link, _START, folder, _SUPERVISE, *command)).text
-    boot_id = started.splitlines()[0]
+    started = patiently(lambda: _shell(link, _START, folder, _SUPERVISE, *command))
+    with reading(link.device, "'cat /proc/sys/kernel/random/boot_id'", started.stdout):
+        boot_id = started.text.splitlines()[0]
     deadline = time.monotonic() + timeout_s + GRACE_S
     while True:
         state = patiently(lambda: _state(link, folder))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from harness.targets.android.telemetry import LOOK, parse_thermal
 from harness.targets.device_jobs import job_folder, run_detached
 from harness.targets.links.base import Link
 from harness.targets.links.patience import patiently
+from harness.targets.links.reading import reading
 
 COMMAND_S = 60.0
 #: The script's own status where a file could not be read or written on the phone.
@@ -51,6 +52,14 @@ cd "$1"; show() {{ stat -c %s "$1"; cat "$1"; }}
 : >>{looks.FILE}; show {looks.FILE}; run=0
 while [ -f said.$run ]; do show said.$run; run=$((run+1)); done
 """
+
+
+def _contents(shown: bytes) -> Iterator[str]:
+    """The files of _SAID, each after a line with its size. Raises ValueError where a size is none."""
+    while shown:
+        size, _, shown = shown.partition(b"\n")
+        yield shown[: int(size)].decode(errors="replace")
+        shown = shown[int(size) :]
 
 
 @dataclass(frozen=True)
@@ -99,24 +108,21 @@ class Processes:
     def _run(self, script: Sequence[str], timeout_s: float, fetch: str) -> Ran:
         with job_folder(self.link, self.work_folder) as folder:
             status = run_detached(self.link, ["sh", "-c", *script], folder, timeout_s).status
-            looked, *said = self._said(folder, status)
+            looked, said = self._said(folder, status)
             fetched = self._fetched(f"{folder}/{fetch}") if fetch and status == 0 else b""
-            return Ran(tuple(said), status, fetched, looks.seen(looked, parse_thermal))
+            return Ran(said, status, fetched, looks.seen(looked, parse_thermal))
 
-    def _said(self, folder: str, status: int) -> list[str]:
+    def _said(self, folder: str, status: int) -> tuple[str, tuple[str, ...]]:
         """The looks, then what each process said."""
         if status == STORAGE_FAILED:
             raise ToolUnusable(
                 f"{self.link.device}: files in {folder} could not be read or written",
                 next_step="check the space left on the phone, and its work_folder",
             )
-        rest = patiently(lambda: self.link.run(["sh", "-c", _SAID, "sh", folder], COMMAND_S)).stdout
-        said = []
-        while rest:
-            size, _, rest = rest.partition(b"\n")
-            said.append(rest[: int(size)].decode(errors="replace"))
-            rest = rest[int(size) :]
-        return said
+        shown = patiently(lambda: self.link.run(["sh", "-c", _SAID, "sh", folder], COMMAND_S)).stdout
+        with reading(self.link.device, f"'stat -c %s' and 'cat' of what was printed in {folder}", shown):
+            looked, *said = _contents(shown)
+        return looked, tuple(said)
 
     def _fetched(self, remote: str) -> bytes:
         with tempfile.TemporaryDirectory(prefix="edgegate-") as folder:

@@ -31,7 +31,7 @@ from harness.targets.base import Side as TimedSide
 from harness.targets.device_files import DeviceFiles
 from harness.targets.device_jobs import once_more
 from harness.targets.links.base import Link
-from harness.targets.links.patience import patiently
+from harness.targets.links.patience import at_first_contact, patiently
 from harness.targets.runner_target import IN_TURN
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class AndroidTarget:
     def identity(self) -> dict[str, str]:
         """The phone and this backend's options. Raises what the link does."""
         if self._identity is None:
-            self._identity = telemetry.identity(self.link)
+            self._identity = at_first_contact(lambda: telemetry.identity(self.link))
         options = self.backend.model_dump(exclude={"min_delegated_percent"})
         return {**self._identity, **{name: str(value) for name, value in options.items()}}
 

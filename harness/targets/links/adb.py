@@ -19,6 +19,7 @@ from harness.targets.links.adb_keys import load_key
 from harness.targets.links.adb_session import AdbSession, SyncFailed
 from harness.targets.links.adb_transport import TcpConnection, UsbConnection
 from harness.targets.links.base import Done
+from harness.targets.links.reading import reading
 
 #: The device ends a command in time by itself; an end that comes later than this is a dead link.
 GRACE_S = 3.0
@@ -111,8 +112,10 @@ class AdbLink:
         )
 
     def _free_bytes(self, remote: str) -> int:
-        blocks, block_bytes = self._write(["sh", "-c", ROOM, "sh", remote], remote).text.split()
-        return int(blocks) * int(block_bytes)
+        done = self._write(["sh", "-c", ROOM, "sh", remote], remote)
+        with reading(self.device, f"'stat -f' of {remote!r}", done.stdout):
+            blocks, block_bytes = map(int, done.text.split())
+        return blocks * block_bytes
 
     def _write(self, words: Sequence[str], remote: str) -> Done:
         """A command that must succeed for ``remote`` to be written."""

@@ -18,15 +18,24 @@ Answer = TypeVar("Answer")
 def patiently(call: Callable[[], Answer]) -> Answer:
     """Call again while the link is lost or the device away, for PATIENCE_S. Only for what may be done twice.
 
-    Raises DeviceAbsent or LinkLost when the time is over, and any other error at once.
+    Raises DeviceAbsent when the time is over, whichever way the last call failed, and any other error at once.
     """
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = None
     while True:
         try:
             return call()
         except (LinkLost, DeviceAbsent) as error:
+            deadline = deadline or time.monotonic() + PATIENCE_S  # the call itself may have been at work for long
             if time.monotonic() + PAUSE_S > deadline:
-                raise type(error)(
+                raise DeviceAbsent(
                     f"{error.message}; connecting again for {PATIENCE_S:g} s did not help", next_step=error.next_step
                 ) from error
             time.sleep(PAUSE_S)
+
+
+def at_first_contact(call: Callable[[], Answer]) -> Answer:
+    """Call a device that may not be there: DeviceAbsent is raised at once, and a link that was there is waited for."""
+    try:
+        return call()
+    except LinkLost:
+        return patiently(call)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from harness.device_schema import LinuxDevice
 from harness.errors import CommandFailed, DeviceError, RuntimeMissing
 from harness.targets.device_files import DeviceFiles
 from harness.targets.links.base import Link
-from harness.targets.links.patience import patiently
+from harness.targets.links.patience import at_first_contact, patiently
+from harness.targets.links.reading import reading
 from harness.targets.linux.telemetry import LinuxState, read_state
 
 COMMAND_S = 60.0
@@ -111,21 +112,25 @@ class Board:
     @functools.cached_property
     def facts(self) -> BoardFacts:
         """What it is, asked once. Raises DeviceError, at once where nothing answers."""
-        done = self.link.run([self.entry.python, "-c", _FACTS, self.entry.work_folder], COMMAND_S)
+        asking = [self.entry.python, "-c", _FACTS, self.entry.work_folder]
+        done = at_first_contact(lambda: self.link.run(asking, COMMAND_S))
         if done.status != 0:
             said = done.why
             raise CommandFailed(
                 f"{self.device}: its Python {self.entry.python!r} cannot be run: {said.splitlines()[-1]}",
                 next_step=f"install Python on it, or set devices.{self.device}.python in devices.yaml",
             )
-        *before, said = done.text.splitlines()
+        *before, said = done.text.splitlines() or [""]
         if before:
             raise CommandFailed(
                 f"{self.device}: its login shell prints {before[0][:80]!r} before every command",
                 next_step="let ~/.bashrc print nothing where the shell is not interactive",
             )
-        told: dict[str, Any] = json.loads(said)
-        facts = BoardFacts(**{**told, "python": tuple(told["python"])})
+        asked = f"its Python {self.entry.python!r}, asked what the board is,"
+        with reading(
+            self.device, asked, done.stdout, f"set devices.{self.device}.python in devices.yaml to a sound one"
+        ):
+            facts = TypeAdapter(BoardFacts).validate_json(said)
         if facts.python < PYTHON_AT_LEAST:
             raise RuntimeMissing(
                 f"{self.device}: {self.entry.python} is Python {facts.identity['python']}; the runner needs "
