@@ -31,7 +31,9 @@ def main(arguments: list[str]) -> None:
 
 
 def _traced(job: dict[str, Any]) -> str:
-    floats, quantized = (opened(job["runtime"], Path(job[side]["path"])) for side in ("float", "quantized"))
+    floats, quantized = (
+        opened(job["runtime"], Path(job[side]["path"]), job[side]["layout"]) for side in ("float", "quantized")
+    )
     inputs = np.load(job["inputs"], allow_pickle=False)
     both = [inputs.transpose(0, 3, 1, 2) if job[s]["layout"] == "nchw" else inputs for s in ("float", "quantized")]
     delegated = quantized.delegated(Path(job["float"]["path"]))

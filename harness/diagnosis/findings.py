@@ -18,7 +18,13 @@ PIXEL_SCALE = 255.0
 #: How near to that factor counts as it.
 NEAR = 0.3
 
+#: Inputs as wide as this were not scaled.
+UNSCALED = 16.0
+
 _RECALIBRATE = "make the calibration samples exactly as the evaluation samples are made, and convert again"
+_EVALUATE = "make the evaluation samples as the model expects them, which is how the calibration samples were made"
+_SCALED_TWICE = "were scaled twice (divided by 255 once more)"
+_NOT_SCALED = "were not scaled (0 to 255)"
 
 
 @dataclass(frozen=True)
@@ -55,30 +61,39 @@ def label(tensor: str) -> str:
 
 def calibrated_otherwise(traced: Traced) -> bool:
     """Whether the quantized input was made for other values than are evaluated: then no layer is to blame."""
-    layer = traced.layers[0]
-    if layer.parts or layer.calibrated is None:
+    layer = _entry(traced)
+    if layer.calibrated is None:
         return False
     return layer.saturated_percent > SATURATED_PERCENT or (layer.used_percent or 0.0) < USED_PERCENT
 
 
 def _input(facts: Facts) -> Iterator[Finding]:
-    layer = facts.traced.layers[0]
+    layer = _entry(facts.traced)
     if layer.calibrated is None or not calibrated_otherwise(facts.traced):
         return
     used, clipped = layer.used_percent or 0.0, layer.saturated_percent
-    factor = _width(layer.calibrated) / max(_width(layer.seen), 1e-30)
+    guess, step = _guess(_width(layer.calibrated), _width(layer.seen))
     held = f"the quantized input holds {_range(layer.calibrated)}, the evaluation inputs are in {_range(layer.seen)}"
     wrong = f"{clipped:.1f} % of them are clipped" if clipped > SATURATED_PERCENT else f"they use {used:.2g} % of it"
-    sentence = f"{held}: {wrong}{_guess(factor)}"
-    yield Finding(kind="input range", sentence=sentence, next_step=_RECALIBRATE, tensor=layer.tensor)
+    sentence = f"{held}: {wrong}; {guess}"
+    yield Finding(kind="input range", sentence=sentence, next_step=step, tensor=layer.tensor)
 
 
-def _guess(factor: float) -> str:
+def _guess(calibrated: float, seen: float) -> tuple[str, str]:
+    """What was done to one of the two, from how wide they are, and the next step.
+
+    Scaled inputs are about as wide as 1, whatever their mean and standard deviation: the one that is far from it is wrong.
+    """
+    factor = calibrated / max(seen, 1e-30)
     if abs(factor * PIXEL_SCALE - 1) < NEAR:
-        return "; it was calibrated on inputs that were scaled twice (divided by 255 once more)"
+        if seen > UNSCALED:
+            return f"the evaluation inputs {_NOT_SCALED}", _EVALUATE
+        return f"it was calibrated on inputs that {_SCALED_TWICE}", _RECALIBRATE
     if abs(factor / PIXEL_SCALE - 1) < NEAR:
-        return "; it was calibrated on inputs that were not scaled (0 to 255)"
-    return f"; it was calibrated on inputs {factor:.2g} times as wide"
+        if calibrated > UNSCALED:
+            return f"it was calibrated on inputs that {_NOT_SCALED}", _RECALIBRATE
+        return f"the evaluation inputs {_SCALED_TWICE}", _EVALUATE
+    return f"it was calibrated on inputs {factor:.2g} times as wide", _RECALIBRATE
 
 
 def _layer(facts: Facts) -> Iterator[Finding]:
@@ -173,8 +188,12 @@ def _delegate(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _entry(traced: Traced) -> LayerError:
+    return next(layer for layer in traced.layers if layer.tensor == traced.entry)
+
+
 def _inner(facts: Facts) -> list[LayerError]:
-    return [layer for layer in facts.traced.layers if layer.parts]
+    return [layer for layer in facts.traced.layers if layer.parts and layer.tensor != facts.traced.entry]
 
 
 def _named(layer: LayerError) -> str:

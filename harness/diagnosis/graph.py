@@ -86,6 +86,17 @@ class Graph:
             pending.extend(i for i in node.inputs if i in self.activations and i not in ends)
         return list(found.values())
 
+    def moved(self, tensor: str) -> Iterator[str]:
+        """The tensor, and those that hold nothing but its values, moved: the nearest first."""
+        pending = [tensor]
+        while pending:
+            found = pending.pop(0)
+            yield found
+            pending += [made for node in self.reads(found) if self._only_moves(node) for made in node.outputs]
+
+    def _only_moves(self, node: Node) -> bool:
+        return node.op in CASTS | MOVING and len(self.activations.keys() & set(node.inputs)) == 1
+
     def reads(self, tensor: str) -> Iterator[Node]:
         """The nodes that read a tensor."""
         return (node for node in self.nodes if tensor in node.inputs)

@@ -37,7 +37,7 @@ class LiteRtGraph:
         self._interpreter: Any = None
 
     @staticmethod
-    def channel_axis(dimensions: int) -> int:
+    def channel_axis(tensor: str, dimensions: int) -> int:
         """NHWC."""
         return -1
 

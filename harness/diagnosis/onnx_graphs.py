@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +11,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.diagnosis.graph import Graph, Node, Range
+from harness.records import Layout
 
 Array = NDArray[Any]
+#: Where ops that have channels have them: ONNX defines those with places as (batch, channels, ...).
+CHANNELS_AT = {
+    **dict.fromkeys(
+        ("Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "MaxPool", "AveragePool"), 1
+    ),
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool", "LRN", "DepthToSpace", "SpaceToDepth"), 1),
+    **dict.fromkeys(("MatMul", "Gemm"), -1),
+}
+#: After these, the axes are others.
+RESHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 
 
 class OnnxGraph:
     """An .onnx file. Float or quantized, ``trace`` gives every activation; the other two are for float graphs."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, layout: Layout) -> None:
         import onnx
 
         self.onnx = onnx
-        self.path = path
+        self.path, self.layout = path, layout
         self.model = onnx.load(path)
         self._constants = {tensor.name: tensor for tensor in self.model.graph.initializer}
         self.graph = self._graph()
         self._session: Any = None
 
-    @staticmethod
-    def channel_axis(dimensions: int) -> int:
-        """(batch, channels, ...); without places there are only channels."""
-        return 1 - dimensions if dimensions > 2 else -1
+    def channel_axis(self, tensor: str, dimensions: int) -> int:
+        """As the input's layout and the nodes tell; where none does, the second; without places there are only channels."""
+        if dimensions < 3:
+            return -1
+        axis = self._channel_axes.get(tensor, 1)
+        return axis if axis < 0 else axis - dimensions
+
+    @cached_property
+    def _channel_axes(self) -> dict[str, int]:
+        """Tensor -> the axis of its channels, from the start, or from the end where it is the last."""
+        found = {self.graph.input: 1 if self.layout == "nchw" else -1}
+        for node in self.model.graph.node:
+            read = next((found[name] for name in node.input if name in found), None)
+            made = _channel_axis(node, read)
+            if made is not None:
+                found.update(dict.fromkeys(node.output, made))
+        return found
 
     @property
     def parts(self) -> Collection[str]:
@@ -154,6 +179,18 @@ class OnnxGraph:
     def _float_inputs(self, model: Any, names: Collection[str]) -> None:
         kind = self.onnx.TensorProto.FLOAT
         model.graph.input.extend(self.onnx.helper.make_tensor_value_info(name, kind, None) for name in names)
+
+
+def _channel_axis(node: Any, read: int | None) -> int | None:
+    """Of what a node makes, from that of what it reads."""
+    if node.op_type in CHANNELS_AT:
+        return CHANNELS_AT[node.op_type]
+    if read is None or node.op_type in RESHAPING:
+        return None
+    if node.op_type == "Transpose":
+        order = [list(entry.ints) for entry in node.attribute if entry.name == "perm"]
+        return order[0].index(read % len(order[0])) if order else None
+    return read
 
 
 def _is_float(value: object) -> bool:

@@ -72,13 +72,15 @@ class Delegated(Record):
 class Traced(Record):
     """What running both graphs side by side showed; ``layers`` in the order of execution, the input first.
 
-    ``float_graph`` has the consumers of every layer's output, by the tensors of ``layers``.
+    ``entry`` is the tensor in which the input is first quantized, be it after it was only moved (transposed, flattened);
+    the input itself where none is. ``consumers`` are the layers of the float graph that compute with a layer's output.
     """
 
     samples: int
     agreement_percent: float
     output_sqnr_db: float | None
     layers: tuple[LayerError, ...]
+    entry: str
     consumers: dict[str, tuple[str, ...]]
     delegated: Delegated | None
 

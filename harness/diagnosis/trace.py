@@ -23,6 +23,7 @@ from harness.diagnosis.graph import CASTS, MOVING, Graph, Node, Range, matched, 
 from harness.diagnosis.layer_errors import LayerSums, decibels, energy, shares_percent
 from harness.diagnosis.records import Delegated, LayerError, Traced
 from harness.errors import DiagnosisError
+from harness.records import Layout
 
 Array = NDArray[Any]
 #: Input and output are paired as such; where a graph has more layers and no more pairs, it is not of the same model.
@@ -45,7 +46,7 @@ class VisibleGraph(Protocol):
     def part(self, node: Node) -> str:
         """What a quantizer calls a node."""
 
-    def channel_axis(self, dimensions: int) -> int:
+    def channel_axis(self, tensor: str, dimensions: int) -> int:
         """Where the channels of a tensor are, from its end."""
 
     def trace(self, sample: Array) -> dict[str, Array]:
@@ -61,15 +62,15 @@ class VisibleGraph(Protocol):
         """Where the graph runs."""
 
 
-def opened(runtime: str, path: Path) -> VisibleGraph:
-    """A model file of LiteRT or ONNX Runtime."""
+def opened(runtime: str, path: Path, layout: Layout) -> VisibleGraph:
+    """A model file of LiteRT or ONNX Runtime, whose input has this layout."""
     if runtime == "litert":
         from harness.diagnosis.litert_graphs import LiteRtGraph
 
         return LiteRtGraph(path)
     from harness.diagnosis.onnx_graphs import OnnxGraph
 
-    return OnnxGraph(path)
+    return OnnxGraph(path, layout)
 
 
 class SideBySide:
@@ -88,10 +89,12 @@ class SideBySide:
                 "no layer of the float graph is found in the quantized one: the two cannot be compared",
                 next_step="diagnose a variant that edgegate made from this model's source",
             )
+        moved = (name for name in floats.graph.moved(floats.graph.input) if self.pairs.get(name) in quantized.ranges)
+        self._entry = next(moved, floats.graph.input)
         self._forced = floats.forced(self.pairs)
         self._disturbed = floats.disturbed(self.pairs)
         self._sums = {
-            name: LayerSums(quantized.ranges.get(origin), floats.channel_axis(len(shapes[0][name])))
+            name: LayerSums(quantized.ranges.get(origin), floats.channel_axis(name, len(shapes[0][name])))
             for name, origin in self.pairs.items()
         }
         self._signal = self._noise = 0.0
@@ -121,6 +124,7 @@ class SideBySide:
             agreement_percent=100.0 * self._agreeing / self._samples,
             output_sqnr_db=decibels(self._signal, self._noise),
             layers=tuple(self._layer(name, share) for name, share in zip(self._sums, shares, strict=True)),
+            entry=self._entry,
             consumers={name: tuple(dict.fromkeys(self._readers(name))) for name in self._sums},
             delegated=delegated,
         )

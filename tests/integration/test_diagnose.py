@@ -70,6 +70,16 @@ def clipped(source, out, *, calibration, tensor: str = "hidden2", highest: float
     return source.onnx_layout()
 """
 
+#: int8 calibrated on other values than the dataset's, which the dataset's own checks do not see.
+RESCALED = """
+from harness.variants.recipes_onnxruntime import ort_int8_minmax
+from harness.variants.registry import recipe
+
+@recipe("rescaled", runtime="onnxruntime", packages=("onnxruntime",), calibrated=True)
+def rescaled(source, out, *, calibration, factor: float):
+    return ort_int8_minmax(source, out, calibration=calibration * factor)
+"""
+
 #: A recipe whose file shares no tensor with the model's.
 STRANGER = """
 import numpy as np, onnx
@@ -188,7 +198,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_
             "variants": {"fp32": None, "int8": None},
         }
     highest = layered_model(benchmarks / "layered.onnx", train["train_x"], train["train_y"])
-    project.add_recipes(CLIPPED.replace("HIGHEST", repr(highest)))
+    project.add_recipes(CLIPPED.replace("HIGHEST", repr(highest)) + RESCALED)
     project.models["models"]["layered"] = {
         "source": {"path": "layered.onnx"},
         "dataset": "digits",
@@ -199,6 +209,22 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_
             "clipped_output": {"recipe": "clipped", "options": {"tensor": "scores", "highest": 0.1}},
         },
     }
+    project.models["models"]["outlier_onnx"] = {
+        "source": {"path": "outlier.keras"},
+        "dataset": "digits",
+        "reference": "ort_fp32",
+        "variants": {"ort_fp32": None},
+    }
+    dark = {name: values / 255 if name.endswith("_x") else values for name, values in digits.arrays.items()}
+    np.savez(benchmarks / "dark.npz", **dark)
+    project.models["datasets"]["dark"] = {"kind": "npz", "path": "dark.npz", "classes": 10}
+    for name, dataset, factor in (("calibration_twice", "digits", 1 / 255), ("evaluation_twice", "dark", 255.0)):
+        project.models["models"][name] = {
+            "source": {"path": "layered.onnx"},
+            "dataset": dataset,
+            "reference": "ort_fp32",
+            "variants": {"ort_fp32": None, "rescaled": {"options": {"factor": factor}}},
+        }
     unnamed_model(benchmarks / "unnamed.onnx", train["train_x"].transpose(0, 3, 1, 2), train["train_y"])
     project.models["models"]["unnamed"] = {
         "source": {"path": "unnamed.onnx"},
@@ -321,11 +347,37 @@ def passes_with(project: Project, model: str, found: dict[str, Any]) -> None:
     project.models["models"][model]["variants"].update(pasted)
 
 
-def test_canary_is_told_by_its_input(repository: Project) -> None:
-    """Calibrated on unscaled noise: the input's range says so, before any layer is blamed, and nothing is left float."""
-    found = diagnosis(repository, "outlier", "canary")
+@pytest.mark.parametrize("model", ["outlier", "outlier_onnx"])
+def test_canary_is_told_by_its_input(repository: Project, model: str) -> None:
+    """Calibrated on unscaled noise: the input's range says so, before any layer is blamed, and nothing is left float.
+
+    Also where the input is quantized after it was turned to another layout, as in ONNX files of Keras models.
+    """
+    found = diagnosis(repository, model, "canary")
     assert found["findings"][0]["kind"] == "input range"
-    assert "were not scaled (0 to 255)" in found["findings"][0]["sentence"]
+    assert "holds [0, 255], the evaluation inputs are in [0, 1]" in found["findings"][0]["sentence"]
+    assert "it was calibrated on inputs that were not scaled (0 to 255)" in found["findings"][0]["sentence"]
+    assert "calibration samples exactly as" in found["findings"][0]["next_step"]
+    assert found["proposal"] is None
+    assert found["traced"]["layers"][0]["channels"] == 1
+
+
+@pytest.mark.parametrize(
+    ("twice", "sentence", "next_step"),
+    [
+        ("calibration", "it was calibrated on inputs that were scaled twice", "make the calibration samples exactly"),
+        ("evaluation", "the evaluation inputs were scaled twice", "make the evaluation samples as the model expects"),
+    ],
+)
+def test_samples_that_were_scaled_twice_are_told(
+    repository: Project, twice: str, sentence: str, next_step: str
+) -> None:
+    """Divided by 255 once more, calibration or evaluation samples: which of them it was leads, and how to mend it."""
+    found = diagnosis(repository, f"{twice}_twice", "rescaled")
+    first = found["findings"][0]
+    assert first["kind"] == "input range"
+    assert f"{sentence} (divided by 255 once more)" in first["sentence"]
+    assert first["next_step"].startswith(next_step)
     assert found["proposal"] is None
 
 

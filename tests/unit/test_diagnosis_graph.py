@@ -45,7 +45,13 @@ def traced(*layers: LayerError, left: tuple[OpsLeft, ...] = ()) -> Traced:
     consumers = {tensor: tuple(tensors[i + 1 : i + 2]) for i, tensor in enumerate(tensors)}
     delegated = Delegated(delegate="XNNPACK", kernels=2, taken=3, total=4, left=left) if left else None
     return Traced(
-        samples=1, agreement_percent=50, output_sqnr_db=1, layers=layers, consumers=consumers, delegated=delegated
+        samples=1,
+        agreement_percent=50,
+        output_sqnr_db=1,
+        layers=layers,
+        entry=tensors[0],
+        consumers=consumers,
+        delegated=delegated,
     )
 
 
@@ -84,6 +90,17 @@ def test_what_goes_unrounded_into_a_fused_activation_is_part_of_it() -> None:
     held = Range(0, 1, 0.1)
     assert list(without_fused(pairs, graph, {"t2": held})) == ["t0", "t2", "t3"]
     assert list(without_fused(pairs, graph, {"t1": held, "t2": held})) == ["t0", "t1", "t2", "t3"]
+
+
+def test_input_is_followed_through_what_only_moves_it() -> None:
+    """To where its values are still all there is, transposed or stored otherwise; not into what computes or mixes."""
+    nodes = (
+        Node("Transpose", "", ("x",), ("turned",)),
+        Node("QuantizeLinear", "", ("turned", "scale", "zero"), ("stored",)),
+        Node("Conv", "", ("stored", "weights"), ("made",)),
+        Node("Concat", "", ("turned", "made"), ("mixed",)),
+    )
+    assert list(Graph(nodes, "x", "mixed").moved("x")) == ["x", "turned", "stored"]
 
 
 def test_layer_with_a_bad_range_is_left_float_with_its_reader() -> None:

@@ -40,6 +40,22 @@ def test_output_that_is_quantized_is_seen_as_it_is_answered(tmp_path: Path) -> N
     sample = np.array([[-1, 0.02, 0.07, 1]], np.float32)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (answer,) = session.run(None, {"image": sample})
-    graph = OnnxGraph(path)
+    graph = OnnxGraph(path, "nchw")
     np.testing.assert_array_equal(graph.trace(sample)[graph.graph.origin("scores")], answer)
     np.testing.assert_allclose(answer, [[0, 0.02, 0.07, 0.1]], atol=0.0004)
+
+
+def test_channels_are_found_where_the_layout_has_them(tmp_path: Path) -> None:
+    """An input of a Keras model has them last, a convolution second, and a Transpose takes them along."""
+    nodes = [
+        helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["planes", "kernel"], ["found"]),
+        helper.make_node("Relu", ["found"], ["positive"]),
+        helper.make_node("Transpose", ["positive"], ["scores"], perm=[0, 2, 3, 1]),
+    ]
+    constants = {"kernel": np.ones((5, 2, 1, 1), np.float32)}
+    path = save(tmp_path / "turning.onnx", nodes, [[1, 3, 4, 2], [1, 3, 4, 5]], constants)
+    graph = OnnxGraph(path, "nhwc")
+    values = graph.trace(np.zeros((1, 3, 4, 2), np.float32))
+    channels = {name: value.shape[graph.channel_axis(name, value.ndim)] for name, value in values.items()}
+    assert channels == {"image": 2, "planes": 2, "found": 5, "positive": 5, "scores": 5}
