@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -10,6 +11,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.lab.machine import BOOT_ID, Machine, new_boot_id
 from tests.lab.sandbox import Sandbox
@@ -119,6 +122,17 @@ class Board(Machine):
             "python": self.system.python,
             "backends": {"cpu": {}},
         } | changes
+
+
+def runners() -> list[psutil.Process]:
+    """The runners that work on boards now, seen from outside."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            words = process.cmdline()
+            if len(words) > 3 and words[1].endswith(".py") and words[2] == "run" and "/jobs/" in words[3]:
+                found.append(process)
+    return found
 
 
 def pi_system(folder: Path) -> System:

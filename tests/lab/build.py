@@ -29,6 +29,7 @@ ARM_BOARD = Tier(
     make=roots.make_arm_board,
     recipe=(HERE / "roots.py",),
     pins=pinned("ai-edge-litert", "numpy", "onnxruntime"),
+    required=True,
 )
 ADB = Tier("adb", "(d) Debian's adb, the witness of the daemon double", {"adb": "adb"}, required=True)
 TFLITE = Tier(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 BATTERY = """\
@@ -106,6 +108,16 @@ class PhoneTelemetry:
             setattr(self, name, value)
         for name, text in self._texts().items():
             write(self.folder / name, text)
+
+    @contextlib.contextmanager
+    def saying(self, **changes: object) -> Iterator[None]:
+        """``set()`` for the block; afterwards what is named is as it was."""
+        before = {name: getattr(self, name) for name in changes}
+        self.set(**changes)
+        try:
+            yield
+        finally:
+            self.set(**before)
 
     def _texts(self) -> dict[str, str]:
         usb, screen = str(self.usb_powered).lower(), "ON" if self.screen_on else "OFF"

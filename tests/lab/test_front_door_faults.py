@@ -3,83 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import signal
-import subprocess
-import threading
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.integration.conftest import Project
-from tests.lab.board import Board
-from tests.lab.machine import free_port
+from tests.lab.board import Board, runners
+from tests.lab.machine import ADDRESS, free_port
 from tests.lab.phone import Phone
-
-LITE = ("--edge-model", "lite")
-HOST, PHONE, PI = ("--edge-target", "host:cpu"), ("--edge-target", "phone:*"), ("--edge-target", "pi:*")
-#: Every run here must have ended by then, faults and waiting included.
-LIMIT_S = 120
-
-
-@pytest.fixture
-def quick(lab_project: Project) -> Iterator[Project]:
-    """The lab's project; what a test changes in devices.yaml is undone."""
-    devices = copy.deepcopy(lab_project.devices)
-    yield lab_project
-    lab_project.devices.clear()
-    lab_project.devices.update(devices)
-
-
-def device(project: Project, name: str) -> dict[str, Any]:
-    entry: dict[str, Any] = project.devices["devices"][name]
-    return entry
-
-
-def run(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return project.run(*LITE, "-k", "accuracy or latency or canary", *arguments, timeout=LIMIT_S)
-
-
-def of_target(project: Project, target: str) -> dict[str, str]:
-    """Variant -> status of the newest run's cells on a target."""
-    return {
-        cell.split("/")[1]: status for cell, status in project.statuses().items() if cell.rpartition("/")[2] == target
-    }
-
-
-GREEN = {"fp32": "pass", "canary": "rejected"}
-
-
-@contextlib.contextmanager
-def when(condition: Callable[[], bool], act: Callable[[], None]) -> Iterator[None]:
-    """Do ``act`` once, as soon as ``condition`` holds, beside the block. Fails where it never did."""
-    done, over = threading.Event(), threading.Event()
-
-    def watch() -> None:
-        while not over.is_set():
-            if condition():
-                act()
-                done.set()
-                return
-            time.sleep(0.005)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-    assert done.is_set(), "what should have been waited for never came"
-
-
-def working(phone: Phone) -> Callable[[], bool]:
-    """Whether a job runs on the phone."""
-    jobs = phone.work / "edgegate" / "jobs"
-    return lambda: any(jobs.glob("*/pid"))
+from tests.lab.runs import GREEN, HOST, LIMIT_S, PHONE, PI, device, of_target, run, started, working
+from tests.waiting import until, when
 
 
 def pushed(folder: Path) -> dict[str, int]:
@@ -111,9 +48,8 @@ def test_only_absent_devices_are_no_evidence(quick: Project) -> None:
 def test_a_device_that_never_cools(quick: Project, phone: Phone) -> None:
     """After the time that hygiene allows, its timing is an error that says how hot it is; accuracy is judged."""
     device(quick, "phone")["hygiene"] = {"max_temperature_c": 30, "settle_s": 1, "poll_s": 0.2}
-    phone.telemetry.set(skin_c=51.0)
-    done = run(quick, *PHONE, *HOST)
-    phone.telemetry.set(skin_c=38.5)
+    with phone.telemetry.saying(skin_c=51.0):
+        done = run(quick, *PHONE, *HOST)
     assert done.returncode == 1
     assert "waiting for phone: cooling: 51.0 C, at most 30 C wanted" in done.stdout
     assert of_target(quick, "phone:cpu") == {"fp32": "error", "canary": "rejected"}
@@ -124,9 +60,11 @@ def test_a_device_that_never_cools(quick: Project, phone: Phone) -> None:
 def test_a_device_that_throttles_while_it_is_timed(quick: Project, phone: Phone) -> None:
     """Its numbers are not comparable, which is red, and its accuracy is judged all the same."""
     device(quick, "phone")["hygiene"] = {"remeasure": 0, "settle_s": 60, "poll_s": 0.2}
-    with when(working(phone), lambda: phone.telemetry.set(thermal_status=3)):
+    with (
+        phone.telemetry.saying(thermal_status=0),
+        when(working(phone), lambda: phone.telemetry.set(thermal_status=3)),
+    ):
         done = run(quick, *PHONE, "-k", "latency")
-    phone.telemetry.set(thermal_status=0)
     assert done.returncode == 1
     assert of_target(quick, "phone:cpu")["fp32"] == "not comparable"
     assert "throttled while it was measured" in quick.sentence("fp32", "lite", "phone:cpu")
@@ -146,25 +84,6 @@ def test_the_phone_reboots_while_it_works(quick: Project, phone: Phone) -> None:
         done = run(quick, *PHONE, *HOST)
     assert done.returncode == 0, done.stdout
     assert of_target(quick, "phone:cpu") == GREEN
-
-
-def test_two_runs_at_once_take_turns(quick: Project) -> None:
-    """Two runs want one phone: both come to their end, green, since each waits for the other's cells."""
-    quick.write()
-    runs = [
-        subprocess.Popen(
-            quick.command(*LITE, *PHONE, "-o", f"edge_results=results{index}"),
-            cwd=quick.root,
-            env=quick.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for index in range(2)
-    ]
-    for process in runs:
-        said, _ = process.communicate(timeout=LIMIT_S)
-        assert process.returncode == 0, said
 
 
 def test_a_delegate_that_the_build_lacks_is_no_slow_pass(quick: Project) -> None:
@@ -191,8 +110,10 @@ def test_a_tool_for_another_processor(quick: Project, tmp_path: Path) -> None:
 def test_a_changed_host_key_is_not_taken(quick: Project, pi: Board) -> None:
     """Somebody else answers at the board's address: its cells are errors, the others are green."""
     pi.change_host_key()
-    done = run(quick, *PI, *HOST)
-    pi.trust()
+    try:
+        done = run(quick, *PI, *HOST)
+    finally:
+        pi.trust()
     assert done.returncode == 1
     assert "host key" in quick.sentence("fp32", "lite", "pi:cpu")
     assert of_target(quick, "host:cpu") == GREEN
@@ -208,16 +129,50 @@ def test_a_second_run_pushes_nothing(quick: Project, phone: Phone) -> None:
     assert pushed(folder) == before
 
 
-def test_the_phone_is_unplugged_between_push_and_run(quick: Project, phone: Phone) -> None:
-    """The samples are there and the phone is gone for two seconds: it is waited for, and the run is green."""
-    folder = phone.work / "fresh"
+#: Held up between the push of the samples and the first job.
+HELD_UP = """
+import pathlib, time
+from harness.targets.links.adb import AdbLink
+
+push, pushed, go_on = AdbLink.push, pathlib.Path({pushed!r}), pathlib.Path({go_on!r})
+
+def held_up(link, local, remote):
+    push(link, local, remote)
+    if "/samples/" in remote:
+        pushed.touch()
+    while pushed.exists() and not go_on.exists():
+        time.sleep(0.01)
+
+AdbLink.push = held_up
+"""
+
+
+@contextlib.contextmanager
+def conftest(project: Project, code: str) -> Iterator[None]:
+    """The runs of the project begin with this code."""
+    path = project.root / "benchmarks" / "conftest.py"
+    path.write_text(code)
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
+def test_the_phone_is_unplugged_between_push_and_run(quick: Project, phone: Phone, tmp_path: Path) -> None:
+    """The samples are there, no job has begun, and the phone is gone for two seconds: it is waited for, the run is green."""
+    there = phone.work / "fresh"
     device(quick, "phone")["work_folder"] = f"{phone.disk}/fresh"
+    pushed, go_on = tmp_path / "pushed", tmp_path / "go-on"
 
     def unplug() -> None:
+        assert [path.suffix for path in there.glob("samples/*")] == [".bin"]
+        assert not list(there.glob("jobs/*"))
         with phone.unplugged():
+            go_on.touch()
             time.sleep(2)
 
-    with when(lambda: any(folder.glob("samples/*")), unplug):
+    held_up = conftest(quick, HELD_UP.format(pushed=str(pushed), go_on=str(go_on)))
+    with held_up, when(pushed.exists, unplug):
         done = run(quick, *PHONE, *HOST)
     assert done.returncode == 0, done.stdout
     assert of_target(quick, "phone:cpu") == GREEN
@@ -251,27 +206,104 @@ def test_a_tool_whose_output_is_none(quick: Project, tmp_path: Path, said: str) 
 
 
 @pytest.mark.parametrize("name", ["phone", "pi"])
-def test_an_interrupted_run_leaves_nothing_running(quick: Project, phone: Phone, pi: Board, name: str) -> None:
-    """After ctrl-C the job is ended on the device: within 20 s."""
+def test_an_interrupted_run_leaves_nothing_running(
+    quick: Project, phone: Phone, pi: Board, tmp_path: Path, name: str
+) -> None:
+    """After ctrl-C the job is ended on the device: within 60 s."""
     work = phone.work / "edgegate" if name == "phone" else pi.home / ".cache" / "edgegate"
-    latency = dict(quick.models["latency"])
     quick.models["latency"]["min_load_ms"] = 20_000
-    quick.write()
-    quick.models["latency"] = latency
-    process = subprocess.Popen(
-        quick.command(*LITE, "--edge-target", f"{name}:*", "-k", "latency"),
-        cwd=quick.root,
-        env=quick.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    limit = time.monotonic() + LIMIT_S
-    while not list(work.glob("jobs/*/pid")) and time.monotonic() < limit:
-        time.sleep(0.05)
-    time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=20)
-    assert process.returncode == 2, said
+    log = tmp_path / "log"
+    with started(quick, log, "--edge-target", f"{name}:*", "-k", "latency") as process:
+        until(lambda: list(work.glob("jobs/*/pid")) or process.poll() is not None, LIMIT_S)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 2, log.read_text()
     assert not list(work.glob("jobs/*"))
+
+
+# -- beside another device ------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def unauthorized(project: Project, phone: Phone, pi: Board) -> Iterator[None]:
+    device(project, "pi")["key"] = str(pi.stranger)
+    yield
+
+
+@contextlib.contextmanager
+def offline(project: Project, phone: Phone, pi: Board) -> Iterator[None]:
+    """Connections are taken and nothing answers."""
+    with socket.create_server((ADDRESS, 0)) as silent:
+        device(project, "phone")["port"] = silent.getsockname()[1]
+        yield
+
+
+@contextlib.contextmanager
+def half_dead(project: Project, phone: Phone, pi: Board) -> Iterator[None]:
+    """For longer than a link needs to notice it."""
+
+    def freeze() -> None:
+        with phone.frozen():
+            time.sleep(12)
+
+    with when(working(phone), freeze):
+        yield
+
+
+@contextlib.contextmanager
+def killed(project: Project, phone: Phone, pi: Board) -> Iterator[None]:
+    with when(runners, lambda: runners()[0].kill()):
+        yield
+
+
+@contextlib.contextmanager
+def too_slow(project: Project, phone: Phone, pi: Board) -> Iterator[None]:
+    """The tool runs on; the host has the same time limit."""
+    tool = project.root / "slow_tool"
+    tool.write_text(f"{HELP}sleep 600\n")
+    device(project, "phone")["benchmark_model"] = {"x86_64": str(tool)}
+    project.models["timeouts"] = {"cell_s": 15}
+    yield
+
+
+def read_only(project: Project, phone: Phone, pi: Board) -> contextlib.AbstractContextManager[None]:
+    return phone.read_only()
+
+
+@contextlib.contextmanager
+def gone(project: Project, phone: Phone, pi: Board) -> Iterator[None]:
+    """Unplugged in the middle and never back; the run's patience is cut to seconds."""
+    with conftest(project, "from harness.targets.links import patience\n\npatience.PATIENCE_S = 5\n"):
+        try:
+            with when(working(phone), phone.kill):
+                yield
+        finally:
+            phone.start()
+
+
+FAULTS: dict[Callable[[Project, Phone, Board], contextlib.AbstractContextManager[None]], tuple[str, str, str]] = {
+    unauthorized: ("pi:cpu", "error", "does not accept the key"),
+    offline: ("phone:cpu", "error", "offline"),
+    half_dead: ("phone:cpu", "pass", ""),
+    killed: ("pi:cpu", "error", "was killed by the device (low memory?)"),
+    too_slow: ("phone:cpu", "error", "did not finish within"),
+    read_only: ("phone:cpu", "error", "Read-only file system"),
+    gone: ("phone:cpu", "error", "connecting again for 5 s did not help"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_other_devices_are_not_affected(
+    quick: Project,
+    phone: Phone,
+    pi: Board,
+    fault: Callable[[Project, Phone, Board], contextlib.AbstractContextManager[None]],
+) -> None:
+    """Whatever is wrong with one device ends in its own cell's status and sentence; the other's cell is green."""
+    target, status, words = FAULTS[fault]
+    with fault(quick, phone, pi):
+        done = run(quick, "--edge-target", target, *HOST, "-k", "accuracy")
+    assert of_target(quick, target)["fp32"] == status, done.stdout
+    assert words in quick.sentence("fp32", "lite", target)
+    assert of_target(quick, "host:cpu")["fp32"] == "pass"
+    assert done.returncode == (0 if status == "pass" else 1)
