@@ -1,4 +1,4 @@
-"""Who uses a device now is agreed among processes, not only among the threads of one."""
+"""The host's timings run alone, whichever process does something else; other devices are worked on together."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.targets.device_lock import alone_on_host, beside_others, device_lock
+from harness.targets.device_lock import alone_on_host, beside_others
 from tests.lock_holder import held_elsewhere
 from tests.waiting import until
 
 #: Whoever does not wait is through by then, unless the machine is very busy; whoever does wait never is.
 MOMENT_S = 0.5
-TAKEN = "waiting for adb phone:5555, which another run is using"
-
 Lock = Callable[[], contextlib.AbstractContextManager[None]]
 
 
@@ -47,36 +45,13 @@ def entering(lock: Lock, let_go: Callable[[], None]) -> Iterator[threading.Event
         thread.result()
 
 
-def test_a_device_that_another_process_holds_is_waited_for(environment: dict[str, str]) -> None:
-    """Told once, and entered as soon as the other one lets go."""
-    told: list[str] = []
-    with (
-        held_elsewhere("device_lock('adb phone:5555', print)", environment) as let_go,
-        entering(lambda: device_lock("adb phone:5555", told.append), let_go) as entered,
-    ):
-        until(lambda: told)
-        assert not entered.wait(MOMENT_S)
-        let_go()
-        until(entered.is_set)
-    assert told == [TAKEN]
-
-
-def test_another_device_is_not_waited_for(environment: dict[str, str]) -> None:
-    """A lock is one device's."""
-    with (
-        held_elsewhere("device_lock('adb phone:5555', print)", environment) as let_go,
-        entering(lambda: device_lock("adb other:5555", print), let_go) as entered,
-    ):
-        until(entered.is_set)
-
-
 @pytest.mark.parametrize(
     ("hold", "lock"),
     [("beside_others()", alone_on_host), ("alone_on_host()", beside_others), ("alone_on_host()", alone_on_host)],
     ids=["a timing waits for work", "work waits for a timing", "a timing waits for a timing"],
 )
-def test_the_hosts_timings_are_alone_across_processes(environment: dict[str, str], hold: str, lock: Lock) -> None:
-    """The host's timings run alone, whoever in whichever process does something else."""
+def test_one_process_waits_for_the_other(environment: dict[str, str], hold: str, lock: Lock) -> None:
+    """It enters when the other one has left, and not before."""
     with held_elsewhere(hold, environment) as let_go, entering(lock, let_go) as entered:
         assert not entered.wait(MOMENT_S)
         let_go()
