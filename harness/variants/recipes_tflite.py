@@ -148,7 +148,7 @@ def _make(
     float_graph = _float_graph(source, allowed)
     if calibration is not None:
         calibration = in_layout(calibration, graph_layout(source, float_graph))
-    return _write(source, out, tflite_quantizer.quantize(float_graph, scheme, calibration))
+    return _write(source, out, tflite_quantizer.quantize(float_graph, scheme, calibration, source.title))
 
 
 def _by_quantizer(source: OpenedSource, scheme: Scheme) -> bool:

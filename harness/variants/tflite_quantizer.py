@@ -22,12 +22,12 @@ EVERYTHING = ".*"
 ENDS = ("INPUT", "OUTPUT")
 
 
-def quantize(float_model: bytes, scheme: Scheme, calibration: Calibration | None) -> bytes:
-    """The quantized .tflite's content.
+def quantize(float_model: bytes, scheme: Scheme, calibration: Calibration | None, title: str) -> bytes:
+    """The quantized .tflite's content; ``title`` is the user's name for the float one.
 
     Raises RecipeRefused where ``float_model`` has no signature, is quantized already, or has nothing to quantize.
     """
-    signature, argument = _signature(float_model)
+    signature, argument = _signature(float_model, title)
     with refusing("AI Edge Quantizer"):
         from ai_edge_litert import schema_py_generated as schema
         from ai_edge_quantizer.quantizer import Quantizer
@@ -43,18 +43,20 @@ def quantize(float_model: bytes, scheme: Scheme, calibration: Calibration | None
     return packed(content, schema)
 
 
-def _signature(content: bytes) -> tuple[str, str]:
+def _signature(content: bytes, title: str) -> tuple[str, str]:
     """The only signature's name and its only argument."""
     model = interpreter(content)
     if any(tensor["quantization_parameters"]["scales"].size for tensor in model.get_tensor_details()):
         raise RecipeRefused(
-            "this .tflite is quantized already; only a float one can be quantized",
+            f"{title} is quantized already; only a float .tflite can be quantized",
             next_step="give the float .tflite, or keep only fp32, which takes the file as it is",
         )
     signatures = model.get_signature_list()
     if len(signatures) != 1 or len(next(iter(signatures.values()))["inputs"]) != 1:
+        found = ", ".join(f"{name!r} of {len(each['inputs'])} inputs" for name, each in signatures.items())
         raise RecipeRefused(
-            f"this .tflite has {len(signatures)} signatures; AI Edge Quantizer needs one, with one input",
+            f"{title} has {f'the signatures {found}' if found else 'no signature'};"
+            " AI Edge Quantizer needs exactly one, of one input",
             next_step="convert it again from a SavedModel, which carries a signature, or keep only fp32",
         )
     ((name, arguments),) = signatures.items()

@@ -445,11 +445,12 @@ def test_an_unfit_tflite_is_refused_with_the_reason(lab: Path, table: Table) -> 
     """A .tflite that is quantized already, or has no signature, is taken as it is and cannot be quantized."""
     (lab / "quantized.tflite").write_bytes(table["tflite"]["int8"]["out"].read_bytes())
     _write_without_signature(lab / "tiny.tflite", lab / "unsigned.tflite")
-    for name, reason in (("quantized", "is quantized already"), ("unsigned", "has 0 signatures")):
+    for name, reason in (("quantized", "is quantized already"), ("unsigned", "has no signature")):
         made = convert(lab, {"path": f"{name}.tflite"}, ["fp32", "int8", "weight_only_int4"], out=name)
         assert made["fp32"]["event"] == "made"
         assert [made[recipe]["event"] for recipe in ("int8", "weight_only_int4")] == ["refused", "refused"]
-        assert reason in made["int8"]["message"]
+        assert f"{name}.tflite {reason}" in made["int8"]["message"]
+        assert "keep only fp32" in made["int8"]["next_step"]
 
 
 def _write_without_signature(path: Path, out: Path) -> None:
