@@ -29,7 +29,9 @@ SECONDS = "1 to 3 s"
 )
 def torch_fp32(source: OpenedSource, out: Path) -> Layout:
     """The module traced and frozen."""
-    _trace(source.torch_module(), source, out)
+    module = source.torch_module()
+    with refusing("torch.jit.trace"):
+        _trace(module, source, out)
     return "nchw"
 
 
@@ -61,11 +63,10 @@ def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float
 
 
 def _trace(module: Any, source: OpenedSource, out: Path) -> None:
-    with refusing("TorchScript"):
-        import torch
+    import torch
 
-        height, width, channels = source.input_shape
-        # Traced with two samples: with one, code that squeezes or reshapes by the batch size would bake it in.
-        with torch.no_grad():
-            traced = torch.jit.freeze(torch.jit.trace(module, torch.zeros(2, channels, height, width)))
-        traced.save(str(out))
+    height, width, channels = source.input_shape
+    # Traced with two samples: with one, code that squeezes or reshapes by the batch size would bake it in.
+    with torch.no_grad():
+        traced = torch.jit.freeze(torch.jit.trace(module, torch.zeros(2, channels, height, width)))
+    traced.save(str(out))

@@ -178,7 +178,8 @@ REFUSED: dict[str, dict[str, str]] = {
         "ort_*": "a finished .tflite cannot become ONNX",
     },
     "exported": FINISHED,
-    "torchvision": {"torch_int8": "cannot convert this model: required rank 4"},  # torch's own kernels, after a mean
+    # Its own kernels for int8, after a mean.
+    "torchvision": {"torch_int8": "^torch FX quantization cannot convert this model: required rank 4"},
     "keras_application": {"torch_*": "a Keras model has no PyTorch module"},
 }
 
