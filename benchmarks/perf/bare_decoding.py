@@ -23,4 +23,4 @@ def bare_decode(paths):
 def _decode(paths):
     for path in paths:
         with Image.open(path) as image:
-            np.asarray(image.convert("RGB"))
+            np.asarray(image if image.mode == "RGB" else image.convert("RGB"))  # convert() copies what is RGB already
