@@ -1,13 +1,15 @@
 """Image files become one .npy of uint8, decoded by as many processes as there are cores.
 
-Each process decodes a chunk of images and writes every one to its own place in the file, so that memory stays at one
-image for each process, however many images there are, and nothing is copied between processes.
+Each process decodes a chunk of images and writes it to its own place in the file, so that memory stays at one chunk
+for each process, however many images there are, and nothing is copied between processes.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
+import mmap
 import multiprocessing
 import os
 import warnings
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 
 from harness.errors import SourceError
 from harness.runners.python_runner import die_with_parent
+from harness.sources.pixel_file import drop_cached, page_of_header, write_at
 from harness.sources.pixels import Geometry, pixels
 from harness.storage import digest
 
@@ -34,8 +37,8 @@ LOOKED_AT = 32
 FEW = 256
 #: Progress is told after so many chunks.
 TOLD = 50
-#: Of a larger file nothing is left in the system's cache, which it would fill at others' expense. It is also slow to
-#: fill: where a virtual machine must ask its host for the memory, this takes up to half as long as decoding.
+#: A larger file goes past the system's cache, which it would fill at others' expense. It is also slow to fill: where a
+#: virtual machine must ask its host for the memory, this takes up to half as long as decoding.
 CACHED_BYTES = 1 << 30
 #: An error names so many of the unreadable images.
 NAMED = 3
@@ -52,6 +55,7 @@ class Chunk:
     shape: Shape
     out: Path
     position: int
+    past_cache: bool
 
     @property
     def end(self) -> int:
@@ -77,14 +81,13 @@ def decode(paths: Sequence[Path], geometry: Geometry, out: Path, progress: Progr
     shape = _shape_of_first(paths, geometry)
     found: list[Decoded] = []
     with out.open("wb") as stream:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(paths), *shape)}
-        np.lib.format.write_array_header_1_0(stream, header)
+        stream.write(page_of_header((len(paths), *shape)))
         chunks = _chunks(paths, geometry, shape, out, stream.tell())
         stream.truncate(chunks[-1].end)
         for chunk, result in zip(chunks, _in_order(chunks), strict=True):
             found.append(result)
-            if chunks[-1].end > CACHED_BYTES:
-                _drop_cached(stream.fileno(), chunk.end)
+            if chunk.past_cache:
+                drop_cached(stream.fileno(), chunk.end)
             if len(found) % TOLD == 0:
                 progress(f"{len(found) * CHUNK:,} of {len(paths):,} images")
     problems = [problem for chunk in found for problem in chunk.problems]
@@ -102,16 +105,11 @@ def decode(paths: Sequence[Path], geometry: Geometry, out: Path, progress: Progr
     )
 
 
-def _drop_cached(file: int, end: int) -> None:
-    """Have the system write out what it caches of the file up to ``end``, and drop what it wrote since the last time."""
-    if hasattr(os, "posix_fadvise"):  # macOS has none
-        os.posix_fadvise(file, 0, end, os.POSIX_FADV_DONTNEED)
-
-
 def _chunks(paths: Sequence[Path], geometry: Geometry, shape: Shape, out: Path, start: int) -> list[Chunk]:
     image_bytes = math.prod(shape)
+    past_cache = len(paths) * image_bytes > CACHED_BYTES
     return [
-        Chunk([str(path) for path in paths[i : i + CHUNK]], geometry, shape, out, start + i * image_bytes)
+        Chunk([str(path) for path in paths[i : i + CHUNK]], geometry, shape, out, start + i * image_bytes, past_cache)
         for i in range(0, len(paths), CHUNK)
     ]
 
@@ -131,7 +129,8 @@ def _in_order(chunks: list[Chunk]) -> Iterator[Decoded]:
     if sum(len(chunk.paths) for chunk in chunks) <= FEW:
         yield from map(decode_chunk, chunks)
         return
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = cores + chunks[0].past_cache  # one waits for the disk
     context = multiprocessing.get_context("spawn")  # a fork would copy what the harness has open
     try:
         with ProcessPoolExecutor(workers, context, initializer=_begin_worker) as pool:
@@ -158,21 +157,22 @@ def _begin_worker() -> None:
 
 def decode_chunk(chunk: Chunk) -> Decoded:
     """Decode some images to their place in the file."""
-    checksum, low, high = hashlib.sha256(), 255, 0
+    values = np.frombuffer(_memory(chunk.end - chunk.position), np.uint8).reshape(len(chunk.paths), *chunk.shape)
     problems: list[str] = []
-    with chunk.out.open("r+b") as stream:
-        stream.seek(chunk.position)
-        for index, path in enumerate(chunk.paths):
-            try:
-                image = _decoded_alike(path, chunk)
-            except SourceError as error:
-                problems.append(error.message)
-                continue  # the file will not be used
-            stream.write(image.data)
-            if index % LOOKED_AT == 0:
-                checksum.update(image.data)
-                low, high = min(low, int(image.min())), max(high, int(image.max()))
-    return Decoded(checksum.hexdigest(), low, high, problems)
+    for index, path in enumerate(chunk.paths):
+        try:
+            values[index] = _decoded_alike(path, chunk)
+        except SourceError as error:
+            problems.append(error.message)  # the file will not be used
+    write_at(chunk.out, values.data.cast("B"), chunk.position, past_cache=chunk.past_cache)
+    looked_at = np.ascontiguousarray(values[::LOOKED_AT])
+    return Decoded(hashlib.sha256(looked_at.data).hexdigest(), int(looked_at.min()), int(looked_at.max()), problems)
+
+
+@functools.lru_cache(maxsize=1)
+def _memory(size: int) -> mmap.mmap:
+    """Whole pages, the same for each chunk: new ones would cost as much time as the copies into them."""
+    return mmap.mmap(-1, size)
 
 
 def _decoded_alike(path: str, chunk: Chunk) -> NDArray[np.uint8]:
@@ -182,7 +182,7 @@ def _decoded_alike(path: str, chunk: Chunk) -> NDArray[np.uint8]:
             f"{path} is {image.shape[0]}x{image.shape[1]} where the first image is {chunk.shape[0]}x{chunk.shape[1]}:"
             " give preprocessing a size to resize to"
         )
-    return np.ascontiguousarray(image)
+    return image
 
 
 def decoded(path: str, geometry: Geometry) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from harness.dataset_schema import Dataset
 from harness.errors import SourceError
 from harness.sources import decoding
 from harness.sources.datasets import PreparedDataset, prepare
+from harness.sources.pixel_file import PAGE, drop_cached, write_at
 from harness.sources.pixels import Geometry
 from harness.storage import Store, digest
 
@@ -333,11 +335,33 @@ def test_a_file_too_large_for_the_cache_leaves_it(tmp_path: Path) -> None:
     with (tmp_path / "x").open("wb", buffering=0) as stream:
         stream.write(wanted)
         os.fsync(stream.fileno())
-        decoding._drop_cached(stream.fileno(), len(wanted))
+        drop_cached(stream.fileno(), len(wanted))
     if sys.platform == "linux":
-        with (tmp_path / "x").open("rb") as stream, pytest.raises(BlockingIOError):
-            os.preadv(stream.fileno(), [bytearray(1)], len(wanted) // 2, os.RWF_NOWAIT)
+        assert not in_memory(tmp_path / "x", len(wanted) // 2)
     assert (tmp_path / "x").read_bytes() == wanted
+
+
+def in_memory(path: Path, position: int) -> bool:
+    """Whether the system has this byte of a file in its cache."""
+    with path.open("rb") as stream:
+        try:
+            return os.preadv(stream.fileno(), [bytearray(1)], position, os.RWF_NOWAIT) == 1
+        except BlockingIOError:
+            return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what it caches")
+@pytest.mark.parametrize(("position", "size"), [(PAGE, 3 * PAGE), (PAGE + 1, 3 * PAGE), (PAGE, 3 * PAGE - 1)])
+def test_pages_are_written_past_the_cache(tmp_path: Path, position: int, size: int) -> None:
+    """Whole pages leave nothing in the system's cache; other content is written through it, and reads the same."""
+    content = np.frombuffer(mmap.mmap(-1, 3 * PAGE), np.uint8)
+    content[:] = np.random.default_rng(0).integers(0, 256, content.size)
+    (tmp_path / "x").touch()
+    os.truncate(tmp_path / "x", 8 * PAGE)
+    write_at(tmp_path / "x", content.data[:size], position, past_cache=True)
+    whole = position % PAGE == size % PAGE == 0
+    assert in_memory(tmp_path / "x", 2 * PAGE) != whole
+    assert (tmp_path / "x").read_bytes()[position : position + size] == content[:size].tobytes()
 
 
 def test_processes_that_decode_import_no_schema() -> None:
