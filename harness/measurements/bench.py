@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.config import CANARY
-from harness.errors import DeviceAbsent, RecipeRefused, VariantError
+from harness.errors import DeviceAbsent, DeviceRefuses, DeviceUnsettled, RecipeRefused, VariantError
 from harness.measurements.answers import check_answers, check_labels, truth_of
 from harness.measurements.in_turn import Enough, in_turn_identity, time_in_turn
 from harness.measurements.journal import Journal
 from harness.measurements.lanes import Lanes
 from harness.measurements.project import Project
-from harness.measurements.settling import timed_when_settled
+from harness.measurements.settling import look_again, timed_when_settled
 from harness.records import Artifact, CellId, Outputs, PairedTiming, Timing, Truth
 from harness.sources.datasets import PreparedDataset, prepare
 from harness.storage import Store, digest
@@ -63,7 +63,9 @@ class Bench:
         self.progress = self.lanes.tell
         self.targets = Targets(project.devices, project.devices_base, self.progress)
         self._errors: dict[tuple[CellId, type], Exception] = {}
-        self._absent: dict[str, DeviceAbsent] = {}
+        #: Devices that are not tried again in this run, and those that a cell has waited for in vain.
+        self._out: dict[str, DeviceAbsent | DeviceRefuses] = {}
+        self._unsettled: set[str] = set()
         self._begun: set[type] = set()
         #: Measured by this process; a resumed run measures again what an earlier one could not compare.
         self._fresh: set[tuple[CellId, type]] = set()
@@ -200,27 +202,42 @@ class Bench:
         return found
 
     def _settled(self, cell: CellId, measure: Callable[[], Timed]) -> Timed:
-        """Time when the device is fit; the host alone, other devices beside one another."""
+        """Time when the device is fit; the host alone, other devices beside one another.
+
+        A device that did not settle in time is not waited for again before a look has found it fit.
+        """
 
         def undisturbed() -> Timed:
             with alone_on_host() if self._is_host(cell) else beside_others():
                 return measure()
 
-        hygiene = self.project.device(cell.target).hygiene
-        return timed_when_settled(self.targets[cell.target], hygiene, undisturbed, self.progress)
+        device, target, hygiene = (
+            self._device(cell),
+            self.targets[cell.target],
+            self.project.device(cell.target).hygiene,
+        )
+        try:
+            if device in self._unsettled:
+                look_again(target, hygiene)
+                self._unsettled.discard(device)
+            return timed_when_settled(target, hygiene, undisturbed, self.progress)
+        except DeviceUnsettled:
+            self._unsettled.add(device)
+            raise
 
     @contextlib.contextmanager
     def _held(self, cell: CellId) -> Iterator[None]:
-        """The cell's device is this run's alone. Raises the DeviceAbsent that an earlier cell met, or now notes one."""
+        """The cell's device is this run's alone. One that is absent, or refuses us, is so for all further cells."""
         device, entry = self._device(cell), self.project.device(cell.target)
-        if device in self._absent:
-            raise self._absent[device]
+        if device in self._out:
+            raise self._out[device]
         try:
             with device_lock(entry.connection, self.progress):
                 yield
-        except DeviceAbsent as error:
-            error.required = entry.required
-            self._absent[device] = error
+        except (DeviceAbsent, DeviceRefuses) as error:
+            if isinstance(error, DeviceAbsent):
+                error.required = entry.required
+            self._out[device] = error
             raise
 
     def _dataset(self, model: str) -> PreparedDataset:

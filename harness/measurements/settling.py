@@ -15,6 +15,7 @@ from harness.targets.base import Target
 Timed = TypeVar("Timed", Timing, PairedTiming)
 Readings = Mapping[str, float]
 Tell = Callable[[str], None]
+_UNFIT = "cool, charge or quieten the device, or change its 'hygiene' in devices.yaml"
 
 
 def timed_when_settled(target: Target, hygiene: Hygiene, measure: Callable[[], Timed], tell: Tell) -> Timed:
@@ -43,12 +44,21 @@ def settle(target: Target, hygiene: Hygiene, tell: Tell) -> None:
         if time.monotonic() + hygiene.poll_s > end:
             raise DeviceUnsettled(
                 f"{target.device}: {problem}, after {hygiene.settle_s:g} s of waiting",
-                next_step="cool, charge or quieten the device, or change its 'hygiene' in devices.yaml",
+                next_step=_UNFIT,
             )
         if problem != told:
             tell(f"waiting for {target.device}: {problem}")
             told = problem
         time.sleep(hygiene.poll_s)
+
+
+def look_again(target: Target, hygiene: Hygiene) -> None:
+    """Take a device that was waited for in vain as it now is. Raises DeviceUnsettled where it is no fitter."""
+    if problem := unfit(target.state(), hygiene):
+        raise DeviceUnsettled(
+            f"{target.device}: {problem}; an earlier cell waited {hygiene.settle_s:g} s for it in vain",
+            next_step=_UNFIT,
+        )
 
 
 def unfit(state: Readings, hygiene: Hygiene) -> str:
