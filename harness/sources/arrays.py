@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from harness.dataset_schema import Dataset
 from harness.errors import SourceError
 from harness.sources import digits
-from harness.sources.functions import function_file, load_function
+from harness.sources.function_files import function_digest
+from harness.sources.functions import load_function, users_code
 from harness.storage import file_digest
 
 REQUIRED = ("evaluation_x", "evaluation_y")
@@ -33,7 +34,7 @@ def origin(dataset: Dataset, base: Path) -> str:
         return file_digest(_npz(dataset, base))
     if dataset.kind == "function":
         assert dataset.function
-        return f"{dataset.function} {file_digest(function_file(dataset.function, base))}"
+        return function_digest(dataset.function, base)
     return f"{file_digest(Path(digits.__file__))} {_version('scikit-learn')} {_version('pillow')}"
 
 
@@ -83,12 +84,13 @@ def _load(dataset: Dataset, base: Path) -> Arrays:
         return _load_npz(_npz(dataset, base))
     assert dataset.function
     made = load_function(dataset.function, base)
-    try:
+    with users_code(dataset.function, "correct the dataset's function"):
         arrays = made()
-    except Exception as error:
-        raise SourceError(f"{dataset.function} raised {type(error).__name__}: {error}") from error
     if not isinstance(arrays, dict):
-        raise SourceError(f"{dataset.function} returned {type(arrays).__name__}, not a dict of arrays")
+        raise SourceError(
+            f"{dataset.function} returned {type(arrays).__name__}, not a dict of arrays",
+            next_step="correct the dataset's function",
+        )
     return {str(key): np.asarray(value) for key, value in arrays.items()}
 
 

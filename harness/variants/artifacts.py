@@ -20,7 +20,7 @@ from harness.config import CANARY, RANDOM, Model, Source
 from harness.errors import ConversionCrashed, EdgegateError, RecipeRefused, SourceError, VariantError
 from harness.records import Artifact
 from harness.sources.datasets import PreparedDataset
-from harness.sources.functions import function_file
+from harness.sources.function_files import function_digest
 from harness.sources.samples import Samples
 from harness.storage import Store, digest, file_digest, read_json, write_json
 from harness.variants.canary import wrong_calibration
@@ -191,7 +191,7 @@ class ArtifactMaker:
         for part in ("factory", "trainer"):
             function = getattr(source, part)
             if function:
-                parts[part] = [function, file_digest(function_file(function, self.base))]
+                parts[part] = function_digest(function, self.base)
         for part in ("path", "weights"):
             file = getattr(source, part)
             if file and file != RANDOM:

@@ -30,13 +30,14 @@ import numpy as np
 
 from harness.config import Source
 from harness.errors import EdgegateError, RecipeRefused, SourceError
-from harness.sources.functions import load_function
+from harness.sources.functions import load_function, users_code
 from harness.sources.samples import Samples
 from harness.variants.fine_tuning import Training
 from harness.variants.opened_source import OpenedSource
 from harness.variants.registry import Recipe, all_recipes
 
 PR_SET_PDEATHSIG = 1
+CORRECT_TRAINER = "correct the trainer; it is called again in the next run"
 
 Job = Mapping[str, Any]
 Emit = Callable[[dict[str, Any]], None]
@@ -57,12 +58,12 @@ def _train(job: Job, emit: Emit) -> None:
     def make() -> dict[str, Any]:
         train = load_function(job["trainer"], Path(job["base_dir"]))
         splits = _splits(job["splits"])
-        try:
+        with users_code(f"trainer {job['trainer']}", CORRECT_TRAINER):
             train(splits, out, _telling(emit))
-        except Exception as error:
-            raise SourceError(f"trainer {job['trainer']} raised {type(error).__name__}: {error}") from error
         if not out.exists():
-            raise SourceError(f"trainer {job['trainer']} returned without writing {out.name}")
+            raise SourceError(
+                f"trainer {job['trainer']} returned without writing {out.name}", next_step=CORRECT_TRAINER
+            )
         return {"event": "made"}
 
     emit(_attempt(make, out))

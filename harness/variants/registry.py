@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints, is_typeddict
 
@@ -24,6 +24,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from harness.errors import ConfigError, SourceError
 from harness.records import Layout
 from harness.schema import RuntimeName
+from harness.sources.function_files import imported_files
 from harness.sources.functions import load_file
 from harness.suggestions import did_you_mean
 
@@ -151,8 +152,10 @@ def load_recipe_file(path: Path) -> dict[str, Recipe]:
     try:
         load_file(path)
     except SourceError as error:
-        raise ConfigError(f"recipe_files: {error.message}", next_step="correct the file or its path") from error
-    return dict(_defined.get(path.resolve(), {}))
+        raise ConfigError(f"recipe_files: {error.message}", next_step=error.next_step) from error
+    path = path.resolve()
+    files = imported_files(path, path.parent)[1:]
+    return {name: replace(entry, files=(*entry.files, *files)) for name, entry in _defined.get(path, {}).items()}
 
 
 def check_options(recipe: Recipe, options: Mapping[str, Any]) -> None:

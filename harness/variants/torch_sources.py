@@ -12,7 +12,6 @@ import pickle
 import re
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 
 from harness.config import RANDOM
 from harness.errors import SourceError
-from harness.sources.functions import load_function
+from harness.sources.functions import load_function, users_code
 from harness.suggestions import did_you_mean
 from harness.variants.answers import in_layout
 from harness.variants.converter_errors import refusing, telling_line
@@ -42,24 +41,31 @@ def load_factory(factory: str, base_dir: Path, weights: str, images: Images) -> 
     with refusing("torch"):
         import torch
 
-    def build() -> Any:
-        module = load_function(factory, base_dir)()
-        if not isinstance(module, torch.nn.Module):
-            raise SourceError(f"{factory}: the factory returned {type(module).__name__}, not a torch.nn.Module")
-        return module
-
-    return _ready(_built(build, factory, "the factory"), factory, base_dir, weights, images)
+    torch.manual_seed(SEED)
+    build = load_function(factory, base_dir)
+    with users_code(f"{factory}: the factory", "correct the factory"):
+        module = build()
+    if not isinstance(module, torch.nn.Module):
+        raise SourceError(
+            f"{factory}: the factory returned {type(module).__name__}, not a torch.nn.Module",
+            next_step="let the factory return the module",
+        )
+    return _ready(module, factory, base_dir, weights, images)
 
 
 def load_torchvision(name: str, classes: int, base_dir: Path, weights: str, images: Images) -> Any:
     """torchvision's classifier of that name for ``classes``, in eval mode, tried on ``images`` (N, H, W, C)."""
     with refusing("torchvision"):
+        import torch
+
         models = _torchvision().models
     known = models.list_models(module=models)
     if name not in known:
         raise SourceError(f"torchvision has no model {name!r}; {did_you_mean(name, known)}")
     title = f"torchvision's {name}"
-    module = _built(lambda: models.get_model(name, weights=None, num_classes=classes), title, "building it")
+    torch.manual_seed(SEED)
+    with users_code(f"{title}: building it", "choose another architecture, or give the model as a factory"):
+        module = models.get_model(name, weights=None, num_classes=classes)
     return _ready(module, title, base_dir, weights, images)
 
 
@@ -100,18 +106,6 @@ def _torchvision() -> Any:
             )
         import torchvision
     return torchvision
-
-
-def _built(build: Callable[[], Any], title: str, who: str) -> Any:
-    import torch
-
-    torch.manual_seed(SEED)
-    try:
-        return build()
-    except SourceError:
-        raise
-    except Exception as error:
-        raise SourceError(f"{title}: {who} raised {type(error).__name__}: {telling_line(error)}") from error
 
 
 def _ready(module: Any, title: str, base_dir: Path, weights: str, images: Images) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from harness.errors import SourceError
 from harness.records import Truth
-from harness.sources.functions import load_function
+from harness.sources.functions import load_function, users_code
 
 #: What PSNR is called where the error vanishes; it would be infinite.
 MOST_DB = 100.0
@@ -54,10 +54,8 @@ def psnr_db(values: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.fl
 
 def _by_function(values: NDArray[np.float32], truth: Truth) -> NDArray[np.float64]:
     metric = load_function(truth.metric, Path(truth.folder))
-    try:
+    with users_code(f"metric {truth.metric}", "correct the metric's function"):
         found = np.asarray(metric(values.copy(), truth.labels.copy()), np.float64)
-    except Exception as error:
-        raise SourceError(f"metric {truth.metric} raised {type(error).__name__}: {error}") from error
     if found.shape != (len(values),):
         raise SourceError(
             f"metric {truth.metric} returned shape {found.shape} for {len(values)} samples",
