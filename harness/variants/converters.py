@@ -99,15 +99,20 @@ def save_onnx(model: Any, opset: int | None, out: Path) -> Path:
 
 def check_opset(onnx_file: Path, opset: int | None) -> None:
     """Raise RecipeRefused where the file is not of the ``opset`` that was asked for; None asks for none."""
-    import onnx
-
-    operators = onnx.load(onnx_file, load_external_data=False).opset_import
-    made = next(entry.version for entry in operators if entry.domain in ("", "ai.onnx"))
+    made = opset_of(onnx_file)
     if opset not in (None, made):
         raise RecipeRefused(
             f"opset {opset} was asked for, and the file is of opset {made}",
             next_step=f"write opset: {made} at the model's source, or leave it out",
         )
+
+
+def opset_of(onnx_file: Path) -> int | None:
+    """The version of ONNX's own operators that the file asks for; None where it uses none of them."""
+    import onnx
+
+    operators = onnx.load(onnx_file, load_external_data=False).opset_import
+    return next((entry.version for entry in operators if entry.domain in ("", "ai.onnx")), None)
 
 
 def without_notes(model: Any) -> Any:

@@ -235,9 +235,18 @@ class OpenedSource:
             self._check(f"recipe {recipe!r}", answers.of_artifact(artifact, layout))
 
     def check_opset(self, artifact: Path) -> None:
-        """Raise RecipeRefused where an ONNX artifact is not of the opset that the source asks for."""
-        if artifact.suffix == ".onnx" and self.source.opset:
+        """Raise RecipeRefused where an ONNX artifact is not of the opset that the source asks for, or is of itself."""
+        if artifact.suffix != ".onnx":
+            return
+        if self.source.opset:
             converters.check_opset(artifact, self.source.opset)
+        given = converters.opset_of(self.onnx_file()) if self.kind == "onnx" else None
+        made = converters.opset_of(artifact) if given else None
+        if made != given:
+            raise RecipeRefused(
+                f"the given file is of opset {given}, and what was made of it of opset {made}",
+                next_step=f"export the .onnx with opset {made}, or drop this variant",
+            )
 
     def check_untouched(self, recipe: str) -> None:
         """Raise VariantError where a recipe wrote to a file that it was handed; other recipes get it made anew."""

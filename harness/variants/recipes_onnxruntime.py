@@ -18,7 +18,7 @@ from harness.errors import RecipeRefused
 from harness.records import Layout
 from harness.variants.answers import in_layout
 from harness.variants.converter_errors import refusing
-from harness.variants.converters import without_notes
+from harness.variants.converters import opset_of, without_notes
 from harness.variants.opened_source import OpenedSource
 from harness.variants.registry import recipe
 from harness.variants.scheme import GraphNames, Ranges
@@ -26,6 +26,8 @@ from harness.variants.source_files import onnx_input
 
 PACKAGES = ("onnx", "onnxruntime", "onnxconverter-common", "onnxscript", "torch", "tf2onnx", "tensorflow", "keras")
 QUANTIZATION = "https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html"
+#: DequantizeLinear has an axis from here on.
+PER_CHANNEL_OPSET = 13
 SECONDS = "1 to 10 s, most of it the export to ONNX"
 
 Calibration = NDArray[np.float32]
@@ -141,6 +143,7 @@ def _static(
     extra: Mapping[str, Any] | None = None,
     excluded: Sequence[str] = (),
 ) -> Layout:
+    _refuse_old_opset(source)
     symmetric = {"ActivationSymmetric": options.get("symmetric_activations", False)}
     with refusing("onnxruntime.quantization"):
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
@@ -159,6 +162,17 @@ def _static(
         )
         _slim(out)
     return source.onnx_layout()
+
+
+def _refuse_old_opset(source: OpenedSource) -> None:
+    """Raise RecipeRefused where the quantizer would write, without a word, a file that no runtime loads."""
+    opset = opset_of(source.onnx_file())
+    if opset is not None and opset < PER_CHANNEL_OPSET:
+        asked = "ask for it at the model's source" if source.source.opset else "export the .onnx with it"
+        raise RecipeRefused(
+            f"per-channel int8 needs opset {PER_CHANNEL_OPSET} or newer; this file is of opset {opset}",
+            next_step=f"{asked}, or use ort_dynamic",
+        )
 
 
 @contextmanager
