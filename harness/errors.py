@@ -30,6 +30,7 @@
             |-- CommandTimeout     a command did not finish in time and was killed on the device
             |-- DeviceUnsettled    it is too hot, too busy or too empty to measure on, and stays so
             |-- ToolUnusable       the benchmark tool is missing, of another ABI, or says what it should not
+            |   `-- ResultUnreadable its file of results is missing or damaged
             `-- BackendUnused      the backend that was asked for did not run the model
 
 Every error is one sentence that names the file and key (or the device and command), and a next step.
@@ -168,6 +169,10 @@ class DeviceUnsettled(DeviceError):
 
 class ToolUnusable(DeviceError):
     """The benchmark tool is missing, of another ABI, or says what it should not."""
+
+
+class ResultUnreadable(ToolUnusable):
+    """The file of results that the benchmark tool was to write is missing or damaged."""
 
 
 class BackendUnused(DeviceError):

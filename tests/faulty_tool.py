@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """The lab's stand-in of benchmark_model with faults: what real builds lack, say or leave out, by the words of FAULTS.
 
-``means``: no percentiles, as 2.14. ``no_xnnpack``: a build without it. ``partial``, ``refused``: what XNNPACK answers.
-``silent``: the last lines are missing. A profile of ops, which the stand-in does not know, is written here: two kernels of
+``means``: no percentiles and no file of results, as 2.14. ``no_xnnpack``: a build without it. ``partial``, ``refused``: what
+XNNPACK answers. ``silent``: the last lines are missing. ``no_result``, ``cut_result``, ``other_result``: the file of results
+is missing, cut, or of another mean. A profile of ops, which the stand-in does not know, is written here: two kernels of
 XNNPACK and the nodes in LEFT.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 STAND_IN = Path(__file__).parent / "lab" / "benchmark_model.py"
 WHOLLY = "Explicitly applied XNNPACK delegate, and the model graph will be completely executed by the delegate."
 FAULTS = {
-    "means": (r" p5=\d+ median=\d+ p95=\d+", ""),
+    "means": (r" p5=\d+ median=\d+ p95=\d+|.*--result_file_path.*\n", ""),
     "no_xnnpack": (rf"INFO: {re.escape(WHOLLY)}", "WARN: Unconsumed cmdline flags: --use_xnnpack=true"),
     "partial": (r"completely executed by the delegate\.", "partially executed by the delegate w/ 2 delegate kernels."),
     "refused": (re.escape(WHOLLY), "Though XNNPACK delegate is explicitly applied, the model graph will not be executed by"
@@ -39,12 +40,24 @@ def main() -> int:
     )
     said = done.stdout.decode()
     for fault in faults:
-        said = re.sub(*FAULTS[fault], said)
+        said = re.sub(*FAULTS.get(fault, ("^$", "")), said)
     sys.stdout.write(said)
     for word in sys.argv[1:]:
         if word.startswith("--profiling_output_csv_file="):
             Path(word.partition("=")[2]).write_text(profile())
+        if word.startswith("--result_file_path="):
+            damage(Path(word.partition("=")[2]), faults)
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+
+def damage(result: Path, faults: list[str]) -> None:
+    whole = result.read_bytes()
+    if "no_result" in faults:
+        result.unlink()
+    elif "cut_result" in faults:
+        result.write_bytes(whole[: len(whole) // 2])
+    elif "other_result" in faults:
+        result.write_bytes(whole + b"\x12\x05\x0d\x00\x00\x80\x40")  # what comes last counts: a mean of 4 ms
 
 
 def profile() -> str:

@@ -139,6 +139,37 @@ def test_each_load_is_a_process(link: LocalLink, tmp_path: Path, does: tuple[str
     assert timing.conditions.during == {}  # this machine has no dumpsys
 
 
+@pytest.mark.parametrize("link", ["sh"], indirect=True)
+@pytest.mark.parametrize(("does", "said"), [("no_result", "wrote no result"), ("cut_result", "cannot be read")])
+def test_damaged_file_of_results_is_told_and_the_print_counts(link: LocalLink, tmp_path: Path, does: str, said: str):
+    """The same numbers are printed, but for the last digits of the mean."""
+    target = phone(link, tmp_path, PLAIN, does)
+    timing = target.timing(job(tmp_path), PLAN)
+    assert (timing.samples_ns > 0).all()
+    [told] = target.told  # type: ignore[attr-defined]
+    assert told.startswith("phone:cpu: model-False-.tflite (fp32): benchmark_model")
+    assert said in told
+    assert told.endswith("what it printed counts")
+
+
+@pytest.mark.parametrize("link", ["sh"], indirect=True)
+def test_file_of_results_that_contradicts_the_print_is_an_error(link: LocalLink, tmp_path: Path):
+    """Nobody can say which of the two is the measurement."""
+    with pytest.raises(ToolUnusable, match="contradicts what it printed: mean 4000, not"):
+        phone(link, tmp_path, PLAIN, "other_result").timing(job(tmp_path), PLAN)
+
+
+def test_file_of_results_is_asked_of_builds_that_know_it(link: LocalLink, target: AndroidTarget, tmp_path: Path):
+    """Where the help lists the flag the file is read, and agrees; a build without it is never asked."""
+    timing = target.timing(job(tmp_path), PLAN)
+    assert target.tool().writes_result
+    assert not target.told  # type: ignore[attr-defined]
+    assert timing.p95_loads_ns is not None
+    older = phone(link, tmp_path, PLAIN, "means")
+    assert not older.tool().writes_result
+    assert older.timing(job(tmp_path), PLAN).p95_loads_ns is None
+
+
 def test_two_artifacts_run_in_turn(target: AndroidTarget, tmp_path: Path):
     """Fresh processes of both, whose inputs are quantized each in its own way."""
     sides = Side(artifact(tmp_path)), Side(artifact(tmp_path, quantized=True))

@@ -1,14 +1,16 @@
 #!/usr/bin/python3 -IB
 """A stand-in for TFLite's benchmark_model: its command line, its output, its exit codes, and real inference by LiteRT.
 
-It is a build with XNNPACK and without any other delegate, of the newer kind that prints percentiles. What it does not
-know (NNAPI, GPU, op profiling) are unconsumed flags, as they are in a build without them. The lab's phone runs it.
+It is a build with XNNPACK and without any other delegate, of the newer kind that prints percentiles and writes its result
+to a file. What it does not know (NNAPI, GPU, op profiling) are unconsumed flags, as they are in a build without them. The
+lab's phone runs it.
 """
 
 from __future__ import annotations
 
 import os
 import resource
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -50,6 +52,12 @@ FLAGS = {
     ),
     "output_filepath": Flag(
         "", "string", "File path to export outputs layer to", "File path to export outputs layer as binary data."
+    ),
+    "result_file_path": Flag(
+        "",
+        "string",
+        "File path to save the benchmark result in binary proto format",
+        "Path to save the benchmark result in binary proto format.",
     ),
     "use_xnnpack": Flag(None, "bool", "Use xnnpack", "explicitly apply the XNNPACK delegate"),
     "help": Flag(False, "bool", "print out all supported flags", "Print out all supported flags if true."),
@@ -314,9 +322,14 @@ def run(interpreter: Interpreter, data: list[np.ndarray], least: int, min_secs: 
 
 def statistics(times_us: list[int]) -> str:
     """The line of counts and percentiles; those follow also where there is nothing, or always the same."""
-    ranked = sorted(times_us) or [0]
-    p5, median, p95 = (ranked[len(ranked) * percent // 100] for percent in (5, 50, 95))
+    p5, median, p95 = percentiles(times_us)
     return f"{counts(times_us)} p5={p5} median={median} p95={p95}"
+
+
+def percentiles(times_us: list[int]) -> list[int]:
+    """The 5th, the median and the 95th, as the tool takes them."""
+    ranked = sorted(times_us) or [0]
+    return [ranked[len(ranked) * percent // 100] for percent in (5, 50, 95)]
 
 
 def counts(times_us: list[int]) -> str:
@@ -336,15 +349,15 @@ def memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def report_memory(at_start: float, after_init: float, peak: bool) -> None:
+def report_memory(after_init: float, overall: float, peak: bool) -> None:
     """Growth since the start, and on demand the peak and what is resident now."""
     say(
         "INFO",
         "Note: as the benchmark tool itself affects memory footprint, the following is only APPROXIMATE to the actual "
         "memory footprint of the model at runtime. Take the information at your discretion.",
     )
-    growth = [number(after_init - at_start), number(memory_mb() - at_start)]
-    say("INFO", f"Memory footprint delta from the start of the tool (MB): init={growth[0]} overall={growth[1]}")
+    growth = f"init={number(after_init)} overall={number(overall)}"
+    say("INFO", f"Memory footprint delta from the start of the tool (MB): {growth}")
     if peak:
         _, resident, shared, *_ = (
             int(n) * resource.getpagesize() >> 20 for n in Path("/proc/self/statm").read_text().split()
@@ -366,7 +379,7 @@ def benchmark(arguments: list[str]) -> None:
     log(given)
     at_start, began = memory_mb(), time.monotonic_ns()
     interpreter = load(flags, inputs)
-    init_us, after_init = (time.monotonic_ns() - began) // 1000, memory_mb()
+    init_us, after_init = (time.monotonic_ns() - began) // 1000, memory_mb() - at_start
     say("INFO", f"The input model file size (MB): {number(Path(flags['graph']).stat().st_size / 1e6)}")
     say("INFO", f"Initialized session in {number(init_us / 1000)}ms.")
     data = values(interpreter, inputs)
@@ -378,8 +391,11 @@ def benchmark(arguments: list[str]) -> None:
         f"Inference timings in us: Init: {init_us}, First inference: {warmup[0] if warmup else 0}, "
         f"Warmup (avg): {means[0]}, Inference (avg): {means[1]}",
     )
-    report_memory(at_start, after_init, flags["report_peak_memory_footprint"])
+    overall = memory_mb() - at_start
+    report_memory(after_init, overall, flags["report_peak_memory_footprint"])
     save_outputs(interpreter, flags["output_filepath"])
+    size_mb = Path(flags["graph"]).stat().st_size / 1e6
+    save_result(flags["result_file_path"], result(init_us, warmup, timed, (after_init, overall), size_mb))
 
 
 def save_outputs(interpreter: Interpreter, path: str) -> None:
@@ -390,6 +406,43 @@ def save_outputs(interpreter: Interpreter, path: str) -> None:
             Path(path).write_bytes(b"".join(outputs))
         except OSError:
             return
+
+
+def result(init_us: int, warmup: list[int], timed: list[int], memory: tuple[float, float], size_mb: float) -> bytes:
+    """A BenchmarkResult, written out by hand: the fields of tflite/tools/benchmark/proto/benchmark_result.proto."""
+    p5, median, p95 = percentiles(timed)
+    mean, least, most = (float(of(timed or [0])) for of in (np.mean, min, max))
+    latency_us = [mean, least, most, float(np.std(timed or [0])), median, p5, p95, init_us]
+    latency_us += [warmup[0] if warmup else 0, float(np.mean(warmup or [0]))]
+    latency = b"".join(field(index, time_us / 1000) for index, time_us in enumerate(latency_us, 1))
+    grown = b"".join(field(index, round(mb * 1024)) for index, mb in enumerate(memory, 1))
+    misc = field(1, size_mb) + field(2, len(timed)) + field(3, len(warmup))
+    return field(2, latency) + field(3, grown) + field(4, misc)
+
+
+def field(name: int, value: float | bytes) -> bytes:
+    """One field of a protocol buffer: a float of 32 bits, an amount, or a message."""
+    if isinstance(value, float):
+        return bytes([name << 3 | 5]) + struct.pack("<f", value)
+    if isinstance(value, bytes):
+        return bytes([name << 3 | 2]) + varint(len(value)) + value
+    return bytes([name << 3]) + varint(value)
+
+
+def varint(amount: int) -> bytes:
+    """Seven bits a byte, the lowest first."""
+    parts = [amount >> shift & 0x7F for shift in range(0, max(amount.bit_length(), 1), 7)]
+    return bytes([part | 0x80 for part in parts[:-1]] + parts[-1:])
+
+
+def save_result(path: str, content: bytes) -> None:
+    """The result as a file; where it cannot be written the tool says so, and ends well."""
+    if path:
+        say("INFO", f"Saving benchmark result to: {path}")
+        try:
+            Path(path).write_bytes(content)
+        except OSError:
+            say("ERROR", f"Failed to save benchmark result to: {path}")
 
 
 def main() -> int:

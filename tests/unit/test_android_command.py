@@ -74,7 +74,9 @@ def test_core_mask_is_what_toybox_takes():
 def test_plan_and_model_become_flags():
     """The first inference is the first of the warm-up; paths go in as they are."""
     plan = LatencyPlan(loads=3, samples_per_load=40, min_load_ms=40, warmup=5)
-    assert timing_flags(plan) == ["--warmup_runs=6", "--warmup_min_secs=0", "--num_runs=40", "--min_secs=0.04"]
+    flags = ["--warmup_runs=6", "--warmup_min_secs=0", "--num_runs=40", "--min_secs=0.04"]
+    assert timing_flags(plan) == flags
+    assert timing_flags(plan, writes_result=True) == [*flags, "--result_file_path=result.pb"]
     assert model_flags("/a b/$(c).tflite", (1, 32, 32, 3)) == [
         "--graph=/a b/$(c).tflite",
         "--input_layer_shape=1,32,32,3",

@@ -6,6 +6,7 @@ its CompiledModel, does neither. Their ``--help`` tells them apart. Neither tell
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from harness.device_schema import Abi
 from harness.errors import ToolUnusable
 from harness.storage import file_digest
+from harness.targets.android.command import RESULT_FLAG
 from harness.targets.android.evidence import CANNOT_EXECUTE, NOT_FOUND
 from harness.targets.device_files import DeviceFiles
 from harness.targets.links.base import Link
@@ -34,10 +36,11 @@ _NEXT = "give devices.yaml TFLite's benchmark_model for this ABI (tflite/tools/b
 
 @dataclass(frozen=True)
 class BenchmarkTool:
-    """The tool as it lies on the phone."""
+    """The tool as it lies on the phone, and whether it can write its result to a file."""
 
     path: str
     sha256: str
+    writes_result: bool = False
 
 
 def install(
@@ -50,8 +53,8 @@ def install(
         local = _for_abi(link.device, given, abi)
         tool = BenchmarkTool(files.put(local), file_digest(local))
         link.run(["chmod", "755", tool.path], COMMAND_S)
-    _check_help(link, tool.path, abi, exec_s)
-    return tool
+    usage = _help(link, tool.path, abi, exec_s)
+    return dataclasses.replace(tool, writes_result=RESULT_FLAG in usage)
 
 
 def elf_abi(header: bytes) -> str:
@@ -95,7 +98,8 @@ def _sha256_there(link: Link, path: str) -> str:
     return words[0].removeprefix("\\")
 
 
-def _check_help(link: Link, path: str, abi: str, exec_s: float) -> None:
+def _help(link: Link, path: str, abi: str, exec_s: float) -> str:
+    """What the tool says of its flags. Raises ToolUnusable where it is not TFLite's."""
     done = link.run([path, "--help"], exec_s)
     usage = (done.stdout + done.stderr).decode(errors="replace")
     if done.status in (CANNOT_EXECUTE, NOT_FOUND) or "not executable" in usage:
@@ -106,7 +110,7 @@ def _check_help(link: Link, path: str, abi: str, exec_s: float) -> None:
             next_step=f"{_NEXT}, and a work_folder on storage that lets programs run",
         )
     if all(flag in usage for flag in _NEEDED):
-        return
+        return usage
     if "--use_npu" in usage or "--use_cpu" in usage:
         raise ToolUnusable(
             f"{link.device}: {path} is LiteRT's tool of that name, which neither takes inputs nor gives outputs",

@@ -16,8 +16,10 @@ from harness.errors import ConfigError
 #: The name of the only input, of our own: the tool goes by position, and a real name may hold what it cannot take.
 INPUT = "input"
 #: Files in the working folder of a process, so that no folder's name comes into the tool's own syntax.
-VALUES, OUTPUTS, PROFILE = "in.bin", "out.bin", "profile.csv"
+VALUES, OUTPUTS, PROFILE, RESULT = "in.bin", "out.bin", "profile.csv", "result.pb"
 INPUT_FLAGS = (f"--input_layer={INPUT}", f"--input_layer_value_files={INPUT}:{VALUES}")
+#: Not every build knows it.
+RESULT_FLAG = "--result_file_path"
 #: One inference and no more.
 ONE_SHOT = ("--num_runs=1", "--min_secs=0", "--warmup_runs=0", "--warmup_min_secs=0")
 
@@ -68,13 +70,14 @@ def model_flags(graph: str, shape: tuple[int, ...]) -> list[str]:
     return [f"--graph={graph}", f"--input_layer_shape={','.join(map(str, shape))}"]
 
 
-def timing_flags(plan: LatencyPlan) -> list[str]:
-    """One load of the plan: the first inference, its warm-up, and the timed ones."""
+def timing_flags(plan: LatencyPlan, writes_result: bool = False) -> list[str]:
+    """One load of the plan: the first inference, its warm-up, and the timed ones; and a file of results on demand."""
     return [
         f"--warmup_runs={plan.warmup + 1}",
         "--warmup_min_secs=0",
         f"--num_runs={plan.samples_per_load}",
         f"--min_secs={plan.min_load_ms / 1000:g}",
+        *([f"{RESULT_FLAG}={RESULT}"] if writes_result else []),
     ]
 
 

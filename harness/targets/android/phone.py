@@ -43,11 +43,13 @@ class Phone:
 def open_phone(device: str, entry: AndroidDevice, base: Path) -> Phone:
     """The phone of devices.yaml; relative paths there are relative to ``base``. Raises DeviceError without adb-shell."""
     try:
+        import google.protobuf  # noqa: F401 - of the tool's results; read when there are some
+
         from harness.targets.links.adb import AdbLink  # an extra
         from harness.targets.links.adb_transport import TcpConnection, UsbConnection
     except ImportError as error:
         raise DeviceError(
-            f"{device}: ADB needs a package that is not installed ({error})",
+            f"{device}: a phone needs a package that is not installed ({error})",
             next_step="pip install 'edgegate[devices]'",
         ) from error
     connection = UsbConnection(entry.serial) if entry.serial else TcpConnection(str(entry.address), entry.port)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.errors import ToolUnusable
 from harness.targets import looks
-from harness.targets.android.command import INPUT_FLAGS, OUTPUTS, VALUES, model_flags
+from harness.targets.android.command import INPUT_FLAGS, OUTPUTS, RESULT, VALUES, model_flags
 from harness.targets.android.telemetry import LOOK, parse_thermal
 from harness.targets.device_jobs import job_folder, run_detached
 from harness.targets.links.base import Link
@@ -31,6 +31,7 @@ for side in $order; do
   if [ $side = 0 ]; then graph=$graph0 shape=$shape0; else graph=$graph1 shape=$shape1; fi
   "$@" "$graph" "$shape" >said.$run 2>&1 || exit
   mv {VALUES} in.$side
+  if [ -f {RESULT} ]; then mv {RESULT} result.$run || exit 125; fi
   {{ {LOOK}; echo '{looks.MARK}'; }} >>{looks.FILE} 2>/dev/null
   run=$((run+1))
 done
@@ -48,17 +49,17 @@ while [ $batch -lt $batches ]; do
 done
 """
 _SAID = f"""
-cd "$1"; show() {{ stat -c %s "$1"; cat "$1"; }}
-: >>{looks.FILE}; show {looks.FILE}; run=0
-while [ -f said.$run ]; do show said.$run; run=$((run+1)); done
+cd "$1"; show() {{ if [ -f "$1" ]; then stat -c %s "$1"; cat "$1"; else echo 0; fi; }}
+show {looks.FILE}; run=0
+while [ -f said.$run ]; do show said.$run; show result.$run; run=$((run+1)); done
 """
 
 
-def _contents(shown: bytes) -> Iterator[str]:
+def _contents(shown: bytes) -> Iterator[bytes]:
     """The files of _SAID, each after a line with its size. Raises ValueError where a size is none."""
     while shown:
         size, _, shown = shown.partition(b"\n")
-        yield shown[: int(size)].decode(errors="replace")
+        yield shown[: int(size)]
         shown = shown[int(size) :]
 
 
@@ -74,9 +75,11 @@ class Side:
 @dataclass(frozen=True)
 class Ran:
     """Processes one after the other, up to the first that failed: what each said (of answers: the last), the last one's exit
-    status, the file that was wanted, where it is 0, and what was seen of the phone between them."""
+    status, the file that was wanted, where it is 0, and what was seen of the phone between them. ``results`` are the files
+    that the tool wrote of each, empty where it wrote none."""
 
     said: tuple[str, ...]
+    results: tuple[bytes, ...]
     status: int
     fetched: bytes
     during: dict[str, float]
@@ -108,12 +111,14 @@ class Processes:
     def _run(self, script: Sequence[str], timeout_s: float, fetch: str) -> Ran:
         with job_folder(self.link, self.work_folder) as folder:
             status = run_detached(self.link, ["sh", "-c", *script], folder, timeout_s).status
-            looked, said = self._said(folder, status)
+            looked, told = self._told(folder, status)
             fetched = self._fetched(f"{folder}/{fetch}") if fetch and status == 0 else b""
-            return Ran(said, status, fetched, looks.seen(looked, parse_thermal))
+        said = tuple(each.decode(errors="replace") for each, _ in told)
+        during = looks.seen(looked.decode(errors="replace"), parse_thermal)
+        return Ran(said, tuple(result for _, result in told), status, fetched, during)
 
-    def _said(self, folder: str, status: int) -> tuple[str, tuple[str, ...]]:
-        """The looks, then what each process said."""
+    def _told(self, folder: str, status: int) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        """The looks, then of each process what it said and the result that it wrote."""
         if status == STORAGE_FAILED:
             raise ToolUnusable(
                 f"{self.link.device}: files in {folder} could not be read or written",
@@ -121,8 +126,8 @@ class Processes:
             )
         shown = patiently(lambda: self.link.run(["sh", "-c", _SAID, "sh", folder], COMMAND_S)).stdout
         with reading(self.link.device, f"'stat -c %s' and 'cat' of what was printed in {folder}", shown):
-            looked, *said = _contents(shown)
-        return looked, tuple(said)
+            looked, *told = _contents(shown)
+            return looked, [*zip(told[::2], told[1::2], strict=True)]
 
     def _fetched(self, remote: str) -> bytes:
         with tempfile.TemporaryDirectory(prefix="edgegate-") as folder:

@@ -25,6 +25,7 @@ from harness.targets.android.evidence import check_ran, delegation, partial_dele
 from harness.targets.android.graph import Graph, read_graph
 from harness.targets.android.op_profile import nodes_left, parse_profile
 from harness.targets.android.processes import Processes, Ran, Side
+from harness.targets.android.result_file import with_results
 from harness.targets.android.transcript import Statistics, Transcript, parse
 from harness.targets.base import InTurn, Job
 from harness.targets.base import Side as TimedSide
@@ -188,9 +189,8 @@ class AndroidTarget:
         start, before = time.monotonic(), self.state()
         model = self._prepare(job.artifact, job.inputs)
         side = self._side(model, job.inputs)
-        words = [*command(self.tool().path, self.backend), *timing_flags(plan)]
-        ran = self.processes.in_turn(words, [0] * plan.loads, (side, side), job.timeout_s)
-        said = self._check(model, ran)
+        ran = self.processes.in_turn(self._words(plan), [0] * plan.loads, (side, side), job.timeout_s)
+        said = self._timed(model, ran)
         taken = self._delegation(model, side, said[-1], job.timeout_s)
         conditions = self._conditions(before, ran.during)
         return _timing(said, taken, time.monotonic() - start, conditions)
@@ -210,14 +210,25 @@ class AndroidTarget:
         models = [self._prepare(side.artifact, inputs) for side in (baseline, candidate)]
         sides = (self._side(models[0], inputs), self._side(models[1], inputs))
         order = [side for index in range(rounds) for side in ((0, 1) if index % 2 == 0 else (1, 0))]
-        words = [*command(self.tool().path, self.backend), *timing_flags(LatencyPlan(**IN_TURN))]
+        words = self._words(LatencyPlan(**IN_TURN))
         ran = once_more(lambda: self.processes.in_turn(words, order, sides, timeout_s))
-        said = self._check(models[order[len(ran.said) - 1]] if ran.said else models[0], ran)
+        said = self._timed(models[order[len(ran.said) - 1]] if ran.said else models[0], ran)
         numbers, _ = _averages_ns([_run(one) for one in said])
         medians = np.zeros((2, rounds), np.int64)
         for side in (0, 1):
             medians[side] = numbers[np.array(order) == side]
         return InTurn(medians, ran.during)
+
+    def _words(self, plan: LatencyPlan) -> list[str]:
+        tool = self.tool()
+        return [*command(tool.path, self.backend), *timing_flags(plan, tool.writes_result)]
+
+    def _timed(self, model: Prepared, ran: Ran) -> list[Transcript]:
+        """What the processes said and, where the tool can, wrote. Raises TargetError."""
+        said = self._check(model, ran)
+        if not self.tool().writes_result:
+            return said
+        return with_results(said, ran.results, lambda words: self.tell(f"{model.where}: {words}"))
 
     def profile(self, job: Job) -> pd.DataFrame:
         """The time of every node, in the order in which they run (columns: op_profile.COLUMNS). Raises TargetError."""

@@ -41,8 +41,8 @@ _PARTLY = re.compile(
 _NOT = re.compile(
     r"Though (\S+) delegate is explicitly applied, the model graph will not be executed by the delegate\."
 )
-#: The tool prints six significant digits.
-_PRINTED = 1e-5
+#: The tool prints six significant digits: two prints of one number differ by no more.
+PRINTED = 1e-5
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _statistics(found: re.Match[str]) -> Statistics:
     if found["same"]:
         median = p95 = first
     middle = [value for value in (first, median, p95) if value is not None]
-    slack = _PRINTED * high
+    slack = PRINTED * high
     if (
         not (low - slack <= mean <= high + slack and all(low <= value <= high for value in middle))
         or (median is not None and p95 is not None and median > p95)
@@ -162,8 +162,8 @@ def _check_summary(summary: re.Match[str], warmup: Statistics | None, run: Stati
         raise ToolUnusable(f"benchmark_model printed a summary without its runs: {summary[0]}")
     same = [
         int(summary[2]) == warmup.first_us,
-        warmup.count == 0 or math.isclose(float(summary[3]), warmup.mean_us, rel_tol=_PRINTED),
-        run.count == 0 or math.isclose(float(summary[4]), run.mean_us, rel_tol=_PRINTED),
+        warmup.count == 0 or math.isclose(float(summary[3]), warmup.mean_us, rel_tol=PRINTED),
+        run.count == 0 or math.isclose(float(summary[4]), run.mean_us, rel_tol=PRINTED),
     ]
     if not all(same):
         raise ToolUnusable(f"benchmark_model printed a summary that contradicts its runs: {summary[0]}")
