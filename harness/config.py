@@ -127,6 +127,9 @@ class Source(Strict):
     opset: int | None = Field(
         None, ge=11, le=23, description="of the ONNX file that a source becomes: exactly this one or none"
     )
+    route: Literal["litert_torch"] | None = Field(
+        None, description="PyTorch: straight to LiteRT by litert-torch; default: by way of ONNX and TensorFlow"
+    )
 
     @property
     def random(self) -> bool:
@@ -145,6 +148,8 @@ class Source(Strict):
             raise ValueError("only a SavedModel's folder has a signature")
         if self.opset and suffix in (".onnx", ".tflite"):
             raise ValueError(f"a {suffix} file is taken as it is; opset is for sources that become ONNX")
+        if self.route and not (self.factory or self.torchvision or suffix == ".pt2"):
+            raise ValueError("route is for PyTorch: a factory, a model of torchvision, or a .pt2 file")
         return self
 
 

@@ -38,6 +38,8 @@ ROUTE_PACKAGES: dict[Kind, tuple[str, ...]] = {
     "frozen_graph": ("tensorflow", "tf2onnx", "onnxscript"),
     "tflite": (),
 }
+#: What else does where the source names a route.
+LITERT_TORCH_PACKAGES = ("litert-torch", "litert-converter", "jax")
 #: Files of this folder that shape every artifact.
 MACHINERY = (
     "opened_source.py",
@@ -150,7 +152,7 @@ class ArtifactMaker:
                 "options": dict(plan.options),
                 "calibration": _used(calibration, plan.options.get("calibration_samples")) if calibration else None,
                 "training": [self.dataset.sha256[array] for array in self._training(plan)],
-                "versions": _versions((*plan.recipe.packages, *ROUTE_PACKAGES[self._kind])),
+                "versions": _versions((*plan.recipe.packages, *self._route_packages)),
             }
         )
 
@@ -184,6 +186,10 @@ class ArtifactMaker:
             return kind_of(self.source, self.base)
         except SourceError as error:
             raise SourceError(f"model {self.name!r}: {error.message}", next_step=error.next_step) from error
+
+    @property
+    def _route_packages(self) -> tuple[str, ...]:
+        return ROUTE_PACKAGES[self._kind] + (LITERT_TORCH_PACKAGES if self.source.route else ())
 
     @functools.cached_property
     def _source_key(self) -> str:

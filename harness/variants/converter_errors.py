@@ -15,6 +15,7 @@ EXTRAS = {
     "flatbuffers": "onnx2tf",
     "h5py": "tensorflow",
     "keras": "tensorflow",
+    "litert_torch": "litert-torch",
     "onnx": "onnx",
     "onnx2tf": "onnx2tf",
     "onnx_graphsurgeon": "onnx2tf",

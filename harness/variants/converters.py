@@ -86,6 +86,21 @@ def _legacy(batch: int | None) -> dict[str, Any]:
     return {"dynamo": False, "dynamic_axes": None if batch else {"input": {0: "batch"}, "output": {0: "batch"}}}
 
 
+def torch_to_tflite(module: Any, batch: int, sample: Sample, out: Path) -> Path:
+    """Write a float .tflite with a signature by litert-torch; its input is NHWC.
+
+    It has no dynamic batch: an export with one ends in a TypeError. A runner may still resize most of its graphs.
+    """
+    with refusing("litert-torch"):
+        import litert_torch
+        import torch
+
+        channels_last = litert_torch.to_channel_last_io(module, args=[0])
+        channels_last.training = False  # not by eval(): a torch.export file's module raises there
+        litert_torch.convert(channels_last, (torch.zeros(batch, *sample),)).export(str(out))
+    return out
+
+
 def save_onnx(model: Any, opset: int | None, out: Path) -> Path:
     """Write the checked onnx.ModelProto. Raises RecipeRefused where it is not of the ``opset`` that was asked for."""
     with refusing("onnx.checker"):

@@ -3,7 +3,7 @@
 ::
 
     .keras .h5, keras.applications -> keras_model  -> saved_model, onnx_file (NHWC)
-    factory, torchvision, .pt2     -> torch_module -> onnx_file (NCHW) -> saved_model
+    factory, torchvision, .pt2     -> torch_module -> onnx_file (NCHW) -> saved_model, or by route -> tflite_file
     SavedModel, frozen graph       -> function     -> saved_model, onnx_file (NHWC)
     .onnx                          -> onnx_file    -> saved_model
     .tflite                        -> tflite_file
@@ -86,6 +86,11 @@ class OpenedSource:
         """The user's file or folder, if the source is one."""
         return self.base_dir / self.source.path if self.source.path else None
 
+    @property
+    def has_tflite(self) -> bool:
+        """Whether LiteRT recipes begin with ``tflite_file``, made without TensorFlow, and not with ``saved_model``."""
+        return self.kind == "tflite" or self.source.route == "litert_torch"
+
     def with_model(self, view: str, model: Any) -> OpenedSource:
         """This source with ``model`` in the place of that view; what is converted is made of it, and held against it."""
         scratch = Path(tempfile.mkdtemp(dir=self.scratch))
@@ -129,7 +134,9 @@ class OpenedSource:
 
     @_once
     def tflite_file(self) -> Path:
-        """The user's finished .tflite, checked."""
+        """A float .tflite by litert-torch, input (batch, H, W, C), or the user's finished one, whatever is in it."""
+        if self.source.route == "litert_torch":
+            return self._tflite_of_torch(self.scratch / "converted.tflite")
         self._must_be("tflite", "is not a finished .tflite", "drop this variant for this model")
         source_files.check_tflite(self._file())
         return self._handed("tflite_file", Path(shutil.copyfile(self._file(), self.scratch / "given.tflite")))
@@ -200,6 +207,11 @@ class OpenedSource:
             lambda x: tensorflow_sources.answer(function, x), batch, sample, opset, scope=""
         )
 
+    def _tflite_of_torch(self, out: Path) -> Path:
+        converters.torch_to_tflite(self.torch_module(), self.fixed_batch() or 1, self.input_shape, out)
+        self._check("the conversion by litert-torch", answers.of_artifact(out, "nhwc"))
+        return self._handed("tflite_file", out)
+
     @_once
     def onnx_layout(self) -> Layout:
         """The layout of the ONNX file's input. Raises SourceError where it does not fit ``input_shape``."""
@@ -213,6 +225,11 @@ class OpenedSource:
         if self.kind == "tflite":
             raise RecipeRefused(
                 f"{TITLES[self.kind]} cannot become a SavedModel", next_step="drop this variant for this model"
+            )
+        if self.has_tflite:
+            raise RecipeRefused(
+                f"{self.title} becomes no SavedModel by route: {self.source.route}",
+                next_step="drop this variant for this model, or leave out the route at its source",
             )
         if self.kind == "keras":
             converters.keras_to_saved_model(self.keras_model(), folder)

@@ -154,15 +154,15 @@ def _make(
 def _by_quantizer(source: OpenedSource, scheme: Scheme) -> bool:
     """Whether AI Edge Quantizer makes this scheme.
 
-    TFLiteConverter reads no finished .tflite, has no weight-only schemes, takes the extremes for ranges, and refuses
+    TFLiteConverter reads no .tflite, has no weight-only schemes, takes the extremes for ranges, and refuses
     16-bit activations where a graph has an op without a 16-bit kernel (HARD_SWISH), which the quantizer leaves float.
     """
     weight_only = scheme.weights in ("int8", "int4") and scheme.activations == "float32"
-    return source.kind == "tflite" or weight_only or scheme.activations == "int16" or scheme.ranges == "moving_average"
+    return source.has_tflite or weight_only or scheme.activations == "int16" or scheme.ranges == "moving_average"
 
 
 def _float_graph(source: OpenedSource, allowed: AllowedOps) -> bytes:
-    if source.kind == "tflite":
+    if source.has_tflite:
         return source.tflite_file().read_bytes()
     return convert(source, Scheme(), None, allowed)
 

@@ -29,10 +29,10 @@ def graph_names(content: bytes) -> GraphNames:
 
 
 def graph_layout(source: OpenedSource, content: bytes) -> Layout:
-    """The layout of the graph's input; where onnx2tf came between, also that it is what we asked for."""
+    """The layout of the graph's input; where TFLiteConverter made it, also that it is what we asked for."""
     entry = interpreter(content).get_input_details()[0]
     shape = [None if size == -1 else int(size) for size in entry["shape_signature"]]
-    if source.kind == "tflite":
+    if source.has_tflite:
         return layout_of(shape[1:], source.input_shape, Path(source.title))
     if tuple(shape[1:]) != source.input_shape or (shape[0] is not None and source.fixed_batch() is None):
         raise RecipeRefused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import importlib.util
 import json
 import re
 import subprocess
@@ -159,11 +160,18 @@ SOURCES = {
     "exported": {"path": "tiny.pt2"},
     "torchvision": {"torchvision": "mnasnet0_5", "weights": "random"},
     "keras_application": {"keras_application": "MobileNet", "weights": "random"},
+    "litert_torch": {**TORCH, "route": "litert_torch"},
 }
+#: litert-torch is an extra of its own, which `make test-litert-torch` installs beside the others.
+HAS_LITERT_TORCH = importlib.util.find_spec("litert_torch") is not None
+NEEDS_LITERT_TORCH = pytest.mark.skipif(
+    not HAS_LITERT_TORCH, reason="litert-torch is not installed: make test-litert-torch"
+)
+KINDS = [kind for kind in SOURCES if kind != "litert_torch" or HAS_LITERT_TORCH]
 #: Real architectures, on images of three channels. Their many layers of random weights make noise of rounding errors, so
 #: that only float answers are compared; from the module on, their way is that of ``torch`` and ``keras``.
 BY_NAME = ("torchvision", "keras_application")
-FROM_TORCH = ("torch", "onnx", "tflite", "exported", "torchvision")
+FROM_TORCH = ("torch", "onnx", "tflite", "exported", "torchvision", "litert_torch")
 #: What refuses, by a glob over recipes, and words of the reason; the other recipes make something that is right.
 FINISHED = dict.fromkeys(("pruned*", "clustered", "qat_*"), "cannot be trained further: it is a finished graph")
 REFUSED: dict[str, dict[str, str]] = {
@@ -181,6 +189,7 @@ REFUSED: dict[str, dict[str, str]] = {
     # Its own kernels for int8, after a mean.
     "torchvision": {"torch_int8": "^torch FX quantization cannot convert this model: required rank 4"},
     "keras_application": {"torch_*": "a Keras model has no PyTorch module"},
+    "litert_torch": {},
 }
 
 
@@ -350,11 +359,13 @@ def refusal(kind: str, recipe: str) -> str | None:
     return next((words for glob, words in REFUSED[kind].items() if fnmatch.fnmatchcase(recipe, glob)), None)
 
 
-@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind in KINDS else [NEEDS_LITERT_TORCH]) for kind in SOURCES]
+)
 def test_every_recipe_on_every_kind_of_source(table: Table, lab: Path, kind: str) -> None:
     """Each recipe makes of each kind of source what answers as the source does, or refuses with the stated reason."""
     table.start(kind)
-    for following in list(SOURCES)[list(SOURCES).index(kind) + 1 :][:1]:
+    for following in KINDS[KINDS.index(kind) + 1 :][:1]:
         table.start(following)  # while this row is looked at
     images, expected = np.load(lab / images_of(kind)), expected_answers(table, lab, kind)
     for recipe, entry in table[kind].items():
@@ -403,7 +414,7 @@ def test_layouts(table: Table) -> None:
 
 
 def table_rows(table: Table) -> list[tuple[str, dict[str, dict[str, Any]]]]:
-    return [(kind, table[kind]) for kind in SOURCES]
+    return [(kind, table[kind]) for kind in KINDS]
 
 
 def test_the_users_file_is_taken_byte_for_byte(table: Table, lab: Path) -> None:

@@ -190,6 +190,11 @@ def test_a_device_needs_a_known_kind(tmp_path: Path, kind: str, told: str) -> No
         ({"path": "m.onnx", "input": "x"}, "a frozen graph (.pb) needs its input and output arrays"),
         ({"path": "m.keras", "signature": "serve"}, "only a SavedModel's folder has a signature"),
         ({"path": "m.onnx", "opset": 17}, "a .onnx file is taken as it is"),
+        (
+            {"path": "m.onnx", "route": "litert_torch"},
+            "route is for PyTorch: a factory, a model of torchvision, or a .pt2",
+        ),
+        ({"factory": "f.py:f", "weights": "w.pt", "route": "onnx"}, "litert_torch"),
         ({"trainer": "t.py:train", "opset": 10}, "greater than or equal to 11"),
         ({"keras_aplication": "MobileNetV2", "weights": "random"}, "did you mean 'keras_application'?"),
     ],
