@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +12,8 @@ from ruamel.yaml import YAML
 
 from harness.config import load_devices
 from harness.device_schema import Abi, DevicesFile
-from harness.errors import ConfigError
+from harness.errors import ConfigError, DeviceError
+from harness.measurements.probe import DeviceReport
 from harness.schema import plain_words
 from harness.storage import write_atomically
 from harness.targets.android.benchmark_tool import HEADER_BYTES, elf_abi
@@ -38,9 +38,21 @@ class NewEntry:
     path: Path
     file: DevicesFile
 
-    def write(self, working: Collection[str]) -> list[str]:
-        """Write the entry with the backends in ``working``; all that were tried where none works yet. Returns their names."""
-        kept = [backend for backend in self.entry["backends"] if backend in working] or list(self.entry["backends"])
+    def write(self, report: DeviceReport) -> list[str]:
+        """Write the entry with the backends that work, or only lack their runtimes; returns their names.
+
+        Raises DeviceError, with nothing written, where there are none.
+        """
+        if report.problem:
+            raise DeviceError(f"{self.name} was not added: {report.problem}", next_step=report.next_step)
+        fit = {tried.target.partition(":")[2] for tried in report.backends if tried.works or tried.runtime_missing}
+        if not fit:
+            first = report.backends[0]
+            raise DeviceError(
+                f"{self.name} was not added, none of its backends works: {first.target}: {first.said}",
+                next_step=first.next_step or "mend that, and add it again",
+            )
+        kept = [backend for backend in self.entry["backends"] if backend in fit]
         entry = {**self.entry, "backends": {backend: self.entry["backends"][backend] for backend in kept}}
         yaml = YAML()
         yaml.preserve_quotes = True

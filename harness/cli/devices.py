@@ -17,7 +17,7 @@ from rich.text import Text
 from harness.cli.device_entry import new_entry
 from harness.config import load_devices
 from harness.device_schema import Device, DevicesFile, LinuxDevice
-from harness.errors import ConfigError, DeviceError
+from harness.errors import ConfigError
 from harness.measurements.probe import DeviceReport, probe
 from harness.suggestions import did_you_mean
 from harness.targets.device_lock import device_lock
@@ -68,10 +68,9 @@ def add(
     with contextlib.closing(Targets(entry.file, devices.absolute().parent)) as targets:
         report = probe(name, entry.file.devices[name], targets, lambda text: typer.echo(text, err=True))
     _show([report])
-    if report.problem:
-        raise DeviceError(f"{name} was not added: {report.problem}", next_step=report.next_step)
-    written = entry.write({backend.target.partition(":")[2] for backend in report.backends if backend.works})
-    print(f"wrote {name} with {', '.join(written)} to {devices}")
+    print(f"wrote {name} with {', '.join(entry.write(report))} to {devices}")
+    if any(backend.runtime_missing for backend in report.backends):
+        print(f"next: edgegate devices setup {name}")
 
 
 @devices_app.command()

@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.config import LatencyPlan
 from harness.device_schema import Device
-from harness.errors import EdgegateError
+from harness.errors import EdgegateError, RuntimeMissing
 from harness.records import Artifact, Delegation
 from harness.schema import RuntimeName
 from harness.sources.samples import Samples
@@ -39,6 +39,8 @@ class BackendReport:
     works: bool
     said: str
     next_step: str = ""
+    #: It lacks the runtime and nothing else.
+    runtime_missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def _try(target: Target, runtime: RuntimeName, ramp: Samples) -> BackendReport:
         answer = target.outputs(job).values[0]
         timing = target.timing(job, PLAN)
     except EdgegateError as error:
-        return BackendReport(target.name, runtime, False, error.message, error.next_step)
+        lacking = isinstance(error, RuntimeMissing)
+        return BackendReport(target.name, runtime, False, error.message, error.next_step, lacking)
     if not np.allclose(answer, RAMP_ANSWER, rtol=0, atol=TOLERANCE):
         return BackendReport(
             target.name, runtime, False, f"it answers {answer.round(4).tolist()} where {list(RAMP_ANSWER)} is right",

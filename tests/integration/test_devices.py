@@ -14,7 +14,8 @@ import yaml
 from harness.cli.device_entry import new_entry
 from harness.config import load_devices
 from harness.device_schema import AndroidDevice
-from harness.errors import ConfigError
+from harness.errors import ConfigError, DeviceError
+from harness.measurements.probe import BackendReport, DeviceReport
 
 HOST = {"kind": "host", "backends": {"cpu": {}, "plain": {"delegate": False, "runtimes": ["litert"]}}}
 
@@ -23,6 +24,15 @@ def edgegate(folder: Path, devices: dict[str, Any], *arguments: str) -> subproce
     (folder / "devices.yaml").write_text(yaml.safe_dump({"version": 1, "devices": devices}))
     command = [sys.executable, "-c", "from harness.cli import main; main()", "devices", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def tried(device: str, runtime_missing: bool = False, **works: bool) -> DeviceReport:
+    """What became of a device's backends."""
+    backends = [
+        BackendReport(f"{device}:{name}", "litert", well, "1 ms" if well else "no luck", "mend it", runtime_missing)
+        for name, well in works.items()
+    ]
+    return DeviceReport(device, True, backends=tuple(backends))
 
 
 def test_the_host_is_listed_with_what_works(tmp_path: Path) -> None:
@@ -72,13 +82,34 @@ def test_an_entry_is_written_into_the_file_as_it_stands(tmp_path: Path) -> None:
     path = tmp_path / "devices.yaml"
     path.write_text("# mine\nversion: 1\ndevices:\n  host:  # this one\n    kind: host\n    backends: {cpu: {}}\n")
     entry = new_entry("phone", {"serial": "A1", "benchmark_model": "/data/local/tmp/benchmark_model"}, path)
-    assert entry.write({"cpu", "gpu"}) == ["cpu", "gpu"]
+    assert entry.write(tried("phone", cpu=True, nnapi=False, gpu=True)) == ["cpu", "gpu"]
     text = path.read_text()
     assert text.startswith("# mine\n")
     assert "host:  # this one" in text
     phone = load_devices(path)[0].devices["phone"]
     assert isinstance(phone, AndroidDevice)
     assert (phone.serial, list(phone.backends)) == ("A1", ["cpu", "gpu"])
+
+
+def test_a_phone_on_which_nothing_works_is_not_written(tmp_path: Path) -> None:
+    """Its tool is mistyped: the reason and the next step of the first backend, and the file stays as it was."""
+    path = tmp_path / "devices.yaml"
+    entry = new_entry("phone", {"serial": "A1", "benchmark_model": "/data/local/tmp/benchmark"}, path)
+    with pytest.raises(DeviceError) as caught:
+        entry.write(tried("phone", cpu=False, nnapi=False, gpu=False))
+    assert caught.value.message == "phone was not added, none of its backends works: phone:cpu: no luck"
+    assert caught.value.next_step == "mend it"
+    assert not path.exists()
+
+
+def test_a_board_that_only_lacks_its_runtimes_is_written(tmp_path: Path) -> None:
+    """`devices setup`, which installs them, needs the entry."""
+    path = tmp_path / "devices.yaml"
+    lacking = tried("pi", runtime_missing=True, cpu=False)
+    assert new_entry("pi", {"address": "pi.local", "user": "pi"}, path).write(lacking) == ["cpu"]
+    with pytest.raises(DeviceError, match="pi2 was not added, none of its backends works"):
+        new_entry("pi2", {"address": "pi2.local", "user": "pi"}, path).write(tried("pi2", cpu=False))
+    assert list(load_devices(path)[0].devices) == ["pi"]
 
 
 def test_a_tool_that_lies_here_is_entered_under_its_abi(tmp_path: Path) -> None:

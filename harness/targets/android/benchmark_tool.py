@@ -93,7 +93,7 @@ def _sha256_there(link: Link, path: str) -> str:
     if done.status != 0 or not words:
         raise ToolUnusable(
             f"{link.device}: {path}: {_last_line(done.stderr) or 'not there'}",
-            next_step="correct benchmark_model in devices.yaml",
+            next_step="correct benchmark_model in devices.yaml, or --benchmark-model of 'edgegate devices add'",
         )
     return words[0].removeprefix("\\")
 
