@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from harness.errors import SourceError
 from harness.records import Truth
+from harness.sources.function_files import function_digest
 from harness.sources.functions import load_function, users_code
 
 #: What PSNR is called where the error vanishes; it would be infinite.
@@ -31,6 +32,16 @@ def scores(values: NDArray[np.float32], truth: Truth) -> NDArray[np.float64]:
 def column(truth: Truth) -> str:
     """The metric's name in reports and limits."""
     return {"mse": "mse", "psnr": "psnr_db"}.get(truth.metric, "score" if truth.higher_is_better else "loss")
+
+
+def identity(truth: Truth) -> str:
+    """The metric's name; a function's with a checksum of its text, for another text measures something else.
+
+    Raises SourceError where there is no such function.
+    """
+    if not truth.folder:
+        return truth.metric
+    return f"{truth.metric} (text {function_digest(truth.metric, Path(truth.folder))[:8]})"
 
 
 def squared_errors(values: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float64]:

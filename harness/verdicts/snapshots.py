@@ -70,7 +70,7 @@ def snapshot(
         fingerprint=measured.conditions.fingerprint,
         dataset=truth.dataset if truth else "",
         labels=checksum(truth.labels) if truth else "",
-        metric=truth.metric if truth else "top1",
+        metric=metrics.identity(truth) if truth else "top1",
         metrics={**sizes, **_accuracy(outputs, truth), **(_timed(timing) if timing else {})},
         statistic=_statistic(timing) if timing else "median",
         latency_loads_ns=_latency_loads(timing) if timing else np.zeros(0, np.int64),

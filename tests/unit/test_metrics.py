@@ -146,6 +146,20 @@ def test_a_function_of_the_users(tmp_path: Path) -> None:
         judged("broken")
 
 
+def test_a_metric_with_another_text_is_another_metric(tmp_path: Path) -> None:
+    """What a baseline was judged by is the function's text and that of the modules it imports, not its name alone."""
+    _, asked = regression(0.1)
+    assert metrics.identity(asked) == "mse"
+    own = truth(asked.labels, asked.reference, "mine.py:far", folder=str(tmp_path))
+    (tmp_path / "mine.py").write_text("from far_away import far\n")
+    identities = []
+    for text in ("far = max", "far = max", "far = min"):
+        (tmp_path / "far_away.py").write_text(text)
+        identities.append(metrics.identity(own))
+    assert identities[0] == identities[1] != identities[2]
+    assert identities[0].startswith("mine.py:far (text ")
+
+
 def test_regressions_are_consistent_where_outputs_are_alike() -> None:
     """Two targets agree where no output differs by more than a hundredth of the range."""
     first = np.random.default_rng(0).uniform(0, 1, (100, 3)).astype(np.float32)
