@@ -61,7 +61,8 @@ def missing_package(error: ModuleNotFoundError) -> PackageMissing:
 
 def telling_line(error: BaseException) -> str:
     """The one line of a long converter message that says why, at most MAX_REASON characters."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = str(error).rpartition("Exception encountered: ")[2]  # Keras puts advice and the whole model before it
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"\berror\b:", line, re.IGNORECASE)]
     # MLIR puts where it was before what is wrong: loc(callsite(...)): error: ...
     line = re.sub(r"^(.*?\berror: )?(loc\(.*\): )?", "", (telling or lines or [type(error).__name__])[0])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +17,41 @@ from harness.variants.same_model import Images
 from harness.variants.source_files import Shape, check_shape, checked_file, reading
 
 SEED = 0
+#: How Keras says that it does not run the code of a part, or has not got it.
+OWN_CODE = re.compile(
+    r"deserialization of an? (?P<unsafe>`[^`]+`( layer)?|[\w ]+)"
+    r"|(Could not locate|Unknown) (class|function|layer|object):? '(?P<unknown>[^']+)'"
+)
 
 
 def load_keras(path: Path, sample: Shape) -> Any:
     """The keras.Model in a .keras or .h5 file, loaded in safe mode, its input checked against (H, W, C)."""
     with refusing("Keras"):
         import keras
-    with reading(path, "a Keras model"):
+    with reading(path, "a Keras model"), _naming_own_code(path):
         model = keras.models.load_model(path, compile=False)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise SourceError(f"{path}: {len(model.inputs)} inputs and {len(model.outputs)} outputs; one of each is read")
     check_shape(path, tuple(model.inputs[0].shape[1:]), sample)
     return model
+
+
+@contextmanager
+def _naming_own_code(path: Path) -> Iterator[None]:
+    """Raise SourceError for what Keras could only rebuild with Python code, of the file's or of the user's."""
+    try:
+        yield
+    except Exception as error:
+        told = OWN_CODE.search(str(error))
+        if told is None:
+            raise
+        part = (
+            f"a {told['unsafe'].replace('`', '')}" if told["unsafe"] else f"the class or function {told['unknown']!r}"
+        )
+        raise SourceError(
+            f"{path}: it has {part}, whose Python code is not Keras' own; a Keras file is read in safe mode, without it",
+            next_step="export the model as a SavedModel, with model.export(folder), and give the folder as its path",
+        ) from error
 
 
 def load_application(name: str, classes: int, base_dir: Path, weights: str, images: Images) -> Any:
