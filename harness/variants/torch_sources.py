@@ -27,6 +27,7 @@ from harness.variants.same_model import Images
 from harness.variants.source_files import checked_file, reading
 
 SEED = 0
+SAVE_WEIGHTS = "save the weights with torch.save(model.state_dict(), path)"
 #: Operators that torchvision's own binary declares; there is none for a CPU build of torch, and no classifier needs one.
 TORCHVISION_OPERATORS = ("nms", "qnms")
 #: What torch.export.save writes for a model without custom objects and compiled parts.
@@ -128,11 +129,15 @@ def _try(module: Any, title: str, images: Images, batch: int) -> None:
     except Exception as error:
         raise SourceError(
             f"{title}: its module does not take ({batch}, {channels}, {height}, {width}), which the dataset's samples"
-            f" {(height, width, channels)} become: {telling_line(error)}"
+            f" {(height, width, channels)} become: {telling_line(error)}",
+            next_step="choose a dataset whose samples the module takes, or correct the module",
         ) from error
     if not isinstance(answer, torch.Tensor) or answer.ndim != 2:
         what = f"shape {tuple(answer.shape)}" if isinstance(answer, torch.Tensor) else type(answer).__name__
-        raise SourceError(f"{title}: its module answers {what}, not one tensor of (batch, classes)")
+        raise SourceError(
+            f"{title}: its module answers {what}, not one tensor of (batch, classes)",
+            next_step="let the module flatten its answer, or return the one tensor that is judged",
+        )
 
 
 def _load_weights(module: Any, weights: Path, title: str) -> None:
@@ -141,13 +146,18 @@ def _load_weights(module: Any, weights: Path, title: str) -> None:
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise _pickled(weights, "save the weights with torch.save(model.state_dict(), path)") from error
+        raise _pickled(weights, SAVE_WEIGHTS) from error
     except Exception as error:
-        raise SourceError(f"{weights}: cannot be read as torch weights: {telling_line(error)}") from error
+        raise SourceError(
+            f"{weights}: cannot be read as torch weights: {telling_line(error)}", next_step=SAVE_WEIGHTS
+        ) from error
     try:
         module.load_state_dict(state, strict=True)
     except Exception as error:
-        raise SourceError(f"{weights}: the weights do not fit {title}: {_after_heading(error)}") from error
+        raise SourceError(
+            f"{weights}: the weights do not fit {title}: {_after_heading(error)}",
+            next_step="save the weights of this architecture, with as many classes as the dataset has",
+        ) from error
 
 
 def _after_heading(error: Exception) -> str:

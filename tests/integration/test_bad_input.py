@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,31 @@ BAD_MODELS = {
     ),
     "shape": (r"the model's input is \(1, 12, 12\), but the dataset's samples are \(8, 8, 1\)", "choose a dataset"),
     "classes": (r"the model answers 7 classes, the dataset 'digits' has 10", "set the dataset's 'classes'"),
-    "torch_pickle": (r"weights\.pt: .*not loaded|weights\.pt: cannot be read as torch weights", ""),
+    "torch_pickle": (
+        r"weights\.pt: .*not loaded|weights\.pt: cannot be read as torch weights",
+        "save the weights with",
+    ),
+    "torch_other": (r"other\.pt: the weights do not fit factory\.py:build: Unexpected key", "save the weights of this"),
+    "no_function": (r"factory\.py has no function 'biuld' \(asked for by 'factory\.py:biuld'\)", "correct the name"),
 }
+
+#: Python that does not come to its function: a file, and what importing it comes to.
+BAD_CODE = {
+    "raises": ("raise RuntimeError('no licence\\nfor this machine')", "RuntimeError: no licence"),
+    "exits": ("import sys\nsys.exit(3)", "SystemExit: 3"),
+    "leaves": ("import sys\nsys.exit()", "SystemExit"),
+    "syntax": ("def build(:", r"SyntaxError: .*line 1"),
+    "package": ("raise OSError('no network')", "OSError: no network"),
+}
+#: Whose function stands in such a file -> which of them, and what is asked for.
+ASKED = {
+    "factory": ("build", tuple(BAD_CODE)),
+    "trainer": ("train", ("raises", "package")),
+    "data": ("splits", ("exits", "package")),
+    "metric": ("score", ("leaves", "syntax")),
+}
+#: Functions that are found, and do not return.
+CALLED = {"factory": "build", "trainer": "train", "data": "splits", "metric": "score"}
 
 BAD_DATASETS = {
     "no_file": (r"dataset 'no_file': .*nowhere\.npz: no such file", "correct its path"),
@@ -74,7 +98,7 @@ def write_bad_models(folder: Path, digits: Digits) -> dict[str, str]:
     linear_model(folder / "shape.onnx", np.zeros((144, 10)), np.zeros(10), side=12)
     linear_model(folder / "classes.onnx", digits.weights[:, :7], digits.bias[:7])
     special = {"missing": "nowhere.onnx", "suffix": "model.bin"}
-    return {name: special.get(name, f"{name}.onnx") for name in BAD_MODELS if name != "torch_pickle"}
+    return {name: special.get(name, f"{name}.onnx") for name in BAD_MODELS if not name.startswith(("torch", "no_"))}
 
 
 def write_bad_datasets(folder: Path, good: dict[str, Any]) -> None:
@@ -99,6 +123,40 @@ def write_bad_datasets(folder: Path, good: dict[str, Any]) -> None:
     (folder / "cut.npz").write_bytes(whole[: len(whole) // 2])
 
 
+def function_in(file: str, function: str) -> str:
+    """How models.yaml names it: by file, or by module for what is in a package."""
+    return f"no_licence.{file}:{function}" if file == "package" else f"{file}.py:{function}"
+
+
+def write_bad_code(root: Path) -> None:
+    """The files of BAD_CODE, a package that raises before its module is reached, and functions that exit."""
+    for name, (code, _) in BAD_CODE.items():
+        path = root / "no_licence" / "__init__.py" if name == "package" else root / "benchmarks" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(code + "\n")
+    (root / "no_licence" / "package.py").touch()
+    functions = [f"def {function}(*given):\n    sys.exit('enough')\n" for function in CALLED.values()]
+    (root / "benchmarks" / "called.py").write_text("import sys\n" + "".join(functions))
+
+
+def add_bad_code(project: Project, healthy: dict[str, Any]) -> None:
+    """A model for each function, with the part of it that is in a bad file."""
+    datasets, models = project.models["datasets"], project.models["models"]
+    for part, (function, files) in ASKED.items():
+        for file in (*files, "called"):
+            name, asked = f"{part}_{file}", function_in(file, function)
+            changed: dict[str, Any] = {
+                "factory": {"source": {"factory": asked, "weights": "weights.pt"}},
+                "trainer": {"source": {"trainer": asked}, "dataset": "trained"},
+                "data": {"dataset": name},
+                "metric": {"metric": {"function": asked, "better": "higher"}},
+            }[part]
+            models[name] = {**healthy, **changed}
+            if part == "data":
+                datasets[name] = {"kind": "function", "function": asked, "classes": 10}
+    models["factory_exits"]["variants"] = {"ort_fp32": {}, "ort_dynamic": {}}
+
+
 @pytest.fixture(scope="module")
 def mixed_run(
     tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path
@@ -112,11 +170,26 @@ def mixed_run(
         models[f"model_{name}"] = {**healthy, "source": {"path": path}}
     (folder / "weights.pt").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")  # what pickle.loads would execute
     (folder / "factory.py").write_text("def build():\n    import torch\n    return torch.nn.Flatten()\n")
-    models["model_torch_pickle"] = {
-        **healthy,
-        "source": {"factory": "factory.py:build", "weights": "weights.pt"},
-    }
+    save = "import torch; torch.save({'weight': torch.zeros(1)}, 'other.pt')"
+    subprocess.run([sys.executable, "-c", save], cwd=folder, check=True)
+    for name, factory, weights in (
+        ("torch_pickle", "build", "weights.pt"),
+        ("torch_other", "build", "other.pt"),
+        ("no_function", "biuld", "other.pt"),
+    ):
+        models[f"model_{name}"] = {**healthy, "source": {"factory": f"factory.py:{factory}", "weights": weights}}
+    write_bad_code(project.root)
+    add_bad_code(project, healthy)
     write_bad_datasets(folder, digits.arrays)
+    parts = {
+        f"{split}_{part}": digits.arrays[f"evaluation_{part}"][i : i + 1] + 0
+        for i, split in enumerate(("train", "validation"))
+        for part in ("x", "y")
+    }
+    np.savez(
+        folder / "trained.npz", **{key: value[2:] for key, value in digits.arrays.items() if "eval" in key}, **parts
+    )
+    project.models["datasets"]["trained"] = {"kind": "npz", "path": "trained.npz", "classes": 10}
     for name in BAD_DATASETS:
         path = "nowhere.npz" if name == "no_file" else f"{name}.npz"
         project.models["datasets"][name] = {"kind": "npz", "path": path, "classes": 10}
@@ -153,6 +226,36 @@ def test_bad_models_and_datasets_are_named(
     cells = project.result().cells
     assert next_step in cells.loc[cells.model == model, "next_step"].iloc[0]
     assert sentence in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("part", "file"), [(part, file) for part, (_, files) in ASKED.items() for file in (*files, "called")]
+)
+def test_code_that_raises_or_exits_is_named(
+    mixed_run: tuple[Project, subprocess.CompletedProcess[str]], part: str, file: str
+) -> None:
+    """A factory's, a trainer's, a dataset's or a metric's module that raises on import or exits, and a function that
+    does when it is called: one sentence with the file and what it raised, and what to do."""
+    project, done = mixed_run
+    function = ASKED[part][0]
+    sentence = project.sentence("ort_fp32", f"{part}_{file}")
+    if file == "called":
+        assert re.search(rf"called\.py:{function}.* raised SystemExit: enough$", sentence), sentence
+    else:
+        assert re.search(rf"import.*raised {BAD_CODE[file][1]}", sentence), sentence
+        assert ("no_licence" if file == "package" else f"{file}.py") in sentence
+    cells = project.result().cells
+    assert cells.loc[cells.model == f"{part}_{file}", "next_step"].all()
+    assert sentence in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_every_variant_of_a_factory_that_exits_says_so(
+    mixed_run: tuple[Project, subprocess.CompletedProcess[str]],
+) -> None:
+    """Not only the first: a module that came half way is not taken for one without the function."""
+    project, _ = mixed_run
+    assert project.sentence("ort_dynamic", "factory_exits") == project.sentence("ort_fp32", "factory_exits")
 
 
 # -- configuration: a usage error before anything is measured -----------------------------------------------------
@@ -316,6 +419,17 @@ def test_bad_configuration_is_a_usage_error(project: Project, case: str) -> None
     assert re.search(words, done.stderr, re.MULTILINE), done.stderr
     assert done.stderr.count("models.yaml:") + done.stderr.count("devices.yaml:") <= 1
     assert not (project.root / "results").exists()
+
+
+@pytest.mark.parametrize("file", ["exits", "syntax"])
+def test_a_recipe_file_that_cannot_be_imported_is_a_usage_error(project: Project, file: str) -> None:
+    """sys.exit() too: the sentence has the file and what it raised, and nothing runs."""
+    code, raised = BAD_CODE[file]
+    project.add_recipes(code)
+    done = project.run()
+    assert is_misuse(done), done.stdout + done.stderr
+    assert re.search(rf"recipe_files: .*recipes\.py: importing it raised {raised}", done.stderr), done.stderr
+    assert "Next: mend the file" in done.stderr
 
 
 BAD_YAML = {

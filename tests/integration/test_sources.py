@@ -49,6 +49,13 @@ m.save("tiny.h5")
 m.save("tiny.keras")
 np.save("keras_answers.npy", m(images, training=False))
 
+class Doubling(L.Layer):
+    def call(self, x):
+        return 2 * x
+
+for name, layer in {"own": Doubling(), "lambda": L.Lambda(lambda x: 2 * x)}.items():
+    keras.Model(i, layer(x)).save(f"{name}.keras")
+
 spec = tf.TensorSpec((None, 32, 32, 3), tf.float32)
 serve = tf.function(lambda image: {"scores": m(image, training=False)}, input_signature=[spec])
 module = tf.Module()
@@ -263,7 +270,11 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"path": "cut.pt2"}, "cut.pt2: not plain weights but a pickle of other objects, or damaged", ""),
     ({"path": "pickled.pt2"}, "pickled.pt2: not plain weights but a pickle", "without custom objects"),
     ({"torchvision": "mobilenet_v3_smal", "weights": "random"}, "did you mean 'mobilenet_v3_small'", ""),
-    ({"torchvision": "resnet18", "weights": "vision.pt"}, "the weights do not fit torchvision's resnet18", ""),
+    (
+        {"torchvision": "resnet18", "weights": "vision.pt"},
+        "the weights do not fit torchvision's resnet18",
+        "as many classes",
+    ),
     ({"keras_application": "MobilNetV2", "weights": "random"}, "did you mean 'MobileNetV2'", ""),
     (
         {"keras_application": "MobileNetV2", "weights": "seven.weights.h5"},
@@ -280,8 +291,14 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "Input size must be at least 71x71",
         "choose a dataset",
     ),
-    ({"factory": "factory.py:wide", "weights": "random"}, "answers shape (1, 3, 1024), not", ""),
-    ({"factory": "factory.py:no_module", "weights": "random"}, "returned str, not a torch.nn.Module", ""),
+    ({"factory": "factory.py:wide", "weights": "random"}, "answers shape (1, 3, 1024), not", "flatten"),
+    (
+        {"factory": "factory.py:no_module", "weights": "random"},
+        "returned str, not a torch.nn.Module",
+        "return the module",
+    ),
+    ({"path": "own.keras"}, "own.keras: it has the class or function 'Doubling'", "export the model as a SavedModel"),
+    ({"path": "lambda.keras"}, "lambda.keras: it has a Lambda layer", "export the model as a SavedModel"),
 ]
 
 
