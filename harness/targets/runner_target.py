@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
+import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -142,12 +144,29 @@ class RunnerTarget(ABC):
 
     def _answer(self, folder: Path, artifact: Artifact) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """The runner's arrays and facts, or the TargetError that it reported."""
-        facts = json.loads((folder / "result.json").read_text())
+        facts = self._told(folder)
         if "error" in facts:
             problem = facts["error"]
             hint = self._how_to_install(artifact.runtime) if problem["kind"] == "runtime_missing" else ""
             raise _ERRORS[problem["kind"]](
                 f"{artifact.path.name} ({artifact.recipe}): {problem['message']}", next_step=hint
             )
-        with np.load(folder / "arrays.npz") as stored:
-            return {name: stored[name] for name in stored.files}, facts
+        try:
+            with (folder / "arrays.npz").open("rb") as file, np.load(file) as stored:
+                return {name: stored[name] for name in stored.files}, facts
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise self._damaged("arrays.npz", error) from error
+
+    def _told(self, folder: Path) -> dict[str, Any]:
+        """The runner's facts. Raises RunnerCrashed where they cannot be read."""
+        try:
+            facts: dict[str, Any] = json.loads((folder / "result.json").read_text())
+        except (OSError, ValueError) as error:
+            raise self._damaged("result.json", error) from error
+        return facts
+
+    def _damaged(self, name: str, error: Exception) -> RunnerCrashed:
+        return RunnerCrashed(
+            f"{self.name}: the runner ended well, and its {name} cannot be read ({error})",
+            next_step="check the space left there, and that its disk is sound",
+        )

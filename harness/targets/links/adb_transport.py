@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,11 +87,13 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
 
     def _connect(self) -> None:
         try:
-            self._socket = socket.create_connection((self.address, self.port), timeout=CONNECT_S)
+            self._socket = connected(self.address, self.port, CONNECT_S)
         except ConnectionRefusedError as error:
             raise NotListening("nothing listens there") from error
-        except OSError as error:
-            raise Unreachable(error.strerror or str(error)) from error
+        except TimeoutError as error:
+            raise Unreachable(f"no answer within {CONNECT_S:g} s") from error
+        except (OSError, UnicodeError) as error:  # the latter of a name that can be none
+            raise Unreachable(getattr(error, "strerror", None) or str(error)) from error
         self._socket.settimeout(PACKET_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -110,6 +114,37 @@ class TcpTransport(BaseTransport):  # type: ignore[misc]  # adb-shell has no typ
             raise
         except OSError as error:
             raise ConnectionError(error.strerror or str(error)) from error
+
+
+def connected(address: str, port: int, timeout_s: float) -> socket.socket:
+    """A connection, within the time also where the name is looked up: the system's resolver has no limit of its own.
+
+    Raises TimeoutError, and what the resolver and the connection raise.
+    """
+    found: Future[socket.socket] = Future()
+
+    def connect() -> None:
+        made: socket.socket | Exception
+        try:
+            made = socket.create_connection((address, port), timeout=timeout_s)
+        except Exception as error:
+            made = error
+        waited_for = found.set_running_or_notify_cancel()
+        if isinstance(made, Exception):
+            if waited_for:
+                found.set_exception(made)
+        elif waited_for:
+            found.set_result(made)
+        else:
+            made.close()
+
+    threading.Thread(target=connect, name=f"connecting to {address}", daemon=True).start()
+    try:
+        return found.result(timeout_s)
+    except TimeoutError:
+        if found.cancel():
+            raise
+    return found.result()  # it came at the last moment
 
 
 @dataclass(frozen=True)

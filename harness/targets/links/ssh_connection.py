@@ -76,7 +76,8 @@ def _options(to: SshAddress) -> asyncssh.SSHClientConnectionOptions:
     except (asyncssh.KeyImportError, OSError) as error:
         raise DeviceRefuses(
             f"{to}: the private key {to.key} cannot be used: {error}",
-            next_step=f"give a private key of OpenSSH's format; one with a passphrase needs ssh-add {to.key}",
+            next_step=f"give a private key of OpenSSH's format; one with a passphrase needs ssh-add "
+            f"{shlex.quote(str(to.key))}",
         ) from error
 
 
@@ -123,14 +124,14 @@ async def _host_key_problem(to: SshAddress, error: BaseException) -> DeviceRefus
             f"{to}: no cipher or key type in common: {error}", next_step="bring OpenSSH on the board up to date"
         )
     file, name = shlex.quote(str(to.known_hosts)), to.address if to.port == 22 else f"[{to.address}]:{to.port}"
-    add = f"ssh-keyscan -p {to.port} {to.address} >> {file}"
+    add = f"ssh-keyscan -p {to.port} {shlex.quote(to.address)} >> {file}"
     compare = "compare it on the board itself: for f in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $f; done"
     shown = await _fingerprint(to)
     if host_keys or ca_keys or revoked:
         return DeviceRefuses(
             f"{to}: its host key ({shown}) is not the one in {to.known_hosts}: it was installed anew, or something else "
             "answers at its address",
-            next_step=f"{compare}; only if it is the same: ssh-keygen -R '{name}' -f {file}, then {add}",
+            next_step=f"{compare}; only if it is the same: ssh-keygen -R {shlex.quote(name)} -f {file}, then {add}",
         )
     return DeviceRefuses(
         f"{to}: its host key ({shown}) is not in {to.known_hosts}", next_step=f"{compare}; if it is the same: {add}"
@@ -147,4 +148,4 @@ async def _fingerprint(to: SshAddress) -> str:
 
 
 def _copy_id(to: SshAddress) -> str:
-    return f"ssh-copy-id -i {shlex.quote(str(to.key))} -p {to.port} {to.user}@{to.address}"
+    return f"ssh-copy-id -i {shlex.quote(str(to.key))} -p {to.port} {shlex.quote(f'{to.user}@{to.address}')}"

@@ -70,7 +70,7 @@ class LinuxTarget(RunnerTarget):
             environment = {"PYTHONPATH": board.facts.packages, "OPENBLAS_NUM_THREADS": "1"}
             self._check(run_detached(link, words, remote, timeout_s, environment, look=LOOK), runtime)
             patiently(lambda: link.pull(f"{remote}/result.json", folder / "result.json"))
-            if "error" not in json.loads((folder / "result.json").read_text()):
+            if "error" not in self._told(folder):
                 patiently(lambda: link.pull(f"{remote}/arrays.npz", folder / "arrays.npz"))
             looked = patiently(lambda: link.run(["cat", f"{remote}/{looks.FILE}"], COMMAND_S))
         return looks.seen(looked.stdout.decode(errors="replace"), lambda look: parse_state(look).readings)
