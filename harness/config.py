@@ -70,7 +70,7 @@ class Limits(Strict):
 
 DEFAULT_LIMITS = Limits(max_drop_points=1.0, max_metric_drop_percent=1.0, min_consistency_percent=99.0)
 #: Of a model with random weights, whose best class is chance. What answers the same to every sample has 0 dB; faithful
-#: int8 variants were measured at 3.7 dB and more, canaries at -1.5 dB and less (docs/published-numbers.md).
+#: int8 variants were measured at 3.5 dB and more, canaries at -1.4 dB and less (docs/published-numbers.md).
 RANDOM_WEIGHTS_LIMITS = Limits(min_sqnr_db=2.0)
 
 
