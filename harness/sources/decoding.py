@@ -116,13 +116,15 @@ def _chunks(paths: Sequence[Path], geometry: Geometry, shape: Shape, out: Path, 
 
 def _shape_of_first(paths: Sequence[Path], geometry: Geometry) -> Shape:
     """The shape that all images must have: that of the first one that can be read, so that its own problem is told later."""
+    problem = ""
     for path in paths:
         try:
             height, width, channels = decoded(str(path), geometry).shape
-        except SourceError:
+        except SourceError as error:
+            problem = problem or error.message
             continue
         return height, width, channels
-    raise SourceError(f"none of {len(paths)} images can be read, the first is {paths[0]}")
+    raise SourceError(f"none of {len(paths)} images can be used; the first: {problem}")
 
 
 def _in_order(chunks: list[Chunk]) -> Iterator[Decoded]:

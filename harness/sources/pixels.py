@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Size = int | tuple[int, int]
 MODES = {"rgb": "RGB", "bgr": "RGB", "gray": "L"}
+#: Pillow's modes of more than 8 bits; it clips such values to 0 and 255 where it converts them.
+WIDE_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,13 @@ def pixels(image: Image, geometry: Geometry) -> NDArray[np.uint8]:
     """The image resized, cropped and in the order of channels that was asked for: uint8 (height, width, channels).
 
     As torchvision.transforms: converted first, the longer side rounded down, the crop centred with halves to even.
-    EXIF orientation is not applied. Raises SourceError where the crop is larger than the image.
+    EXIF orientation is not applied. Raises SourceError where the crop is larger than the image, or its values than a byte.
     """
+    if image.mode in WIDE_MODES:
+        raise SourceError(
+            f"holds {'floats' if image.mode == 'F' else 'more than 8 bits a pixel'} (mode {image.mode}),"
+            " which would be clipped to 0 to 255: save it with 8 bits, or give arrays (kind: npz or function)"
+        )
     if image.mode != MODES[geometry.channels]:  # convert() copies also where there is nothing to convert
         image = image.convert(MODES[geometry.channels])
     if geometry.resize:

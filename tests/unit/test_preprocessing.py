@@ -59,6 +59,13 @@ def test_crop_larger_than_the_image_is_refused() -> None:
         pixels(Image.new("RGB", (9, 3)), Geometry(center_crop=4))
 
 
+@pytest.mark.parametrize("mode", ["I", "I;16", "I;16B", "F"])
+def test_more_than_8_bits_are_refused(mode: str) -> None:
+    """Pillow would clip the values to 0 and 255, so that most images become white."""
+    with pytest.raises(SourceError, match=rf"mode {mode}\), which would be clipped to 0 to 255: save it with 8 bits"):
+        pixels(Image.new(mode, (4, 4)), Geometry(channels="gray"))
+
+
 @UNHURRIED
 @given(hnp.arrays(np.uint8, (6, 5, 3)))
 def test_channels(image: np.ndarray) -> None:
