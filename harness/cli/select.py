@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.errors import ConfigError
 from harness.reports.frames import load_run
 from harness.reports.selection import Choice, choices
 
@@ -20,6 +21,11 @@ def select(
     run: Annotated[Path, typer.Option(help="a run's folder")] = Path("results/latest"),
 ) -> None:
     """Choose a variant from the numbers of a run; exit status 1 where none of some model fits."""
+    if min_accuracy is not None and 0 < min_accuracy <= 1:
+        raise ConfigError(
+            f"--min-accuracy {min_accuracy:g} is in percent, and nearly everything holds it",
+            next_step=f"write --min-accuracy {100 * min_accuracy:g} for that share",
+        )
     size_kb = None if max_size_mb is None else max_size_mb * 1000
     given = {"max_p50_ms": max_latency_ms, "min_top1_percent": min_accuracy, "max_size_kb": size_kb}
     limits = {name: value for name, value in given.items() if value is not None}

@@ -14,7 +14,12 @@ from harness.errors import SourceError
 #: An error names so many of the samples.
 NAMED = 3
 #: What each part must share nothing with.
-APART = (("calibration", "evaluation"), ("train", "evaluation"), ("validation", "evaluation"))
+APART = (
+    ("calibration", "evaluation"),
+    ("train", "evaluation"),
+    ("validation", "evaluation"),
+    ("train", "validation"),  # epochs are chosen on these
+)
 
 
 def row_digests(values: NDArray[Any]) -> list[str]:
@@ -23,7 +28,7 @@ def row_digests(values: NDArray[Any]) -> list[str]:
 
 
 def refuse_overlap(names: Mapping[str, Sequence[str]], digests: Mapping[str, Sequence[str]]) -> None:
-    """Raise SourceError where a part holds the content of an evaluation sample, naming both samples of each pair."""
+    """Raise SourceError where two parts of APART hold the same content, naming both samples of each pair."""
     for part, other in APART:
         if part not in digests or other not in digests:
             continue

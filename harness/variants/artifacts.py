@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import harness.errors
 from harness.config import CANARY, RANDOM, Model, Source
-from harness.errors import ConversionCrashed, EdgegateError, RecipeRefused, SourceError, VariantError
+from harness.errors import ConfigError, ConversionCrashed, EdgegateError, RecipeRefused, SourceError, VariantError
 from harness.records import Artifact
 from harness.sources.datasets import PreparedDataset
 from harness.sources.function_files import function_digest
@@ -99,7 +99,8 @@ class ArtifactMaker:
     def artifact(self, variant: str) -> Artifact:
         """The variant's artifact, made now if the store lacks it.
 
-        Raises RecipeRefused, ConversionCrashed, or SourceError when the model's source is unusable.
+        Raises RecipeRefused, ConversionCrashed, ConfigError where an option cannot be met, or SourceError when the
+        model's source is unusable.
         """
         plan = self.plans[variant]
         key = self._key(plan)
@@ -115,7 +116,7 @@ class ArtifactMaker:
     def _is_missing(self, plan: VariantPlan) -> bool:
         try:
             return plan.variant not in self._failures and self.store.find("artifacts", self._key(plan)) is None
-        except RecipeRefused:  # said when this variant itself is asked for
+        except (RecipeRefused, ConfigError):  # said when this variant itself is asked for
             return False
 
     def stored(self, key: str, recipe: Recipe) -> Artifact | None:
@@ -166,7 +167,15 @@ class ArtifactMaker:
                 f"{plan.recipe.name} calibrates, and the dataset {self.dataset.name!r} has no calibration_x",
                 next_step="add calibration samples to the dataset, apart from the evaluation samples",
             )
-        return self.dataset.samples("calibration")
+        calibration = self.dataset.samples("calibration")
+        wanted = plan.options.get("calibration_samples")
+        if wanted is not None and wanted > len(calibration):
+            raise ConfigError(
+                f"models.{plan.model}.variants.{plan.variant}.options.calibration_samples is {wanted},"
+                f" and the dataset {self.dataset.name!r} has {len(calibration)} calibration samples",
+                next_step="lower it, give the dataset more, or leave the option out to use them all",
+            )
+        return calibration
 
     def _training(self, plan: VariantPlan) -> tuple[str, ...]:
         """The names of the arrays that the recipe trains on."""

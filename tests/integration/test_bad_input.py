@@ -621,3 +621,19 @@ def test_a_runtime_that_is_not_installed_is_named(project: Project, tmp_path: Pa
     assert project.statuses()[HEALTHY] == "error"
     assert "the runtime onnxruntime is not installed (no onnxruntime here)" in project.sentence("ort_fp32")
     assert "pip install 'edgegate[onnx]'" in done.stdout
+
+
+def test_more_calibration_samples_than_there_are_is_an_error_of_that_variant(project: Project) -> None:
+    """The key, both numbers and what to do; the other variants are made."""
+    project.models["models"]["linear"]["variants"]["many"] = {
+        "recipe": "ort_int8_minmax",
+        "options": {"calibration_samples": 100000},
+    }
+    project.run("-k", "accuracy")
+    statuses = project.statuses()
+    assert statuses.pop("linear/many/host:cpu") == "error"
+    assert set(statuses.values()) == {"pass", "rejected"}
+    assert (
+        "models.linear.variants.many.options.calibration_samples is 100000, and the dataset 'digits' has 100 calibration"
+        in project.sentence("many")
+    )

@@ -61,6 +61,14 @@ def test_what_was_not_measured_on_the_target_is_unknown(measured: Project) -> No
     assert "    unknown: ort_dynamic: not measured on host:plain" in done.stdout.splitlines()
 
 
+def test_a_share_is_not_taken_for_percent(measured: Project) -> None:
+    """0.95 is meant as 95 %, and held by anything."""
+    done = select(measured, "--target", "host:cpu", "--min-accuracy", "0.95")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: --min-accuracy 0.95 is in percent")
+    assert "--min-accuracy 95 " in done.stderr
+
+
 def test_wrong_name_is_one_sentence(measured: Project) -> None:
     """Exit status 2, and what there is."""
     done = select(measured, "--target", "host:gpu")

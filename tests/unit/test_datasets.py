@@ -196,6 +196,32 @@ def test_overlap_is_refused_with_names(tmp_path: Path, prepared: Prepare) -> Non
         prepared(kind="images", path="val", calibration={"path": "train"})
 
 
+def test_training_samples_are_no_validation_samples(prepared: Prepare, tmp_path: Path) -> None:
+    """The epoch is chosen on the validation samples: one that was trained on is told with both names."""
+    images = np.random.default_rng(0).random((6, 4, 4, 1), dtype=np.float32)
+    parts = {"evaluation": images[:2], "train": images[2:5], "validation": images[4:]}
+    arrays = {f"{part}_x": values for part, values in parts.items()}
+    targets = {f"{part}_y": np.arange(len(values)) % 2 for part, values in parts.items()}
+    np.savez(tmp_path / "shared.npz", **arrays, **targets)
+    with pytest.raises(SourceError, match="1 of 3 train samples are validation samples too: train 2 = validation 0"):
+        prepared(kind="npz", path="shared.npz", classes=2)
+
+
+def test_images_of_16_bits_are_refused_by_name(tmp_path: Path, prepared: Prepare) -> None:
+    """One among others, and where there are no others."""
+    write_images(tmp_path / "val", 2)
+    deep = Image.fromarray(np.full((10, 12), 40000, np.uint16))
+    deep.save(tmp_path / "val" / "cat" / "0_0.png")
+    with pytest.raises(
+        SourceError, match=r"1 of 6 images cannot be used: .*cat/0_0\.png holds more than 8 bits a pixel"
+    ):
+        prepared(kind="images", path="val")
+    for path in (tmp_path / "val").rglob("*.png"):
+        deep.save(path)
+    with pytest.raises(SourceError, match=r"none of 6 images can be used; the first: .*cat/0_0\.png holds more than 8"):
+        prepared(kind="images", path="val")
+
+
 def damage(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:60])
 
