@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from tests.lab import adb_services
+from tests.lab.machine import ADDRESS, free_port
 
 SHELL_V2 = "shell_v2,cmd,stat_v2,ls_v2,fixed_push_mkdir"
 SHELL_V1 = "cmd"
@@ -198,7 +199,7 @@ class AdbDaemon:
         self.fault: Fault = no_fault
         self.received: list[Packet] = []
         self.connections: list[Connection] = []
-        self._listening = socket.create_server(("127.0.0.1", port))
+        self._listening = socket.create_server((ADDRESS, port or free_port()))
         self.port: int = self._listening.getsockname()[1]
 
     def accept_all(self) -> None:

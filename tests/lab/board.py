@@ -124,13 +124,18 @@ class Board(Machine):
         } | changes
 
 
-def runners() -> list[psutil.Process]:
-    """The runners that work on boards now, seen from outside."""
+def runners(work_folder: str | Path) -> list[psutil.Process]:
+    """The runners that work in a board's work folder now, seen from outside."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             words = process.cmdline()
-            if len(words) > 3 and words[1].endswith(".py") and words[2] == "run" and "/jobs/" in words[3]:
+            if (
+                len(words) > 3
+                and words[1].endswith(".py")
+                and words[2] == "run"
+                and words[3].startswith(f"{work_folder}/jobs/")
+            ):
                 found.append(process)
     return found
 

@@ -46,7 +46,7 @@ class Program:
         """Kill them, and wait until they are gone."""
         self._signal(signal.SIGKILL)
         self._helper.send_signal(signal.SIGCONT)
-        self._helper.wait(timeout=10)
+        self._helper.wait(timeout=60)
 
     def running(self) -> bool:
         """Whether the program has not ended."""
@@ -120,7 +120,7 @@ class Sandbox:
         """Kill all that runs inside; the mounts go with it."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self._init.kill()
-        self._holder.communicate(timeout=10)
+        self._holder.communicate(timeout=60)
 
     def _enter(self, *command: str) -> list[str]:
         return ["nsenter", f"--target={self._init.pid}", "--mount", "--pid", *command]

@@ -8,9 +8,9 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,10 @@ import pytest
 from harness.errors import CommandFailed, CommandTimeout, DeviceAbsent, DeviceError, DeviceFull, DeviceRefuses, LinkLost
 from harness.targets.links.adb import AdbLink
 from harness.targets.links.adb_keys import load_key
-from harness.targets.links.adb_transport import TcpConnection
+from harness.targets.links.adb_transport import TcpConnection, TcpTransport
 from tests.lab.adb_daemon import SHELL_V1, AdbDaemon, Connection, Dropped, Fault, Packet, adb_daemon
 from tests.lab.hostile_names import HOSTILE_NAMES
+from tests.waiting import until, when
 
 REPOSITORY = Path(__file__).parents[2]
 SLEEP = ["sleep", "20"]
@@ -59,6 +60,11 @@ def fails(error: type[DeviceError], says: str, call: Callable[[], object]) -> No
     assert type(caught.value) is error
     assert caught.value.message.startswith("phone")
     assert caught.value.next_step
+
+
+def asked(daemon: AdbDaemon, command: bytes) -> Callable[[], bool]:
+    """Whether the daemon has been asked for the command."""
+    return lambda: any(packet.command == b"OPEN" and command in packet.data for packet in list(daemon.received))
 
 
 def works(link: AdbLink) -> None:
@@ -107,9 +113,9 @@ def test_nobody_listens(key: Path) -> None:
 
 
 def test_unknown_host(key: Path) -> None:
-    """A name that no network knows: within 6 s."""
-    link = AdbLink("phone", TcpConnection("nowhere.invalid"), key)
-    with within(6):
+    """A name that no network can know is not asked for again and again: within 30 s."""
+    link = AdbLink("phone", TcpConnection("no name"), key)
+    with within(30):
         fails(DeviceAbsent, "cannot be reached", lambda: link.run(["true"], 5))
 
 
@@ -200,12 +206,10 @@ def test_no_key(daemon: AdbDaemon, tmp_path: Path) -> None:
 
 
 def test_connection_lost_during_a_command(link: AdbLink, daemon: AdbDaemon) -> None:
-    """The cable is pulled, the daemon killed: noticed within a second."""
+    """The cable is pulled, the daemon killed: noticed within 10 s, and not when the command would end."""
     works(link)
-    dropped: list[float] = []
-    threading.Timer(0.5, lambda: (dropped.append(time.monotonic()), daemon.drop_all())).start()
-    fails(LinkLost, "during 'sleep 20': the device ended the connection", lambda: link.run(SLEEP, 20))
-    assert time.monotonic() - dropped[0] < 1
+    with within(10), when(asked(daemon, b"sleep"), daemon.drop_all):
+        fails(LinkLost, "during 'sleep 20': the device ended the connection", lambda: link.run(SLEEP, 20))
     works(link)
 
 
@@ -290,19 +294,18 @@ def test_packet_that_stops_in_the_middle(link: AdbLink, daemon: AdbDaemon) -> No
 def test_command_that_runs_on_is_killed_on_the_device(
     link: AdbLink, daemon: AdbDaemon, tmp_path: Path, features: str
 ) -> None:
-    """At its time limit, itself and what it has started: within 2 s."""
+    """At its time limit, itself and what it has started: within 20 s."""
     daemon.features = features
-    script = 'echo $$ >"$1"; sleep 20 & echo $! >>"$1"; wait'
-    with within(2):
+    script = 'echo $$ >"$1"; sleep 100 & echo $! >>"$1"; wait'
+    with within(20):
         fails(
             CommandTimeout,
             "did not end within 0.5 s and was killed there",
             lambda: link.run(["sh", "-c", script, "sh", str(tmp_path / "pids")], 0.5),
         )
-    time.sleep(0.1)
     pids = (tmp_path / "pids").read_text().split()
     assert len(pids) == 2
-    assert not [pid for pid in pids if _runs(pid)]
+    until(lambda: not [pid for pid in pids if _runs(pid)])
     works(link)
 
 
@@ -314,10 +317,10 @@ def _runs(pid: str) -> bool:
 
 @pytest.mark.parametrize("features", ["shell_v2,cmd", SHELL_V1])
 def test_command_killed_by_the_device(link: AdbLink, daemon: AdbDaemon, features: str) -> None:
-    """The low-memory killer's work is status 137, no time-out: within 2 s."""
+    """The low-memory killer's work is status 137, no time-out: within 20 s."""
     daemon.features = features
-    with within(2):
-        assert link.run(["sh", "-c", "kill -9 $$"], 20).status == 137
+    with within(20):
+        assert link.run(["sh", "-c", "kill -9 $$"], 100).status == 137
     works(link)
 
 
@@ -346,39 +349,42 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_interrupted_command_does_not_spoil_the_next(link: AdbLink) -> None:
-    """After ctrl-C, what was asked before does not answer later: within 3 s."""
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with within(3):
-        with pytest.raises(KeyboardInterrupt):
-            link.run(["sh", "-c", "sleep 1; echo late"], 5)
-        works(link)
+def test_interrupted_command_does_not_spoil_the_next(link: AdbLink, daemon: AdbDaemon) -> None:
+    """After ctrl-C, what was asked before does not answer later: within 20 s."""
+    interrupt = when(asked(daemon, b"late"), lambda: os.kill(os.getpid(), signal.SIGINT))
+    with within(20), interrupt, pytest.raises(KeyboardInterrupt):
+        link.run(["sh", "-c", "sleep 3; echo late"], 30)
+    works(link)
 
 
 def test_two_threads_take_turns(link: AdbLink) -> None:
     """Each gets its own answer."""
-    answers: dict[str, str] = {}
 
-    def ask(word: str) -> None:
-        answers[word] = link.run(["sh", "-c", 'sleep 0.1; echo "$1"', "sh", word], 10).text
+    def ask(word: str) -> str:
+        return link.run(["sh", "-c", 'sleep 0.1; echo "$1"', "sh", word], 10).text
 
-    threads = [threading.Thread(target=ask, args=(str(number),)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers == {str(number): str(number) for number in range(4)}
+    words = [str(number) for number in range(4)]
+    with ThreadPoolExecutor(len(words)) as pool:
+        assert list(pool.map(ask, words)) == words
 
 
-def test_device_that_starts_anew(key: Path) -> None:
-    """Between two calls: refused for a while, then spoken to again, within 4 s, and no call is lost."""
+def test_device_that_starts_anew(key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two calls: refused once, then spoken to again, and no call is lost."""
     with adb_daemon() as before:
         link = AdbLink("phone", TcpConnection("127.0.0.1", before.port), key)
         works(link)
     with contextlib.closing(link), contextlib.ExitStack() as later:
-        threading.Timer(0.5, lambda: later.enter_context(adb_daemon(before.port))).start()
-        with within(4):
-            works(link)
+        connect = TcpTransport._connect
+
+        def refused_once(transport: TcpTransport) -> None:
+            monkeypatch.undo()
+            try:
+                connect(transport)
+            finally:
+                later.enter_context(adb_daemon(before.port))
+
+        monkeypatch.setattr(TcpTransport, "_connect", refused_once)
+        works(link)
 
 
 # Files

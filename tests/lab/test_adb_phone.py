@@ -6,9 +6,8 @@ import contextlib
 import os
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,11 @@ from harness.errors import CommandFailed, CommandTimeout, DeviceAbsent, DeviceFu
 from harness.targets.device_files import DeviceFiles
 from harness.targets.device_jobs import job_folder, run_detached
 from harness.targets.links.adb import AdbLink
-from harness.targets.links.adb_transport import TcpConnection
+from harness.targets.links.adb_transport import TcpConnection, TcpTransport
 from tests.lab.hostile_names import HOSTILE_NAMES
 from tests.lab.phone import Phone
+from tests.unit.test_device_jobs import marked
+from tests.waiting import until, when
 
 WORK = "/data/local/tmp"
 REPOSITORY = Path(__file__).parents[2]
@@ -36,6 +37,28 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "here"
     path.write_bytes(os.urandom(3_000_000))
     return path
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """A generous limit: what it stands against would take much longer, or never end."""
+    start = time.monotonic()
+    yield
+    assert time.monotonic() - start < seconds
+
+
+def once_sent(monkeypatch: pytest.MonkeyPatch, megabytes: int, act: Callable[[], object]) -> None:
+    """Do ``act`` as soon as so much has been sent over a link, before more is."""
+    sent, write = 0, TcpTransport.bulk_write
+
+    def counted(transport: TcpTransport, data: bytes, timeout_s: float | None) -> int:
+        nonlocal sent
+        before, sent = sent, sent + len(data)
+        if before < megabytes * 1_000_000 <= sent:
+            act()
+        return write(transport, data, timeout_s)
+
+    monkeypatch.setattr(TcpTransport, "bulk_write", counted)
 
 
 def test_words_are_only_words(link: AdbLink) -> None:
@@ -72,12 +95,10 @@ def test_outputs_are_apart(link: AdbLink) -> None:
 
 
 def test_command_that_runs_on_is_killed_on_the_phone(link: AdbLink) -> None:
-    """With what it has started: within 2 s."""
-    start = time.monotonic()
-    with pytest.raises(CommandTimeout, match=r"did not end within 0\.5 s and was killed there"):
+    """With what it has started: within 20 s."""
+    with within(20), pytest.raises(CommandTimeout, match=r"did not end within 0\.5 s and was killed there"):
         link.run(["sh", "-c", "sleep 4321 & sleep 4321"], 0.5)
-    assert time.monotonic() - start < 2
-    assert "4321" not in link.run(["ps", "-A", "-o", "ARGS"], 10).text.replace("ps -A", "")
+    until(lambda: "4321" not in link.run(["ps", "-A", "-o", "ARGS"], 10).text)
 
 
 def test_command_killed_by_the_phone(link: AdbLink) -> None:
@@ -96,31 +117,25 @@ def test_missing_and_forbidden_programs(link: AdbLink, phone: Phone, file: Path)
 
 
 def test_no_space(link: AdbLink, phone: Phone, file: Path) -> None:
-    """The numbers are the phone's own: within 2 s, and nothing is left."""
+    """The numbers are the phone's own: within 20 s, and nothing is left."""
     with phone.full_disk(free_kb=1024):
-        start = time.monotonic()
-        with pytest.raises(DeviceFull, match=rf"phone: no space on {WORK}: needs 3\.0 MB, has 1\.0 MB"):
+        said = rf"phone: no space on {WORK}: needs 3\.0 MB, has 1\.0 MB"
+        with within(20), pytest.raises(DeviceFull, match=said):
             link.push(file, f"{WORK}/there")
-        assert time.monotonic() - start < 2
         assert link.run(["ls", "-A", WORK], 10).text == ""
 
 
-def test_space_that_goes_while_pushing(link: AdbLink, phone: Phone, tmp_path: Path) -> None:
-    """The device's own reason comes through adbd: within 5 s, and the half is removed."""
+def test_space_that_goes_while_pushing(
+    link: AdbLink, phone: Phone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device's own reason comes through adbd: within 20 s, and the half is removed."""
     with (tmp_path / "here").open("wb") as file:
         file.truncate(40_000_000)
     with phone.full_disk(free_kb=48_000):
-        other = AdbLink("other", TcpConnection(phone.address, phone.port), phone.key)
-        fill = threading.Thread(
-            target=other.run, args=(["dd", "if=/dev/zero", f"of={WORK}/fill", "bs=1M", "count=40"], 20)
-        )
-        start = time.monotonic()
-        fill.start()
-        with pytest.raises(DeviceFull, match=r"needs 40\.0 MB, has "):
+        fill = phone.sandbox.command("dd", "if=/dev/zero", f"of={WORK}/fill", "bs=1M", "count=40")
+        once_sent(monkeypatch, 5, lambda: subprocess.run(fill, capture_output=True, check=False))
+        with within(20), pytest.raises(DeviceFull, match=r"needs 40\.0 MB, has "):
             link.push(tmp_path / "here", f"{WORK}/there")
-        assert time.monotonic() - start < 5
-        fill.join()
-        other.close()
         assert link.run(["ls", "-A", WORK], 10).text == "fill"
 
 
@@ -146,82 +161,69 @@ def test_file_to_pull_is_missing(link: AdbLink, tmp_path: Path) -> None:
 
 
 def test_daemon_killed_during_a_command(link: AdbLink, phone: Phone) -> None:
-    """Noticed within a second; when it is back, the next call works."""
-    assert link.run(["true"], 5).status == 0
+    """Noticed within 10 s, and not when the command would end; when it is back, the next call works."""
+    mark = os.urandom(8).hex()
     killed: list[float] = []
-    killer = threading.Timer(0.5, lambda: (killed.append(time.monotonic()), phone.kill()))
-    killer.start()
-    with pytest.raises(LinkLost, match="ended the connection"):
-        link.run(["sleep", "20"], 20)
-    assert time.monotonic() - killed[0] < 1
-    killer.join()
-    with pytest.raises(DeviceAbsent, match="nothing listens there"):
-        link.run(["true"], 5)
-    phone.start()
+    try:
+        with (
+            when(lambda: marked(mark), lambda: (phone.kill(), killed.append(time.monotonic()))),
+            pytest.raises(LinkLost, match="ended the connection"),
+        ):
+            link.run(["env", f"MARK={mark}", "sleep", "100"], 100)
+        assert time.monotonic() - killed[0] < 10
+        with pytest.raises(DeviceAbsent, match="nothing listens there"):
+            link.run(["true"], 5)
+    finally:
+        phone.start()
     assert link.run(["true"], 5).status == 0
 
 
-def test_daemon_killed_during_a_push(link: AdbLink, phone: Phone, tmp_path: Path) -> None:
+def test_daemon_killed_during_a_push(
+    link: AdbLink, phone: Phone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The file's name stays free, and the next push is whole."""
-    (tmp_path / "here").write_bytes(os.urandom(64_000_000))
+    (tmp_path / "here").write_bytes(os.urandom(16_000_000))
     remote = phone.work / "there"
     remote.unlink(missing_ok=True)
-    killer = threading.Thread(target=_kill_at_first_bytes, args=(phone, "there"))
-    killer.start()
-    with pytest.raises(LinkLost):
-        link.push(tmp_path / "here", f"{WORK}/there")
-    killer.join()
-    assert not remote.exists()
-    phone.start()
+    once_sent(monkeypatch, 8, phone.kill)
+    try:
+        with pytest.raises(LinkLost):
+            link.push(tmp_path / "here", f"{WORK}/there")
+        assert not remote.exists()
+    finally:
+        phone.start()
     link.push(tmp_path / "here", f"{WORK}/there")
     assert remote.read_bytes() == (tmp_path / "here").read_bytes()
     link.run(["sh", "-c", f"rm {WORK}/there*"], 10)
 
 
-def _kill_at_first_bytes(phone: Phone, name: str) -> None:
-    while not [part for part in phone.work.glob(f"{name}.*.part") if part.stat().st_size]:
-        time.sleep(0.001)
-    phone.kill()
-
-
-def test_broken_push_is_repeated(link: AdbLink, phone: Phone, tmp_path: Path) -> None:
+def test_broken_push_is_repeated(link: AdbLink, phone: Phone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The daemon dies in the middle and comes back: the file is there, whole, after two pushes."""
-    (tmp_path / "model.tflite").write_bytes(os.urandom(64_000_000))
-    dying = threading.Thread(target=_restart_at_first_bytes, args=(phone, f"edge gate/{'?' * 64}.tflite"))
-    dying.start()
+    (tmp_path / "model.tflite").write_bytes(os.urandom(16_000_000))
+    once_sent(monkeypatch, 8, phone.restart)
     files = DeviceFiles(link, f"{WORK}/edge gate")
     remote = files.put(tmp_path / "model.tflite")
-    dying.join()
     assert (phone.work / remote.removeprefix(WORK + "/")).read_bytes() == (tmp_path / "model.tflite").read_bytes()
-    assert files.pushed_bytes == 2 * 64_000_000
+    assert files.pushed_bytes == 2 * 16_000_000
     assert DeviceFiles(link, f"{WORK}/edge gate").put(tmp_path / "model.tflite") == remote
     link.run(["rm", "-r", f"{WORK}/edge gate"], 10)
 
 
-def _restart_at_first_bytes(phone: Phone, name: str) -> None:
-    _kill_at_first_bytes(phone, name)
-    phone.start()
-
-
 def test_job_goes_on_while_the_phone_is_unplugged(link: AdbLink, phone: Phone) -> None:
     """It ran once, and its answer is there."""
-    with job_folder(link, f"{WORK}/edge gate") as folder:
-        timer = threading.Timer(0.5, phone.restart)
-        timer.start()
-        finished = run_detached(link, ["sh", "-c", "echo ran >>ran; sleep 2; cat ran; exit 3"], folder, 20)
-        timer.join()
+    mark = os.urandom(8).hex()
+    with job_folder(link, f"{WORK}/edge gate") as folder, when(lambda: marked(mark), phone.restart):
+        words = ["sh", "-c", "echo ran >>ran; sleep 2; cat ran; exit 3"]
+        finished = run_detached(link, words, folder, 60, env={"MARK": mark})
     assert (finished.status, finished.log) == (3, "ran\n")
 
 
-@pytest.mark.parametrize("limit_s", [1, 60])
+@pytest.mark.parametrize("limit_s", [1, 100])
 def test_frozen_phone(link: AdbLink, phone: Phone, limit_s: float) -> None:
-    """A half-dead link ends within 10 s, however long the command may take; afterwards all is well."""
+    """A half-dead link ends within 30 s, however long the command may take; afterwards all is well."""
     assert link.run(["true"], 5).status == 0
-    with phone.frozen():
-        start = time.monotonic()
-        with pytest.raises(LinkLost, match="fell silent"):
-            link.run(["true"], limit_s)
-        assert time.monotonic() - start < 10
+    with phone.frozen(), within(30), pytest.raises(LinkLost, match="fell silent"):
+        link.run(["true"], limit_s)
     assert link.run(["true"], 5).status == 0
 
 
@@ -234,11 +236,9 @@ def test_reboot(link: AdbLink, phone: Phone) -> None:
     """During a command the connection is lost; the next one is to another boot."""
     boot = ["cat", "/proc/sys/kernel/random/boot_id"]
     before = link.run(boot, 5).text
-    rebooting = threading.Timer(0.5, phone.reboot)
-    rebooting.start()
-    with pytest.raises(LinkLost):
-        link.run(["sleep", "20"], 20)
-    rebooting.join()
+    mark = os.urandom(8).hex()
+    with when(lambda: marked(mark), phone.reboot), pytest.raises(LinkLost):
+        link.run(["env", f"MARK={mark}", "sleep", "100"], 100)
     after = link.run(boot, 5).text
     phone.reboot()
     assert len({before, after, link.run(boot, 5).text}) == 3

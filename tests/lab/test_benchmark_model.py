@@ -130,7 +130,7 @@ def test_stand_in_says_what_xnnpack_took(files: Phone) -> None:
 
 def test_stand_in_times_single_inferences(files: Phone) -> None:
     """Percentiles are ordered, lie about the mean, and a batch of 64 takes many times as long as one image."""
-    medians = []
+    fastest = []
     for batch in (1, 64):
         shape = ",".join(map(str, (batch, *SHAPE[1:])))
         flags = f"--graph=f32.tflite --input_layer=x --input_layer_shape={shape} --min_secs=0.2 --warmup_min_secs=0.1"
@@ -140,8 +140,8 @@ def test_stand_in_times_single_inferences(files: Phone) -> None:
         assert found["min"] <= found["p5"] <= found["median"] <= found["p95"] <= found["max"]
         assert found["min"] <= found["avg"] <= found["max"]
         assert found["count"] >= 50
-        medians.append(found["median"])
-    assert medians[1] > 16 * medians[0]
+        fastest.append(found["min"])
+    assert fastest[1] > 8 * fastest[0]
 
 
 def test_stand_in_reads_a_colon_in_a_name(files: Phone) -> None:

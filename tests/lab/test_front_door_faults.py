@@ -252,7 +252,8 @@ def half_dead(project: Project, phone: Phone, pi: Board) -> Iterator[None]:
 
 @contextlib.contextmanager
 def killed(project: Project, phone: Phone, pi: Board) -> Iterator[None]:
-    with when(runners, lambda: runners()[0].kill()):
+    work = pi.home / ".cache" / "edgegate"
+    with when(lambda: runners(work), lambda: runners(work)[0].kill()):
         yield
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from harness.targets.host import HostTarget
 from harness.targets.open_targets import REFERENCE, Targets
 from tests.lab.board import Board
 from tests.lab.cnn import cnn
+from tests.waiting import when
 
 
 @contextlib.contextmanager
@@ -57,20 +56,10 @@ def test_board_that_restarts_meanwhile_is_asked_once_more(pi: Board, job: Job) -
     with targets(pi.devices_entry(python=sys.executable)) as opened:
         target = opened["board:cpu"]
         target.state()
-        power_cut = threading.Thread(target=restart_once_it_runs, args=(pi,))
-        power_cut.start()
-        found = target.outputs(job).values
-        power_cut.join()
+        with when(lambda: list(pi.home.glob(".cache/edgegate/**/job.json")), pi.reboot):
+            found = target.outputs(job).values
     with contextlib.closing(HostTarget("host", "cpu", opened.devices.devices["board"].backends["cpu"])) as host:
         assert found.tobytes() == host.outputs(job).values.tobytes()
-
-
-def restart_once_it_runs(board: Board) -> None:
-    """Restart the board as soon as a job lies in its work folder."""
-    deadline = time.monotonic() + 60
-    while not list(board.home.glob(".cache/edgegate/**/job.json")) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    board.reboot(off_s=0.5)
 
 
 def test_boards_firmware_tells_that_it_throttles(pi: Board) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 from harness.config import LatencyPlan
 from harness.device_schema import AnyAndroidBackend, CpuBackend, NnapiBackend, RunnerBackend
 from harness.errors import BackendUnused, ToolUnusable
-from harness.records import Timing
 from harness.targets.android.target import AndroidTarget
 from harness.targets.base import Job, Side
 from harness.targets.host import HostTarget
@@ -23,6 +21,7 @@ from harness.targets.links.adb_transport import TcpConnection
 from tests.integration.test_android_target import artifact, job, samples
 from tests.lab.phone import Phone
 from tests.unit.test_device_jobs import HOSTILE
+from tests.waiting import when
 
 WORK = "/data/local/tmp/target"
 PLAN = LatencyPlan(loads=3, samples_per_load=5, min_load_ms=0, warmup=1)
@@ -122,17 +121,14 @@ def test_measurement_survives_the_phones_absence(phone: Phone, link: AdbLink, tm
     target = target_on(phone, link, STAND_IN, PLAIN)
     asked = job(tmp_path)
     target.outputs(asked)  # everything lies there
-    found: list[Timing] = []
-    measuring = threading.Thread(target=lambda: found.append(target.timing(asked, plan)))
-    measuring.start()
-    time.sleep(2)
-    if fault == "unplugged":
+
+    def unplug() -> None:
         with phone.unplugged():
             time.sleep(1)
-    else:
-        phone.reboot(off_s=1)
-    measuring.join(timeout=100)
-    [timing] = found
+
+    act = unplug if fault == "unplugged" else lambda: phone.reboot(off_s=1)
+    with when(lambda: list((phone.work / "target" / "jobs").glob("*/pid")), act):
+        timing = target.timing(asked, plan)
     assert len(timing.samples_ns) == 3
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
+import asyncssh
 import pytest
 
 from harness.errors import CommandFailed, CommandTimeout, DeviceAbsent, DeviceFull, DeviceRefuses, LinkLost
@@ -22,6 +21,7 @@ from harness.targets.links.ssh import SshLink
 from harness.targets.links.ssh_connection import SshAddress
 from tests.lab.board import Board, make_key
 from tests.unit.test_device_jobs import HOSTILE, marked, nothing_left
+from tests.waiting import when
 
 
 @pytest.fixture
@@ -37,10 +37,12 @@ def link_to(pi: Board, **changes: Any) -> SshLink:
     return SshLink(dataclasses.replace(to, **changes))
 
 
-def later(seconds: float, act: object) -> threading.Timer:
-    timer = threading.Timer(seconds, act)  # type: ignore[arg-type]
-    timer.start()
-    return timer
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """A generous limit: what it stands against would take much longer, or never end."""
+    start = time.monotonic()
+    yield
+    assert time.monotonic() - start < seconds
 
 
 # -- what it carries ------------------------------------------------------------------------------------------
@@ -70,11 +72,13 @@ def test_words_are_words(pi: Board, link: SshLink, tmp_path: Path) -> None:
 
 
 def test_time_limit_kills_on_the_board(link: SshLink) -> None:
-    """CommandTimeout within the limit and a second, and nothing is left running there."""
-    mark, start = os.urandom(8).hex(), time.monotonic()
-    with pytest.raises(CommandTimeout, match=r"pi: env .* did not finish within 1 s and was killed there"):
+    """CommandTimeout within 20 s of the limit, and nothing is left running there."""
+    mark = os.urandom(8).hex()
+    with (
+        within(21),
+        pytest.raises(CommandTimeout, match=r"pi: env .* did not finish within 1 s and was killed there"),
+    ):
         link.run(["env", f"MARK={mark}", "sh", "-c", "trap '' TERM; sleep 60; sleep 60"], 1)
-    assert time.monotonic() - start < 3
     assert nothing_left(mark)
     assert link.run(["true"], 10).status == 0
 
@@ -142,94 +146,83 @@ def test_unauthorized_key_missing_key_and_no_key_are_told_apart(
 
 
 def test_nothing_there_is_absent(pi: Board) -> None:
-    """Not listening, and no such host, are DeviceAbsent within a few seconds."""
-    start = time.monotonic()
-    with pi.unplugged(), pytest.raises(DeviceAbsent, match=rf"pi \(.*@127.0.0.1:{pi.port}\): nothing listens on port"):
+    """Not listening, and a name that no network can know, are DeviceAbsent: within 30 s."""
+    said = rf"pi \(.*@127.0.0.1:{pi.port}\): nothing listens on port"
+    with pi.unplugged(), within(30), pytest.raises(DeviceAbsent, match=said):
         link_to(pi).run(["true"], 10)
-    with pytest.raises(DeviceAbsent, match="no such host"):
-        link_to(pi, address="no-such-host.invalid").run(["true"], 10)
-    assert time.monotonic() - start < 10
+    with pytest.raises(DeviceAbsent, match=r"\(.*@no name.*\): no such host"):
+        link_to(pi, address="no name").run(["true"], 10)
 
 
 def test_silent_server_is_offline(pi: Board) -> None:
-    """A server that takes the connection and says nothing is DeviceAbsent: within 12 s."""
-    start = time.monotonic()
-    with pi.frozen(), pytest.raises(DeviceAbsent, match="offline: no answer within 10 s"):
+    """A server that takes the connection and says nothing is DeviceAbsent: within 30 s."""
+    with pi.frozen(), within(30), pytest.raises(DeviceAbsent, match="offline: no answer within 10 s"):
         link_to(pi).run(["true"], 10)
-    assert time.monotonic() - start < 12
 
 
 def test_server_killed_during_a_command_is_lost_at_once(pi: Board, link: SshLink) -> None:
-    """LinkLost within a second of the kill; the next call connects again by itself."""
-    assert link.run(["true"], 10).status == 0
-    killing = later(0.3, pi.kill)
-    start = time.monotonic()
-    with pytest.raises(LinkLost, match="pi: the link was lost while running sleep"):
-        link.run(["sleep", "30"], 60)
-    assert time.monotonic() - start < 1.5
-    killing.join()
-    pi.start()
+    """LinkLost within 10 s of the kill, and not when the command would end; the next call connects again by itself."""
+    mark = os.urandom(8).hex()
+    try:
+        with (
+            within(30),
+            when(lambda: marked(mark), pi.kill),
+            pytest.raises(LinkLost, match="pi: the link was lost while running env"),
+        ):
+            link.run(["env", f"MARK={mark}", "sleep", "100"], 100)
+    finally:
+        pi.start()
     assert link.run(["echo", "back"], 10).text == "back"
 
 
 def test_frozen_peer_is_lost_within_seconds(pi: Board, link: SshLink) -> None:
-    """A peer that says nothing any more, with its connection open, is noticed; the next call connects again."""
-    assert link.run(["true"], 10).status == 0
-    frozen = pi.frozen()
-    freezing = later(0.2, frozen.__enter__)
-    start = time.monotonic()
-    try:
-        with pytest.raises(LinkLost):
-            link.run(["sleep", "60"], 100)
-        assert time.monotonic() - start < 9
-    finally:
-        freezing.join()
-        frozen.__exit__(None, None, None)
+    """A peer that says nothing any more, with its connection open, is noticed: within 30 s; the next call connects again."""
+    mark = os.urandom(8).hex()
+    with (
+        contextlib.ExitStack() as until_noticed,
+        within(30),
+        when(lambda: marked(mark), lambda: until_noticed.enter_context(pi.frozen())),
+        pytest.raises(LinkLost),
+    ):
+        link.run(["env", f"MARK={mark}", "sleep", "100"], 100)
     assert link.run(["echo", "back"], 10).text == "back"
 
 
-def test_broken_push_is_repeated(pi: Board, link: SshLink, tmp_path: Path) -> None:
+def test_broken_push_is_repeated(pi: Board, link: SshLink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server dies in the middle of a push and comes back: the file is there, whole, and nothing else is."""
     local = tmp_path / "model.tflite"
     local.write_bytes(os.urandom(1_000_000) * 40)
-    push = link.push
-    link.run(["true"], 10)
-    session = psutil.Process(pi.program.pid).children(recursive=True)
+    put = asyncssh.SFTPClient.put
+    arrived: list[int] = []
 
-    def kill_meanwhile() -> None:
-        while not list((tmp_path / "work").glob("*.part")):
-            time.sleep(0.001)
-        for process in session:
-            os.kill(process.pid, signal.SIGKILL)
-        pi.kill()
+    def die_once(source: bytes, there: bytes, done: int, whole: int) -> None:
+        if not arrived:
+            arrived.append(done)
+            pi.restart()
 
-    def dying(local: Path, remote: str) -> None:
-        link.push = push  # type: ignore[method-assign]
-        killing = later(0, kill_meanwhile)
-        try:
-            push(local, remote)
-        finally:
-            killing.join()
-            later(0.3, pi.start)
+    async def dying(files: asyncssh.SFTPClient, *paths: str) -> None:
+        await put(files, *paths, progress_handler=die_once)
 
-    link.push = dying  # type: ignore[method-assign]
+    monkeypatch.setattr(asyncssh.SFTPClient, "put", dying)
     files = DeviceFiles(link, str(tmp_path / "work"))
     assert Path(files.put(local)).read_bytes() == local.read_bytes()
+    assert 0 < arrived[0] < local.stat().st_size
     assert files.pushed_bytes == 2 * local.stat().st_size
 
 
 def test_job_goes_on_while_the_link_is_down(pi: Board, link: SshLink, tmp_path: Path) -> None:
     """The server dies while a job runs and comes back: the job ran once, and its answer is there."""
     mark = os.urandom(8).hex()
-    with job_folder(link, str(tmp_path / "work")) as folder:
-        killing, starting = later(0.5, pi.kill), later(1.2, pi.start)
-        finished = run_detached(
-            link, ["sh", "-c", "echo ran >>ran; sleep 2.5; cat ran"], folder, 20, env={"MARK": mark}
-        )
-        killing.join()
-        starting.join()
+
+    def drop() -> None:
+        with pi.unplugged():
+            time.sleep(0.7)
+
+    with job_folder(link, str(tmp_path / "work")) as folder, when(lambda: marked(mark), drop):
+        words = ["sh", "-c", "echo ran >>ran; sleep 2.5; cat ran"]
+        finished = run_detached(link, words, folder, 60, env={"MARK": mark})
     assert finished.log == "ran\n"
-    assert not marked(mark)
+    assert nothing_left(mark)
 
 
 def test_full_disk_says_needs_and_has(pi: Board, link: SshLink, tmp_path: Path) -> None:

@@ -6,9 +6,12 @@ import threading
 import time
 
 import pytest
+from filelock import Timeout
 
 from harness.measurements.lanes import Lanes
+from harness.targets import device_lock
 from harness.targets.device_lock import alone_on_host, beside_others
+from tests.waiting import GUARD_S, until
 
 
 def test_two_devices_work_at_the_same_time() -> None:
@@ -69,12 +72,19 @@ def test_the_host_is_timed_alone(tmp_path: object, monkeypatch: pytest.MonkeyPat
     def device() -> None:
         with beside_others():
             working.set()
-            finish.wait(10)
+            finish.wait(GUARD_S)
             order.append("first device")
 
     def host() -> None:
         with alone_on_host():
             order.append("host")
+
+    def turn_is_taken() -> bool:
+        try:
+            with device_lock._turn().acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
 
     def late() -> None:
         with beside_others():
@@ -84,11 +94,11 @@ def test_the_host_is_timed_alone(tmp_path: object, monkeypatch: pytest.MonkeyPat
     threads[0].start()
     assert working.wait(10)
     threads[1].start()
-    time.sleep(0.3)  # the host now waits, and holds the turn
+    until(turn_is_taken)  # the host now waits
     threads[2].start()
     time.sleep(0.1)
     assert order == []
     finish.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(GUARD_S)
     assert order == ["first device", "host", "second device"]
