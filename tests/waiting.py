@@ -26,6 +26,14 @@ def until(condition: Callable[[], Found], limit_s: float = GUARD_S) -> Found:
 
 
 @contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """A generous limit: what it stands against would take much longer, or never end."""
+    start = time.monotonic()
+    yield
+    assert time.monotonic() - start < seconds
+
+
+@contextlib.contextmanager
 def when(condition: Callable[[], object], act: Callable[[], object]) -> Iterator[None]:
     """Do ``act`` once, as soon as ``condition`` holds, beside the block; its end is waited for.
 
@@ -48,8 +56,3 @@ def when(condition: Callable[[], object], act: Callable[[], object]) -> Iterator
             over.set()
             acted = watching.result()
     assert acted, "what should have been waited for never came"
-
-
-def beside(act: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
-    """Do ``act`` beside the block; its end is waited for, and what it raises is raised after the block."""
-    return when(lambda: True, act)

@@ -1,10 +1,10 @@
 """Long runs on a device that a dropped link does not end.
 
 A job is started in a session of its own and goes on whatever becomes of the link. In its folder lie ``log``, ``pid``,
-``rc`` (its exit status, once it has ended) and ``lock``, which is held for as long as any process of the job lives.
-Waiting for that lock costs the device nothing, as polling would. At its time limit the job ends itself, all processes
-of it, also when nobody is connected any more. Beside it the device may be looked at every second, as long as the job
-lives (see looks). Only POSIX sh and words that toybox and coreutils share are spoken.
+``boot`` (the boot id at its start), ``rc`` (its exit status, once it has ended) and ``lock``, which is held for as long
+as any process of the job lives. Waiting for that lock costs the device nothing, as polling would. At its time limit the
+job ends itself, all processes of it, also when nobody is connected any more. Beside it the device may be looked at
+every second, as long as the job lives (see looks). Only POSIX sh and words that toybox and coreutils share are spoken.
 """
 
 from __future__ import annotations
@@ -48,15 +48,19 @@ echo $? >rc.part; mv rc.part rc
 kill -s KILL 0
 """
 # The lock is taken before the job is let go, so that a job that is not locked has ended. Starting may be said twice:
-# whoever asks may have lost the link before the first answer.
+# whoever asks may have lost the link before the first answer, and the device may have started anew since.
 _START = """
 cd "$1" || exit 1
 for tool in setsid flock timeout; do
   command -v $tool >/dev/null || { echo "$tool is missing" >&2; exit 1; }
 done
 supervise=$2; shift 2
-cat /proc/sys/kernel/random/boot_id || exit 1
-[ -f pid ] && exit 0
+if [ -f pid ]; then
+  cat boot
+  [ -s boot ] || echo lost
+  exit 0
+fi
+cat /proc/sys/kernel/random/boot_id >boot && cat boot || exit 1
 { flock -n 9 || exit 0
   setsid sh -c "$supervise" sh "$@" >log 2>&1 </dev/null &
   echo $! >pid

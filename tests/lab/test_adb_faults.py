@@ -21,7 +21,7 @@ from harness.targets.links.adb_keys import load_key
 from harness.targets.links.adb_transport import TcpConnection, TcpTransport
 from tests.lab.adb_daemon import SHELL_V1, AdbDaemon, Connection, Dropped, Fault, Packet, adb_daemon
 from tests.lab.hostile_names import HOSTILE_NAMES
-from tests.waiting import until, when
+from tests.waiting import until, when, within
 
 REPOSITORY = Path(__file__).parents[2]
 SLEEP = ["sleep", "20"]
@@ -44,13 +44,6 @@ def daemon() -> Iterator[AdbDaemon]:
 def link(daemon: AdbDaemon, key: Path) -> Iterator[AdbLink]:
     with contextlib.closing(AdbLink("phone", TcpConnection("127.0.0.1", daemon.port), key)) as link:
         yield link
-
-
-@contextlib.contextmanager
-def within(seconds: float) -> Iterator[None]:
-    start = time.monotonic()
-    yield
-    assert time.monotonic() - start <= seconds
 
 
 def fails(error: type[DeviceError], says: str, call: Callable[[], object]) -> None:
@@ -412,7 +405,7 @@ def test_names_are_only_names(link: AdbLink, file: Path, tmp_path: Path, name: s
 
 
 def test_connection_lost_during_a_push(link: AdbLink, daemon: AdbDaemon, file: Path, tmp_path: Path) -> None:
-    """Within 1 s; under the file's name stands what stood there before, and the next push is whole."""
+    """Within 3 s; under the file's name stands what stood there before, and the next push is whole."""
     remote = tmp_path / "there"
     remote.write_bytes(b"before")
     works(link)
@@ -485,7 +478,7 @@ def test_file_to_pull_is_missing(link: AdbLink, tmp_path: Path) -> None:
 
 
 def test_connection_lost_during_a_pull(link: AdbLink, daemon: AdbDaemon, file: Path, tmp_path: Path) -> None:
-    """Within 1 s, and no half file is made here."""
+    """Within 3 s, and no half file is made here."""
     daemon.fault = at(b"OKAY", drop, after=3)
     with within(3):
         fails(LinkLost, "during the pull", lambda: link.pull(str(file), tmp_path / "back"))

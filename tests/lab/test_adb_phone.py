@@ -20,7 +20,7 @@ from harness.targets.links.adb_transport import TcpConnection, TcpTransport
 from tests.lab.hostile_names import HOSTILE_NAMES
 from tests.lab.phone import Phone
 from tests.unit.test_device_jobs import marked
-from tests.waiting import until, when
+from tests.waiting import until, when, within
 
 WORK = "/data/local/tmp"
 REPOSITORY = Path(__file__).parents[2]
@@ -37,14 +37,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "here"
     path.write_bytes(os.urandom(3_000_000))
     return path
-
-
-@contextlib.contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """A generous limit: what it stands against would take much longer, or never end."""
-    start = time.monotonic()
-    yield
-    assert time.monotonic() - start < seconds
 
 
 def once_sent(monkeypatch: pytest.MonkeyPatch, megabytes: int, act: Callable[[], object]) -> None:
@@ -107,11 +99,12 @@ def test_command_killed_by_the_phone(link: AdbLink) -> None:
 
 
 def test_missing_and_forbidden_programs(link: AdbLink, phone: Phone, file: Path) -> None:
-    """127 and 126, with the reason on stderr."""
-    missing = link.run(["no such program"], 10)
+    """127 and 126, with the reason on stderr: within 30 s."""
+    with within(30):
+        missing = link.run(["no such program"], 10)
     assert (missing.status, b"not found" in missing.stderr) == (127, True)
     link.push(file, f"{WORK}/tool")
-    with phone.no_exec():
+    with phone.no_exec(), within(30):
         forbidden = link.run([f"{WORK}/tool"], 10)
     assert (forbidden.status, b"Permission denied" in forbidden.stderr) == (126, True)
 
@@ -140,8 +133,12 @@ def test_space_that_goes_while_pushing(
 
 
 def test_read_only(link: AdbLink, phone: Phone, file: Path) -> None:
-    """Said as such."""
-    with phone.read_only(), pytest.raises(CommandFailed, match=f"cannot write '{WORK}/there'.*Read-only file system"):
+    """Said as such: within 30 s."""
+    with (
+        phone.read_only(),
+        within(30),
+        pytest.raises(CommandFailed, match=f"cannot write '{WORK}/there'.*Read-only file system"),
+    ):
         link.push(file, f"{WORK}/there")
     with pytest.raises(CommandFailed, match=r"cannot write '/system/there'.*Read-only file system"):
         link.push(file, "/system/there")

@@ -21,7 +21,7 @@ from harness.targets.links.ssh import SshLink
 from harness.targets.links.ssh_connection import SshAddress
 from tests.lab.board import Board, make_key
 from tests.unit.test_device_jobs import HOSTILE, marked, nothing_left
-from tests.waiting import when
+from tests.waiting import when, within
 
 
 @pytest.fixture
@@ -35,14 +35,6 @@ def link_to(pi: Board, **changes: Any) -> SshLink:
     """A way in that the board accepts, but for the changes."""
     to = SshAddress("pi", pi.address, pi.port, pi.user, pi.key, pi.known_hosts)
     return SshLink(dataclasses.replace(to, **changes))
-
-
-@contextlib.contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """A generous limit: what it stands against would take much longer, or never end."""
-    start = time.monotonic()
-    yield
-    assert time.monotonic() - start < seconds
 
 
 # -- what it carries ------------------------------------------------------------------------------------------
@@ -161,7 +153,7 @@ def test_silent_server_is_offline(pi: Board) -> None:
 
 
 def test_server_killed_during_a_command_is_lost_at_once(pi: Board, link: SshLink) -> None:
-    """LinkLost within 10 s of the kill, and not when the command would end; the next call connects again by itself."""
+    """LinkLost within 30 s, and not when the command would end; the next call connects again by itself."""
     mark = os.urandom(8).hex()
     try:
         with (
@@ -247,9 +239,9 @@ def test_full_disk_says_needs_and_has(pi: Board, link: SshLink, tmp_path: Path) 
 
 
 def test_read_only_folder_is_said(pi: Board, link: SshLink, tmp_path: Path) -> None:
-    """The board's own words, and the key to change."""
+    """The board's own words, and the key to change: within 30 s."""
     (tmp_path / "model").write_text("x")
-    with pi.read_only():
+    with pi.read_only(), within(30):
         with pytest.raises(CommandFailed, match=r"Read-only file system[^\n]*\nNext: set work_folder in devices\.yaml"):
             DeviceFiles(link, f"{pi.disk}/edgegate").put(tmp_path / "model")
         with pytest.raises(CommandFailed, match=r"pi: pushing model to .*cache/model failed: "):

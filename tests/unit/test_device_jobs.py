@@ -14,10 +14,11 @@ import pytest
 
 from harness.errors import CommandFailed, DeviceAbsent, DeviceRebooted, LinkLost, RunnerCrashed, RunnerTimeout
 from harness.targets import looks
-from harness.targets.device_jobs import WAIT, job_folder, once_more, run_detached
+from harness.targets.device_jobs import _START, WAIT, job_folder, once_more, run_detached
 from harness.targets.links import patience
 from harness.targets.links.base import Done
 from tests.local_link import LocalLink
+from tests.waiting import until, within
 
 HOSTILE = "a b'c\"d;$(touch pwned)`touch pwned`\n&|<>*?~!#"
 
@@ -85,6 +86,14 @@ def test_device_is_looked_at_while_a_job_runs_and_not_longer(link: LocalLink, wo
             with pytest.raises(error):
                 run_detached(link, words, folder, limit_s, look=look)
             assert nothing_left(link.environment["MARK"])
+
+
+def kill_job(work: str) -> None:
+    """All processes of the one job die."""
+    (pid,) = Path(work).glob("jobs/*/pid")
+    job = int(pid.read_text())
+    until(lambda: os.getpgid(job) == job)
+    os.killpg(job, signal.SIGKILL)
 
 
 def test_status_log_environment_and_words_come_through(link: LocalLink, work: str) -> None:
@@ -188,10 +197,7 @@ def test_restart_is_told_and_tried_once_more(link: LocalLink, work: str) -> None
     def restarts(words: Sequence[str]) -> None:
         if WAIT in words:
             link.before = lambda words: None
-            (pid,) = Path(work).glob("jobs/*/pid")
-            while os.getpgid(job := int(pid.read_text())) != job:
-                time.sleep(0.01)
-            os.killpg(job, signal.SIGKILL)
+            kill_job(work)
             link.reboot()
             raise LinkLost("here: lost")
 
@@ -214,8 +220,29 @@ def test_restart_is_told_and_tried_once_more(link: LocalLink, work: str) -> None
         once_more(again)
 
 
+def test_restart_before_the_start_is_heard_of_is_told(link: LocalLink, work: str) -> None:
+    """The device starts anew while its answer to the start is on the way: the job was another boot's, not killed."""
+    run = link.run
+
+    def lost_once(words: Sequence[str], timeout_s: float) -> Done:
+        done = run(words, timeout_s)
+        if _START in words:
+            link.run = run  # type: ignore[method-assign]
+            kill_job(work)
+            link.reboot()
+            raise LinkLost("here: lost")
+        return done
+
+    link.run = lost_once  # type: ignore[method-assign]
+    with (
+        job_folder(link, work) as folder,
+        pytest.raises(DeviceRebooted, match="started anew while it was running sleep"),
+    ):
+        run_detached(link, ["sleep", "300"], folder, 300)
+
+
 def test_folder_that_vanishes_and_garbage_are_said(link: LocalLink, tmp_path: Path) -> None:
-    """A job's folder that somebody removed, and an answer that is none, are CommandFailed."""
+    """A job's folder that somebody removed, and an answer that is none, are CommandFailed: within 30 s."""
 
     def removed(words: Sequence[str]) -> None:
         if WAIT in words:
@@ -228,6 +255,7 @@ def test_folder_that_vanishes_and_garbage_are_said(link: LocalLink, tmp_path: Pa
     run = link.run
     link.run = lambda words, timeout_s: Done(0, b"rubbish", b"") if WAIT in words else run(words, timeout_s)  # type: ignore[method-assign]
     with (
+        within(30),
         job_folder(link, str(tmp_path / "work")) as folder,
         pytest.raises(CommandFailed, match="cannot be read: 'rubbish'"),
     ):
