@@ -356,7 +356,7 @@ def _check_budget(document: YamlFile, models: ModelsFile, index: int, budget: Bu
     at = ("budgets", index)
     if budget.model is not None:
         _must_match(document, (*at, "model"), "model", budget.model, list(models.models))
-    if budget.variant is not None:
+    if budget.variant not in (None, CANARY):  # each model has a canary, which no file lists
         variants = [
             variant
             for name, model in models.models.items()

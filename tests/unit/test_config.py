@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from harness.config import Budget, Limits, limits_for, load_devices, load_models, parse_limit
 from harness.errors import ConfigError
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CELL = ("linear", "int8", "host:cpu")
 
 
@@ -130,6 +131,12 @@ def test_an_empty_variant_is_the_recipe_of_its_name(tmp_path: Path) -> None:
         "models: {m: {source: {path: m.onnx}, dataset: d, variants: {fp32: , int8: }}}\n"
     )
     assert list(load_models(path)[0].models["m"].variants) == ["fp32", "int8"]
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_file_of_this_repository_is_taken(path: Path) -> None:
+    """Also one that has a budget for the canary, which no file lists among its variants."""
+    assert load_models(path)[0].models
 
 
 def test_targets_are_listed_in_the_files_order(tmp_path: Path) -> None:
