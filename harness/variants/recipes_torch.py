@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import RecipeRefused
 from harness.records import Layout
 from harness.variants.answers import in_layout
 from harness.variants.converter_errors import refusing
@@ -58,7 +59,13 @@ def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float
         with torch.inference_mode():
             for image in images:
                 observed(image[None])
-        _trace(convert_fx(observed), source, out)
+        converted = convert_fx(observed)
+        if all(node.target is not torch.quantize_per_tensor for node in converted.graph.nodes):
+            raise RecipeRefused(
+                "torch FX quantization knows none of this module's ops: it would stay float",
+                next_step="give the module by a factory, or use int8 or ort_int8_minmax",
+            )
+        _trace(converted, source, out)
     return "nchw"
 
 
