@@ -93,7 +93,9 @@ class Board(Machine):
     def trust(self) -> None:
         """Write the present host key into ``known_hosts``."""
         kind, key, *_ = (self._settings / "host_key.pub").read_text().split()
-        self.known_hosts.write_text(f"[{self.address}]:{self.port} {kind} {key}\n")
+        written = self.known_hosts.with_suffix(".new")
+        written.write_text(f"[{self.address}]:{self.port} {kind} {key}\n")
+        written.replace(self.known_hosts)  # who connects meanwhile must not find half of it
 
     def change_host_key(self) -> None:
         """Another host key from now on, as of another device at the same address; ``known_hosts`` stays as it was."""

@@ -86,7 +86,7 @@ def started(tier: Tier, start: Callable[[], Device]) -> Iterator[Device]:
 
 
 @pytest.fixture(scope="session")
-def lab_project(
+def lab_repository(
     tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path, phone: Phone, pi: Board
 ) -> Project:
     """The small project of the integration tests, with a .tflite model beside it, on host, phone and board.
@@ -118,11 +118,11 @@ def lab_project(
 
 
 @pytest.fixture
-def quick(lab_project: Project) -> Iterator[Project]:
+def lab_project(lab_repository: Project) -> Iterator[Project]:
     """The lab's project; what a test changes in its YAML files is undone."""
-    models, devices = copy.deepcopy(lab_project.models), copy.deepcopy(lab_project.devices)
-    yield lab_project
-    lab_project.models, lab_project.devices = models, devices
+    models, devices = copy.deepcopy(lab_repository.models), copy.deepcopy(lab_repository.devices)
+    yield lab_repository
+    lab_repository.models, lab_repository.devices = models, devices
 
 
 def edgegate(project: Project, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:

@@ -22,11 +22,11 @@ TARGETS = ("--edge-target", "real:*", "--edge-target", "pi:*", "--edge-target", 
 
 
 @pytest.fixture(scope="module")
-def measured(lab_project: Project) -> Project:
+def measured(lab_repository: Project) -> Project:
     """One run on host, phone and board."""
-    done = lab_project.run()
+    done = lab_repository.run()
     assert done.returncode == 0, done.stdout + done.stderr
-    return lab_project
+    return lab_repository
 
 
 def test_every_cell_is_judged_on_every_device(measured: Project) -> None:
@@ -86,7 +86,6 @@ def test_a_test_may_ask_for_the_profile(lab_project: Project, phone: Phone, tfli
         done = lab_project.run("-k", "test_profile", "--edge-model", "lite", *TARGETS)
     finally:
         suite.unlink()
-        del lab_project.devices["devices"]["real"]
     assert done.returncode == 0, done.stdout
     assert "benchmarks/test_profile.py ..." in done.stdout
 

@@ -27,105 +27,105 @@ def pushed(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("required", [True, False])
-def test_an_absent_device(quick: Project, required: bool) -> None:
+def test_an_absent_device(lab_project: Project, required: bool) -> None:
     """Required: its cells are errors and the run is red. Not required: they are absent, and the run is green."""
-    device(quick, "phone").update(port=free_port(), required=required)
-    done = run(quick, *PHONE, *HOST)
+    device(lab_project, "phone").update(port=free_port(), required=required)
+    done = run(lab_project, *PHONE, *HOST)
     assert done.returncode == int(required), done.stdout
     wanted = "error" if required else "absent"
-    assert of_target(quick, "phone:cpu")["fp32"] == wanted
-    assert of_target(quick, "host:cpu") == GREEN
+    assert of_target(lab_project, "phone:cpu")["fp32"] == wanted
+    assert of_target(lab_project, "host:cpu") == GREEN
 
 
-def test_only_absent_devices_are_no_evidence(quick: Project) -> None:
+def test_only_absent_devices_are_no_evidence(lab_project: Project) -> None:
     """A run in which every device was absent is red, required or not."""
-    device(quick, "phone").update(port=free_port(), required=False)
-    done = run(quick, *PHONE)
+    device(lab_project, "phone").update(port=free_port(), required=False)
+    done = run(lab_project, *PHONE)
     assert done.returncode == 1
     assert "no cell was judged" in done.stdout
 
 
-def test_a_device_that_never_cools(quick: Project, phone: Phone) -> None:
+def test_a_device_that_never_cools(lab_project: Project, phone: Phone) -> None:
     """After the time that hygiene allows, its timing is an error that says how hot it is; accuracy is judged."""
-    device(quick, "phone")["hygiene"] = {"max_temperature_c": 30, "settle_s": 1, "poll_s": 0.2}
+    device(lab_project, "phone")["hygiene"] = {"max_temperature_c": 30, "settle_s": 1, "poll_s": 0.2}
     with phone.telemetry.saying(skin_c=51.0):
-        done = run(quick, *PHONE, *HOST)
+        done = run(lab_project, *PHONE, *HOST)
     assert done.returncode == 1
     assert "waiting for phone: cooling: 51.0 C, at most 30 C wanted" in done.stdout
-    assert of_target(quick, "phone:cpu") == {"fp32": "error", "canary": "rejected"}
-    assert "after 1 s of waiting" in quick.sentence("fp32", "lite", "phone:cpu")
-    assert of_target(quick, "host:cpu") == GREEN
+    assert of_target(lab_project, "phone:cpu") == {"fp32": "error", "canary": "rejected"}
+    assert "after 1 s of waiting" in lab_project.sentence("fp32", "lite", "phone:cpu")
+    assert of_target(lab_project, "host:cpu") == GREEN
 
 
-def test_a_device_that_throttles_while_it_is_timed(quick: Project, phone: Phone) -> None:
+def test_a_device_that_throttles_while_it_is_timed(lab_project: Project, phone: Phone) -> None:
     """Its numbers are not comparable, which is red, and its accuracy is judged all the same."""
-    device(quick, "phone")["hygiene"] = {"remeasure": 0, "settle_s": 60, "poll_s": 0.2}
+    device(lab_project, "phone")["hygiene"] = {"remeasure": 0, "settle_s": 60, "poll_s": 0.2}
     with (
         phone.telemetry.saying(thermal_status=0),
         when(working(phone), lambda: phone.telemetry.set(thermal_status=3)),
     ):
-        done = run(quick, *PHONE, "-k", "latency")
+        done = run(lab_project, *PHONE, "-k", "latency")
     assert done.returncode == 1
-    assert of_target(quick, "phone:cpu")["fp32"] == "not comparable"
-    assert "throttled while it was measured" in quick.sentence("fp32", "lite", "phone:cpu")
+    assert of_target(lab_project, "phone:cpu")["fp32"] == "not comparable"
+    assert "throttled while it was measured" in lab_project.sentence("fp32", "lite", "phone:cpu")
 
 
-def test_the_daemon_is_killed_while_the_phone_works(quick: Project, phone: Phone) -> None:
+def test_the_daemon_is_killed_while_the_phone_works(lab_project: Project, phone: Phone) -> None:
     """The job on the phone goes on; once the daemon is back its answers are fetched, and the run is green."""
     with when(working(phone), phone.restart):
-        done = run(quick, *PHONE, *HOST)
+        done = run(lab_project, *PHONE, *HOST)
     assert done.returncode == 0, done.stdout
-    assert of_target(quick, "phone:cpu") == GREEN
+    assert of_target(lab_project, "phone:cpu") == GREEN
 
 
-def test_the_phone_reboots_while_it_works(quick: Project, phone: Phone) -> None:
+def test_the_phone_reboots_while_it_works(lab_project: Project, phone: Phone) -> None:
     """Its boot id tells; the cell is measured once more, and the run is green."""
     with when(working(phone), phone.reboot):
-        done = run(quick, *PHONE, *HOST)
+        done = run(lab_project, *PHONE, *HOST)
     assert done.returncode == 0, done.stdout
-    assert of_target(quick, "phone:cpu") == GREEN
+    assert of_target(lab_project, "phone:cpu") == GREEN
 
 
-def test_a_delegate_that_the_build_lacks_is_no_slow_pass(quick: Project) -> None:
+def test_a_delegate_that_the_build_lacks_is_no_slow_pass(lab_project: Project) -> None:
     """NNAPI is asked for and the tool ignores the flag: red, with the line that proves it; the processor's cells are green."""
-    device(quick, "phone")["backends"]["nnapi"] = {"delegate": "nnapi"}
-    done = run(quick, *PHONE)
+    device(lab_project, "phone")["backends"]["nnapi"] = {"delegate": "nnapi"}
+    done = run(lab_project, *PHONE)
     assert done.returncode == 1
-    assert of_target(quick, "phone:nnapi")["fp32"] == "error"
-    assert "Unconsumed cmdline flags" in quick.sentence("fp32", "lite", "phone:nnapi")
-    assert of_target(quick, "phone:cpu") == GREEN
+    assert of_target(lab_project, "phone:nnapi")["fp32"] == "error"
+    assert "Unconsumed cmdline flags" in lab_project.sentence("fp32", "lite", "phone:nnapi")
+    assert of_target(lab_project, "phone:cpu") == GREEN
 
 
-def test_a_tool_for_another_processor(quick: Project, tmp_path: Path) -> None:
+def test_a_tool_for_another_processor(lab_project: Project, tmp_path: Path) -> None:
     """It is refused before it is pushed, with both ABIs."""
     arm = tmp_path / "benchmark_model"
     arm.write_bytes(b"\x7fELF\x02\x01\x01".ljust(18, b"\0") + (183).to_bytes(2, "little") + bytes(64))
-    device(quick, "phone")["benchmark_model"] = {"x86_64": str(arm)}
-    done = run(quick, *PHONE, *HOST)
+    device(lab_project, "phone")["benchmark_model"] = {"x86_64": str(arm)}
+    done = run(lab_project, *PHONE, *HOST)
     assert done.returncode == 1
-    assert "is for arm64-v8a, the phone is x86_64" in quick.sentence("fp32", "lite", "phone:cpu")
-    assert of_target(quick, "host:cpu") == GREEN
+    assert "is for arm64-v8a, the phone is x86_64" in lab_project.sentence("fp32", "lite", "phone:cpu")
+    assert of_target(lab_project, "host:cpu") == GREEN
 
 
-def test_a_changed_host_key_is_not_taken(quick: Project, pi: Board) -> None:
+def test_a_changed_host_key_is_not_taken(lab_project: Project, pi: Board) -> None:
     """Somebody else answers at the board's address: its cells are errors, the others are green."""
     pi.change_host_key()
     try:
-        done = run(quick, *PI, *HOST)
+        done = run(lab_project, *PI, *HOST)
     finally:
         pi.trust()
     assert done.returncode == 1
-    assert "host key" in quick.sentence("fp32", "lite", "pi:cpu")
-    assert of_target(quick, "host:cpu") == GREEN
+    assert "host key" in lab_project.sentence("fp32", "lite", "pi:cpu")
+    assert of_target(lab_project, "host:cpu") == GREEN
 
 
-def test_a_second_run_pushes_nothing(quick: Project, phone: Phone) -> None:
+def test_a_second_run_pushes_nothing(lab_project: Project, phone: Phone) -> None:
     """What is on the phone is verified there by its sha256 and not pushed again."""
-    assert run(quick, *PHONE).returncode == 0
+    assert run(lab_project, *PHONE).returncode == 0
     folder = phone.work / "edgegate"
     before = pushed(folder)
     assert before
-    assert run(quick, *PHONE).returncode == 0
+    assert run(lab_project, *PHONE).returncode == 0
     assert pushed(folder) == before
 
 
@@ -158,10 +158,10 @@ def conftest(project: Project, code: str) -> Iterator[None]:
         path.unlink()
 
 
-def test_the_phone_is_unplugged_between_push_and_run(quick: Project, phone: Phone, tmp_path: Path) -> None:
+def test_the_phone_is_unplugged_between_push_and_run(lab_project: Project, phone: Phone, tmp_path: Path) -> None:
     """The samples are there, no job has begun, and the phone is gone for two seconds: it is waited for, the run is green."""
     there = phone.work / "fresh"
-    device(quick, "phone")["work_folder"] = f"{phone.disk}/fresh"
+    device(lab_project, "phone")["work_folder"] = f"{phone.disk}/fresh"
     pushed, go_on = tmp_path / "pushed", tmp_path / "go-on"
 
     def unplug() -> None:
@@ -171,20 +171,20 @@ def test_the_phone_is_unplugged_between_push_and_run(quick: Project, phone: Phon
             go_on.touch()
             time.sleep(2)
 
-    held_up = conftest(quick, HELD_UP.format(pushed=str(pushed), go_on=str(go_on)))
+    held_up = conftest(lab_project, HELD_UP.format(pushed=str(pushed), go_on=str(go_on)))
     with held_up, when(pushed.exists, unplug):
-        done = run(quick, *PHONE, *HOST)
+        done = run(lab_project, *PHONE, *HOST)
     assert done.returncode == 0, done.stdout
-    assert of_target(quick, "phone:cpu") == GREEN
+    assert of_target(lab_project, "phone:cpu") == GREEN
 
 
-def test_a_full_disk(quick: Project, phone: Phone) -> None:
+def test_a_full_disk(lab_project: Project, phone: Phone) -> None:
     """What is needed and what there is; the host's cells are green."""
     with phone.full_disk(free_kb=64):
-        done = run(quick, *PHONE, *HOST)
+        done = run(lab_project, *PHONE, *HOST)
     assert done.returncode == 1
-    assert "no space in /data/local/tmp/edgegate" in quick.sentence("fp32", "lite", "phone:cpu")
-    assert of_target(quick, "host:cpu") == GREEN
+    assert "no space in /data/local/tmp/edgegate" in lab_project.sentence("fp32", "lite", "phone:cpu")
+    assert of_target(lab_project, "host:cpu") == GREEN
 
 
 HELP = "#!/bin/sh\ncase $* in *--help*) echo --input_layer_value_files --output_filepath; exit ;; esac\n"
@@ -193,27 +193,27 @@ TRUNCATED = "INFO: count=1 first=3084 curr=3084 min=3084 max=3084 avg=3084 std=0
 
 
 @pytest.mark.parametrize("said", ["\\0377\\0000\\0001 count=three", TRUNCATED])
-def test_a_tool_whose_output_is_none(quick: Project, tmp_path: Path, said: str) -> None:
+def test_a_tool_whose_output_is_none(lab_project: Project, tmp_path: Path, said: str) -> None:
     """Garbage and half a transcript, of a tool that ends well, are no measurement; the host's cells are green."""
     tool = tmp_path / "benchmark_model"
     tool.write_text(f"{HELP}printf '%b' '{said}'\n")
-    device(quick, "phone")["benchmark_model"] = {"x86_64": str(tool)}
-    done = run(quick, *PHONE, *HOST)
+    device(lab_project, "phone")["benchmark_model"] = {"x86_64": str(tool)}
+    done = run(lab_project, *PHONE, *HOST)
     assert done.returncode == 1
-    assert of_target(quick, "phone:cpu")["fp32"] == "error"
-    assert "benchmark_model" in quick.sentence("fp32", "lite", "phone:cpu")
-    assert of_target(quick, "host:cpu") == GREEN
+    assert of_target(lab_project, "phone:cpu")["fp32"] == "error"
+    assert "benchmark_model" in lab_project.sentence("fp32", "lite", "phone:cpu")
+    assert of_target(lab_project, "host:cpu") == GREEN
 
 
 @pytest.mark.parametrize("name", ["phone", "pi"])
 def test_an_interrupted_run_leaves_nothing_running(
-    quick: Project, phone: Phone, pi: Board, tmp_path: Path, name: str
+    lab_project: Project, phone: Phone, pi: Board, tmp_path: Path, name: str
 ) -> None:
     """After ctrl-C the job is ended on the device: within 60 s."""
     work = phone.work / "edgegate" if name == "phone" else pi.home / ".cache" / "edgegate"
-    quick.models["latency"]["min_load_ms"] = 20_000
+    lab_project.models["latency"]["min_load_ms"] = 20_000
     log = tmp_path / "log"
-    with started(quick, log, "--edge-target", f"{name}:*", "-k", "latency") as process:
+    with started(lab_project, log, "--edge-target", f"{name}:*", "-k", "latency") as process:
         until(lambda: list(work.glob("jobs/*/pid")) or process.poll() is not None, LIMIT_S)
         time.sleep(1)
         process.send_signal(signal.SIGINT)
@@ -295,16 +295,16 @@ FAULTS: dict[Callable[[Project, Phone, Board], contextlib.AbstractContextManager
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_other_devices_are_not_affected(
-    quick: Project,
+    lab_project: Project,
     phone: Phone,
     pi: Board,
     fault: Callable[[Project, Phone, Board], contextlib.AbstractContextManager[None]],
 ) -> None:
     """Whatever is wrong with one device ends in its own cell's status and sentence; the other's cell is green."""
     target, status, words = FAULTS[fault]
-    with fault(quick, phone, pi):
-        done = run(quick, "--edge-target", target, *HOST, "-k", "accuracy")
-    assert of_target(quick, target)["fp32"] == status, done.stdout
-    assert words in quick.sentence("fp32", "lite", target)
-    assert of_target(quick, "host:cpu")["fp32"] == "pass"
+    with fault(lab_project, phone, pi):
+        done = run(lab_project, "--edge-target", target, *HOST, "-k", "accuracy")
+    assert of_target(lab_project, target)["fp32"] == status, done.stdout
+    assert words in lab_project.sentence("fp32", "lite", target)
+    assert of_target(lab_project, "host:cpu")["fp32"] == "pass"
     assert done.returncode == (0 if status == "pass" else 1)

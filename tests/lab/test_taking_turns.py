@@ -32,14 +32,14 @@ def own_folder(project: Project, phone: Phone, name: str) -> Path:
     return phone.work / name
 
 
-def test_a_phone_that_another_process_uses_is_waited_for(quick: Project, phone: Phone, tmp_path: Path) -> None:
+def test_a_phone_that_another_process_uses_is_waited_for(lab_project: Project, phone: Phone, tmp_path: Path) -> None:
     """The run says so and does nothing on the phone until the other one lets go; then it is green."""
-    there, log = own_folder(quick, phone, "awaited"), tmp_path / "log"
-    quick.write()
-    connection = load_devices(quick.root / "devices.yaml")[0].devices["phone"].connection
+    there, log = own_folder(lab_project, phone, "awaited"), tmp_path / "log"
+    lab_project.write()
+    connection = load_devices(lab_project.root / "devices.yaml")[0].devices["phone"].connection
     with (
-        held_elsewhere(f"device_lock({connection!r}, print)", quick.environment()) as let_go,
-        started(quick, log, *PHONE, "-k", "accuracy") as process,
+        held_elsewhere(f"device_lock({connection!r}, print)", lab_project.environment()) as let_go,
+        started(lab_project, log, *PHONE, "-k", "accuracy") as process,
     ):
         until(lambda: "which another run is using" in log.read_text() or process.poll() is not None, LIMIT_S)
         assert f"waiting for {connection}, which another run is using" in log.read_text()
@@ -49,9 +49,9 @@ def test_a_phone_that_another_process_uses_is_waited_for(quick: Project, phone: 
     assert there.exists()
 
 
-def test_two_runs_at_once_take_turns(quick: Project, phone: Phone, tmp_path: Path) -> None:
+def test_two_runs_at_once_take_turns(lab_project: Project, phone: Phone, tmp_path: Path) -> None:
     """Both come to their end, green, and never have both a job on the phone."""
-    there, logs = own_folder(quick, phone, "shared"), [tmp_path / "log0", tmp_path / "log1"]
+    there, logs = own_folder(lab_project, phone, "shared"), [tmp_path / "log0", tmp_path / "log1"]
     seen: set[frozenset[str]] = set()
 
     def watched() -> bool:
@@ -61,7 +61,9 @@ def test_two_runs_at_once_take_turns(quick: Project, phone: Phone, tmp_path: Pat
 
     with contextlib.ExitStack() as stack:
         runs = [
-            stack.enter_context(started(quick, log, *PHONE, "-k", "accuracy", "-o", f"edge_results=results{index}"))
+            stack.enter_context(
+                started(lab_project, log, *PHONE, "-k", "accuracy", "-o", f"edge_results=results{index}")
+            )
             for index, log in enumerate(logs)
         ]
         until(watched, LIMIT_S)
@@ -70,12 +72,12 @@ def test_two_runs_at_once_take_turns(quick: Project, phone: Phone, tmp_path: Pat
     assert seen == {frozenset(), *(frozenset({str(process.pid)}) for process in runs)}
 
 
-def test_the_host_is_not_timed_while_another_process_works(quick: Project, tmp_path: Path) -> None:
+def test_the_host_is_not_timed_while_another_process_works(lab_project: Project, tmp_path: Path) -> None:
     """Its answers are there; its timing begins when the device of another run is no longer worked on."""
     log, results = tmp_path / "log", tmp_path / "results"
     with (
-        held_elsewhere("beside_others()", quick.environment()) as let_go,
-        started(quick, log, *HOST, "-o", f"edge_results={results}", "-k", "accuracy or latency") as process,
+        held_elsewhere("beside_others()", lab_project.environment()) as let_go,
+        started(lab_project, log, *HOST, "-o", f"edge_results={results}", "-k", "accuracy or latency") as process,
     ):
         until(lambda: list(results.glob("*/measurements/*.outputs.npz")) or process.poll() is not None, LIMIT_S)
         never(lambda: list(results.glob("*/measurements/*.timing.npz")) or process.poll() is not None)
@@ -85,13 +87,13 @@ def test_the_host_is_not_timed_while_another_process_works(quick: Project, tmp_p
 
 
 def test_no_device_is_worked_on_while_another_process_times_the_host(
-    quick: Project, phone: Phone, tmp_path: Path
+    lab_project: Project, phone: Phone, tmp_path: Path
 ) -> None:
     """The run has its samples and does nothing on the phone until the host's timing has ended."""
-    there, log, results = own_folder(quick, phone, "quiet"), tmp_path / "log", tmp_path / "results"
+    there, log, results = own_folder(lab_project, phone, "quiet"), tmp_path / "log", tmp_path / "results"
     with (
-        held_elsewhere("alone_on_host()", quick.environment()) as let_go,
-        started(quick, log, *PHONE, "-o", f"edge_results={results}", "-k", "accuracy") as process,
+        held_elsewhere("alone_on_host()", lab_project.environment()) as let_go,
+        started(lab_project, log, *PHONE, "-o", f"edge_results={results}", "-k", "accuracy") as process,
     ):
         until(lambda: list(results.glob("*/datasets/*.txt")) or process.poll() is not None, LIMIT_S)
         never(lambda: there.exists() or process.poll() is not None)
