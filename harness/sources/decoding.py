@@ -132,7 +132,7 @@ def _in_order(chunks: list[Chunk]) -> Iterator[Decoded]:
         yield from map(decode_chunk, chunks)
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = cores + chunks[0].past_cache  # one waits for the disk
+    workers = 2 * cores if chunks[0].past_cache else cores  # some wait for the disk
     context = multiprocessing.get_context("spawn")  # a fork would copy what the harness has open
     try:
         with ProcessPoolExecutor(workers, context, initializer=_begin_worker) as pool:
