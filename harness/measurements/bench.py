@@ -211,11 +211,8 @@ class Bench:
             with alone_on_host() if self._is_host(cell) else beside_others():
                 return measure()
 
-        device, target, hygiene = (
-            self._device(cell),
-            self.targets[cell.target],
-            self.project.device(cell.target).hygiene,
-        )
+        device, target = self._device(cell), self.targets[cell.target]
+        hygiene = self.project.device(cell.target).hygiene
         try:
             if device in self._unsettled:
                 look_again(target, hygiene)

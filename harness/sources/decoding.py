@@ -1,4 +1,4 @@
-"""Image files become one .npy of uint8, decoded by as many processes as there are cores.
+"""Image files become one .npy of uint8, decoded by as many processes as keep all cores at work.
 
 Each process decodes a chunk of images and writes it to its own place in the file, so that memory stays at one chunk
 for each process, however many images there are, and nothing is copied between processes.

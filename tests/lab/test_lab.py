@@ -17,6 +17,7 @@ from harness.device_schema import AndroidDevice, LinuxDevice
 from tests.lab.board import Board
 from tests.lab.machine import free_port, listens
 from tests.lab.phone import Phone
+from tests.waiting import until
 
 Ran = subprocess.CompletedProcess[str]
 
@@ -207,13 +208,10 @@ def test_signal_is_only_for_the_daemon(pi: Board) -> None:
     """Freezing reaches the daemon's own processes, not what runs under them."""
     runner = subprocess.Popen(pi.ssh("exec sleep 20"), stdin=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 10
-        sleeping: list[psutil.Process] = []
-        while not sleeping and time.monotonic() < deadline:
-            below = psutil.Process(pi.program.pid).children(recursive=True)
-            sleeping = [process for process in below if process.name() == "sleep"]
+        daemon = psutil.Process(pi.program.pid)
+        sleeping = until(lambda: [each for each in daemon.children(recursive=True) if each.name() == "sleep"])[0]
         with pi.frozen():
-            assert sleeping[0].status() == psutil.STATUS_SLEEPING
+            assert sleeping.status() == psutil.STATUS_SLEEPING
     finally:
         runner.send_signal(signal.SIGTERM)
         runner.wait(timeout=10)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +63,16 @@ def in_every_job(
                         time.sleep(0.002)
                     end()
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        thread.join()
-        end()
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            yield seen
+        finally:
+            over.set()
+            try:
+                watching.result()
+            finally:
+                end()
 
 
 def throttling_pi(pi: Board, work: Path, times: int = 99) -> contextlib.AbstractContextManager[list[Path]]:

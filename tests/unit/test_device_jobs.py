@@ -180,8 +180,7 @@ def test_what_a_killed_run_left_is_ended_by_the_next(link: LocalLink, work: str)
         with job_folder(link, work) as folder:
             run_detached(link, ["sleep", "300"], folder, 300, env={"MARK": mark})
         os._exit(1)
-    while not any("sleep 300" in process for process in marked(mark)):
-        time.sleep(0.02)
+    until(lambda: any("sleep 300" in process for process in marked(mark)))
     with job_folder(link, work):
         assert marked(mark)  # its process still lives
     os.kill(killed, signal.SIGKILL)
