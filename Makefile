@@ -1,13 +1,28 @@
 # make bench: set up and run the benchmarks. make test: set up and run the tests.
+# make test-fast: the quick part of them, for the inner loop.
 # make test-litert-torch: the tests of the extra that `all` leaves out, in an environment on top of .venv.
-# make check: format, lint, types, layers. make perf: measure edgegate itself.
+# make test-unpinned: convert and judge three models in an environment without constraints (newest versions, some GB).
+# make check-installs: what the extras resolve to for each PYTHONS, by pip's dry run.
+# make check: format, lint, types, layers, links of the docs. make docs: build docs/ as a site into site/.
+# make screenshot: docs/run.svg anew, from a real run.
+# make perf: measure edgeworthy itself.
+# make weights: train the two embedded models again (their weights are part of the package, and committed).
+# make dist: build the sdist and the wheel into dist/, and try the wheel in an environment of its own.
 # make reference: MobileNet and Xception at their real sizes (docs/published-numbers.md).
 # make lab: build the devices that the tests start on loopback; make lab-bench: the benchmarks on them (docs/lab.md).
 PYTHON ?= python3
 BIN := .venv/bin
 LITERT_TORCH := .venv/litert-torch
+UNPINNED := .venv/unpinned
+PYTHONS ?= python3.11 python3.12 python3.13
+# One worker for each of two cores; make test WORKERS=0 for one process.
+WORKERS ?= 2
+PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+TESTS ?= tests/
+# The inner loop: the units, and a few runs as a user starts them.
+FAST := tests/unit tests/integration/test_devices.py tests/integration/test_evidence.py
 
-.PHONY: setup bench reference test test-litert-torch check perf lab lab-bench clean
+.PHONY: setup bench weights reference test test-fast test-litert-torch test-unpinned check-installs check docs screenshot perf dist lab lab-bench clean
 
 setup: .venv/.ready
 
@@ -20,11 +35,18 @@ setup: .venv/.ready
 bench: setup
 	$(BIN)/pytest benchmarks/ $(ARGS)
 
+weights: setup
+	$(BIN)/python benchmarks/make_weights.py
+
 reference: setup
 	$(BIN)/pytest benchmarks/ -o edge_models=benchmarks/reference_models.yaml $(ARGS)
 
+# A file's tests stay together, for they share what they convert.
 test: setup
-	$(BIN)/pytest tests/ $(ARGS)
+	$(BIN)/pytest $(PARALLEL) $(TESTS) $(ARGS)
+
+test-fast: setup
+	$(BIN)/pytest $(PARALLEL) $(FAST) $(ARGS)
 
 # Without the plugins that the extra brings: that of anyio warns, and warnings are errors here.
 test-litert-torch: $(LITERT_TORCH)/.ready
@@ -36,7 +58,7 @@ $(LITERT_TORCH)/.ready: .venv/.ready
 	test -x $(LITERT_TORCH)/bin/python || $(BIN)/python -m venv $(LITERT_TORCH)
 	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
 		> $$($(LITERT_TORCH)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/beneath.pth
-	$(LITERT_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'edgegate[litert-torch]'
+	$(LITERT_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'edgeworthy[litert-torch]'
 	touch $@
 
 check: setup
@@ -44,9 +66,34 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --quiet --strict --site-dir .mkdocs_cache
+
+docs: setup
+	$(BIN)/mkdocs build --strict
+
+screenshot: setup
+	$(BIN)/python benchmarks/perf/screenshot.py
+
+# As a user installs it: no constraints, the public build of torch.
+test-unpinned: $(UNPINNED)/.ready
+	rm -rf $(UNPINNED)/project
+	mkdir $(UNPINNED)/project
+	$(UNPINNED)/bin/python tests/unpinned.py $(UNPINNED)/project
+
+$(UNPINNED)/.ready: pyproject.toml
+	test -x $(UNPINNED)/bin/python || $(PYTHON) -m venv $(UNPINNED)
+	$(UNPINNED)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-e '.[digits,litert,quantizer,onnx,tensorflow,torch,onnx2tf]'
+	touch $@
+
+check-installs: setup
+	$(BIN)/python tests/check_installs.py $(PYTHONS)
 
 perf: setup
 	$(BIN)/python benchmarks/perf/run.py $(ARGS)
+
+dist: setup
+	$(BIN)/python .ci/dist.py
 
 lab: setup
 	$(BIN)/python -m tests.lab.build $(ARGS)
@@ -56,4 +103,4 @@ lab-bench: setup
 	$(BIN)/python -m tests.lab.run $(ARGS)
 
 clean:
-	rm -rf .venv .edgegate build dist *.egg-info
+	rm -rf .venv .edgeworthy .mkdocs_cache build dist site *.egg-info

@@ -1,3 +1,3 @@
 """The harness is this repository's own pytest plugin."""
 
-pytest_plugins = ["harness.pytest_plugin"]
+pytest_plugins = ["edgeworthy.pytest_plugin"]

@@ -1,13 +1,12 @@
 """No variant may be slower than its budget allows, or run elsewhere than on the backend that was asked for."""
 
 import pytest
-
-from harness.pytest_plugin.device_clock import device_clock
+from edgeworthy import device_clock
 
 
 @pytest.mark.benchmark(timer=device_clock)
 def test_latency(edge_cell, benchmark):
-    """Percentiles over several fresh loads; the raw samples also go through pytest-benchmark."""
+    """Percentiles over several reloads; the raw samples also go through pytest-benchmark."""
     verdict = edge_cell.judge("latency")
     edge_cell.replay(benchmark)
     assert verdict, verdict

@@ -16,8 +16,26 @@ from tests.integration.conftest import Digits, Project, make_project
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
-# All processes of the suite take turns with the host, and none waits for a run outside of it.
-os.environ.setdefault("XDG_STATE_HOME", f"{tempfile.gettempdir()}/edgegate-tests-{os.getuid()}")
+# None waits for a run outside of the suite. xdist's workers do not wait for one another either, since no test judges a time.
+os.environ.setdefault("XDG_STATE_HOME", f"{tempfile.gettempdir()}/tests-of-edgeworthy-{os.getuid()}")
+# Taken out of the environment, so that inner runs are those of a user, and no workers of this one.
+if WORKER := os.environ.pop("PYTEST_XDIST_WORKER", ""):
+    os.environ["XDG_STATE_HOME"] += f"/{WORKER}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For xdist's workers: the lab's files, which mostly wait, evenly among those that compute; the quick ones last."""
+    if not WORKER:
+        return
+    folders: dict[str, list[Path]] = {}
+    for path in dict.fromkeys(item.path for item in items):
+        folders.setdefault(path.parent.name, []).append(path)
+    place = {
+        path: (folder == "unit", index / len(paths))
+        for folder, paths in folders.items()
+        for index, path in enumerate(paths)
+    }
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +59,8 @@ def digits() -> Digits:
 
 @pytest.fixture(scope="session")
 def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One artifact store for all inner runs of the session."""
-    return tmp_path_factory.mktemp("store")
+    """One artifact store for all inner runs of the session, those of other xdist workers included."""
+    return tmp_path_factory.getbasetemp().parent / "store" if WORKER else tmp_path_factory.mktemp("store")
 
 
 @pytest.fixture

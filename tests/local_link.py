@@ -10,8 +10,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.errors import CommandFailed, CommandTimeout
-from harness.targets.links.base import Done
+from edgeworthy.errors import CommandFailed, CommandTimeout
+from edgeworthy.targets.links.base import Done
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 

@@ -1,4 +1,4 @@
-"""Another process that holds a lock of edgegate, as another run does."""
+"""Another process that holds a lock of edgeworthy, as another run does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.waiting import GUARD_S
 
 HOLDER = """
 import sys
-from harness.targets.device_lock import alone_on_host, beside_others, device_lock
+from edgeworthy.targets.device_lock import exclusive_host, shared_host, device_lock
 with {hold}:
     print("held", flush=True)
     sys.stdin.read()

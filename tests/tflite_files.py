@@ -15,6 +15,8 @@ _TYPES = {
     "int32": schema.TensorType.INT32,
 }  # fmt: skip
 CLASSES = 10
+#: How many additions of zero take several microseconds on any processor.
+LONG = 200
 
 
 @dataclass
@@ -66,7 +68,7 @@ def linear(
     """Scores of 10 classes for an image (1, 8, 8, 1) by ``weights`` (64, 10), float or int8.
 
     ``ending`` adds what makes it hard to batch: ``reshape`` fixes the batch at 1, ``maximum`` adds the largest score of
-    the whole batch to each; or a second output, ``twice``.
+    the whole batch to each; or a second output, ``twice``; ``long`` lets it take several microseconds on any processor.
     """
     made = TfliteFile()
     dtype = "int8" if quantized else "float32"
@@ -111,6 +113,12 @@ def _end(made: TfliteFile, ending: str, scores: int) -> list[int]:
         last = made.tensor("twice", (1, CLASSES), "float32")
         made.node(operators.ADD, [scores, scores], [last], schema.AddOptionsT(), kinds.AddOptions)
         return [scores, last]
+    if ending == "long":
+        zeros, last = made.tensor("zeros", (1, CLASSES), "float32", np.zeros((1, CLASSES))), scores
+        for index in range(LONG):
+            last, previous = made.tensor(f"sum {index}", (1, CLASSES), "float32"), last
+            made.node(operators.ADD, [previous, zeros], [last], schema.AddOptionsT(), kinds.AddOptions)
+        return [last]
     return [scores]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-#: The last guard against a test that hangs; no promise about edgegate.
+#: The last guard against a test that hangs; no promise about edgeworthy.
 GUARD_S = 120.0
 POLL_S = 0.005
 
@@ -33,23 +33,41 @@ def within(seconds: float) -> Iterator[None]:
     assert time.monotonic() - start < seconds
 
 
-@contextlib.contextmanager
-def when(condition: Callable[[], object], act: Callable[[], object]) -> Iterator[None]:
+def when(condition: Callable[[], object], act: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
     """Do ``act`` once, as soon as ``condition`` holds, beside the block; its end is waited for.
 
     What either raises is raised after the block. Raises AssertionError where the condition never held.
     """
-    over = threading.Event()
 
-    def watch() -> bool:
+    def watch(over: threading.Event) -> bool:
         while not condition():
             if over.wait(POLL_S):
                 return False
         act()
         return True
 
+    return _beside(watch)
+
+
+def whenever(condition: Callable[[], object], act: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
+    """As :func:`when`, but ``act`` again and again, until the block ends."""
+
+    def watch(over: threading.Event) -> bool:
+        acted = False
+        while not over.wait(POLL_S):
+            if condition():
+                act()
+                acted = True
+        return acted
+
+    return _beside(watch)
+
+
+@contextlib.contextmanager
+def _beside(watch: Callable[[threading.Event], bool]) -> Iterator[None]:
+    over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        watching = pool.submit(watch)
+        watching = pool.submit(watch, over)
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""The least that runs an artifact: load it, time the runtime's own calls. Knows nothing of edgegate.
+"""The least that runs an artifact: load it, time the runtime's own calls. Knows nothing of edgeworthy.
 
 ``python bare.py RUNTIME`` imports the runtime and then forks for every JSON line on standard input (``artifact``,
 ``inputs``, ``batch``, ``count``), so that its loads are as fresh, and its process as lean, as the harness's.

@@ -13,16 +13,15 @@ import time
 from pathlib import Path
 from unittest import mock
 
+from edgeworthy.config import LatencyPlan
+from edgeworthy.measurements.bench import Bench
+from edgeworthy.measurements.project import Project, Selection
+from edgeworthy.storage import open_store
+from edgeworthy.targets import device_jobs
+from edgeworthy.targets.links.adb import AdbLink
+from edgeworthy.targets.links.ssh import SshLink
 from finding import Finding
 from sides import ROOT
-
-from harness.config import LatencyPlan
-from harness.measurements.bench import Bench
-from harness.measurements.project import Project, Selection
-from harness.storage import open_store
-from harness.targets import device_jobs
-from harness.targets.links.adb import AdbLink
-from harness.targets.links.ssh import SshLink
 
 sys.path.append(str(ROOT))
 from tests.lab import build
@@ -81,7 +80,7 @@ def measure():
 def _run(project, target, link, folder):
     """The traffic of every cell of a run, outputs and timing; the first one also opens the device."""
     planned = project.cells(Selection(models=("cnn",), variants=VARIANTS, targets=(target,)))
-    store = open_store(ROOT / ".edgegate")
+    store = open_store(ROOT / ".edgeworthy")
     with contextlib.closing(Bench(project, store, folder, planned, lambda text: print(f"  {text}"))) as bench:
         for cell in planned:
             bench.artifact(cell.model, cell.variant)

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from adb_shell.adb_device import AdbDeviceTcp
+from edgeworthy.targets.links.adb import AdbLink
+from edgeworthy.targets.links.adb_transport import TcpConnection
 from finding import Finding, median_ratio
 from sides import ROOT
-
-from harness.targets.links.adb import AdbLink
-from harness.targets.links.adb_transport import TcpConnection
 
 sys.path.append(str(ROOT))
 from tests.lab import build

@@ -9,14 +9,13 @@ from pathlib import Path
 from statistics import median
 
 import sqlalchemy as sa
+from edgeworthy.history.database import History
+from edgeworthy.history.entry import CellEntry, RunEntry
+from edgeworthy.history.location import Location
+from edgeworthy.history.schema import CELLS, RUNS, SERIES
+from edgeworthy.records import CellId
+from edgeworthy.verdicts.limits import METRICS
 from finding import Finding
-
-from harness.history.database import History
-from harness.history.entry import CellEntry, RunEntry
-from harness.history.location import Location
-from harness.history.schema import CELLS, RUNS, SERIES
-from harness.records import CellId
-from harness.verdicts.limits import METRICS
 
 sys.path.append(str(Path(__file__).parents[2]))
 from tests.integration.private_postgres import binaries, private_postgres
@@ -75,7 +74,7 @@ def _entry(number):
 
 
 def _fill(url):
-    """A million cells, past edgegate's own way of storing, which is measured afterwards."""
+    """A million cells, past edgeworthy's own way of storing, which is measured afterwards."""
     History(Location.parse(url)).record(_entry(-1))
     runs = STORED // CELLS_OF_A_RUN
     with contextlib.closing(sa.create_engine(url, poolclass=sa.NullPool).connect()) as connection:
@@ -86,7 +85,7 @@ def _fill(url):
             _insert(connection, CELLS, [_cell(number, one) for number in numbers for one in series])
             connection.connection.driver_connection.commit()
         if url.startswith("postgresql"):  # the sequence goes on after the numbers given here
-            connection.exec_driver_sql(f"SELECT setval('edgegate_runs_id_seq', {runs + 2})")
+            connection.exec_driver_sql(f"SELECT setval('edgeworthy_runs_id_seq', {runs + 2})")
             connection.exec_driver_sql("ANALYZE")  # as autovacuum does within a minute
         connection.commit()
 

@@ -16,13 +16,12 @@ import numpy as np
 import onnx
 import psutil
 from bare_decoding import bare_decode
+from edgeworthy.sources.decoding import decode
+from edgeworthy.sources.pixels import Geometry
 from finding import Finding, median_ratio
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from sides import ROOT
-
-from harness.sources.decoding import decode
-from harness.sources.pixels import Geometry
 
 IMAGES, DISTINCT, SIDE, CLASSES = 50_000, 64, 224, 1000
 MOST_GB = 2.0
@@ -33,7 +32,9 @@ ROUNDS = 5
 
 def measure():
     """The decoder's rate, and the memory of a run over all images."""
-    disk = ROOT / ".edgegate"  # the images come to 8 GB, which may be more than the system's folder for such files has
+    disk = (
+        ROOT / ".edgeworthy"
+    )  # the images come to 8 GB, which may be more than the system's folder for such files has
     disk.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=disk) as name:
         folder = Path(name)

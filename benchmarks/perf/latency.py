@@ -1,4 +1,4 @@
-"""What the harness adds to an inference: its median over that of a bare loop, on fresh loads in turns."""
+"""What the harness adds to an inference: its median over that of a bare loop, on reloads in turns."""
 
 from pathlib import Path
 

@@ -8,10 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from edgeworthy.measurements.journal import Journal
+from edgeworthy.records import Outputs, Timing
 from sides import ROOT
-
-from harness.measurements.journal import Journal
-from harness.records import Outputs, Timing
 
 #: Of pytest's exit codes: all passed, or some failed. What the cells are worth is not asked here.
 RAN = (0, 1)

@@ -1,4 +1,4 @@
-"""``make perf``: edgegate measured by its own promises. Exits with 1 where a bound is broken.
+"""``make perf``: edgeworthy measured by its own promises. Exits with 1 where a bound is broken.
 
 Every number is a ratio inside one run, or a count, or has a wide bound: it means the same on any machine.
 """
@@ -36,7 +36,7 @@ def measure(module, function="measure", *given):
 
 def table(findings):
     """One row for each number."""
-    shown = Table(title="edgegate, measured by its own promises", title_justify="left")
+    shown = Table(title="edgeworthy, measured by its own promises", title_justify="left")
     for column, justify in (("what", "left"), ("value", "right"), ("bound", "left"), ("", "left"), ("details", "left")):
         shown.add_column(column, justify=justify)
     for finding in findings:

@@ -8,13 +8,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.config import LatencyPlan
-from harness.device_schema import RunnerBackend
-from harness.measurements.bench import Bench
-from harness.measurements.project import Project, Selection
-from harness.storage import open_store
-from harness.targets.base import Job
-from harness.targets.host import HostTarget
+from edgeworthy.config import LatencyPlan
+from edgeworthy.device_schema import RunnerBackend
+from edgeworthy.measurements.bench import Bench
+from edgeworthy.measurements.project import Project, Selection
+from edgeworthy.storage import open_store
+from edgeworthy.targets.base import Job
+from edgeworthy.targets.host import HostTarget
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 300.0
@@ -24,7 +24,7 @@ def artifacts(models_yaml, model, variants):
     """The artifacts of a model's variants, and its evaluation samples; made in the store where missing."""
     project = Project.load(models_yaml, ROOT / "devices.yaml")
     planned = [cell for cell in project.cells(Selection()) if cell.model == model and cell.variant in variants]
-    store = open_store(ROOT / ".edgegate")
+    store = open_store(ROOT / ".edgeworthy")
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.closing(
@@ -45,7 +45,7 @@ def harness():
 
 
 def harness_times_ns(target, artifact, inputs, count):
-    """Nanoseconds of ``count`` inferences of one fresh load, through the harness."""
+    """Nanoseconds of ``count`` inferences of one reload, through the harness."""
     plan = LatencyPlan.model_construct(loads=1, samples_per_load=count, min_load_ms=0, warmup=5)
     return target.timing(Job(artifact, inputs, TIMEOUT_S), plan).samples_ns
 
@@ -57,7 +57,7 @@ def harness_seconds(target, artifact, inputs):
 
 @contextlib.contextmanager
 def bare(artifact, inputs):
-    """``times_ns(count, batch)`` of fresh loads in the bare loop."""
+    """``times_ns(count, batch)`` of reloads in the bare loop."""
     command = [sys.executable, Path(__file__).with_name("bare.py"), artifact.runtime]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     with subprocess.Popen(

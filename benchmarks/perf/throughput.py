@@ -4,11 +4,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from edgeworthy.runners.python_runner import BATCH
+from edgeworthy.sources.samples import Samples
 from finding import Finding, median_ratio
 from sides import ROOT, artifacts, bare, harness, harness_seconds
-
-from harness.runners.python_runner import BATCH
-from harness.sources.samples import Samples
 
 VARIANTS = ["fp32", "int8", "ort_fp32"]
 ROUNDS = 12

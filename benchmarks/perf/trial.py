@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from edgeworthy.config import Regression
+from edgeworthy.measurements.interleaved import time_interleaved
+from edgeworthy.targets.base import Side
+from edgeworthy.targets.device_lock import device_lock
+from edgeworthy.verdicts.sequential import decided, slowdown
 from finding import Finding
 from sides import ROOT, artifacts, harness
-
-from harness.config import Regression
-from harness.measurements.in_turn import time_in_turn
-from harness.targets.base import Side
-from harness.targets.device_lock import device_lock
-from harness.verdicts.sequential import decided, slowdown
 
 COMPARISONS = 100
 SEEDED_PERCENT = 5.0
@@ -73,14 +72,16 @@ def _comparisons(made, compare):
     return [compare(names[index % len(names)]) for index in range(COMPARISONS)]
 
 
-def _timed(target, inputs, artifact, burden_ns):
+def _timed(target, inputs, artifact, injected_delay_ns):
     enough = functools.partial(decided, tolerance_percent=TOLERANCE_PERCENT)
     with device_lock(target.device, print):
-        return time_in_turn(target, Side(artifact), Side(artifact, burden_ns), inputs, enough, LIMIT_SECONDS)
+        return time_interleaved(
+            target, Side(artifact), Side(artifact, injected_delay_ns), inputs, enough, LIMIT_SECONDS
+        )
 
 
-def _compare(target, inputs, artifact, burden_ns):
-    timing = _timed(target, inputs, artifact, burden_ns)
+def _compare(target, inputs, artifact, injected_delay_ns):
+    timing = _timed(target, inputs, artifact, injected_delay_ns)
     said = {}
     for name, statistic in STATISTICS.items():
         said[name] = statistic(timing.candidate_ns) > 1.05 * statistic(timing.baseline_ns)

@@ -1,4 +1,4 @@
-"""``edgegate tune`` on the embedded MobileNet, of which it knows the reference alone, beside the variants written by hand.
+"""``edgeworthy tune`` on the embedded MobileNet, of which it knows the reference alone, beside the variants written by hand.
 
 From an empty store: the model is trained first, which counts.
 """
@@ -9,13 +9,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from edgeworthy.measurements.project import Project
+from edgeworthy.storage import open_store
+from edgeworthy.tuning.choice import recommended
+from edgeworthy.tuning.search import Clock, Search
 from finding import Finding
 from sides import ROOT
-
-from harness.measurements.project import Project
-from harness.storage import open_store
-from harness.tuning.choice import recommended
-from harness.tuning.search import Clock, Search
 
 MODEL, TARGET = "mobilenet", "host:cpu"
 #: What a search may take in all, and what it is given: a measurement that has begun is not cut off.

@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 import onnx
 import yaml
+from edgeworthy.reports.frames import Run, load_run
 from onnx import TensorProto, helper, numpy_helper
 
-from harness.reports.frames import Run, load_run
-
+#: An inner run, without the plugin of hypothesis, which takes half a second and which a user need not have.
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+#: Other tests run on the same cores: what they take from a model of some microseconds is no change of the device.
+BESIDE_OTHER_TESTS = {"latency_floor_us": 10_000}
 REPOSITORY = Path(__file__).parents[2]
 SUITES = sorted((REPOSITORY / "benchmarks").glob("test_*.py"))
 
@@ -37,7 +40,7 @@ class Project:
 
     def command(self, *arguments: str) -> list[str]:
         """The command of an inner run, for tests that start it themselves."""
-        return [sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider", *arguments]
+        return [*PYTEST, "benchmarks", *arguments]
 
     def environment(self) -> dict[str, str]:
         """The inner run's environment: one store for all of them, so that artifacts are made once."""
@@ -66,11 +69,11 @@ class Project:
         """The newest run, read back."""
         return load_run(self.root / "results" / "latest")
 
-    def sentence(self, variant: str, model: str = "linear", target: str = "host:cpu") -> str:
+    def message(self, variant: str, model: str = "linear", target: str = "host:cpu") -> str:
         """Why the variant's cell has its status, in the newest run."""
         cells = self.result().cells
         chosen = (cells.model == model) & (cells.variant == variant) & (cells.target == target)
-        return str(cells.loc[chosen, "sentence"].item())
+        return str(cells.loc[chosen, "message"].item())
 
     def statuses(self) -> dict[str, str]:
         """``model/variant/target`` -> status of the newest run."""

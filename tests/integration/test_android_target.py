@@ -8,23 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from harness.config import LatencyPlan
-from harness.device_schema import AnyAndroidBackend, CpuBackend, GpuBackend, NnapiBackend, RunnerBackend
-from harness.errors import (
+from edgeworthy.config import LatencyPlan
+from edgeworthy.device_schema import AnyAndroidBackend, CpuBackend, GpuBackend, NnapiBackend, RunnerBackend
+from edgeworthy.errors import (
     ArtifactUnusable,
     BackendUnused,
     InputMismatch,
     RunnerTimeout,
     ToolUnusable,
 )
-from harness.records import Artifact
-from harness.sources.samples import Samples
-from harness.targets.android.op_profile import COLUMNS
-from harness.targets.android.target import AndroidTarget
-from harness.targets.base import Job, Side
-from harness.targets.host import HostTarget
-from harness.targets.open_targets import REFERENCE
+from edgeworthy.records import Artifact
+from edgeworthy.sources.samples import Samples
+from edgeworthy.targets.android.op_profile import COLUMNS
+from edgeworthy.targets.android.target import AndroidTarget
+from edgeworthy.targets.base import Job, Side
+from edgeworthy.targets.host import HostTarget
+from edgeworthy.targets.open_targets import REFERENCE
+
 from tests import faulty_tool
 from tests.local_link import LocalLink
 from tests.tflite_files import linear
@@ -65,7 +65,7 @@ def artifact(folder: Path, quantized: bool = False, ending: str = "") -> Artifac
 def samples(folder: Path, count: int = 70, channels: int = 1) -> Samples:
     values = np.random.default_rng(1).integers(0, 256, (count, 8, 8, channels)).astype(np.uint8)
     np.save(folder / "samples.npy", values)
-    return Samples(folder / "samples.npy", (1 / 255,) * channels, (0.0,) * channels)
+    return Samples(folder / "samples.npy", (("divide", (255.0,) * channels),))
 
 
 def job(folder: Path, quantized: bool = False, ending: str = "", count: int = 70, timeout_s: float = 60) -> Job:
@@ -76,7 +76,7 @@ def job(folder: Path, quantized: bool = False, ending: str = "", count: int = 70
 def test_answers_are_the_hosts_sample_by_sample(target: AndroidTarget, tmp_path: Path, quantized: bool):
     """In batches of 32, the last one filled up: the same bits, with the same kernels."""
     asked = job(tmp_path, quantized)
-    host = HostTarget("host", "plain", RunnerBackend(delegate=False))
+    host = HostTarget("host", "reference", RunnerBackend(delegate=False))
     found, expected = target.outputs(asked), host.outputs(asked)
     host.close()
     assert (found.batch, found.values.shape) == (32, (70, 10))
@@ -86,7 +86,7 @@ def test_answers_are_the_hosts_sample_by_sample(target: AndroidTarget, tmp_path:
 
 @pytest.mark.parametrize("link", ["sh"], indirect=True)
 @pytest.mark.parametrize(
-    ("ending", "why"), [("reshape", "cannot be run in batches"), ("maximum", "answers otherwise in a batch")]
+    ("ending", "why"), [("reshape", "cannot be run in batches"), ("maximum", "gives other outputs in a batch")]
 )
 def test_what_cannot_be_batched_runs_one_sample_a_process(target: AndroidTarget, tmp_path: Path, ending: str, why: str):
     """The answers are those of single samples, and what that costs is told."""
@@ -170,14 +170,14 @@ def test_file_of_results_is_asked_of_builds_that_know_it(link: LocalLink, target
     assert older.timing(job(tmp_path), PLAN).p95_loads_ns is None
 
 
-def test_two_artifacts_run_in_turn(target: AndroidTarget, tmp_path: Path):
+def test_two_artifacts_run_interleaved(target: AndroidTarget, tmp_path: Path):
     """Fresh processes of both, whose inputs are quantized each in its own way."""
     sides = Side(artifact(tmp_path)), Side(artifact(tmp_path, quantized=True))
-    medians = target.in_turn(*sides, samples(tmp_path), rounds=3, timeout_s=60).medians_ns
+    medians = target.interleaved(*sides, samples(tmp_path), rounds=3, timeout_s=60).medians_ns
     assert medians.shape == (2, 3)
     assert (medians > 0).all()
     with pytest.raises(ToolUnusable, match="no slowdown can be seeded"):
-        target.in_turn(sides[0], Side(sides[1].artifact, 1000), samples(tmp_path), rounds=3, timeout_s=60)
+        target.interleaved(sides[0], Side(sides[1].artifact, 1000), samples(tmp_path), rounds=3, timeout_s=60)
 
 
 @pytest.mark.parametrize("link", ["sh"], indirect=True)
@@ -217,7 +217,7 @@ def test_backend_that_did_not_run_is_an_error(
         with pytest.raises(BackendUnused) as caught:
             measure(job(tmp_path))
         assert proof in caught.value.message
-        assert caught.value.next_step
+        assert caught.value.hint
 
 
 def test_profile_is_a_table_of_nodes(target: AndroidTarget, tmp_path: Path):
@@ -237,7 +237,7 @@ def test_wrong_shape_is_told_before_the_phone_is_asked(target: AndroidTarget, tm
 @pytest.mark.parametrize("link", ["sh"], indirect=True)
 def test_tool_that_falls_silent_is_an_error(link: LocalLink, tmp_path: Path):
     """A process that ends well without its last line is no measurement."""
-    with pytest.raises(ToolUnusable, match="does not say what it measured"):
+    with pytest.raises(ToolUnusable, match="printed no measurement"):
         phone(link, tmp_path, PLAIN, "silent").timing(job(tmp_path), PLAN)
 
 

@@ -43,12 +43,15 @@ BAD_MODELS = {
         "give a .keras, .h5, .pt2, .onnx, .pb, .tflite file",
     ),
     "shape": (r"the model's input is \(1, 12, 12\), but the dataset's samples are \(8, 8, 1\)", "choose a dataset"),
-    "classes": (r"the model answers 7 classes, the dataset 'digits' has 10", "set the dataset's 'classes'"),
+    "classes": (r"the model gives 7 classes, the dataset 'digits' has 10", "set the dataset's 'classes'"),
     "torch_pickle": (
         r"weights\.pt: .*not loaded|weights\.pt: cannot be read as torch weights",
         "save the weights with",
     ),
-    "torch_other": (r"other\.pt: the weights do not fit factory\.py:build: Unexpected key", "save the weights of this"),
+    "torch_other": (
+        r"other\.pt: the weights do not fit factory\.py:build: .*unexpected keys: ",
+        "save the weights of this",
+    ),
     "no_function": (r"factory\.py has no function 'biuld' \(asked for by 'factory\.py:biuld'\)", "correct the name"),
 }
 
@@ -83,7 +86,7 @@ BAD_DATASETS = {
         r"evaluation_y is float64 of shape \(697,\); 697 integers are needed",
         "correct the dataset's arrays",
     ),
-    "strange": (r"dataset 'strange' has an array 'evalution_x' that means nothing here", "its arrays may be"),
+    "strange": (r"dataset 'strange' has an unknown array 'evalution_x'", "its arrays may be"),
 }
 
 
@@ -211,21 +214,21 @@ def test_a_healthy_model_is_unharmed_by_bad_ones(
 
 
 @pytest.mark.parametrize(
-    ("model", "words", "next_step"),
+    ("model", "words", "hint"),
     [(f"model_{name}", *said) for name, said in BAD_MODELS.items()]
     + [(f"data_{name}", *said) for name, said in BAD_DATASETS.items()],
 )
 def test_bad_models_and_datasets_are_named(
-    mixed_run: tuple[Project, subprocess.CompletedProcess[str]], model: str, words: str, next_step: str
+    mixed_run: tuple[Project, subprocess.CompletedProcess[str]], model: str, words: str, hint: str
 ) -> None:
     """Each has an error of one sentence with the file or the dataset, and what to do, in the report and on the terminal."""
     project, done = mixed_run
-    sentence = project.sentence("ort_fp32", model)
-    assert re.search(words, sentence), sentence
-    assert "\n" not in sentence
+    message = project.message("ort_fp32", model)
+    assert re.search(words, message), message
+    assert "\n" not in message
     cells = project.result().cells
-    assert next_step in cells.loc[cells.model == model, "next_step"].iloc[0]
-    assert sentence in done.stdout
+    assert hint in cells.loc[cells.model == model, "hint"].iloc[0]
+    assert message in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -238,15 +241,15 @@ def test_code_that_raises_or_exits_is_named(
     does when it is called: one sentence with the file and what it raised, and what to do."""
     project, done = mixed_run
     function = ASKED[part][0]
-    sentence = project.sentence("ort_fp32", f"{part}_{file}")
+    message = project.message("ort_fp32", f"{part}_{file}")
     if file == "called":
-        assert re.search(rf"called\.py:{function}.* raised SystemExit: enough$", sentence), sentence
+        assert re.search(rf"called\.py:{function}.* raised SystemExit: enough \(called\.py:", message), message
     else:
-        assert re.search(rf"import.*raised {BAD_CODE[file][1]}", sentence), sentence
-        assert ("no_licence" if file == "package" else f"{file}.py") in sentence
+        assert re.search(rf"import.*raised {BAD_CODE[file][1]}", message), message
+        assert ("no_licence" if file == "package" else f"{file}.py") in message
     cells = project.result().cells
-    assert cells.loc[cells.model == f"{part}_{file}", "next_step"].all()
-    assert sentence in done.stdout
+    assert cells.loc[cells.model == f"{part}_{file}", "hint"].all()
+    assert message in done.stdout
     assert "Traceback" not in done.stdout
 
 
@@ -255,7 +258,7 @@ def test_every_variant_of_a_factory_that_exits_says_so(
 ) -> None:
     """Not only the first: a module that came half way is not taken for one without the function."""
     project, _ = mixed_run
-    assert project.sentence("ort_dynamic", "factory_exits") == project.sentence("ort_fp32", "factory_exits")
+    assert project.message("ort_dynamic", "factory_exits") == project.message("ort_fp32", "factory_exits")
 
 
 # -- configuration: a usage error before anything is measured -----------------------------------------------------
@@ -377,11 +380,11 @@ BAD_CONFIGURATION: dict[str, tuple[str, Edit, str]] = {
         lambda m: m["latency"].update(load=3),
         r"latency\.load: unknown key 'load'; did you mean 'loads'",
     ),
-    "newer version": ("models", lambda m: m.update(version=2), r"version: version 2 is newer .*\n?.*update edgegate"),
+    "newer version": ("models", lambda m: m.update(version=2), r"version: version 2 is newer .*\n?.*update edgeworthy"),
     "variant called canary": (
         "models",
         lambda m: m["models"]["linear"]["variants"].update(canary={"recipe": "ort_fp32"}),
-        r"variants\.canary: 'canary' is the gate's own test of itself; rename",
+        r"variants\.canary: 'canary' is the name of the gate's self-test; rename",
     ),
     "variable": (
         "models",
@@ -429,7 +432,7 @@ def test_a_recipe_file_that_cannot_be_imported_is_a_usage_error(project: Project
     done = project.run()
     assert is_misuse(done), done.stdout + done.stderr
     assert re.search(rf"recipe_files: .*recipes\.py: importing it raised {raised}", done.stderr), done.stderr
-    assert "Next: mend the file" in done.stderr
+    assert "Hint: fix the file" in done.stderr
 
 
 BAD_YAML = {
@@ -478,23 +481,23 @@ def run_as_written(project: Project, *prefix: str, **variables: str) -> subproce
 
 
 def test_missing_models_yaml_says_how_to_make_one(project: Project) -> None:
-    """A repository that was never set up is told of 'edgegate init'."""
+    """A repository that was never set up is told of 'edgeworthy init'."""
     done = run_as_written(project)
     assert is_misuse(done), done.stdout + done.stderr
-    assert re.search(r"models\.yaml: no such file\nNext: run 'edgegate init'", done.stderr)
+    assert re.search(r"models\.yaml: no such file\nHint: run 'edgeworthy init'", done.stderr)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--edge-model", "liner"], "--edge-model liner: nothing is called that; did you mean 'linear'"),
-        (["--edge-variant", "fp32"], "--edge-variant fp32: nothing is called that; did you mean 'ort_fp32'"),
-        (["--edge-target", "host:gpu"], "--edge-target host:gpu: nothing is called that; did you mean 'host:cpu'"),
+        (["--edge-model", "liner"], "--edge-model liner: no model matches; did you mean 'linear'"),
+        (["--edge-variant", "fp32"], "--edge-variant fp32: no variant matches; did you mean 'ort_fp32'"),
+        (["--edge-target", "host:gpu"], "--edge-target host:gpu: no target matches; did you mean 'host:cpu'"),
         (["--edge-budget", "max_p5_ms=1"], "--edge-budget max_p5_ms=1: unknown limit 'max_p5_ms'; did you mean"),
         (["--edge-budget", "max_p50_ms=fast"], "--edge-budget max_p50_ms=fast: .*number"),
         (["--edge-budget", "max_p50_ms"], "--edge-budget max_p50_ms: "),
         (["--edge-budget", "max_drop_points=-1"], "--edge-budget max_drop_points=-1: .*greater than or equal to 0"),
-        (["--edge-resume", "nope"], "--edge-resume nope: there is no such run"),
+        (["--edge-resume", "nope"], "--edge-resume nope: no such run"),
     ],
 )
 def test_bad_options_are_usage_errors(project: Project, arguments: list[str], words: str) -> None:
@@ -550,14 +553,14 @@ def test_a_full_disk_is_said(project: Project) -> None:
     done = small_disk(project, "48k")
     assert done.returncode == 1, done.stdout + done.stderr
     assert set(project.statuses().values()) == {"error"}
-    assert "small: no space left to write" in project.sentence("ort_fp32")
-    assert "edgegate prune" in done.stdout
+    assert "small: no space left to write" in project.message("ort_fp32")
+    assert "edgeworthy prune" in done.stdout
 
 
 def test_a_disk_that_one_artifact_fills_costs_that_cell(project: Project) -> None:
     """A variant that does not fit on the disk is that variant's error; those that fit are measured."""
     project.add_recipes(
-        "from harness.variants.registry import recipe\n"
+        "from edgeworthy import recipe\n"
         "@recipe('fat', runtime='onnxruntime', packages=())\n"
         "def fat(source, out):\n"
         "    import time; time.sleep(1)\n"  # until the variants before it are stored
@@ -572,14 +575,14 @@ def test_a_disk_that_one_artifact_fills_costs_that_cell(project: Project) -> Non
         "linear/fat/host:cpu": "error",
         "linear/canary/host:cpu": "rejected",
     }
-    assert "No space left on device" in project.sentence("fat")
+    assert "No space left on device" in project.message("fat")
 
 
 def test_a_read_only_store_serves_what_it_has_and_says_what_it_cannot(project: Project) -> None:
     """Artifacts of a read-only store are used; what would have to be made there says that it may not be written."""
     assert project.run().returncode == 0
     project.add_recipes(
-        "from harness.variants.registry import recipe\n"
+        "from edgeworthy import recipe\n"
         "@recipe('mine', runtime='onnxruntime', packages=())\n"
         "def mine(source, out):\n    out.write_bytes(source.onnx_file().read_bytes())\n    return 'nchw'\n"
     )
@@ -594,7 +597,7 @@ def test_a_read_only_store_serves_what_it_has_and_says_what_it_cannot(project: P
     assert done.returncode == 1, done.stdout + done.stderr
     assert project.statuses()[HEALTHY] == "pass"
     assert project.statuses()["linear/mine/host:cpu"] == "error"
-    assert "may not be written" in project.sentence("mine")
+    assert "may not be written" in project.message("mine")
     assert "set EDGE_STORE to a folder of your own" in done.stdout
 
 
@@ -619,8 +622,8 @@ def test_a_runtime_that_is_not_installed_is_named(project: Project, tmp_path: Pa
     done = run_as_written(project, PYTHONPATH=os.pathsep.join([str(stub.parent), os.environ.get("PYTHONPATH", "")]))
     assert done.returncode == 1, done.stdout + done.stderr
     assert project.statuses()[HEALTHY] == "error"
-    assert "the runtime onnxruntime is not installed (no onnxruntime here)" in project.sentence("ort_fp32")
-    assert "pip install 'edgegate[onnx]'" in done.stdout
+    assert "the runtime onnxruntime is not installed (no onnxruntime here)" in project.message("ort_fp32")
+    assert "pip install 'edgeworthy[onnx]'" in done.stdout
 
 
 def test_more_calibration_samples_than_there_are_is_an_error_of_that_variant(project: Project) -> None:
@@ -635,5 +638,5 @@ def test_more_calibration_samples_than_there_are_is_an_error_of_that_variant(pro
     assert set(statuses.values()) == {"pass", "rejected"}
     assert (
         "models.linear.variants.many.options.calibration_samples is 100000, and the dataset 'digits' has 100 calibration"
-        in project.sentence("many")
+        in project.message("many")
     )

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from tests.integration.conftest import Digits, Project, linear_model
+from tests.integration.conftest import BESIDE_OTHER_TESTS, Digits, Project, linear_model
 
 QUICK = ("-k", "accuracy or canary")
 
@@ -33,6 +33,7 @@ def images(project: Project, digits: Digits) -> Project:
     folder = project.root / "benchmarks"
     write_images(folder / "val", digits.arrays, "evaluation")
     write_images(folder / "calibration", digits.arrays, "calibration")
+    (folder / "val" / "0" / "phone.heic").write_bytes(b"as a phone saves it")
     project.models["datasets"]["digits"] = {
         "kind": "images",
         "path": "val",
@@ -59,9 +60,10 @@ def test_images_answer_as_the_same_arrays_do_and_one_calibration_image_remakes_w
     accuracy = 100 * (scores.argmax(axis=1) == digits.arrays["evaluation_y"]).mean()
     cells = images.result().cells.set_index("variant")
     assert cells.top1_percent["ort_fp32"] == pytest.approx(accuracy)
-    told = json.loads((images.root / "results" / "latest" / "environment.json").read_text())["datasets"]["digits"]
-    assert "697 evaluation, 100 calibration samples of 8x8x1; gray, scale 0.00416667" in told
-    assert told in (images.root / "results" / "latest" / "summary.md").read_text()
+    described = json.loads((images.root / "results" / "latest" / "environment.json").read_text())["datasets"]["digits"]
+    assert "697 evaluation, 100 calibration samples of 8x8x1; gray, scale 0.00416667" in described
+    assert "1 files below val are not read as images (.heic 1)" in described
+    assert described in (images.root / "results" / "latest" / "summary.md").read_text()
     before = artifacts(images)
 
     warm = images.run(*QUICK)
@@ -74,7 +76,7 @@ def test_images_answer_as_the_same_arrays_do_and_one_calibration_image_remakes_w
     after = artifacts(images)
     assert {variant for variant in after if after[variant] != before[variant]} == {"ort_int8_minmax"}
     assert [line for line in changed.stdout.splitlines() if "converting" in line] == [
-        "edgegate: converting linear: ort_int8_minmax (1/1)"
+        "edgeworthy: converting linear: ort_int8_minmax (1/1)"
     ]
 
 
@@ -96,25 +98,31 @@ def test_bad_images_harm_only_their_own_models(images: Project, digits: Digits) 
         "from_one": ({"labels": "from_one.txt", "classes": 10}, "labels off by one: they run from 1 to 10"),
         "shifted": (
             {"labels": "from_one.txt", "classes": 11},
-            "the model answers 10 classes, the dataset 'shifted' has 11",
+            "the model gives 10 classes, the dataset 'shifted' has 11",
         ),
         "count": ({"classes": 12}, "10 class folders, 'classes' says 12"),
         "seen": ({"calibration": {"path": "val"}, "count": 10, "seed": 1}, "are left"),
-        "modulo": ({"labels": "modulo.txt", "classes": 10}, "labels off by one: 'modulo' answers label -1 far more"),
+        "modulo": ({"labels": "modulo.txt", "classes": 10}, "labels off by one: 'modulo' predicts label -1 far more"),
     }
     (folder / "modulo.txt").write_text("\n".join(f"{name} {(int(name[0]) + 1) % 10}" for name in names))
     (folder / "copies").mkdir()
     (folder / "copies" / "copy.png").write_bytes(paths[5].read_bytes())
     bad["seen"] = ({"calibration": {"path": "copies"}}, f"copy.png = {names[5]}")
+    (folder / "gone" / "0").mkdir(parents=True)
+    (folder / "gone" / "0" / "gone.png").symlink_to("nowhere.png")
+    bad["gone"] = ({"path": "gone", "calibration": None}, "1 of its 1 files cannot be used: ")
+    dark = {"calibration_x": digits.arrays["calibration_x"] / 255}
+    write_images(folder / "dark", dark, "calibration")
+    bad["dark"] = ({"calibration": {"path": "dark"}}, "calibration inputs have another range than evaluation inputs")
     for name, (keys, _) in bad.items():
         datasets[name] = {key: value for key, value in {**healthy, **keys}.items() if value is not None}
         models[name] = {**models["linear"], "dataset": name}
     done = images.run(*QUICK)
     assert done.returncode == 1
     assert images.statuses()["linear/ort_fp32/host:cpu"] == "pass"
-    for name, (_, sentence) in bad.items():
+    for name, (_, message) in bad.items():
         assert images.statuses()[f"{name}/ort_fp32/host:cpu"] == "error", done.stdout
-        assert sentence in images.sentence("ort_fp32", name)
+        assert message in images.message("ort_fp32", name)
 
 
 def image_model(path: Path) -> None:
@@ -152,8 +160,8 @@ def regression_project(project: Project, digits: Digits) -> Project:
     return project
 
 
-def edgegate(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("edgegate")), *arguments]
+def edgeworthy(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("edgeworthy")), *arguments]
     return subprocess.run(
         command, cwd=project.root, env=project.environment(), capture_output=True, text=True, timeout=120, check=False
     )
@@ -171,16 +179,17 @@ def test_a_regression_model_is_judged_accepted_and_compared(project: Project, di
     assert cells.metric_drop["ort_fp32"] == 0
     assert cells.psnr_db_low["ort_int8_minmax"] < cells.psnr_db["ort_int8_minmax"]
     assert np.isnan(cells.top1_percent["ort_fp32"])
-    assert "psnr " in cells.sentence["ort_int8_minmax"]
+    assert "psnr " in cells.message["ort_int8_minmax"]
 
-    accepted = edgegate(project, "baseline", "accept", "results/latest", "--reason", "first")
+    accepted = edgeworthy(project, "baseline", "accept", "results/latest", "--reason", "first")
     assert accepted.returncode == 0, accepted.stdout + accepted.stderr
+    project.models["regression"] = BESIDE_OTHER_TESTS
     same = project.run("--edge-baseline", "-k", "regression or canary")
     assert same.returncode == 0, same.stdout
 
     project.models["models"]["smooth"]["variants"]["ort_int8_minmax"] = {"recipe": "bad"}
     project.add_recipes(
-        "from harness.variants.registry import recipe\n"
+        "from edgeworthy import recipe\n"
         "@recipe('bad', runtime='onnxruntime', packages=['onnx'])\n"
         "def bad(source, out):\n"
         "    import onnx, numpy as np\n"
@@ -196,7 +205,7 @@ def test_a_regression_model_is_judged_accepted_and_compared(project: Project, di
 
     project.models["models"]["smooth"]["metric"] = "top1"
     project.run("--edge-variant", "ort_fp32", *QUICK)
-    assert "are numbers to predict, not class numbers" in project.sentence("ort_fp32", "smooth")
+    assert "are numbers to predict, not class numbers" in project.message("ort_fp32", "smooth")
 
 
 def test_a_metric_of_ones_own_says_which_way_is_better(project: Project, digits: Digits) -> None:
@@ -218,8 +227,8 @@ def test_a_metric_of_ones_own_says_which_way_is_better(project: Project, digits:
     assert done.returncode == 0, done.stdout + done.stderr
     cells = project.result().cells.set_index("variant")
     assert 0 < cells.loss["ort_fp32"] < 3
-    assert "nats on 697 samples" in cells.sentence["ort_int8_minmax"]
+    assert "nats on 697 samples" in cells.message["ort_int8_minmax"]
     project.models["budgets"] = [{"max_loss": 0.1}]
     broken = project.run("--edge-variant", "ort_fp32", *QUICK)
     assert broken.returncode == 1
-    assert "at most 0.1000 allowed" in project.sentence("ort_fp32")
+    assert "at most 0.1000 allowed" in project.message("ort_fp32")

@@ -1,4 +1,4 @@
-"""``edgegate devices``: what is there, what works, and why something does not."""
+"""``edgeworthy devices``: what is there, what works, and why something does not."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from typing import Any
 
 import pytest
 import yaml
+from edgeworthy.cli.device_entry import new_entry
+from edgeworthy.config import load_devices
+from edgeworthy.device_schema import AndroidDevice
+from edgeworthy.errors import ConfigError, DeviceError
+from edgeworthy.measurements.probe import BackendReport, DeviceReport
 
-from harness.cli.device_entry import new_entry
-from harness.config import load_devices
-from harness.device_schema import AndroidDevice
-from harness.errors import ConfigError, DeviceError
-from harness.measurements.probe import BackendReport, DeviceReport
-
-HOST = {"kind": "host", "backends": {"cpu": {}, "plain": {"delegate": False, "runtimes": ["litert"]}}}
+HOST = {"kind": "host", "backends": {"cpu": {}, "reference": {"delegate": False, "runtimes": ["litert"]}}}
 
 
-def edgegate(folder: Path, devices: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
+def edgeworthy(folder: Path, devices: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
     (folder / "devices.yaml").write_text(yaml.safe_dump({"version": 1, "devices": devices}))
-    command = [sys.executable, "-c", "from harness.cli import main; main()", "devices", *arguments]
+    command = [sys.executable, "-c", "from edgeworthy.cli import main; main()", "devices", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -37,30 +36,30 @@ def tried(device: str, runtime_missing: bool = False, **works: bool) -> DeviceRe
 
 def test_the_host_is_listed_with_what_works(tmp_path: Path) -> None:
     """Every backend runs the tiny model in each of its runtimes, with the evidence of where it ran."""
-    done = edgegate(tmp_path, {"host": HOST}, "--json")
+    done = edgeworthy(tmp_path, {"host": HOST}, "--json")
     assert done.returncode == 0, done.stderr
     [report] = json.loads(done.stdout)
     assert report["identity"]["machine"]
     assert report["state"]["load_1min"] >= 0
     tried = {(backend["target"], backend["runtime"]): backend for backend in report["backends"]}
-    assert tried.keys() == {("host:cpu", "litert"), ("host:cpu", "onnxruntime"), ("host:plain", "litert")}
+    assert tried.keys() == {("host:cpu", "litert"), ("host:cpu", "onnxruntime"), ("host:reference", "litert")}
     assert all(backend["works"] for backend in tried.values())
     assert "XNNPACK took 4 of 4 nodes" in tried["host:cpu", "litert"]["said"]
-    assert "XNNPACK took 0 of 4 nodes" in tried["host:plain", "litert"]["said"]
+    assert "XNNPACK took 0 of 4 nodes" in tried["host:reference", "litert"]["said"]
 
 
 def test_a_backend_that_does_not_work_says_why_and_the_others_are_tried(tmp_path: Path) -> None:
     """A core that the machine does not have: the backend is told with its reason, the exit status is 1."""
     odd = {**HOST, "backends": {"odd": {"cores": [1000]}, **HOST["backends"]}}
-    done = edgegate(tmp_path, {"host": odd})
+    done = edgeworthy(tmp_path, {"host": odd})
     assert done.returncode == 1
     assert "cores [1000] are not all there" in done.stdout
-    assert "host:plain" in done.stdout
+    assert "host:reference" in done.stdout
 
 
 def test_an_unknown_device_is_named_with_the_nearest(tmp_path: Path) -> None:
     """--only with a name that devices.yaml does not have."""
-    done = edgegate(tmp_path, {"host": HOST}, "--only", "hots")
+    done = edgeworthy(tmp_path, {"host": HOST}, "--only", "hots")
     assert done.returncode == 2
     assert "did you mean 'host'" in done.stderr
 
@@ -72,7 +71,7 @@ def test_add_refuses_what_does_not_fit(tmp_path: Path) -> None:
         (["x", "--serial", "A", "--address", "B", "--benchmark-model", "/tool"], "give one of: serial (USB), address"),
         (["x", "--address", "B"], "--benchmark-model: this key is missing"),
     ):
-        done = edgegate(tmp_path, {"host": HOST}, "add", *arguments)
+        done = edgeworthy(tmp_path, {"host": HOST}, "add", *arguments)
         assert done.returncode == 2, done.stdout
         assert told in done.stderr
 
@@ -98,7 +97,7 @@ def test_a_phone_on_which_nothing_works_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(DeviceError) as caught:
         entry.write(tried("phone", cpu=False, nnapi=False, gpu=False))
     assert caught.value.message == "phone was not added, none of its backends works: phone:cpu: no luck"
-    assert caught.value.next_step == "mend it"
+    assert caught.value.hint == "mend it"
     assert not path.exists()
 
 

@@ -1,4 +1,4 @@
-"""``edgegate diagnose`` names the layer that was made bad, first, and what it proposes passes the gate."""
+"""``edgeworthy diagnose`` names the layer that was made bad, first, and what it proposes passes the gate."""
 
 from __future__ import annotations
 
@@ -55,8 +55,15 @@ CLIPPED = """
 import numpy as np, onnxruntime
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from harness.variants.recipes_onnxruntime import _Reader
-from harness.variants.registry import recipe
+from edgeworthy import recipe
+
+class Reader:
+    def __init__(self, samples):
+        self.left = iter(samples)
+
+    def get_next(self):
+        sample = next(self.left, None)
+        return None if sample is None else {"image": sample[np.newaxis]}
 
 @recipe("clipped", runtime="onnxruntime", packages=("onnxruntime",), calibrated=True)
 def clipped(source, out, *, calibration, tensor: str = "hidden2", highest: float = HIGHEST / 8):
@@ -64,7 +71,7 @@ def clipped(source, out, *, calibration, tensor: str = "hidden2", highest: float
     quant_pre_process(source.onnx_file(), prepared)
     held = {tensor: [{"rmin": np.float32(0), "rmax": np.float32(highest)}]}
     quantize_static(
-        prepared, out, _Reader("image", calibration.transpose(0, 3, 1, 2)), quant_format=QuantFormat.QDQ,
+        prepared, out, Reader(calibration.transpose(0, 3, 1, 2)), quant_format=QuantFormat.QDQ,
         activation_type=QuantType.QInt8, weight_type=QuantType.QInt8, extra_options={"TensorQuantOverrides": held},
     )
     return source.onnx_layout()
@@ -72,8 +79,8 @@ def clipped(source, out, *, calibration, tensor: str = "hidden2", highest: float
 
 #: int8 calibrated on other values than the dataset's, which the dataset's own checks do not see.
 RESCALED = """
-from harness.variants.recipes_onnxruntime import ort_int8_minmax
-from harness.variants.registry import recipe
+from edgeworthy.variants.recipes_onnxruntime import ort_int8_minmax
+from edgeworthy import recipe
 
 @recipe("rescaled", runtime="onnxruntime", packages=("onnxruntime",), calibrated=True)
 def rescaled(source, out, *, calibration, factor: float):
@@ -84,7 +91,7 @@ def rescaled(source, out, *, calibration, factor: float):
 STRANGER = """
 import numpy as np, onnx
 from onnx import TensorProto, helper, numpy_helper
-from harness.variants.registry import recipe
+from edgeworthy import recipe
 
 @recipe("stranger", runtime="onnxruntime", packages=("onnx",))
 def stranger(source, out):
@@ -222,6 +229,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_
         project.models["models"][name] = {
             "source": {"path": "layered.onnx"},
             "dataset": dataset,
+            "expect_weak_reference": dataset == "dark",
             "reference": "ort_fp32",
             "variants": {"ort_fp32": None, "rescaled": {"options": {"factor": factor}}},
         }
@@ -232,20 +240,22 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_
         "reference": "ort_fp32",
         "variants": {"ort_fp32": None, "ort_int8_minmax": None},
     }
+    # Where a processor has no dot product of bytes, ONNX Runtime's int8 kernels saturate: 3 pp of what is left in int8.
+    project.models["budgets"].append({"model": "layered", "max_drop_points": 8.0})
     project.write()
     return project
 
 
-def edgegate(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+def edgeworthy(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command line in the project's folder."""
-    command = [str(Path(sys.executable).with_name("edgegate")), *arguments]
+    command = [str(Path(sys.executable).with_name("edgeworthy")), *arguments]
     return subprocess.run(
         command, cwd=project.root, env=project.environment(), capture_output=True, text=True, check=False, timeout=300
     )
 
 
 def diagnosis(project: Project, *arguments: str) -> dict[str, Any]:
-    done = edgegate(project, "diagnose", *arguments, "--json")
+    done = edgeworthy(project, "diagnose", *arguments, "--json")
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -261,8 +271,8 @@ def test_outlier_channel_is_named_first_and_the_proposal_passes(repository: Proj
     found = diagnosis(repository, "outlier", "int8")
     assert "second" in worst(found)["tensor"]
     assert found["findings"][0]["kind"] == "layer"
-    assert "CONV_2D" in found["findings"][0]["sentence"]
-    assert "channels are dead" in found["findings"][0]["sentence"]
+    assert "CONV_2D" in found["findings"][0]["message"]
+    assert "channels are dead" in found["findings"][0]["message"]
     assert found["traced"]["layers"][0]["op"] == "input"
 
     passes_with(repository, "outlier", found)
@@ -270,8 +280,8 @@ def test_outlier_channel_is_named_first_and_the_proposal_passes(repository: Proj
     assert "FAILED benchmarks/test_accuracy.py::test_accuracy[outlier-int8-host:cpu]" in done.stdout
     assert repository.statuses()["outlier/int8_mixed/host:cpu"] == "pass", done.stdout
 
-    line = next(line for line in done.stdout.splitlines() if line.startswith("edgegate: outlier/int8/host:cpu: "))
-    assert found["findings"][0]["sentence"] in line
+    line = next(line for line in done.stdout.splitlines() if line.startswith("edgeworthy: outlier/int8/host:cpu: "))
+    assert found["findings"][0]["message"] in line
     written = repository.root / "results" / "latest" / "diagnosis"
     assert json.loads((written / "outlier+int8+host@cpu.json").read_text())["findings"] == found["findings"]
     assert "second" in (written / "outlier+int8+host@cpu.md").read_text()
@@ -284,7 +294,7 @@ def test_hard_swish_off_the_delegate_is_named_first_and_the_proposal_is_delegate
     """Its accuracy is fine; what XNNPACK leaves leads, and the proposal runs as one piece."""
     found = diagnosis(repository, "swish", "int8")
     assert found["findings"][0]["kind"] == "delegate"
-    assert "3 HARD_SWISH" in found["findings"][0]["sentence"]
+    assert "3 HARD_SWISH" in found["findings"][0]["message"]
     assert found["traced"]["delegated"]["left"][0]["op"] == "HARD_SWISH"
     assert found["proposal"]["options"] == {"float_ops": ["HARD_SWISH"]}
 
@@ -302,7 +312,7 @@ def test_clipped_range_is_named_first_and_the_proposal_passes(repository: Projec
     assert worst(found)["cause"] == "range"
     assert worst(found)["saturated_percent"] > 10
     assert found["findings"][0]["kind"] == "layer"
-    assert "clips" in found["findings"][0]["sentence"]
+    assert "clips" in found["findings"][0]["message"]
     assert found["proposal"]["recipe"] == "ort_mixed"
 
     passes_with(repository, "layered", found)
@@ -334,14 +344,14 @@ def test_nodes_without_names_are_proposed_by_those_that_the_quantizer_knows(repo
     repository.run("--edge-model", "unnamed", "-k", "accuracy")
     statuses = repository.statuses()
     assert statuses["unnamed/ort_int8_minmax/host:cpu"] == "fail"
-    assert statuses["unnamed/ort_int8_minmax_mixed/host:cpu"] == "pass", repository.sentence(
+    assert statuses["unnamed/ort_int8_minmax_mixed/host:cpu"] == "pass", repository.message(
         "ort_int8_minmax_mixed", "unnamed"
     )
 
 
 def passes_with(project: Project, model: str, found: dict[str, Any]) -> None:
     """Paste the proposal, as it is printed, among the model's variants."""
-    shown = edgegate(project, "diagnose", model, found["variant"]).stdout
+    shown = edgeworthy(project, "diagnose", model, found["variant"]).stdout
     pasted = yaml.safe_load(shown.partition("in models.yaml:")[2])
     assert pasted == {found["proposal"]["name"]: {key: found["proposal"][key] for key in ("recipe", "options")}}
     project.models["models"][model]["variants"].update(pasted)
@@ -355,29 +365,26 @@ def test_canary_is_told_by_its_input(repository: Project, model: str) -> None:
     """
     found = diagnosis(repository, model, "canary")
     assert found["findings"][0]["kind"] == "input range"
-    assert "holds [0, 255], the evaluation inputs are in [0, 1]" in found["findings"][0]["sentence"]
-    assert "it was calibrated on inputs that were not scaled (0 to 255)" in found["findings"][0]["sentence"]
-    assert "calibration samples exactly as" in found["findings"][0]["next_step"]
+    assert "holds [0, 1000], the evaluation inputs are in [0, 1]" in found["findings"][0]["message"]
+    assert "calibration samples exactly as" in found["findings"][0]["hint"]
     assert found["proposal"] is None
     assert found["traced"]["layers"][0]["channels"] == 1
 
 
 @pytest.mark.parametrize(
-    ("twice", "sentence", "next_step"),
+    ("twice", "message", "hint"),
     [
         ("calibration", "it was calibrated on inputs that were scaled twice", "make the calibration samples exactly"),
         ("evaluation", "the evaluation inputs were scaled twice", "make the evaluation samples as the model expects"),
     ],
 )
-def test_samples_that_were_scaled_twice_are_told(
-    repository: Project, twice: str, sentence: str, next_step: str
-) -> None:
+def test_samples_that_were_scaled_twice_are_told(repository: Project, twice: str, message: str, hint: str) -> None:
     """Divided by 255 once more, calibration or evaluation samples: which of them it was leads, and how to mend it."""
     found = diagnosis(repository, f"{twice}_twice", "rescaled")
     first = found["findings"][0]
     assert first["kind"] == "input range"
-    assert f"{sentence} (divided by 255 once more)" in first["sentence"]
-    assert first["next_step"].startswith(next_step)
+    assert f"{message} (divided by 255 once more)" in first["message"]
+    assert first["hint"].startswith(hint)
     assert found["proposal"] is None
 
 

@@ -10,21 +10,31 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import typer
 import yaml
+from edgeworthy import config, dataset_schema, device_schema
+from edgeworthy.cli import TEMPLATES, app
+from edgeworthy.diagnosis import diagnose, findings, proposal
+from edgeworthy.history import database, trend
+from edgeworthy.measurements import interleaved
+from edgeworthy.reports.frames import SAMPLE_COLUMNS
+from edgeworthy.reports.rows import COLUMNS, STATUSES
+from edgeworthy.runners import python_runner
+from edgeworthy.targets import device_files
+from edgeworthy.targets.android import op_profile
+from edgeworthy.targets.links import adb_session, adb_transport
+from edgeworthy.variants import canary, converters, fine_tuning, same_model
+from edgeworthy.variants.registry import builtin_recipes
+from edgeworthy.verdicts.limits import METRICS
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from harness import config, dataset_schema, device_schema
-from harness.cli import app
-from harness.reports.frames import SAMPLE_COLUMNS
-from harness.reports.rows import COLUMNS
-from harness.targets.android import op_profile
-from harness.variants.registry import builtin_recipes
-from harness.verdicts.limits import METRICS
 from tests.integration.conftest import REPOSITORY, Project
 
 DOCS = REPOSITORY / "docs"
@@ -35,7 +45,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "The file": config.ModelsFile,
     "A dataset": config.Dataset,
     "Columns of a table": dataset_schema.Columns,
-    "A part of a dataset": dataset_schema.Part,
+    "A split of a dataset": dataset_schema.Split,
     "Preprocessing": dataset_schema.Preprocessing,
     "A model": config.Model,
     "A metric": config.Metric,
@@ -57,6 +67,48 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "A phone's Hexagon DSP": device_schema.HexagonBackend,
     "A phone's external delegate": device_schema.ExternalBackend,
     "Hygiene": device_schema.Hygiene,
+}
+
+
+PLAN = config.LatencyPlan()
+#: Page -> sentences whose numbers are those of the code.
+NUMBERS = {
+    "how-it-measures.md": (
+        f"An artifact is reloaded {PLAN.loads} times.",
+        f"Then come {PLAN.warmup} untimed inferences, and at least {PLAN.samples_per_load} timed ones, "
+        f"for at least {PLAN.min_load_ms} ms",
+        f"cycling through {python_runner.CYCLE} real samples",
+        f"Samples are run {python_runner.BATCH} at a time",
+        f"the first {python_runner.BATCH_CHECK} are also run singly",
+        f"calibrated on real inputs times {canary.TOO_WIDE:,g}",
+    ),
+    "adding-a-model.md": (
+        f"by {same_model.MAX_DIFFERENCE:.1%} of the spread of its column (or by {same_model.ROUNDING:.3%} of".replace(
+            "%", " %"
+        ),
+        f"By default PyTorch becomes opset {converters.TORCH_OPSET}",
+        f"Keras and TensorFlow become {converters.TENSORFLOW_OPSET}",
+    ),
+    "diagnose.md": (
+        f"on up to {diagnose.SAMPLES} evaluation samples",
+        f"the comparison ends after {diagnose.SECONDS:g} seconds",
+        f"(more than {findings.SATURATED_PERCENT:g} % of the values clipped)",
+        f"(more than {findings.DEAD_PERCENT:g} % of a layer's)",
+        f"use less than {findings.USED_PERCENT:g} % of their range",
+        f"at most {proposal.LEFT_PERCENT:g} % of the error is left",
+    ),
+    "history.md": (f"at most the newest {trend.JUDGED}; a trend shows the newest {database.LONGEST:,}",),
+    "gate.md": (f"Every {interleaved.BLOCK} rounds have a process of their own",),
+    "recipes.md": (
+        f"| `epochs` | all that train | {fine_tuning.EPOCHS} |",
+        f"| `learning_rate` | all that train | {fine_tuning.LEARNING_RATE:g} |",
+        f"| `time_limit_s` | all that train | {fine_tuning.TIME_LIMIT_S:g} |",
+    ),
+    "devices.md": (
+        f"A phone keeps {device_files.KEPT_BYTES / 1e9:g} GB of models",
+        f"within {adb_session.CONFIRM_S:g} s, or run again",
+        f"no data from the phone for {adb_transport.PACKET_S:g} s",
+    ),
 }
 
 
@@ -123,7 +175,7 @@ def test_example_runs_as_shown(project: Project, example: Example) -> None:
 
 def ended(project: Project, command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=project.root, env=project.environment(), capture_output=True, text=True, timeout=120, check=False
+        command, cwd=project.root, env=project.environment(), capture_output=True, text=True, timeout=400, check=False
     )
 
 
@@ -156,6 +208,49 @@ def test_every_schema_is_described() -> None:
         assert file.model_json_schema()["$defs"].keys() <= known
 
 
+def test_every_built_in_limit_is_described() -> None:
+    """docs/configuration.md names the limits that hold without a budget, with their values."""
+    text = sections(DOCS / "configuration.md")["Budgets"]
+    first = re.search(r"^1\. (.*?)^2\. ", text, re.MULTILINE | re.DOTALL)
+    assert first
+    given = config.DEFAULT_LIMITS.given() | config.FIDELITY_LIMITS.given()
+    assert re.findall(r"`(\w+: [\d.]+)`", first[1]) == [f"{name}: {value}" for name, value in given.items()]
+
+
+def test_every_status_is_described_worst_first() -> None:
+    """docs/reports.md gives the order of the statuses, docs/first-run.md what each means."""
+    assert f"worst to best:\n{', '.join(STATUSES)}." in page("reports.md")
+    described = re.findall(r"^\| ([a-z ]+) \|", sections(DOCS / "first-run.md")["Reading the table"], re.MULTILINE)
+    assert sorted(described) == sorted(STATUSES)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_are_those_of_the_code(name: str) -> None:
+    """A number in a sentence changes with the constant that it stands for."""
+    text = " ".join(page(name).split())
+    assert not [sentence for sentence in NUMBERS[name] if sentence not in text]
+
+
+def test_every_file_that_init_writes_is_described() -> None:
+    """docs/first-run.md lists the files of ``edgeworthy init``."""
+    assert set(table(sections(DOCS / "first-run.md")["The first run"])) == {*TEMPLATES.values(), ".gitignore"}
+
+
+def test_every_extra_is_described() -> None:
+    """The README's table of extras has those of pyproject.toml and no others; the page on installing has the same."""
+    pyproject = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    rows = extras_table(REPOSITORY / "README.md")
+    named = {name for row in rows for name in re.findall(r"`([\w-]+)`", row.split("|")[2])}
+    assert named == pyproject["project"]["optional-dependencies"].keys() - {"dev"}
+    assert rows == extras_table(DOCS / "installing.md")
+
+
+def extras_table(path: Path) -> list[str]:
+    """The rows of the table 'You want to | Extras'."""
+    _, _, below = path.read_text().partition("| You want to | Extras |\n|---|---|\n")
+    return below.partition("\n\n")[0].splitlines()
+
+
 def test_every_limit_is_described() -> None:
     """docs/configuration.md has all limits and no others; each is of a metric that is judged."""
     described = table(sections(DOCS / "configuration.md")["Limits"])
@@ -167,7 +262,7 @@ def test_every_limit_is_described() -> None:
     ("heading", "columns"), [("Columns of cells", COLUMNS), ("Columns of samples", SAMPLE_COLUMNS)]
 )
 def test_every_column_is_described(heading: str, columns: dict[str, str]) -> None:
-    """The tables of docs/reports.md are those of harness.reports, word for word."""
+    """The tables of docs/reports.md are those of edgeworthy.reports, word for word."""
     wanted = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in columns.items())
     assert wanted in sections(DOCS / "reports.md")[heading], f"the table should be:\n{wanted}"
 
@@ -207,7 +302,7 @@ def test_every_recipe_says_its_cost_and_origin() -> None:
 
 
 def test_every_option_is_described() -> None:
-    """What ``pytest --help`` says of edgegate is in docs/configuration.md, and no page speaks of other options."""
+    """What ``pytest --help`` says of edgeworthy is in docs/configuration.md, and no page speaks of other options."""
     command = [sys.executable, "-m", "pytest", "--help"]
     said = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True).stdout
     options = set(re.findall(r"--edge-\w+", said))
@@ -227,13 +322,37 @@ def test_every_environment_variable_is_described() -> None:
 
 
 def test_every_command_is_described() -> None:
-    """docs/configuration.md has the subcommands of edgegate, and no page speaks of others."""
+    """docs/configuration.md has the subcommands of edgeworthy, and no page speaks of others."""
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     commands |= {group.name for group in app.registered_groups if group.name}
-    described = table(sections(DOCS / "configuration.md")["The edgegate command"])
+    described = table(sections(DOCS / "configuration.md")["The edgeworthy command"])
     assert {name.split()[1] for name in described} == commands
     for path in PAGES:
-        assert set(re.findall(r"`edgegate (\w+)", path.read_text())) <= commands, path
+        assert set(re.findall(r"`edgeworthy (\w+)", path.read_text())) <= commands, path
+
+
+def test_every_option_of_a_command_is_described() -> None:
+    """The row of a command in docs/configuration.md names the options that it has, and no others."""
+    rows = table(sections(DOCS / "configuration.md")["The edgeworthy command"])
+    described = {
+        re.sub(r"^edgeworthy | [A-Z\[-].*$", "", name): set(re.findall(r"--[\w-]+", " ".join([name, *cells])))
+        for name, cells in rows.items()
+    }
+    for name, options in options_of(typer.main.get_command(app)):
+        known = described.pop(name)
+        assert known <= {spelling for option in options for spelling in option}, name
+        assert all(known & {*option} for option in options), (name, options)
+    assert not described
+
+
+def options_of(command: Any, name: str = "") -> Iterator[tuple[str, list[list[str]]]]:
+    """Each command that can be run, with the spellings of each of its options."""
+    inner = getattr(command, "commands", {})
+    if not inner or command.invoke_without_command:
+        found = [[text for text in param.opts if text.startswith("--")] for param in command.params]
+        yield name, [spellings for spellings in found if spellings and spellings != ["--help"]]
+    for part, under in inner.items():
+        yield from options_of(under, f"{name} {part}".strip())
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeworthy.config import Timeouts
+from edgeworthy.measurements.project import Project
+from edgeworthy.sources.datasets import prepare
+from edgeworthy.storage import open_store
+from edgeworthy.variants.artifacts import ArtifactMaker
+from edgeworthy.variants.slots import Slots
 
-from harness.measurements.project import Project
-from harness.sources.datasets import prepare
-from harness.storage import open_store
-from harness.variants.artifacts import ArtifactMaker
 from tests.integration.conftest import REPOSITORY
 
 #: Asks the source in its own framework, and its artifact, about every evaluation sample.
@@ -22,15 +24,16 @@ ASK = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from harness.config import Source
-from harness.variants import answers
-from harness.variants.opened_source import OpenedSource
+from edgeworthy.config import Source
+from edgeworthy.sources.samples import Samples
+from edgeworthy.variants import model_outputs
+from edgeworthy.variants.opened_source import OpenedSource
 
 job = json.loads(sys.argv[1])
-images, scratch = np.load(job["images"]), Path(job["scratch"])
-source = OpenedSource(Source.model_validate(job["source"]), Path(job["base"]), images, 10, scratch)
-np.save(scratch / "source.npy", source.answers())
-np.save(scratch / "artifact.npy", answers.of_artifact(Path(job["artifact"]), "nhwc")(images))
+samples, scratch = Samples.from_json(job["samples"]), Path(job["scratch"])
+source = OpenedSource(Source.model_validate(job["source"]), Path(job["base"]), samples, 10, scratch)
+np.save(scratch / "source.npy", source.outputs().values)
+np.save(scratch / "artifact.npy", model_outputs.of_artifact(Path(job["artifact"]), "nhwc")(samples.read()))
 """
 
 
@@ -42,15 +45,14 @@ def test_the_float_tflite_is_the_trained_model(name: str, shared_store: Path, tm
     dataset = prepare(store, entry.dataset, project.models.datasets[entry.dataset], project.base)
     maker = ArtifactMaker(
         store=store, base=project.base, name=name, model=entry, dataset=dataset, plans=[project.plan(name, "fp32")],
-        recipe_files=[], timeout_s=1800, progress=print, alone=contextlib.nullcontext,
+        recipe_files=[], timeouts=Timeouts(), progress=print, slots=Slots(contextlib.nullcontext),
     )  # fmt: skip
     artifact = maker.artifact("fp32")
-    np.save(tmp_path / "images.npy", dataset.samples("evaluation").read())
     job = {
         "source": maker.ready_source().model_dump(),
         "base": str(project.base),
         "artifact": str(artifact.path),
-        "images": str(tmp_path / "images.npy"),
+        "samples": dataset.samples("evaluation").to_json(),
         "scratch": str(tmp_path),
     }
     subprocess.run([sys.executable, "-c", ASK, json.dumps(job)], check=True, capture_output=True, timeout=300)

@@ -13,16 +13,16 @@ import pytest
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items):
     yield
-    items[:] = [item for item in items if not item.nodeid.startswith("edgegate::")]
+    items[:] = [item for item in items if not item.nodeid.startswith("edgeworthy::")]
 """
 
 
 def test_run_without_its_canary_is_red(project: Project) -> None:
-    """Another plugin that deselects after edgegate (as --lf does) may not take the gate's own test away unnoticed."""
+    """Another plugin that deselects after edgeworthy (as --lf does) may not take the gate's own test away unnoticed."""
     (project.root / "conftest.py").write_text(WITHOUT_CANARY)
     done = project.run()
     assert done.returncode == 1
-    assert "the canary was not run, so that nothing shows that the gate works" in done.stdout
+    assert "the canary was not run, so nothing shows that the gate works" in done.stdout
 
 
 def test_red_verdict_without_an_assert_is_red(project: Project) -> None:
@@ -33,7 +33,7 @@ def test_red_verdict_without_an_assert_is_red(project: Project) -> None:
     )
     done = project.run("-k", "test_mine")
     assert done.returncode == 1
-    assert "verdicts are red and no test failed for them" in done.stdout
+    assert "verdicts failed but no test did" in done.stdout
 
 
 def test_pytest_fail_is_a_verdict(project: Project) -> None:
@@ -42,7 +42,7 @@ def test_pytest_fail_is_a_verdict(project: Project) -> None:
     (project.root / "benchmarks" / "test_mine.py").write_text(mine)
     assert project.run("-k", "test_mine").returncode == 1
     assert set(project.statuses().values()) == {"fail", "rejected"}
-    assert "too hot" in project.sentence("ort_fp32")
+    assert "too hot" in project.message("ort_fp32")
 
 
 def test_looser_second_test_does_not_hide_a_failure(project: Project) -> None:
@@ -74,4 +74,4 @@ def test_reference_of_nan_is_an_error_of_every_cell(project: Project) -> None:
     statuses = project.statuses()
     assert statuses["linear/ort_fp32/host:cpu"] == "error"
     assert set(statuses.values()) <= {"error", "refused"}  # the static quantizer takes no NaN at all
-    assert "answers NaN or infinity" in project.sentence("ort_fp32")
+    assert "outputs NaN or infinity for evaluation sample 0" in project.message("ort_fp32")

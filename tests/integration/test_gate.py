@@ -1,4 +1,4 @@
-"""The gate through its front doors: ``pytest --edge-baseline``, ``edgegate baseline`` and ``edgegate gate``.
+"""The gate through its front doors: ``pytest --edge-baseline``, ``edgeworthy baseline`` and ``edgeworthy gate``.
 
 A real project is measured and accepted once. Regressions are seeded into copies of its stored run, or for real into
 its model, its configuration and its devices.
@@ -20,20 +20,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgeworthy import cli
+from edgeworthy.config import Regression
+from edgeworthy.measurements.journal import Journal
+from edgeworthy.measurements.run_file import RunFile
+from edgeworthy.records import Artifact, CellId, Conditions, Outputs, Timing
+from edgeworthy.verdicts.baselines import Baselines
+from edgeworthy.verdicts.gate import run_changes
+from edgeworthy.verdicts.log import VerdictLog
 from junitparser import Error, Failure, JUnitXml, Skipped
 
-from harness import cli
-from harness.config import Regression
-from harness.measurements.journal import Journal
-from harness.measurements.run_file import RunFile
-from harness.records import Artifact, CellId, Conditions, Outputs, Timing
-from harness.verdicts.baselines import Baselines
-from harness.verdicts.gate import run_changes
-from harness.verdicts.log import VerdictLog
-from tests.integration.conftest import REPOSITORY, Digits, Project, linear_model, make_project
+from tests.integration.conftest import BESIDE_OTHER_TESTS, REPOSITORY, Digits, Project, linear_model, make_project
 
 INT8 = CellId("linear", "ort_int8_minmax", "host:cpu")
-PLAIN = [CellId("linear", variant, "host:plain") for variant in ("ort_fp32", "ort_dynamic", "ort_int8_minmax")]
+REFERENCE = [CellId("linear", variant, "host:reference") for variant in ("ort_fp32", "ort_dynamic", "ort_int8_minmax")]
 WAIVER = {
     "model": "linear", "variant": "ort_int8_minmax", "target": "host:cpu", "reason": "kernel bug",
     "issue": "https://example.org/7", "expires": "2999-01-01",
@@ -53,7 +53,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_st
     """A project with three variants on two targets, measured once; nothing is accepted yet."""
     project = make_project(tmp_path_factory.mktemp("gate"), digits, shared_store)
     backends = project.devices["devices"]["host"]["backends"]
-    backends["plain"] = {"threads": 1, "delegate": False}
+    backends["reference"] = {"threads": 1, "delegate": False}
     done = project.run()
     assert done.returncode == 0, done.stdout + done.stderr
     return project
@@ -73,11 +73,11 @@ def project(tmp_path: Path, measured: Project, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def edgegate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def edgeworthy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """The command line, in this process."""
 
     def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["edgegate", *arguments])
+        monkeypatch.setattr(sys, "argv", ["edgeworthy", *arguments])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -88,9 +88,9 @@ def edgegate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def accepted(project: Project, edgegate: Callable[..., Said]) -> Project:
+def accepted(project: Project, edgeworthy: Callable[..., Said]) -> Project:
     """The project with its run as baseline."""
-    said = edgegate("baseline", "accept", "--reason", "first release")
+    said = edgeworthy("baseline", "accept", "--reason", "first release")
     assert said.status == 0, said.out
     return project
 
@@ -141,8 +141,8 @@ def spoil(count: int, restore: int = 0) -> np.ndarray:
     return values
 
 
-def gate(edgegate: Callable[..., Said], *more: str) -> Said:
-    return edgegate("gate", "--run", "results/latest", "--baseline", "results/baselines", *more)
+def gate(edgeworthy: Callable[..., Said], *more: str) -> Said:
+    return edgeworthy("gate", "--run", "results/latest", "--baseline", "results/baselines", *more)
 
 
 def slowed() -> dict[str, Any]:
@@ -153,9 +153,9 @@ def slowed() -> dict[str, Any]:
     ("seeded", "said"),
     [
         (slowed, r"regressed: p50 latency .* -> .* ms: \+200\.0 .* % slower, at most 3 % allowed"),
-        (lambda: {"values": spoil(14)}, r"regressed: accuracy top1 .* points lost, at most 0.50 points allowed"),
-        (lambda: {"values": spoil(14, 14)}, r"14 the other way: other samples are wrong at the same average"),
-        (lambda: {"size_bytes": 5_000_000}, r"regressed: file size 2\.\d KB -> 5000\.0 KB: .* bigger, at most 1 %"),
+        (lambda: {"values": spoil(14)}, r"regressed: accuracy top1 .* pp lost, at most 0.50 pp allowed"),
+        (lambda: {"values": spoil(14, 14)}, r"14 became correct: other samples are wrong at the same average"),
+        (lambda: {"size_bytes": 5_000_000}, r"regressed: file size 2\.\d KB -> 5000\.0 KB: .* larger, at most 1 %"),
         (lambda: {"peak_memory_bytes": 99_000_000}, r"regressed: peak memory growth .* -> 99\.00 MB: .* more"),
         (
             lambda: {"delegation": dataclasses.replace(timing_of().delegation, taken=0)},
@@ -163,79 +163,81 @@ def slowed() -> dict[str, Any]:
         ),
         (lambda: {"load_ns": timing_of().load_ns * 40}, r"regressed: load time .* % slower, at most 25 % allowed"),
     ],
-    ids=["slower", "less-accurate", "others-wrong", "bigger", "more-memory", "less-delegated", "slower-load"],
+    ids=["slower", "less-accurate", "others-wrong", "larger", "more-memory", "less-delegated", "slower-load"],
 )
 def test_seeded_regression_is_status_1(
-    accepted: Project, edgegate: Callable[..., Said], seeded: Callable[[], dict[str, Any]], said: str
+    accepted: Project, edgeworthy: Callable[..., Said], seeded: Callable[[], dict[str, Any]], said: str
 ):
     """Red with the right word and sentence, for this cell alone, and with the command that would accept it."""
-    assert gate(edgegate).status == 0
+    assert gate(edgeworthy).status == 0
     seed(**seeded())
-    found = gate(edgegate)
+    found = gate(edgeworthy)
     assert found.status == 1, found.out
     assert re.search(said, found.out), found.out
     assert "fail linear/ort_int8_minmax/host:cpu regression: " in found.out
     assert found.out.count("fail linear/") == 1
-    assert "edgegate baseline accept results/latest --model linear --variant ort_int8_minmax" in found.out
+    assert "edgeworthy baseline accept results/latest --model linear --variant ort_int8_minmax" in found.out
 
 
-def test_changed_fingerprint_is_status_2(accepted: Project, edgegate: Callable[..., Said]):
+def test_changed_fingerprint_is_status_2(accepted: Project, edgeworthy: Callable[..., Said]):
     """Numbers of another runtime are not comparable, never a pass; both values are named."""
     seed(fingerprint={"runtime": "onnxruntime 9.9", "threads": "8"})
-    found = gate(edgegate)
+    found = gate(edgeworthy)
     assert found.status == 2
     assert "not comparable: p50 latency cannot be compared: runtime was 'onnxruntime 1." in found.out
     assert "is 'onnxruntime 9.9', threads was '1', is '8'" in found.out
 
 
-def test_cell_and_device_that_are_gone_are_status_1(accepted: Project, edgegate: Callable[..., Said]):
+def test_removed_cell_and_offline_device_exit_with_status_1(accepted: Project, edgeworthy: Callable[..., Said]):
     """Nothing disappears: a cell that the run lacks is named, and a target without any cell is."""
     run = RunFile.read(Path("results/latest"))
-    for cell in [INT8, *PLAIN]:
+    for cell in [INT8, *REFERENCE]:
         for file in Path("results/latest/measurements").glob(f"{cell.slug()}.*"):
             file.unlink()
-    left = [cell for cell in run.cells if cell not in [INT8, *PLAIN]]
+    left = [cell for cell in run.cells if cell not in [INT8, *REFERENCE]]
     dataclasses.replace(run, cells=left).write()
-    found = gate(edgegate)
+    found = gate(edgeworthy)
     assert found.status == 1
     assert "fail linear/ort_int8_minmax/host:cpu regression: missing: the cell is in the baseline" in found.out
-    assert found.out.count("none on host:plain at all: the device is offline, or no longer in devices.yaml") == 3
+    assert found.out.count("none on host:reference at all: the device is offline, or no longer in devices.yaml") == 3
     assert "4 missing" in found.out
-    assert "--gone --reason" in found.out
+    assert "--removed --reason" in found.out
 
 
-def test_gone_cells_leave_the_baseline_by_command_only(accepted: Project, edgegate: Callable[..., Said]):
-    """--gone takes out what the run does not have, and only what is selected."""
+def test_removed_cells_leave_the_baseline_by_command_only(accepted: Project, edgeworthy: Callable[..., Said]):
+    """--removed takes out what the run does not have, and only what is selected; --gone is the same option."""
     run = RunFile.read(Path("results/latest"))
-    dataclasses.replace(run, cells=[cell for cell in run.cells if cell not in PLAIN]).write()
-    assert edgegate("baseline", "accept", "--reason", "again").status == 0
-    assert gate(edgegate).status == 1
-    said = edgegate("baseline", "accept", "--target", "host:plain", "--gone", "--reason", "the backend was dropped")
-    assert said.out.count("gone linear/") == 3
+    dataclasses.replace(run, cells=[cell for cell in run.cells if cell not in REFERENCE]).write()
+    assert edgeworthy("baseline", "accept", "--reason", "again").status == 0
+    assert gate(edgeworthy).status == 1
+    said = edgeworthy(
+        "baseline", "accept", "--target", "host:reference", "--gone", "--reason", "the backend was dropped"
+    )
+    assert said.out.count("removed linear/") == 3
     assert "accepted" not in said.out
-    found = gate(edgegate)
+    found = gate(edgeworthy)
     assert (found.status, "missing" in found.out) == (0, False), found.out
 
 
-def test_new_cell_is_status_2_and_prints_the_command_that_mends_it(accepted: Project, edgegate: Callable[..., Said]):
+def test_new_cell_is_status_2_and_prints_the_command_that_mends_it(accepted: Project, edgeworthy: Callable[..., Said]):
     """The printed command, run as it is, makes the gate green."""
     path = Path("results/baselines/linear.json")
     stored = json.loads(path.read_text())
     del stored["cells"]["ort_int8_minmax"]["host:cpu"]
     path.write_text(json.dumps(stored))
-    found = gate(edgegate)
+    found = gate(edgeworthy)
     assert found.status == 2
     assert "new: the cell has no baseline" in found.out
-    [command] = re.findall(r"edgegate (baseline accept .*)", found.out)
-    assert edgegate(*shlex.split(command.replace("...", "a new variant"))).status == 0
-    assert gate(edgegate).status == 0
+    [command] = re.findall(r"edgeworthy (baseline accept .*)", found.out)
+    assert edgeworthy(*shlex.split(command.replace("...", "a new variant"))).status == 0
+    assert gate(edgeworthy).status == 0
 
 
-def test_accepting_some_cells_changes_no_other(accepted: Project, edgegate: Callable[..., Said]):
+def test_accepting_some_cells_changes_no_other(accepted: Project, edgeworthy: Callable[..., Said]):
     """A selection merges: the rest of the file stays byte for byte."""
     path = Path("results/baselines/linear.json")
     before = json.loads(path.read_text())
-    edgegate("baseline", "accept", "--variant", "ort_int8_minmax", "--target", "host:cpu", "--reason", "second")
+    edgeworthy("baseline", "accept", "--variant", "ort_int8_minmax", "--target", "host:cpu", "--reason", "second")
     after = json.loads(path.read_text())
     assert after["cells"]["ort_int8_minmax"]["host:cpu"]["accepted"]["reason"] == "second"
     del before["cells"]["ort_int8_minmax"]["host:cpu"], after["cells"]["ort_int8_minmax"]["host:cpu"]
@@ -258,51 +260,54 @@ def test_accept_says_who_accepted_what(accepted: Project):
     [
         ([], "--reason is empty"),
         (["--reason", "  "], "--reason is empty"),
-        (["--reason", "r", "--variant", "canary"], "is made to be rejected and is never a baseline"),
+        (
+            ["--reason", "r", "--variant", "canary"],
+            "is a canary, which is built to be rejected and is never a baseline",
+        ),
         (["--reason", "r", "--variant", "int4"], "no cell of it is selected"),
         (["nowhere", "--reason", "r"], "nowhere: there is no run"),
     ],
 )
-def test_accept_refuses(project: Project, edgegate: Callable[..., Said], arguments: list[str], said: str):
+def test_accept_refuses(project: Project, edgeworthy: Callable[..., Said], arguments: list[str], said: str):
     """Without a reason, canaries, empty selections, what is no run: status 2, and no file."""
-    found = edgegate("baseline", "accept", *arguments)
+    found = edgeworthy("baseline", "accept", *arguments)
     assert (found.status, said in found.out) == (2, True), found.out
     assert not Path("results/baselines").exists()
 
 
-@pytest.mark.parametrize("outcome", ["fail", "error", "waived"])
-def test_accept_refuses_failed_cells(project: Project, edgegate: Callable[..., Said], outcome: str):
+@pytest.mark.parametrize("status", ["fail", "error", "waived"])
+def test_accept_refuses_failed_cells(project: Project, edgeworthy: Callable[..., Said], status: str):
     """A baseline must not excuse a broken budget; but a regression is what accepting is for."""
     log = VerdictLog(Path("results/latest"))
     verdicts = {(verdict.cell, verdict.axis): verdict for verdict in log.read()}
-    bad = dataclasses.replace(verdicts[INT8, "latency"], outcome=outcome, sentence="3x too slow")
+    bad = dataclasses.replace(verdicts[INT8, "latency"], status=status, message="3x too slow")
     log.clear()
     for verdict in [
         *verdicts.values(),
         bad,
-        dataclasses.replace(bad, axis="regression", cell=PLAIN[0], outcome="fail"),
+        dataclasses.replace(bad, axis="regression", cell=REFERENCE[0], status="fail"),
     ]:
         log.add(verdict)
-    found = edgegate("baseline", "accept", "--reason", "r")
+    found = edgeworthy("baseline", "accept", "--reason", "r")
     assert found.status == 2
-    assert f"{INT8} is not accepted: latency {outcome}: 3x too slow" in found.out
+    assert f"{INT8} is not accepted: latency {status}: 3x too slow" in found.out
     assert not Path("results/baselines").exists()
-    assert edgegate("baseline", "accept", "--reason", "r", "--target", "host:plain").status == 0
+    assert edgeworthy("baseline", "accept", "--reason", "r", "--target", "host:reference").status == 0
 
 
-def test_unfinished_run_is_neither_accepted_nor_judged(accepted: Project, edgegate: Callable[..., Said]):
+def test_unfinished_run_is_neither_accepted_nor_judged(accepted: Project, edgeworthy: Callable[..., Said]):
     """Status 2, and how to go on."""
     dataclasses.replace(RunFile.read(Path("results/latest")), status="unfinished").write()
-    for found in (gate(edgegate), edgegate("baseline", "accept", "--reason", "r")):
+    for found in (gate(edgeworthy), edgeworthy("baseline", "accept", "--reason", "r")):
         assert found.status == 2
-        assert "did not come to its end" in found.out
+        assert "did not finish" in found.out
         assert "--edge-resume" in found.out
 
 
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (lambda data: data.update(version=2), "version: format 2 is newer than this edgegate reads (1)"),
+        (lambda data: data.update(version=2), "version: format 2 is newer than this edgeworthy reads (1)"),
         (lambda data: data["cells"]["ort_fp32"]["host:cpu"]["metrics"].update(p50_ms=-1.0), "metrics.p50_ms: "),
         (lambda data: data["cells"]["ort_fp32"]["host:cpu"]["metrics"].update(top1_percent=99.9), "top1_percent"),
         (lambda data: data.update(cells={}), "there is no baseline"),
@@ -310,16 +315,16 @@ def test_unfinished_run_is_neither_accepted_nor_judged(accepted: Project, edgega
     ids=["newer", "impossible", "contradicting", "empty"],
 )
 def test_baseline_that_cannot_be_is_status_2(
-    accepted: Project, edgegate: Callable[..., Said], edit: Callable[[dict[str, Any]], None], said: str
+    accepted: Project, edgeworthy: Callable[..., Said], edit: Callable[[dict[str, Any]], None], said: str
 ):
     """A newer schema and a file edited by hand to nonsense name the file, the key and the next step."""
     path = Path("results/baselines/linear.json")
     data = json.loads(path.read_text())
     edit(data)
     path.write_text(json.dumps(data))
-    found = gate(edgegate)
+    found = gate(edgeworthy)
     assert (found.status, said in found.out) == (2, True), found.out
-    assert "Next: " in found.out
+    assert "Hint: " in found.out
     assert "Traceback" not in found.out
 
 
@@ -333,26 +338,26 @@ def test_baseline_that_cannot_be_is_status_2(
     ],
 )
 def test_gate_that_cannot_judge_is_status_2(
-    accepted: Project, edgegate: Callable[..., Said], run: str, baseline: str, said: str
+    accepted: Project, edgeworthy: Callable[..., Said], run: str, baseline: str, said: str
 ):
     """An unreadable run, and a baseline that is nowhere."""
-    found = edgegate("gate", f"--run={run}", f"--baseline={baseline}")
+    found = edgeworthy("gate", f"--run={run}", f"--baseline={baseline}")
     assert (found.status, said in found.out) == (2, True), found.out
 
 
-def test_broken_budget_of_the_run_is_status_1_and_an_error_2(accepted: Project, edgegate: Callable[..., Said]):
+def test_broken_budget_of_the_run_is_status_1_and_an_error_2(accepted: Project, edgeworthy: Callable[..., Said]):
     """What the run itself said is not forgotten."""
     log = VerdictLog(Path("results/latest"), "seeded")
     bad = dataclasses.replace(
-        next(v for v in log.read() if v.axis == "latency"), axis="own_test", outcome="error", sentence="no answer"
+        next(v for v in log.read() if v.axis == "latency"), axis="own_test", status="error", message="no answer"
     )
     log.add(bad)
-    assert gate(edgegate).status == 2
-    log.add(dataclasses.replace(bad, axis="another_test", outcome="fail"))
-    assert gate(edgegate).status == 1
+    assert gate(edgeworthy).status == 2
+    log.add(dataclasses.replace(bad, axis="another_test", status="fail"))
+    assert gate(edgeworthy).status == 1
 
 
-def test_clock_that_stepped_backwards_changes_nothing(accepted: Project, edgegate: Callable[..., Said]):
+def test_clock_that_stepped_backwards_changes_nothing(accepted: Project, edgeworthy: Callable[..., Said]):
     """A run that is called and dated earlier than the baseline is accepted and judged like any other."""
     run = Path("results/latest").resolve()
     early = run.with_name("19700101-000000-0000")
@@ -360,57 +365,57 @@ def test_clock_that_stepped_backwards_changes_nothing(accepted: Project, edgegat
     environment = json.loads((early / "environment.json").read_text())
     (early / "environment.json").write_text(json.dumps({**environment, "made_utc": "1970-01-01T00:00:00+00:00"}))
     command = ("gate", "--run", str(early), "--baseline", "results/baselines")
-    assert edgegate(*command).status == 0
-    assert edgegate("baseline", "accept", str(early), "--reason", "the older run").status == 0
+    assert edgeworthy(*command).status == 0
+    assert edgeworthy("baseline", "accept", str(early), "--reason", "the older run").status == 0
     stored = json.loads(Path("results/baselines/linear.json").read_text())
     assert stored["cells"]["ort_fp32"]["host:cpu"]["accepted"]["run"] == early.name
-    assert edgegate(*command).status == gate(edgegate).status == 0
+    assert edgeworthy(*command).status == gate(edgeworthy).status == 0
 
 
-def test_baseline_at_a_git_revision(accepted: Project, edgegate: Callable[..., Said]):
+def test_baseline_at_a_git_revision(accepted: Project, edgeworthy: Callable[..., Said]):
     """A branch's baselines are judged by, whatever the working tree says; diff takes revisions, too."""
     for command in (["init", "-q"], ["add", "-f", "results/baselines"], ["commit", "-qm", "baselines"]):
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
         subprocess.run(["git", *identity, *command], check=True)
     seed(size_bytes=5_000_000)
-    assert edgegate("gate", "--run", "results/latest", "--baseline", "HEAD").status == 1
-    edgegate("baseline", "accept", "--reason", "bigger on purpose")
-    assert edgegate("gate", "--run", "results/latest", "--baseline", "HEAD").status == 1
-    assert gate(edgegate).status == 0
-    assert "regressed" in edgegate("baseline", "diff", "HEAD", "results/baselines").out
+    assert edgeworthy("gate", "--run", "results/latest", "--baseline", "HEAD").status == 1
+    edgeworthy("baseline", "accept", "--reason", "larger on purpose")
+    assert edgeworthy("gate", "--run", "results/latest", "--baseline", "HEAD").status == 1
+    assert gate(edgeworthy).status == 0
+    assert "regressed" in edgeworthy("baseline", "diff", "HEAD", "results/baselines").out
 
 
-def test_diff_shows_every_word(accepted: Project, edgegate: Callable[..., Said]):
-    """New, gone, better, worse, not comparable; the unchanged ones are counted."""
+def test_diff_shows_every_word(accepted: Project, edgeworthy: Callable[..., Said]):
+    """New, removed, better, worse, not comparable; the unchanged ones are counted."""
     seed(size_bytes=5_000_000)
-    seed(PLAIN[0], fingerprint={"governor": "powersave"}, values=values_of(PLAIN[0]), size_bytes=1)
+    seed(REFERENCE[0], fingerprint={"governor": "powersave"}, values=values_of(REFERENCE[0]), size_bytes=1)
     run = RunFile.read(Path("results/latest"))
-    dataclasses.replace(run, cells=[cell for cell in run.cells if cell != PLAIN[1]]).write()
+    dataclasses.replace(run, cells=[cell for cell in run.cells if cell != REFERENCE[1]]).write()
     path = Path("results/baselines/linear.json")
     data = json.loads(path.read_text())
-    del data["cells"]["ort_int8_minmax"]["host:plain"]
+    del data["cells"]["ort_int8_minmax"]["host:reference"]
     path.write_text(json.dumps(data))
-    found = edgegate("baseline", "diff", "results/baselines", "results/latest")
+    found = edgeworthy("baseline", "diff", "results/baselines", "results/latest")
     assert found.status == 0
     for word, cell, metric in (
-        ("regressed", INT8, "size"), ("improved", PLAIN[0], "size"), ("not comparable", PLAIN[0], "latency"),
-        ("missing", PLAIN[1], "cell"), ("new", PLAIN[2], "cell"),
+        ("regressed", INT8, "size"), ("improved", REFERENCE[0], "size"), ("not comparable", REFERENCE[0], "latency"),
+        ("missing", REFERENCE[1], "cell"), ("new", REFERENCE[2], "cell"),
     ):  # fmt: skip
         assert re.search(rf"^{word} +{cell} +{metric} ", found.out, re.MULTILINE), (word, found.out)
     assert re.search(r"\d+ unchanged$", found.out.strip())
 
 
-def test_markdown_and_junit_say_the_same(accepted: Project, edgegate: Callable[..., Said]):
+def test_markdown_and_junit_say_the_same(accepted: Project, edgeworthy: Callable[..., Said]):
     """Fit for a pull request and for a CI system: a failure per red cell, markup of names harmless."""
     seed(size_bytes=5_000_000)
     (Path("benchmarks") / "waivers.yaml").write_text(
         json.dumps({"version": 1, "waivers": [{**WAIVER, "variant": "ort_dynamic", "reason": "a | <b>"}]})
     )
     seed(CellId("linear", "ort_dynamic", "host:cpu"), size_bytes=6_000_000)
-    found = gate(edgegate, "--markdown", "gate.md", "--junit", "gate.xml")
+    found = gate(edgeworthy, "--markdown", "gate.md", "--junit", "gate.xml")
     assert found.status == 1
     text = Path("gate.md").read_text()
-    assert "## edgegate: failed" in text
+    assert "## edgeworthy: failed" in text
     assert "- **fail** `linear/ort_int8_minmax/host:cpu` regression: " in text
     assert "- **waived** `linear/ort_dynamic/host:cpu` regression: waived until 2999-01-01" in text
     assert "a \\| \\<b\\>" in text
@@ -435,32 +440,32 @@ def test_markdown_and_junit_say_the_same(accepted: Project, edgegate: Callable[.
     ],
     ids=["valid", "its-metric", "other-metric", "expired", "unneeded", "unknown"],
 )
-def test_waivers(accepted: Project, edgegate: Callable[..., Said], change: dict[str, str], status: int, said: str):
-    """A bigger file is waived, or not, and each waiver is accounted for."""
+def test_waivers(accepted: Project, edgeworthy: Callable[..., Said], change: dict[str, str], status: int, said: str):
+    """A larger file is waived, or not, and each waiver is accounted for."""
     import yaml
 
     waiver = {**WAIVER, **change}
     text = yaml.safe_dump({"version": 1, "waivers": [waiver]}).replace(f"'{waiver['expires']}'", waiver["expires"])
     (Path("benchmarks") / "waivers.yaml").write_text(text)
     seed(size_bytes=5_000_000)
-    found = gate(edgegate)
+    found = gate(edgeworthy)
     assert (found.status, said in found.out) == (status, True), found.out
 
 
-def test_expired_waiver_is_red_although_nothing_needs_it(accepted: Project, edgegate: Callable[..., Said]):
+def test_expired_waiver_is_red_although_nothing_needs_it(accepted: Project, edgeworthy: Callable[..., Said]):
     """It is repaired or renewed, not forgotten."""
     (Path("benchmarks") / "waivers.yaml").write_text(
         json.dumps({"version": 1, "waivers": [{**WAIVER, "expires": "2020-01-01"}]})
     )
-    found = gate(edgegate)
-    assert (found.status, "red: waivers.yaml:1: the waiver of" in found.out) == (1, True), found.out
+    found = gate(edgeworthy)
+    assert (found.status, "fail: waivers.yaml:1: the waiver of" in found.out) == (1, True), found.out
 
 
 # -- an inner pytest ---------------------------------------------------------------------------------------------
 
 
 def test_without_the_option_regressions_are_deselected(measured: Project):
-    """They neither pass nor are skipped; a suite of nothing else is red."""
+    """They are deselected, neither passed nor skipped; a suite of nothing else fails."""
     done = measured.run("--collect-only", "-q")
     assert "test_regression" not in done.stdout
     assert "6/" in done.stdout or "6 deselected" in done.stdout, done.stdout
@@ -468,28 +473,29 @@ def test_without_the_option_regressions_are_deselected(measured: Project):
     assert only.returncode == 5
 
 
-def test_run_without_a_baseline_is_red_and_an_accepted_one_green(project: Project, edgegate: Callable[..., Said]):
+def test_run_without_a_baseline_is_red_and_an_accepted_one_green(project: Project, edgeworthy: Callable[..., Said]):
     """A missing baseline fails with the command; after it, an unchanged project passes."""
     complete = str(Path("results/latest").resolve())
     done = project.run("--edge-baseline", "--edge-target", "host:cpu", "-k", "regression and fp32")
     assert done.returncode == 1
     assert "new: the cell has no baseline" in done.stdout
     assert re.search(
-        r"next: accept it: edgegate baseline accept results/\S+ --model linear --variant ort_fp32", done.stdout
+        r"hint: accept it: edgeworthy baseline accept results/\S+ --model linear --variant ort_fp32", done.stdout
     )
-    edgegate("baseline", "accept", complete, "--reason", "first")
+    edgeworthy("baseline", "accept", complete, "--reason", "first")
+    project.models["regression"] = BESIDE_OTHER_TESTS
     done = project.run("--edge-baseline")
     assert done.returncode == 0, done.stdout
     assert "6 pass" in done.stdout
 
 
-def test_worse_model_gone_cell_and_gone_device_are_red(accepted: Project, digits: Digits):
+def test_worse_model_removed_cell_and_offline_device_fail(accepted: Project, digits: Digits):
     """For real: other weights, a variant and a backend that left the configuration, in one run."""
     rng = np.random.default_rng(0)
     worse = digits.weights + rng.normal(0, 0.06, digits.weights.shape)
     linear_model(accepted.root / "benchmarks" / "linear.onnx", worse, digits.bias)
     del accepted.models["models"]["linear"]["variants"]["ort_dynamic"]
-    del accepted.devices["devices"]["host"]["backends"]["plain"]
+    del accepted.devices["devices"]["host"]["backends"]["reference"]
     done = accepted.run("--edge-baseline")
     assert done.returncode == 1
     assert "regressed: accuracy top1" in done.stdout
@@ -497,19 +503,20 @@ def test_worse_model_gone_cell_and_gone_device_are_red(accepted: Project, digits
     baselines = Baselines.from_folder(accepted.root / "results" / "baselines")
     times = [change for change in run_changes(run, baselines, Regression()) if change.metric == "latency"]
     assert len(times) == 2
-    assert all("rounds of fresh loads in turn" in change.sentence for change in times), times
+    assert all("interleaved A/B rounds" in change.message for change in times), times
     assert accepted.statuses()["linear/ort_dynamic/host:cpu"] == "fail"
-    assert accepted.statuses()["linear/ort_fp32/host:plain"] == "fail"
-    assert "edgegate: 4 cells of the baseline are missing in this run" in done.stdout
-    assert "none on host:plain at all" in done.stdout
+    assert accepted.statuses()["linear/ort_fp32/host:reference"] == "fail"
+    assert "edgeworthy: 4 cells of the baseline missing from this run" in done.stdout
+    assert "none on host:reference at all" in done.stdout
 
 
 def test_partial_run_speaks_of_its_part(accepted: Project):
     """--edge-target and -k leave cells out; that is said, and is not red."""
+    accepted.models["regression"] = BESIDE_OTHER_TESTS
     done = accepted.run("--edge-baseline", "--edge-target", "host:cpu", "-k", "fp32")
     assert done.returncode == 0, done.stdout
-    assert "the run was for a part of the project (--edge-target host:cpu, 2 cells left out by" in done.stdout
-    assert "nothing is said of 5 accepted cells" in done.stdout
+    assert "the run covered a part of the project (--edge-target host:cpu, 2 cells left out by" in done.stdout
+    assert "5 accepted cells were not compared" in done.stdout
 
 
 def test_option_without_a_comparing_test_is_red(accepted: Project):
@@ -520,17 +527,18 @@ def test_option_without_a_comparing_test_is_red(accepted: Project):
 
 
 def test_waived_cells_of_a_run_are_counted_and_not_red(accepted: Project):
-    """A cell that cannot be measured at all, and a variant that is gone, are let be for now."""
+    """A cell that cannot be measured at all, and a removed variant, can be waived."""
     (accepted.root / "benchmarks" / "waivers.yaml").write_text(
         json.dumps({"version": 1, "waivers": [WAIVER, {**WAIVER, "variant": "ort_dynamic", "target": "*"}]})
     )
     accepted.models["budgets"].append({"variant": "ort_int8_minmax", "target": "host:cpu", "max_p50_ms": 1e-9})
     del accepted.models["models"]["linear"]["variants"]["ort_dynamic"]
+    accepted.models["regression"] = BESIDE_OTHER_TESTS
     done = accepted.run("--edge-baseline")
     assert done.returncode == 0, done.stdout
     statuses = accepted.statuses()
     assert [cell for cell, status in statuses.items() if status == "waived"] == [
-        "linear/ort_int8_minmax/host:cpu", "linear/ort_dynamic/host:cpu", "linear/ort_dynamic/host:plain"
+        "linear/ort_int8_minmax/host:cpu", "linear/ort_dynamic/host:cpu", "linear/ort_dynamic/host:reference"
     ]  # fmt: skip
     assert "3 waived" in done.stdout
     assert "xfailed" in done.stdout
@@ -555,13 +563,16 @@ def test_wrong_files_are_said_before_anything_is_measured(accepted: Project):
     assert (done.returncode, "--edge-baseline" in done.stderr) == (4, True), done.stdout + done.stderr
 
 
-def test_suite_of_edgegate_init_compares_too(accepted: Project):
+def test_suite_of_edgeworthy_init_compares_too(accepted: Project):
     """The suite that a user starts from, with its baselines and its waivers."""
     for suite in (accepted.root / "benchmarks").glob("test_*.py"):
         suite.unlink()
-    shutil.copy(REPOSITORY / "harness" / "templates" / "test_edgegate.py", accepted.root / "benchmarks")
+    shutil.copy(
+        REPOSITORY / "harness" / "edgeworthy" / "templates" / "test_edgeworthy.py", accepted.root / "benchmarks"
+    )
     (accepted.root / "benchmarks" / "waivers.yaml").write_text(json.dumps({"version": 1, "waivers": [WAIVER]}))
     del accepted.models["models"]["linear"]["variants"]["ort_int8_minmax"]
+    accepted.models["regression"] = BESIDE_OTHER_TESTS
     done = accepted.run("--edge-baseline", "--edge-target", "host:cpu")
     assert done.returncode == 0, done.stdout
     assert "1 waived, 2 pass" in done.stdout
@@ -572,5 +583,5 @@ def test_workers_compare_as_one_process_does(accepted: Project):
     del accepted.models["models"]["linear"]["variants"]["ort_dynamic"]
     done = accepted.run("--edge-baseline", "-n", "2", "--edge-target", "host:cpu")
     assert done.returncode == 1
-    assert "1 cells of the baseline are missing in this run" in done.stdout
+    assert "1 cell of the baseline missing from this run" in done.stdout
     assert accepted.statuses()["linear/ort_fp32/host:cpu"] == "pass"

@@ -19,17 +19,17 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from edgeworthy import history as history_package
+from edgeworthy.errors import HistoryError
+from edgeworthy.history import upgrade as upgrade_module
+from edgeworthy.history.database import History
+from edgeworthy.history.entry import CellEntry, RunEntry
+from edgeworthy.history.location import Location
+from edgeworthy.history.picture import picture
+from edgeworthy.history.schema import CELLS, RUNS, SERIES, VERSION, VERSION_TABLE
+from edgeworthy.history.trend import read_trend
+from edgeworthy.records import CellId
 
-import harness.history
-from harness.errors import HistoryError
-from harness.history import upgrade as upgrade_module
-from harness.history.database import History
-from harness.history.entry import CellEntry, RunEntry
-from harness.history.location import Location
-from harness.history.picture import picture
-from harness.history.schema import CELLS, RUNS, SERIES, VERSION, VERSION_TABLE
-from harness.history.trend import read_trend
-from harness.records import CellId
 from tests.integration import history_writer
 from tests.integration.private_postgres import binaries, private_postgres
 
@@ -76,7 +76,7 @@ def history_of(url: str) -> History:
 def run_entry(index: int, value: float, cell: CellId = CELL, **given: Any) -> RunEntry:
     facts = {
         "name": f"20260101-{index:06}-abcdef12", "began_utc": f"2026-01-01T{index:06}+00:00", "status": "complete",
-        "revision": f"{index:010x}", "modified": False, "edgegate": "0.1.0", "host": "a host",
+        "revision": f"{index:010x}", "modified": False, "edgeworthy": "0.1.0", "host": "a host",
         "cells": (CellEntry(cell, "pass", "f", {"p50_ms": value}),), **given,
     }  # fmt: skip
     return RunEntry(**facts)
@@ -94,10 +94,10 @@ def creeping(seed: int = 0) -> Any:
     return np.exp(levels + np.random.default_rng(seed).normal(0, 0.005, 60))
 
 
-def edgegate(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def edgeworthy(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("EDGE_")}
     return subprocess.run(
-        [str(Path(sys.executable).parent / "edgegate"), *arguments],
+        [str(Path(sys.executable).parent / "edgeworthy"), *arguments],
         cwd=cwd, env={**inherited, "COLUMNS": "200", **environment}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -160,23 +160,23 @@ def test_trend_is_ordered_by_when_runs_began(url: str):
 
 
 def make_version_1(url: str) -> None:
-    """A database as edgegate's first version of it was, with a run in it."""
+    """A database as edgeworthy's first version of it was, with a run in it."""
     config = Config()
-    config.set_main_option("script_location", str(Path(harness.history.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(history_package.__file__).parent / "migrations"))
     with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         run = "1, '20250101-000000-abcd', '2025-01-01', 'complete', 'abc', false, '0.0.1'"
-        connection.execute(sa.text(f"INSERT INTO edgegate_runs VALUES ({run})"))
-        connection.execute(sa.text("INSERT INTO edgegate_series VALUES (1, 'cnn', 'int8', 'host:cpu')"))
+        connection.execute(sa.text(f"INSERT INTO edgeworthy_runs VALUES ({run})"))
+        connection.execute(sa.text("INSERT INTO edgeworthy_series VALUES (1, 'cnn', 'int8', 'host:cpu')"))
         connection.execute(
             sa.text(
-                "INSERT INTO edgegate_cells (series_id, run_id, status, fingerprint, p50_ms) VALUES (1, 1, 'pass', 'f', 1.5)"
+                "INSERT INTO edgeworthy_cells (series_id, run_id, status, fingerprint, p50_ms) VALUES (1, 1, 'pass', 'f', 1.5)"
             )
         )
         if url.startswith("postgresql"):  # the sequences that made these numbers
             for table in ("runs", "series"):
-                connection.execute(sa.text(f"SELECT nextval('edgegate_{table}_id_seq')"))
+                connection.execute(sa.text(f"SELECT nextval('edgeworthy_{table}_id_seq')"))
 
 
 def test_an_older_database_is_brought_up_to_date(url: str):
@@ -196,13 +196,13 @@ def test_a_newer_database_is_refused(url: str, version: str):
     with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
         connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '{version}'"))
     for use in (lambda: history_of(url).trend(CELL, "p50_ms"), lambda: fill(url, [1.0, 2.0])):
-        with pytest.raises(HistoryError, match=f"of version {version}, this edgegate reads up to {VERSION}"):
+        with pytest.raises(HistoryError, match=f"of version {version}, this edgeworthy reads up to {VERSION}"):
             use()
     assert len(ask(url, sa.select(RUNS.c.name))) == 1
 
 
 def test_migrations_lead_to_the_schema(url: str):
-    """Every metric that edgegate knows has its column: whoever adds a metric writes a migration of one line."""
+    """Every metric that edgeworthy knows has its column: whoever adds a metric writes a migration of one line."""
     folder = Path(upgrade_module.__file__).parent / "migrations"
     config = Config()
     config.set_main_option("script_location", str(folder))
@@ -226,6 +226,23 @@ def test_a_file_that_is_no_history(tmp_path: Path, content: bytes):
         fill(str(file), [1.0])
 
 
+def test_accuracy_is_compared_between_equal_samples_and_metrics(tmp_path: Path):
+    """Other samples, targets or another metric's text are another accuracy; times do not depend on them."""
+    history = history_of(str(tmp_path / "history.sqlite"))
+    for index in range(24):
+        percent = 95.0 if index < 12 else 90.0
+        metrics = {"top1_percent": percent, "p50_ms": 1.0}
+        cell = CellEntry(CELL, "pass", "f", metrics, "first" if index < 12 else "second")
+        history.record(run_entry(index, 0.0, cells=(cell,)))
+    accuracy = read_trend(history, str(CELL), "top1_percent")
+    assert (len(accuracy.points), len(accuracy.judged), accuracy.findings) == (24, 12, ())
+    assert (
+        "12 more are older, or of another device, system, runtime, thread count, dataset or metric"
+        in accuracy.summary()
+    )
+    assert len(read_trend(history, str(CELL), "p50_ms").judged) == 24
+
+
 # -- a run records itself -----------------------------------------------------------------------------------------
 
 
@@ -236,12 +253,12 @@ def test_a_run_records_itself(project: Project):
     name = (project.root / "results" / "latest").resolve().name
     file = f"sqlite:///{project.root / 'results' / 'history.sqlite'}"
     for _ in range(2):
-        shown = edgegate("history", "linear/ort_fp32/host:cpu", cwd=project.root)
+        shown = edgeworthy("history", "linear/ort_fp32/host:cpu", cwd=project.root)
         assert shown.returncode == 0, shown.stderr
         assert name in shown.stdout
         assert len(ask(file, sa.select(RUNS.c.name))) == 1
         assert len(ask(file, sa.select(CELLS.c.run_id))) == 4
-        recorded = edgegate("record", cwd=project.root)
+        recorded = edgeworthy("record", cwd=project.root)
         assert recorded.returncode == 0, recorded.stderr
         assert name in recorded.stdout
     [(value, fingerprint)] = ask(
@@ -280,10 +297,10 @@ def test_a_history_that_cannot_be_reached_costs_nothing(project: Project):
     assert line.startswith("\x1b[33m")
     name = (project.root / "results" / "latest").resolve().name
     assert "postgresql://me:***@127.0.0.1:9/edge" in line
-    assert f"edgegate record {project.root / 'results' / name} --history URL" in line
+    assert f"edgeworthy record {project.root / 'results' / name} --history URL" in line
     assert "Traceback" not in done.stdout
     assert_nowhere("s3cret", project, done)
-    later = edgegate("record", f"results/{name}", "--history", "later.sqlite", cwd=project.root)
+    later = edgeworthy("record", f"results/{name}", "--history", "later.sqlite", cwd=project.root)
     assert later.returncode == 0, later.stderr
 
 
@@ -302,7 +319,7 @@ def assert_nowhere(secret: str, project: Project, done: subprocess.CompletedProc
 def test_starting_pytest_imports_nothing_of_it():
     """The plugin and the command line are as quick as before."""
     code = (
-        "import sys, harness.pytest_plugin.session, harness.cli;"
+        "import sys, edgeworthy.pytest_plugin.session, edgeworthy.cli;"
         "print([name for name in ('sqlalchemy', 'alembic', 'ruptures', 'plotly', 'psycopg') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -315,15 +332,15 @@ def test_starting_pytest_imports_nothing_of_it():
 def test_a_creep_is_named_and_turns_check_red(url: str, tmp_path: Path):
     """1 % a night for 30 nights, each of them under every tolerance: run and revision of its beginning, exit status 1."""
     fill(url, creeping())
-    shown = edgegate("history", str(CELL), "--check", cwd=tmp_path, EDGE_HISTORY_URL=url)
+    shown = edgeworthy("history", str(CELL), "--check", cwd=tmp_path, EDGE_HISTORY_URL=url)
     assert shown.returncode == 1, shown.stderr
     [line] = [line for line in shown.stdout.splitlines() if "regressed: it crept" in line]
     began = int(line.partition("run 20260101-")[2][:6])
     assert abs(began - 30) <= 2
     assert f"(revision {began:010x})" in line
     assert "▲" in shown.stdout
-    assert edgegate("history", str(CELL), cwd=tmp_path, EDGE_HISTORY_URL=url).returncode == 0
-    known = edgegate(
+    assert edgeworthy("history", str(CELL), cwd=tmp_path, EDGE_HISTORY_URL=url).returncode == 0
+    known = edgeworthy(
         "history", str(CELL), "--check", "--since", "20260101-000040-abcdef12", "--history", url, cwd=tmp_path
     )
     assert known.returncode == 0, known.stderr
@@ -338,15 +355,18 @@ def test_a_creep_is_named_and_turns_check_red(url: str, tmp_path: Path):
         (["cnn/int8/host:cpu", "--metric", "sqnr_db"], "no run ever measured sqnr_db"),
         (["cnn/int8/host:cpu", "--since", "20260101-000001-abcdef13"], "did you mean '20260101-000001-abcdef12'?"),
         (["cnn/int8/host:cpu", "--history", "none.sqlite"], "none.sqlite: there is no history yet"),
-        (["cnn/int8/host:cpu", "--history", "mysql://me:s3cret@host/edge"], "is none that edgegate knows"),
-        (["cnn/int8/host:cpu", "--history", "postgresql://me:s3cret@host:s3cret/edge"], "is none that edgegate knows"),
+        (["cnn/int8/host:cpu", "--history", "mysql://me:s3cret@host/edge"], "is none that edgeworthy knows"),
+        (
+            ["cnn/int8/host:cpu", "--history", "postgresql://me:s3cret@host:s3cret/edge"],
+            "is none that edgeworthy knows",
+        ),
     ],
 )
 def test_what_cannot_be_shown(tmp_path: Path, arguments: list[str], said: str):
     """Each with the nearest valid name; no password, no traceback, no file made."""
     (tmp_path / "results").mkdir()
     fill(str(tmp_path / "results" / "history.sqlite"), np.ones(10))
-    shown = edgegate("history", *arguments, cwd=tmp_path)
+    shown = edgeworthy("history", *arguments, cwd=tmp_path)
     assert shown.returncode == 2
     assert said in shown.stderr
     assert "s3cret" not in shown.stderr + shown.stdout
@@ -379,7 +399,7 @@ def test_picture_is_one_file_that_opens_no_network(tmp_path: Path):
     """No element loads anything, and the browser is told to refuse whatever a script may ask for."""
     (tmp_path / "results").mkdir()
     fill(str(tmp_path / "results" / "history.sqlite"), creeping())
-    shown = edgegate("history", str(CELL), "--html", "trend.html", cwd=tmp_path)
+    shown = edgeworthy("history", str(CELL), "--html", "trend.html", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     text = (tmp_path / "trend.html").read_text()
     page = Page(text)
@@ -404,7 +424,7 @@ def test_hostile_names_stay_text(tmp_path: Path):
     assert HOSTILE not in text
     assert "<script>alert" not in text
     assert Page(text).tags.count("script") == Page(picture(read_trend_of_plain(tmp_path))).tags.count("script")
-    shown = edgegate("history", str(cell), "--history", file, cwd=tmp_path)
+    shown = edgeworthy("history", str(cell), "--history", file, cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "\x1b[2J" not in shown.stdout
     assert "[bold]v" in shown.stdout

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.device_schema import RunnerBackend
-from harness.targets.host import HostTarget
-from harness.verdicts.noise import Noise
+from edgeworthy.device_schema import RunnerBackend
+from edgeworthy.targets.host import HostTarget
+from edgeworthy.verdicts.noise import Noise
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Project
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 TARGET = "host:cpu"
 
 
-def edgegate(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+def edgeworthy(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command line in the project's folder."""
-    command = [str(Path(sys.executable).with_name("edgegate")), *arguments]
+    command = [str(Path(sys.executable).with_name("edgeworthy")), *arguments]
     return subprocess.run(
         command, cwd=project.root, env=project.environment(), capture_output=True, text=True, check=False, timeout=300
     )
@@ -49,7 +48,7 @@ def seeded(project: Project, smallest: float | None) -> Path:
 def test_command_measures_and_keeps_a_study(project: Project) -> None:
     """Equal artifacts, then seeded slowdowns; the sentence, and the study on disk."""
     project.write()
-    done = edgegate(project, "noise", "--target", TARGET, "--trials", "2", "--max-seconds", "1")
+    done = edgeworthy(project, "noise", "--target", TARGET, "--trials", "2", "--max-seconds", "1")
     assert done.returncode == 0, done.stderr
     assert "of 2 comparisons of equal artifacts found a slowdown" in done.stdout
     study = json.loads((project.root / "results" / "noise" / "host@cpu.json").read_text())
@@ -59,7 +58,7 @@ def test_command_measures_and_keeps_a_study(project: Project) -> None:
 
 def test_report_says_what_is_not_visible(project: Project) -> None:
     """Every report names, per target, the slowdowns that its noise hides, or how to find out."""
-    assert f"edgegate noise --target {TARGET}" in project.run().stdout
+    assert f"edgeworthy noise --target {TARGET}" in project.run().stdout
     seeded(project, 3)
     done = project.run()
     said = f"{TARGET}: a slowdown under 3 % is not visible here with 40 rounds; 5.0 % of 20 comparisons"
@@ -73,7 +72,7 @@ def test_study_of_another_machine_says_nothing_here(project: Project) -> None:
     study = json.loads(path.read_text())
     study["fingerprint"]["processor"] = "another"
     path.write_text(json.dumps(study))
-    assert "which slowdowns are visible here is not known" in project.run().stdout
+    assert "the smallest visible slowdown is unknown" in project.run().stdout
 
 
 @pytest.mark.parametrize(("smallest", "shown"), [(8.0, "8 %"), (None, "inf %")])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.integration.conftest import PYTEST, REPOSITORY
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Project
@@ -23,7 +25,7 @@ def pytest_unconfigure():
     pathlib.Path("modules.txt").write_text(" ".join({name.partition(".")[0] for name in sys.modules}))
 """
 TELL_SAVES = """
-from harness.measurements.journal import Journal
+from edgeworthy.measurements.journal import Journal
 save = Journal.save
 def telling(self, cell, identity, artifact, measurement):
     with open("saves.txt", "a") as stream:
@@ -33,11 +35,11 @@ Journal.save = telling
 """
 SEED_DIFFERENCE = """
 import dataclasses
-from harness.targets.host import HostTarget
+from edgeworthy.targets.host import HostTarget
 outputs = HostTarget.outputs
 def seeded(self, job):
     found = outputs(self, job)
-    return dataclasses.replace(found, values=found.values[::-1].copy()) if self.name == "host:plain" else found
+    return dataclasses.replace(found, values=found.values[::-1].copy()) if self.name == "host:reference" else found
 HostTarget.outputs = seeded
 """
 TELL_LIMITS = """
@@ -69,15 +71,15 @@ LIMITS = {"ort_fp32": 1000, "ort_dynamic": 1, "ort_int8_minmax": 1000}
 
 @pytest.fixture
 def two_backends(project: Project) -> Project:
-    """A second backend whose kernels are plain: every artifact runs on both."""
-    project.devices["devices"]["host"]["backends"]["plain"] = {"threads": 1, "delegate": False}
+    """A second backend with reference kernels: every artifact runs on both."""
+    project.devices["devices"]["host"]["backends"]["reference"] = {"threads": 1, "delegate": False}
     project.write()
     return project
 
 
 def inner(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """pytest in a folder that has nothing to do with edgegate."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    """pytest in a folder that has nothing to do with edgeworthy."""
+    command = [*PYTEST, *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -108,19 +110,19 @@ def test_xdist_measures_every_cell_once_into_one_run(two_backends: Project):
     ("selection", "tests"),
     [
         (
-            ["--edge-variant", "*_fp32", "--edge-target", "*:plain"],
-            {f"test_{axis}[linear-ort_fp32-host:plain]" for axis in ("accuracy", "footprint", "latency")}
-            | {"test_consistency[NOTSET]", "canary[linear-canary-host:plain]"},
+            ["--edge-variant", "*_fp32", "--edge-target", "*:reference"],
+            {f"test_{axis}[linear-ort_fp32-host:reference]" for axis in ("accuracy", "footprint", "latency")}
+            | {"test_consistency[NOTSET]", "canary[linear-canary-host:reference]"},
         ),
         (
             ["-k", "accuracy and ort_dynamic"],
-            {f"test_accuracy[linear-ort_dynamic-host:{backend}]" for backend in ("cpu", "plain")}
-            | {"canary[linear-canary-host:cpu]", "canary[linear-canary-host:plain]"},
+            {f"test_accuracy[linear-ort_dynamic-host:{backend}]" for backend in ("cpu", "reference")}
+            | {"canary[linear-canary-host:cpu]", "canary[linear-canary-host:reference]"},
         ),
         (
             ["-k", "consistency", "--edge-model", "lin*", "--edge-variant", "ort_fp32", "--edge-variant", "*minmax"],
-            {f"test_consistency[linear-{name}-host:plain~host:cpu]" for name in ("ort_fp32", "ort_int8_minmax")}
-            | {"canary[linear-canary-host:plain]"},
+            {f"test_consistency[linear-{name}-host:reference~host:cpu]" for name in ("ort_fp32", "ort_int8_minmax")}
+            | {"canary[linear-canary-host:reference]"},
         ),
     ],
     ids=["globs", "keyword", "both"],
@@ -165,7 +167,9 @@ def test_mark_beats_yaml_and_option_beats_mark(project: Project, option: list[st
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "xdist"])
 def test_junit_has_the_properties_of_every_cell(project: Project, workers: list[str]):
-    """Which cell, what was decided, on what evidence, in which sentence and with which numbers; once each."""
+    """Which cell, its status, evidence, message and numbers, once each, as docs/reports.md lists them."""
+    page = (REPOSITORY / "docs" / "reports.md").read_text().partition("## JUnit")[2].partition("## ")[0]
+    documented = set(re.findall(r"`(edge_\w+)`", page)) - {"edge_p50_ms"}
     passed(project.run("--junitxml", "junit.xml", *workers))
     cases = {case.get("name"): case for case in ET.parse(project.root / "junit.xml").iter("testcase")}
     for axis, metric in (("accuracy", "drop_points"), ("latency", "p50_ms"), ("footprint", "size_kb")):
@@ -173,8 +177,9 @@ def test_junit_has_the_properties_of_every_cell(project: Project, workers: list[
         names = [found.get("name") for found in case.iter("property")]
         said = {found.get("name"): found.get("value") for found in case.iter("property")}
         assert len(names) == len(said)
-        assert (said["edge_variant"], said["edge_axis"], said["edge_outcome"]) == ("ort_dynamic", axis, "pass")
-        assert said["edge_sentence"]
+        assert documented <= said.keys()
+        assert (said["edge_variant"], said["edge_axis"], said["edge_status"]) == ("ort_dynamic", axis, "pass")
+        assert said["edge_message"]
         assert said["edge_evidence"] in ("conclusive", "inconclusive", "exact")
         assert float(said[f"edge_{metric}"]) >= 0
     canary = {
@@ -209,7 +214,7 @@ def test_histogram_is_drawn(project: Project):
 
 
 def test_benchmark_table_is_the_users(project: Project):
-    """edgegate's one table is enough, until a benchmark of the user's own is run beside it."""
+    """edgeworthy's one table is enough, until a benchmark of the user's own is run beside it."""
     assert "benchmark 'linear'" not in passed(project.run("-k", "latency"))
     own = project.root / "benchmarks" / "test_own.py"
     own.write_text("def test_mine(benchmark):\n    benchmark(sum, range(10))\n")
@@ -219,10 +224,10 @@ def test_benchmark_table_is_the_users(project: Project):
 def test_plugin_is_registered_once(tmp_path: Path):
     """A conftest.py that lists the plugin and the installed entry point name one module."""
     (tmp_path / "conftest.py").write_text(
-        'pytest_plugins = ["harness.pytest_plugin"]\n'
+        'pytest_plugins = ["edgeworthy.pytest_plugin"]\n'
         "def pytest_configure(config):\n"
         "    found = [p for _, p in config.pluginmanager.list_name_plugin()"
-        " if getattr(p, '__name__', '') == 'harness.pytest_plugin']\n"
+        " if getattr(p, '__name__', '') == 'edgeworthy.pytest_plugin']\n"
         "    assert len(found) == 1\n"
     )
     (tmp_path / "test_any.py").write_text("def test_any(): pass\n")
@@ -235,7 +240,7 @@ def test_unrelated_suite_is_left_alone(tmp_path: Path, workers: list[str]):
     (tmp_path / "conftest.py").write_text(TELL_MODULES)
     (tmp_path / "test_any.py").write_text("def test_any(): pass\ndef test_timed(benchmark): benchmark(sum, [1])\n")
     said = passed(inner(tmp_path, "--strict-markers", "--strict-config", "-W", "error", *workers))
-    assert "edgegate:" not in said
+    assert "edgeworthy:" not in said
     assert workers or "test_timed" in said  # pytest-benchmark's own table
     neighbours = {"__pycache__", ".benchmarks"}  # Python's, and pytest-benchmark's
     assert {path.name for path in tmp_path.iterdir()} - neighbours == {"conftest.py", "test_any.py", "modules.txt"}
@@ -249,12 +254,12 @@ def test_backends_must_give_the_same_answers(two_backends: Project, seed: str, s
     done = two_backends.run("-k", "consistency", "--edge-variant", "ort_dynamic")
     assert done.returncode == (status == "fail")
     assert two_backends.statuses() == {
-        "linear/ort_dynamic/host:plain": status,
-        "linear/canary/host:plain": "rejected",
+        "linear/ort_dynamic/host:reference": status,
+        "linear/canary/host:reference": "rejected",
     }
     found = two_backends.result().cells.set_index("variant").loc["ort_dynamic"]
     assert (found["status"], found["axis"]) == (status, "consistency")
-    assert "against host:cpu, largest output difference" in found["sentence"]
+    assert "against host:cpu, largest output difference" in found["message"]
     assert (found["consistency_percent"] == 100) == (status == "pass")
 
 
@@ -271,5 +276,5 @@ def test_users_own_assertions_are_verdicts(project: Project):
         "canary": "rejected",
     }
     assert cells.loc["ort_dynamic", "axis"] == "test_zeros"
-    assert "too many zeros" in cells.loc["ort_dynamic", "sentence"]
+    assert "too many zeros" in cells.loc["ort_dynamic", "message"]
     assert (cells["samples"].drop("canary") >= 30).all()

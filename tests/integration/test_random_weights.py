@@ -43,10 +43,10 @@ def test_accuracy_is_refused_and_fidelity_judged(project: Project) -> None:
     assert cells.loc["torch_int8", "sqnr_db"] > 2
     assert (cells["layout"] == "nchw").all()
     said = [line for line in (project.root / "results" / "latest" / "verdicts").rglob("*") if line.is_file()]
-    words = "accuracy is refused as meaningless: the model's weights are random"
+    words = "accuracy is not judged: the model's weights are random"
     assert any(words in path.read_text() for path in said)
 
     project.models["budgets"] = [{"min_sqnr_db": 90, "variant": "torch_int8"}]
     done = project.run("-k", "accuracy")
     assert project.statuses()["untrained/torch_int8/host:cpu"] == "fail"
-    assert words in project.sentence("torch_int8", "untrained")
+    assert words in project.message("torch_int8", "untrained")

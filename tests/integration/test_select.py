@@ -1,12 +1,17 @@
-"""``edgegate select`` answers from a run that was really measured, and says which."""
+"""``edgeworthy select`` answers from a run that was really measured, and says which."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import onnxruntime
 import pytest
 
 from tests.integration.conftest import make_project
@@ -19,14 +24,18 @@ if TYPE_CHECKING:
 def measured(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path) -> Project:
     """A run on two targets, in which one variant was measured on the first only."""
     project = make_project(tmp_path_factory.mktemp("select"), digits, shared_store)
-    project.devices["devices"]["host"]["backends"]["plain"] = {"threads": 1, "delegate": False}
-    done = project.run("-k", "(accuracy or latency or footprint or canary) and not (dynamic and plain)")
+    project.devices["devices"]["host"]["backends"]["reference"] = {"threads": 1, "delegate": False}
+    done = project.run("-k", "(accuracy or latency or footprint or canary) and not (dynamic and reference)")
     assert done.returncode == 0, done.stdout
     return project
 
 
 def select(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("edgegate")), "select", *arguments]
+    return edgeworthy(project, "select", *arguments)
+
+
+def edgeworthy(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("edgeworthy")), *arguments]
     return subprocess.run(
         command, cwd=project.root, env=project.environment(), capture_output=True, text=True, check=False, timeout=60
     )
@@ -40,10 +49,11 @@ def test_choice_names_the_run_and_its_numbers(measured: Project) -> None:
     cells = measured.result().cells
     here = cells[(cells.target == "host:cpu") & (cells.variant != "canary")].sort_values("p50_ms").iloc[0]
     first, chosen = done.stdout.splitlines()[:2]
+    assert f"    take it: edgeworthy export linear {here.variant} --target host:cpu" in done.stdout
     assert first == f"from run {(measured.root / 'results' / 'latest').resolve().name}, measured on host:cpu:"
     assert chosen.startswith(f"linear: {here.variant}: p50 latency {here.p50_ms:.4f} ms (")
     assert f"top-1 accuracy {here.top1_percent:.2f} %" in chosen
-    assert done.stdout.count("fits too") == 2
+    assert done.stdout.count("also fits") == 2
 
 
 def test_nothing_fits_is_status_1_with_the_nearest(measured: Project) -> None:
@@ -56,17 +66,17 @@ def test_nothing_fits_is_status_1_with_the_nearest(measured: Project) -> None:
 
 def test_what_was_not_measured_on_the_target_is_unknown(measured: Project) -> None:
     """It is not guessed from the other target."""
-    done = select(measured, "--target", "host:plain", "--max-latency-ms", "50")
+    done = select(measured, "--target", "host:reference", "--max-latency-ms", "50")
     assert done.returncode == 0
-    assert "    unknown: ort_dynamic: not measured on host:plain" in done.stdout.splitlines()
+    assert "    unknown: ort_dynamic: not measured on host:reference" in done.stdout.splitlines()
 
 
 def test_a_share_is_not_taken_for_percent(measured: Project) -> None:
     """0.95 is meant as 95 %, and held by anything."""
     done = select(measured, "--target", "host:cpu", "--min-accuracy", "0.95")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: --min-accuracy 0.95 is in percent")
-    assert "--min-accuracy 95 " in done.stderr
+    assert done.stderr.startswith("error: --min-accuracy 0.95 is a percentage")
+    assert "--min-accuracy 95?" in done.stderr
 
 
 def test_wrong_name_is_one_sentence(measured: Project) -> None:
@@ -74,4 +84,61 @@ def test_wrong_name_is_one_sentence(measured: Project) -> None:
     done = select(measured, "--target", "host:gpu")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: --target host:gpu: nothing of that name was measured in the run ")
-    assert "known: host:cpu, host:plain" in done.stderr
+    assert "known: host:cpu, host:reference" in done.stderr
+
+
+def test_export_gives_the_artifact_that_was_measured(measured: Project, tmp_path: Path) -> None:
+    """The file gives the run's accuracy in its runtime; the manifest says what it is, and how it was judged."""
+    done = edgeworthy(measured, "export", "linear", "ort_int8_minmax", "--to", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    exported, manifest = tmp_path / "linear-ort_int8_minmax.onnx", tmp_path / "linear-ort_int8_minmax.onnx.json"
+    assert done.stdout == f"wrote {exported}\nwrote {manifest}\n"
+    said = json.loads(manifest.read_text())
+    assert said["sha256"] == hashlib.sha256(exported.read_bytes()).hexdigest()
+    assert said["size_bytes"] == exported.stat().st_size
+    assert (said["recipe"], said["runtime"], said["layout"], said["passed"]) == (
+        "ort_int8_minmax", "onnxruntime", "nchw", True,
+    )  # fmt: skip
+    assert said["signature"] == {
+        "inputs": [{"name": "image", "dtype": "float32", "shape": [None, 1, 8, 8], "quantization": None}],
+        "outputs": [{"name": "scores", "dtype": "float32", "shape": [None, 10], "quantization": None}],
+    }
+    assert said["run"]["name"] == (measured.root / "results" / "latest").resolve().name
+    assert said["versions"]["onnxruntime"] == onnxruntime.__version__
+    judged = {(verdict["cell"], verdict["axis"]): verdict["status"] for verdict in said["verdicts"]}
+    assert judged[("linear/ort_int8_minmax/host:reference", "accuracy")] == "pass"
+    assert set(judged.values()) == {"pass"}
+
+    data = np.load(measured.root / "benchmarks" / "digits.npz")
+    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    outputs = session.run(None, {"image": data["evaluation_x"].transpose(0, 3, 1, 2)})[0]
+    top1 = 100 * (outputs.argmax(axis=1) == data["evaluation_y"]).mean()
+    cells = measured.result().cells.set_index(["variant", "target"])
+    assert top1 == pytest.approx(cells.loc[("ort_int8_minmax", "host:cpu"), "top1_percent"], abs=0.2)
+
+
+def test_export_refuses_what_did_not_pass(measured: Project, tmp_path: Path) -> None:
+    """A failed cell, an unjudged one, a canary that passed, an unfinished run; told to, it says so in the manifest."""
+    verdict = {"axis": "accuracy", "status": "fail", "evidence": "exact", "message": "it lost 9 pp", "hint": ""}
+    for name, cell, reason in (
+        ("failed", ["linear", "ort_fp32", "host:reference"], "fail on host:reference: accuracy: it lost 9 pp"),
+        ("canary", ["linear", "canary", "host:cpu"], "the gate's test of itself failed: it lost 9 pp"),
+    ):
+        run = measured.root / "results" / name
+        shutil.copytree((measured.root / "results" / "latest").resolve(), run)
+        with (run / "verdicts" / "main.jsonl").open("a") as stream:
+            stream.write(json.dumps({**verdict, "cell": cell, "metrics": {}, "waived_by": []}) + "\n")
+        done = edgeworthy(measured, "export", "linear", "ort_fp32", "--run", str(run), "--to", str(tmp_path / name))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"error: linear/ort_fp32 is not exported: {reason}")
+        assert "Hint: export a variant that passed" in done.stderr
+        assert not (tmp_path / name).exists()
+    arguments = ("--run", str(measured.root / "results" / "failed"), "--to", str(tmp_path))
+    done = edgeworthy(measured, "export", "linear", "ort_fp32", *arguments, "--even-if-failed")
+    assert done.returncode == 0, done.stderr
+    said = json.loads((tmp_path / "linear-ort_fp32.onnx.json").read_text())
+    assert (said["passed"], said["not_passed_because"]) == (False, "fail on host:reference: accuracy: it lost 9 pp")
+    done = edgeworthy(measured, "export", "linear", "ort_fp32", *arguments, "--target", "host:cpu")
+    assert done.returncode == 0, done.stderr
+    done = edgeworthy(measured, "export", "linear", "ort_fp23")
+    assert "has no variant of linear 'ort_fp23'; did you mean 'ort_fp32'?" in done.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import zipfile
@@ -11,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from edgeworthy.variants.registry import all_recipes
 
-from harness.sources.samples import Samples
-from harness.variants.registry import all_recipes
-from tests.integration.test_recipes import answers, run_in_one_process
+from tests.integration.conversion_jobs import run_jobs, write_job
+from tests.integration.test_recipes import answers
 
 CLASSES = 4
 SHAPE = (32, 32, 3)
@@ -56,6 +55,16 @@ class Doubling(L.Layer):
 for name, layer in {"own": Doubling(), "lambda": L.Lambda(lambda x: 2 * x)}.items():
     keras.Model(i, layer(x)).save(f"{name}.keras")
 
+import tf_keras
+from tf_keras import layers as K
+tf_keras.utils.set_random_seed(0)
+older_image = tf_keras.Input((32, 32, 3))
+older_x = K.Flatten()(tf.nn.relu6(K.DepthwiseConv2D(3, strides=4)(older_image * 2 - 1)))
+older = tf_keras.Model(older_image, K.Dense(4)(older_x))
+older.save("keras_2.h5")
+np.save("keras_2_answers.npy", older(images, training=False))
+tf_keras.Model(older_image, K.Dense(4)(K.Lambda(lambda x: 2 * x)(older_x))).save("lambda.h5")
+
 spec = tf.TensorSpec((None, 32, 32, 3), tf.float32)
 serve = tf.function(lambda image: {"scores": m(image, training=False)}, input_signature=[spec])
 module = tf.Module()
@@ -86,10 +95,11 @@ nchw = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
 batch = torch.export.Dim("batch", min=1, max=1024)
 torch.export.save(torch.export.export(t, (nchw[:2],), dynamic_shapes=({0: batch},)), "tiny.pt2")
 torch.export.save(torch.export.export(t, (nchw[:1],)), "single.pt2")
+torch.save({"epoch": 3, "state_dict": {"module._orig_mod." + k: v for k, v in t.state_dict().items()}}, "wrapped.pt")
 with torch.no_grad():
     np.save("torch_answers.npy", t(nchw))
 
-from harness.variants.torch_sources import _torchvision
+from edgeworthy.variants.torch_sources import _torchvision
 v = _torchvision().models.get_model("mobilenet_v3_small", weights=None, num_classes=4).eval()
 torch.save(v.state_dict(), "vision.pt")
 with torch.no_grad():
@@ -98,7 +108,7 @@ with torch.no_grad():
 
 #: Recipes of a user that fall into the traps.
 TRAPS = '''
-from harness.variants.registry import recipe
+from edgeworthy import recipe
 
 def lossless(name, runtime="litert"):
     return recipe(name, runtime=runtime, packages=("tensorflow",), lossless=True)
@@ -153,6 +163,15 @@ def rewriting(source, out):
     out.write_bytes(source.onnx_file().read_bytes())
     return source.onnx_layout()
 
+@recipe("unloadable", runtime="onnxruntime", packages=("onnx",))
+def unloadable(source, out):
+    """An operator that no runtime has."""
+    import onnx
+    model = onnx.load(source.onnx_file())
+    model.graph.node[-1].op_type = "NoSuchOperator"
+    onnx.save(model, out)
+    return source.onnx_layout()
+
 @recipe("newer", runtime="onnxruntime", packages=("onnx",))
 def newer(source, out):
     import onnx
@@ -173,6 +192,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("tf1.pb", "tiny.pt2"):
         (folder / f"cut{Path(name).suffix}").write_bytes((folder / name).read_bytes()[:-400])
     write_pickled_archive(folder)
+    write_damaged_archive(folder)
+    (folder / "beside").mkdir()
+    (folder / "beside" / "my_layers.py").write_text(FACTORY)
+    (folder / "beside" / "net.py").write_text(
+        "from my_layers import build as inner\ndef build():\n    return inner()\n"
+    )
     return folder
 
 
@@ -186,38 +211,19 @@ class Work(NamedTuple):
 @pytest.fixture(scope="module")
 def converted(models: Path) -> Converted:
     """Every piece of work of this file: its name -> recipe -> the last event, with the artifact's path as ``out``."""
-    jobs = {name: write_job(models, name, work) for name, work in WORK.items()}
+    jobs = []
+    for name, work in WORK.items():
+        outs = {recipe: artifact(models, name, recipe) for recipe in work.recipes}
+        (models / "made" / name).mkdir(parents=True)
+        images, traps = models / "images.npy", [models / "traps.py"]
+        jobs.append(write_job(models / f"{name}.json", work.source, outs, images, CLASSES, traps))
     made: Converted = {name: {} for name in WORK}
-    for name, events in run_in_one_process(list(jobs.values()), models / "log").items():
+    for name, events in run_jobs(jobs, models / "log").items():
         for event in events:
-            if event["event"] != "progress":
+            if "index" in event:
                 recipe = WORK[name].recipes[event["index"]]
                 made[name][recipe] = {**event, "out": artifact(models, name, recipe)}
     return made
-
-
-def write_job(models: Path, name: str, work: Work) -> Path:
-    artifact(models, name, work.recipes[0]).parent.mkdir(parents=True)
-    told = [
-        {
-            "recipe": recipe,
-            "options": {},
-            "calibration": Samples(models / "images.npy").to_json(),
-            "out": str(artifact(models, name, recipe)),
-        }
-        for recipe in work.recipes
-    ]
-    job = {
-        "source": work.source,
-        "base_dir": str(models),
-        "images": str(models / "images.npy"),
-        "classes": CLASSES,
-        "recipe_files": [str(models / "traps.py")],
-        "work": told,
-    }
-    path = models / f"{name}.json"
-    path.write_text(json.dumps(job))
-    return path
 
 
 def artifact(models: Path, name: str, recipe: str) -> Path:
@@ -228,10 +234,12 @@ def artifact(models: Path, name: str, recipe: str) -> Path:
 #: Work, and who knows the right answers.
 FORMS: dict[str, tuple[Work, str]] = {
     "h5": (Work({"path": "tiny.h5"}, ("fp32", "ort_fp32")), "keras"),
+    "keras_2": (Work({"path": "keras_2.h5"}, ("fp32", "ort_fp32")), "keras_2"),
     "signature": (Work({"path": "signatures", "signature": "classify"}, ("fp32", "ort_fp32")), "keras"),
     "tf1": (Work({"path": "tf1"}, ("fp32", "ort_fp32")), "tf1"),
     "tf1_graph": (Work({"path": "tf1.pb", "input": "image:0", "output": "scores:0"}, ("fp32", "ort_fp32")), "tf1"),
     "pt2": (Work({"path": "tiny.pt2"}, ("fp32", "ort_fp32", "torch_fp32")), "torch"),
+    "siblings": (Work({"factory": "beside/net.py:build", "weights": "wrapped.pt"}, ("torch_fp32",)), "torch"),
     "single": (Work({"path": "single.pt2"}, ("fp32", "ort_fp32")), "torch"),
     "vision": (Work({"torchvision": "mobilenet_v3_small", "weights": "vision.pt"}, ("fp32", "ort_fp32")), "vision"),
     "application": (
@@ -244,7 +252,7 @@ FORMS: dict[str, tuple[Work, str]] = {
     ),
 }
 TRAPPED = {
-    "concrete_function": "NaN: its answers hold NaN or infinity",
+    "concrete_function": "NaN: its outputs hold NaN or infinity",
     "bgr": "channel order: it takes RGB for BGR, or BGR for RGB",
     "scaled_twice": "preprocessing: it scales by 1/255 once more",
     "never_scaled": "preprocessing: it lacks the scale factor 1/255",
@@ -268,6 +276,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "export",
     ),
     ({"path": "cut.pt2"}, "cut.pt2: not plain weights but a pickle of other objects, or damaged", ""),
+    ({"path": "bit.pt2"}, "bit.pt2: damaged: ", "export or copy the file again"),
     ({"path": "pickled.pt2"}, "pickled.pt2: not plain weights but a pickle", "without custom objects"),
     ({"torchvision": "mobilenet_v3_smal", "weights": "random"}, "did you mean 'mobilenet_v3_small'", ""),
     (
@@ -291,7 +300,11 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "Input size must be at least 71x71",
         "choose a dataset",
     ),
-    ({"factory": "factory.py:wide", "weights": "random"}, "answers shape (1, 3, 1024), not", "flatten"),
+    (
+        {"factory": "factory.py:wide", "weights": "random"},
+        "returns shape (1, 3, 1024), not",
+        "the one tensor that is judged",
+    ),
     (
         {"factory": "factory.py:no_module", "weights": "random"},
         "returned str, not a torch.nn.Module",
@@ -299,6 +312,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"path": "own.keras"}, "own.keras: it has the class or function 'Doubling'", "export the model as a SavedModel"),
     ({"path": "lambda.keras"}, "lambda.keras: it has a Lambda layer", "export the model as a SavedModel"),
+    ({"path": "lambda.h5"}, "lambda.h5: it has a Lambda layer", "export the model as a SavedModel"),
 ]
 
 
@@ -310,6 +324,7 @@ WORK = {
     **{form: work for form, (work, _) in FORMS.items()},
     "trapped": Work({"path": "tiny.keras"}, (*TRAPPED, "faithful", "fp32")),
     "rewritten": Work({"path": "made/h5/ort_fp32.onnx"}, ("rewriting", "ort_fp32", "ort_dynamic", "fp32")),
+    "unloadable": Work({"path": "made/h5/ort_fp32.onnx"}, ("unloadable",)),
     "newer": Work({"factory": "factory.py:build", "weights": "tiny.pt", "opset": 17}, ("newer", "ort_fp32")),
     **{
         f"random_{kind}_{time}": Work(source, ("ort_fp32",))
@@ -356,7 +371,7 @@ def test_a_changed_model_is_caught_and_named(converted: Converted, recipe: str) 
 
 
 def test_right_conversions_pass_beside_wrong_ones(converted: Converted) -> None:
-    """A user's recipe that keeps the model, and edgegate's own, are made in the same process."""
+    """A user's recipe that keeps the model, and edgeworthy's own, are made in the same process."""
     assert converted["trapped"]["faithful"]["event"] == converted["trapped"]["fp32"]["event"] == "made"
 
 
@@ -369,12 +384,22 @@ def test_an_onnx_file_that_is_rewritten_in_place_is_noticed(models: Path, conver
     assert made["ort_dynamic"]["event"] == "made"
 
 
+def test_what_its_runtime_cannot_load_is_not_kept(converted: Converted) -> None:
+    """The recipe made a file; its runtime's first inference says no, in a sentence without a path of ours."""
+    entry = converted["unloadable"]["unloadable"]
+    assert entry["event"] == "refused"
+    assert entry["message"].startswith("unloadable made an artifact that its runtime cannot run: ")
+    assert "NoSuchOperator" in entry["message"]
+    assert str(entry["out"].parent) not in entry["message"]
+    assert not entry["out"].exists()
+
+
 def test_what_onnx2tf_makes_of_a_flattened_nhwc_file_is_another_model(converted: Converted) -> None:
     """onnx2tf loses the order of a flattened NHWC map and says nothing; the comparison with the source does."""
     made = converted["rewritten"]["fp32"]
     assert made["error_type"] == "NotTheSameModel"
     assert made["message"].startswith(
-        "the conversion to a SavedModel: converted, but not the same model: answers differ"
+        "the conversion to a SavedModel: converted, but not the same model: outputs differ"
     )
 
 
@@ -383,7 +408,7 @@ def test_an_opset_is_kept_or_refused(converted: Converted) -> None:
     made = converted["newer"]
     assert opset_of(made["ort_fp32"]["out"]) == 17
     assert made["newer"]["event"] == "refused"
-    assert made["newer"]["message"] == "opset 17 was asked for, and the file is of opset 21"
+    assert made["newer"]["message"] == "opset 17 was requested, and the file is of opset 21"
 
 
 @pytest.mark.parametrize("kind", RANDOM)
@@ -398,12 +423,22 @@ def test_random_weights_are_the_same_every_time_and_alive(models: Path, converte
 @pytest.mark.parametrize("index", range(len(BAD)), ids=lambda index: str(BAD[index][0]))
 def test_what_is_wrong_with_a_source_is_said(converted: Converted, index: int) -> None:
     """A missing signature or array, a damaged file, a pickle, weights that do not fit: one sentence that names it."""
-    _, sentence, next_step = BAD[index]
+    _, message, hint = BAD[index]
     (entry,) = converted[f"bad_{index}"].values()
     assert entry["error_type"] == "SourceError", entry
-    assert sentence in entry["message"]
-    assert next_step in entry["next_step"]
+    assert message in entry["message"]
+    assert hint in entry["hint"]
     assert not entry["out"].exists()
+
+
+def write_damaged_archive(folder: Path) -> None:
+    """A torch.export file with one bit of its weights changed, which only the archive's checksum shows."""
+    with zipfile.ZipFile(folder / "tiny.pt2") as good:
+        weights = next(info for info in good.infolist() if "data/weights/weight_" in info.filename)
+        value = good.read(weights)[:16]
+    content = bytearray((folder / "tiny.pt2").read_bytes())
+    content[content.index(value, weights.header_offset)] ^= 1
+    (folder / "bit.pt2").write_bytes(content)
 
 
 def write_pickled_archive(folder: Path) -> None:

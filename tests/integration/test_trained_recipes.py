@@ -11,7 +11,7 @@ from tests.integration.conftest import Digits, Project
 #: Learns from the training splits what a recipe can without a framework: it writes their sum into the artifact.
 LEARNING = """
 import onnx
-from harness.variants.registry import recipe
+from edgeworthy import recipe
 
 @recipe("learning", runtime="onnxruntime", packages=("onnx",), trained=True)
 def learning(source, out, *, training, factor: int = 1):
@@ -61,4 +61,4 @@ def test_a_dataset_without_training_samples_is_refused(project: Project) -> None
     done = project.run("-k", "accuracy")
     assert done.returncode == 0, done.stdout + done.stderr
     assert project.statuses()["linear/pruned/host:cpu"] == "refused"
-    assert "pruned trains, and the dataset 'digits' has no train_x" in project.sentence("pruned")
+    assert "pruned trains, and the dataset 'digits' has no train_x" in project.message("pruned")

@@ -20,8 +20,8 @@ def beside_the_host(project: Project) -> Project:
 
 #: A board that is asked what it is: so it comes.
 FACTS = """
-from harness.errors import DeviceRefuses
-from harness.targets.linux.board import Board
+from edgeworthy.errors import DeviceRefuses
+from edgeworthy.targets.linux.board import Board
 
 def facts(self):
     with open("asked", "a") as file:
@@ -48,23 +48,23 @@ def test_what_one_device_meets_is_no_error_of_another(beside_the_host: Project) 
 
 def test_a_device_that_refuses_is_asked_once(beside_the_host: Project) -> None:
     """Its host key is another one: every cell says so, and none tries again."""
-    fault = "raise DeviceRefuses('pi: another host key', next_step='compare it')"
+    fault = "raise DeviceRefuses('pi: another host key', hint='compare it')"
     (beside_the_host.root / "conftest.py").write_text(FACTS.format(fault=fault))
     done = beside_the_host.run("--edge-target", "pi:*", "-k", "accuracy or latency")
     assert done.returncode == 1, done.stdout
     for variant in ("ort_fp32", "ort_dynamic"):
-        assert beside_the_host.sentence(variant, target="pi:cpu") == "pi: another host key"
+        assert beside_the_host.message(variant, target="pi:cpu") == "pi: another host key"
     assert (beside_the_host.root / "asked").read_text() == "asked\n"
 
 
-#: A host that has a hygiene, and is hot for its first looks.
+#: A host that has a hygiene, and is hot for its first readings.
 STATE = """
-from harness.device_schema import HostDevice, Hygiene
-from harness.targets.host import HostTarget
+from edgeworthy.device_schema import HostDevice, Hygiene
+from edgeworthy.targets.host import HostTarget
 
 HostDevice.hygiene = Hygiene(max_temperature_c=60, settle_s=0.1, poll_s=0.2)
-looks = iter([80.0] * {hot})
-HostTarget.state = lambda self: {{"temperature_c": next(looks, 40.0)}}
+readings = iter([80.0] * {hot})
+HostTarget.state = lambda self: {{"temperature_c": next(readings, 40.0)}}
 """
 
 
@@ -76,7 +76,7 @@ def test_a_device_that_did_not_settle_is_looked_at_and_not_waited_for(project: P
     project.run("-k", "latency")
     statuses = project.statuses()
     assert statuses["linear/ort_fp32/host:cpu"] == "error"
-    assert project.sentence("ort_fp32").endswith("cooling: 80.0 C, at most 60 C wanted, after 0.1 s of waiting")
+    assert project.message("ort_fp32").endswith("cooling: 80.0 C, at most 60 C wanted, after 0.1 s of waiting")
     assert statuses["linear/ort_dynamic/host:cpu"] == second
     if second == "error":
-        assert project.sentence("ort_dynamic").endswith("an earlier cell waited 0.1 s for it in vain")
+        assert project.message("ort_dynamic").endswith("an earlier cell waited 0.1 s without success")

@@ -168,9 +168,11 @@ def arm_system(folder: Path, root: Path) -> System:
 def board_mounts(folder: Path, settings: Path, system: System) -> list[tuple[str, ...]]:
     """The system's mounts, sshd's settings, the user's home in the list of accounts, and a disk for the work folder."""
     root, disk = str(system.root).rstrip("/"), f"{str(system.root).rstrip('/')}{system.home}/.cache"
-    own_proc = [("-t", "proc", "proc", "/proc")] if not root else []
+    # sshd refuses to start without its folder in /run, which only an init system makes.
+    run_sshd = ("-t", "tmpfs", "-o", "X-mount.mkdir,mode=0755", "tmpfs", "/run/sshd")
+    own = [("-t", "proc", "proc", "/proc"), run_sshd] if not root else []
     return [
-        *own_proc,
+        *own,
         *system.mounts,
         ("--bind", str(new_boot_id(folder)), f"{root}/{BOOT_ID}"),
         ("--bind", "-o", "ro", str(settings), f"{root}/etc/ssh"),

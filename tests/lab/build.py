@@ -39,7 +39,10 @@ TFLITE = Tier(
     make=benchmark_tool.make_tool,
     recipe=(HERE / "benchmark_tool.py", HERE / "launcher.c"),
 )
-TIERS = {tier.name: tier for tier in (PHONE, PI, ARM_BOARD, ADB, TFLITE)}
+SHELLS = Tier(
+    "shells", "(f) a phone's shell and commands, mksh and toybox", {"mksh": "mksh", "toybox": "toybox"}, required=True
+)
+TIERS = {tier.name: tier for tier in (PHONE, PI, ARM_BOARD, ADB, TFLITE, SHELLS)}
 
 
 def main(names: list[str]) -> int:

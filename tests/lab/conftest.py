@@ -13,6 +13,7 @@ from typing import NoReturn, TypeVar
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from tests.integration.conftest import Digits, Project, linear_tflite, make_project
 from tests.lab import build
@@ -30,10 +31,10 @@ def need(tier: Tier) -> None:
 
 def unusable(tier: Tier, reason: str) -> NoReturn:
     """Skip, or fail, with the reason why there is no such device."""
-    sentence = f"the lab's {tier.title}: {reason}"
+    message = f"the lab's {tier.title}: {reason}"
     if tier.required and os.environ.get("CI"):
-        pytest.fail(sentence)
-    pytest.skip(sentence)
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +67,8 @@ def arm_board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     folder = tmp_path_factory.mktemp("arm")
 
     def start() -> Board:
-        register_qemu()
+        with FileLock(build.ARM_BOARD.folder.with_suffix(".qemu")):  # another worker may be at it
+            register_qemu()
         return Board(folder, arm_system(folder, build.ARM_BOARD.folder / "root"))
 
     yield from started(build.ARM_BOARD, start)
@@ -111,9 +113,9 @@ def lab_repository(
     for device in ("phone", "pi"):
         backends = project.devices["devices"][device]["backends"]
         project.devices["devices"][device]["backends"] = {"cpu": backends["cpu"]}
-    done = edgegate(project, "devices", "setup", "pi")
+    done = edgeworthy(project, "devices", "setup", "pi")
     if done.returncode:
-        unusable(build.PI, f"'edgegate devices setup' cannot install the runtimes: {done.stderr.strip()[-500:]}")
+        unusable(build.PI, f"'edgeworthy devices setup' cannot install the runtimes: {done.stderr.strip()[-500:]}")
     return project
 
 
@@ -125,10 +127,10 @@ def lab_project(lab_repository: Project) -> Iterator[Project]:
     lab_repository.models, lab_repository.devices = models, devices
 
 
-def edgegate(project: Project, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run a command of edgegate in the project's folder."""
+def edgeworthy(project: Project, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run a command of edgeworthy in the project's folder."""
     project.write()
-    command = [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from edgeworthy.cli import main; main()", *arguments]
     return subprocess.run(
         command,
         cwd=project.root,

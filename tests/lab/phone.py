@@ -56,15 +56,15 @@ class Phone(Machine):
         return told.read_text().strip() if told.exists() else ""
 
     def devices_entry(self, **changes: Any) -> dict[str, Any]:
-        """XNNPACK and plain kernels as its backends; the stand-in is pushed as the tool."""
+        """XNNPACK and reference kernels as its backends; the stand-in is pushed as the tool."""
         return {
             "kind": "android",
             "address": self.address,
             "port": self.port,
             "key": str(self.key),
-            "work_folder": f"{self.disk}/edgegate",
+            "work_folder": f"{self.disk}/edgeworthy",
             "benchmark_model": {self.abi: str(self.benchmark_model)},
-            "backends": {"cpu": {"delegate": "cpu"}, "plain": {"delegate": "cpu", "xnnpack": False}},
+            "backends": {"cpu": {"delegate": "cpu"}, "reference": {"delegate": "cpu", "xnnpack": False}},
         } | changes
 
 

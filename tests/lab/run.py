@@ -14,19 +14,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from edgeworthy.measurements.project import Project
 
-from harness.measurements.project import Project
 from tests.lab import build
 from tests.lab.board import Board, pi_system
 from tests.lab.phone import Phone
-from tests.lab.same_answers import compare
+from tests.lab.same_outputs import compare
 from tests.lab.tiers import REPOSITORY, LabError
 
 RESULTS = REPOSITORY / "results" / "lab"
 #: What the repository's devices.yaml demands of the host's XNNPACK is demanded of the lab's, too.
 CPU = {"threads": 1, "min_delegated_percent": 60}
-HOST = {"kind": "host", "backends": {"cpu": CPU, "plain": {"threads": 1, "delegate": False}}}
-PHONE = {"cpu": {"delegate": "cpu", **CPU}, "plain": {"delegate": "cpu", "xnnpack": False}}
+HOST = {"kind": "host", "backends": {"cpu": CPU, "reference": {"threads": 1, "delegate": False}}}
+PHONE = {"cpu": {"delegate": "cpu", **CPU}, "reference": {"delegate": "cpu", "xnnpack": False}}
 
 
 def main(arguments: list[str]) -> int:
@@ -35,12 +35,12 @@ def main(arguments: list[str]) -> int:
         if reason := tier.missing():
             print(f"the lab's {tier.title}: {reason}", file=sys.stderr)
             return 1
-    with tempfile.TemporaryDirectory(prefix="edgegate-lab-") as name, lab_devices(Path(name)) as devices_yaml:
+    with tempfile.TemporaryDirectory(prefix="lab-bench-") as name, lab_devices(Path(name)) as devices_yaml:
         chosen = any(argument.startswith("--edge-target") for argument in arguments)
         targets = [] if chosen else ["--edge-target", "phone:*", "--edge-target", "pi:*"]
         options = ["-o", f"edge_devices={devices_yaml}", "-o", f"edge_results={RESULTS}"]
         status = python(
-            "-c", "from harness.cli import main; main()", "devices", "setup", "pi", f"--devices={devices_yaml}"
+            "-c", "from edgeworthy.cli import main; main()", "devices", "setup", "pi", f"--devices={devices_yaml}"
         )
         status = status or python("-m", "pytest", "benchmarks/", *options, *targets, *arguments)
         return status or held_against_host(devices_yaml, Path(name) / "host")
@@ -67,8 +67,8 @@ def lab_devices(folder: Path) -> Iterator[Path]:
 
 def set_up(devices_yaml: Path) -> None:
     """Install the runtimes on the pi. Raises LabError."""
-    if python("-c", "from harness.cli import main; main()", "devices", "setup", "pi", f"--devices={devices_yaml}"):
-        raise LabError("'edgegate devices setup pi' failed")
+    if python("-c", "from edgeworthy.cli import main; main()", "devices", "setup", "pi", f"--devices={devices_yaml}"):
+        raise LabError("'edgeworthy devices setup pi' failed")
 
 
 def python(*arguments: str) -> int:
@@ -87,7 +87,7 @@ def held_against_host(devices_yaml: Path, scratch: Path) -> int:
             f"the largest output difference is {cell.largest_difference:.3g}"
         )
     print(
-        f"the phone's answers equal this machine's, sample by sample, in {len(cells) - len(others)} of {len(cells)} cells; "
+        f"the phone's outputs equal this machine's, sample by sample, in {len(cells) - len(others)} of {len(cells)} cells; "
         f"the largest output difference is {max((cell.largest_difference for cell in cells), default=0.0):.3g}"
     )
     return int(bool(others) or not cells)

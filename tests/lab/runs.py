@@ -60,5 +60,5 @@ def of_target(project: Project, target: str) -> dict[str, str]:
 
 def working(phone: Phone) -> Callable[[], bool]:
     """Whether a job runs on the phone."""
-    jobs = phone.work / "edgegate" / "jobs"
+    jobs = phone.work / "edgeworthy" / "jobs"
     return lambda: any(jobs.glob("*/pid"))

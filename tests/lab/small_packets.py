@@ -14,8 +14,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.targets.links.adb import AdbLink
-from harness.targets.links.adb_transport import TcpConnection
+from edgeworthy.targets.links.adb import AdbLink
+from edgeworthy.targets.links.adb_transport import TcpConnection
+
 from tests.lab import build
 from tests.lab.adb_daemon import adb_daemon
 from tests.lab.phone import Phone

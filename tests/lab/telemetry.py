@@ -71,15 +71,15 @@ DISPLAY MANAGER (dumpsys display)
 PROPERTIES = {
     "ro.board.platform": "lab",
     "ro.boot.serialno": "LAB0001",
-    "ro.build.fingerprint": "edgegate/lab/lab:14/TRIXIE/34:userdebug/test-keys",
+    "ro.build.fingerprint": "edgeworthy/lab/lab:14/TRIXIE/34:userdebug/test-keys",
     "ro.build.version.release": "14",
     "ro.build.version.sdk": "34",
     "ro.hardware": "lab",
     "ro.product.cpu.abi": "x86_64",
     "ro.product.cpu.abilist": "x86_64",
-    "ro.product.manufacturer": "edgegate",
+    "ro.product.manufacturer": "edgeworthy",
     "ro.product.model": "Lab Phone",
-    "ro.soc.manufacturer": "edgegate",
+    "ro.soc.manufacturer": "edgeworthy",
     "ro.soc.model": "Loopback 1",
 }
 

@@ -77,7 +77,7 @@ def test_adb_carries_files_both_ways(adb: Adb, daemon: AdbDaemon, tmp_path: Path
         assert "No such file" in phone("pull", f"{tmp_path}/phone/nothing", str(tmp_path / "x")).stdout
 
 
-def test_adb_is_told_that_there_is_no_space(adb: Adb, daemon: AdbDaemon, tmp_path: Path) -> None:
+def test_adb_reports_no_space(adb: Adb, daemon: AdbDaemon, tmp_path: Path) -> None:
     """The device's reason reaches the client, and the connection works on."""
     (tmp_path / "here").write_bytes(bytes(3_000_000))
     daemon.room_bytes = 1_000_000

@@ -14,11 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from edgeworthy.errors import (
+    CommandFailed,
+    CommandTimeout,
+    DeviceAbsent,
+    DeviceError,
+    DeviceFull,
+    DeviceRefuses,
+    LinkLost,
+)
+from edgeworthy.targets.links.adb import AdbLink
+from edgeworthy.targets.links.adb_keys import load_key
+from edgeworthy.targets.links.adb_transport import TcpConnection, TcpTransport
 
-from harness.errors import CommandFailed, CommandTimeout, DeviceAbsent, DeviceError, DeviceFull, DeviceRefuses, LinkLost
-from harness.targets.links.adb import AdbLink
-from harness.targets.links.adb_keys import load_key
-from harness.targets.links.adb_transport import TcpConnection, TcpTransport
 from tests.lab.adb_daemon import SHELL_V1, AdbDaemon, Connection, Dropped, Fault, Packet, adb_daemon
 from tests.lab.hostile_names import HOSTILE_NAMES
 from tests.waiting import until, when, within
@@ -52,7 +60,7 @@ def fails(error: type[DeviceError], says: str, call: Callable[[], object]) -> No
         call()
     assert type(caught.value) is error
     assert caught.value.message.startswith("phone")
-    assert caught.value.next_step
+    assert caught.value.hint
 
 
 def asked(daemon: AdbDaemon, command: bytes) -> Callable[[], bool]:
@@ -98,7 +106,7 @@ def say(data: bytes) -> Callable[[Connection], None]:
 # Reaching the device
 
 
-def test_nobody_listens(key: Path) -> None:
+def test_nothing_listens(key: Path) -> None:
     """Asked again for a while, then absent: within 4 s."""
     link = AdbLink("phone", TcpConnection("127.0.0.1", 1), key)
     with within(4):
@@ -133,7 +141,7 @@ def test_something_else_listens(link: AdbLink, daemon: AdbDaemon, garbage: bytes
     """What is no ADB is said to be none: within 3 s."""
     daemon.fault = at(b"CNXN", say(garbage))
     with within(3):
-        fails(DeviceAbsent, "no ADB daemon", lambda: link.run(["true"], 5))
+        fails(DeviceAbsent, "not an ADB daemon", lambda: link.run(["true"], 5))
     works(link)
 
 
@@ -155,20 +163,20 @@ def test_wireless_debugging(link: AdbLink, daemon: AdbDaemon) -> None:
     daemon.fault = at(b"CNXN", say(Packet(b"STLS", 0x01000000).packed()))
     with within(3), pytest.raises(DeviceRefuses, match="wants TLS") as caught:
         link.run(["true"], 5)
-    assert "adb tcpip 5555" in caught.value.next_step
+    assert "adb tcpip 5555" in caught.value.hint
 
 
 # Being let in
 
 
-def test_known_key_is_let_in(link: AdbLink, daemon: AdbDaemon, key: Path) -> None:
+def test_known_key_is_accepted(link: AdbLink, daemon: AdbDaemon, key: Path) -> None:
     """The signature is enough; the public key is not even sent."""
     daemon.known_keys = [load_key(key).signer.GetPublicKey().encode()]
     works(link)
     assert [packet.arg0 for packet in daemon.received if packet.command == b"AUTH"] == [2]
 
 
-def test_unknown_key_is_let_in_when_the_person_says_yes(link: AdbLink, daemon: AdbDaemon) -> None:
+def test_unknown_key_is_accepted_after_confirmation(link: AdbLink, daemon: AdbDaemon) -> None:
     """And is known from then on."""
     daemon.known_keys, daemon.person_says_yes = [], True
     works(link)
@@ -327,7 +335,7 @@ def test_status_and_outputs(link: AdbLink, daemon: AdbDaemon, features: str) -> 
     assert link.run(["sh", "-c", binary], 5).stdout == b"\0\r\n\xff"
 
 
-def test_word_with_nul(link: AdbLink) -> None:
+def test_argument_with_nul(link: AdbLink) -> None:
     """Said, not sent."""
     with pytest.raises(CommandFailed, match="has a NUL in it"):
         link.run(["echo", "a\0b"], 5)
@@ -391,7 +399,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_names_are_only_names(link: AdbLink, file: Path, tmp_path: Path, name: str) -> None:
+def test_file_names_are_quoted(link: AdbLink, file: Path, tmp_path: Path, name: str) -> None:
     """There and back, whatever the name; nothing in it is run."""
     remote = f"{tmp_path}/{name}/{name}"
     link.push(file, remote)
@@ -431,7 +439,7 @@ def test_device_falls_silent_during_a_push(link: AdbLink, daemon: AdbDaemon, fil
     assert (tmp_path / "there").read_bytes() == file.read_bytes()
 
 
-def test_no_space_is_seen_before(link: AdbLink, tmp_path: Path) -> None:
+def test_no_space_is_noticed_before_a_push(link: AdbLink, tmp_path: Path) -> None:
     """8 TB are not even begun: within 3 s."""
     with (tmp_path / "huge").open("wb") as huge:
         huge.truncate(8 * 10**12)

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from edgeworthy.errors import CommandFailed, CommandTimeout, DeviceAbsent, DeviceFull, LinkLost
+from edgeworthy.targets.device_files import DeviceFiles
+from edgeworthy.targets.device_jobs import job_folder, run_detached
+from edgeworthy.targets.links.adb import AdbLink
+from edgeworthy.targets.links.adb_transport import TcpConnection, TcpTransport
 
-from harness.errors import CommandFailed, CommandTimeout, DeviceAbsent, DeviceFull, LinkLost
-from harness.targets.device_files import DeviceFiles
-from harness.targets.device_jobs import job_folder, run_detached
-from harness.targets.links.adb import AdbLink
-from harness.targets.links.adb_transport import TcpConnection, TcpTransport
 from tests.lab.hostile_names import HOSTILE_NAMES
 from tests.lab.phone import Phone
 from tests.unit.test_device_jobs import marked
@@ -53,7 +53,7 @@ def once_sent(monkeypatch: pytest.MonkeyPatch, megabytes: int, act: Callable[[],
     monkeypatch.setattr(TcpTransport, "bulk_write", counted)
 
 
-def test_words_are_only_words(link: AdbLink) -> None:
+def test_arguments_are_quoted(link: AdbLink) -> None:
     """Android's shell hands every word on unchanged."""
     words = ["", *HOSTILE_NAMES]
     done = link.run(["printf", "%s\\0", *words], 10)
@@ -62,7 +62,7 @@ def test_words_are_only_words(link: AdbLink) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_names_are_only_names(link: AdbLink, phone: Phone, file: Path, tmp_path: Path, name: str) -> None:
+def test_file_names_are_quoted(link: AdbLink, phone: Phone, file: Path, tmp_path: Path, name: str) -> None:
     """There and back, whatever the name; nothing in it is run."""
     remote = f"{WORK}/{name}/{name}"
     link.push(file, remote)
@@ -80,7 +80,7 @@ def test_status_is_the_commands_own_every_time(link: AdbLink) -> None:
     assert {link.run(["sh", "-c", "exit 3"], 10).status for _ in range(20)} == {3}
 
 
-def test_outputs_are_apart(link: AdbLink) -> None:
+def test_stdout_and_stderr_are_separate(link: AdbLink) -> None:
     """And binary."""
     done = link.run(["sh", "-c", "printf '\\0\\r\\n\\377'; echo err >&2; exit 7"], 10)
     assert (done.status, done.stdout, done.stderr) == (7, b"\0\r\n\xff", b"err\n")
@@ -118,7 +118,7 @@ def test_no_space(link: AdbLink, phone: Phone, file: Path) -> None:
         assert link.run(["ls", "-A", WORK], 10).text == ""
 
 
-def test_space_that_goes_while_pushing(
+def test_space_that_runs_out_during_a_push(
     link: AdbLink, phone: Phone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The device's own reason comes through adbd: within 20 s, and the half is removed."""

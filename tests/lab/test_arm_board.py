@@ -61,7 +61,7 @@ def test_int8_outputs_equal_this_machines_bit_for_bit(
     assert len(np.unique(here)) > 50
 
 
-def test_int8_outputs_of_plain_kernels_are_one_step_off_at_most(arm_board: Board, tmp_path: Path) -> None:
+def test_int8_outputs_without_xnnpack_are_at_most_one_step_off(arm_board: Board, tmp_path: Path) -> None:
     """LiteRT's plain kernels round halves otherwise on ARM: a difference of more than one step would be another fault."""
     here, there = both(arm_board, tmp_path, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
     assert np.abs(here - there).max() <= 1

@@ -70,9 +70,9 @@ def answers(phone: Phone, tool: str, model: str, values: np.ndarray, *flags: str
     return np.frombuffer((phone.work / "out.bin").read_bytes(), values.dtype).reshape(len(values), -1)
 
 
-@pytest.mark.parametrize("delegate", [True, False], ids=["xnnpack", "plain"])
+@pytest.mark.parametrize("delegate", [True, False], ids=["xnnpack", "reference"])
 @pytest.mark.parametrize("quantized", [False, True], ids=["float", "int8"])
-def test_stand_ins_answers_are_the_interpreters(files: Phone, quantized: bool, delegate: bool) -> None:
+def test_stand_in_gives_the_interpreters_outputs(files: Phone, quantized: bool, delegate: bool) -> None:
     """A batch of 64 through the tool equals the interpreter here, bit for bit, in float and int8, with XNNPACK and not."""
     model, values = "u8.tflite" if quantized else "f32.tflite", samples(64, quantized)
     flag = f"--use_xnnpack={str(delegate).lower()}"
@@ -81,7 +81,7 @@ def test_stand_ins_answers_are_the_interpreters(files: Phone, quantized: bool, d
     assert len(np.unique(found)) > 60
 
 
-def test_real_tools_answers_are_the_interpreters(files: Phone, tflite_tool: Path) -> None:
+def test_real_tool_gives_the_interpreters_outputs(files: Phone, tflite_tool: Path) -> None:
     """TFLite's own tool answers to the same files alike: int8 the same, float within rounding."""
     values = samples(64, quantized=True)
     whole = answers(files, "./tflite_benchmark_model", "u8.tflite", values)
@@ -109,7 +109,7 @@ def recorded() -> list[Path]:
 
 @pytest.mark.parametrize("path", recorded(), ids=lambda path: path.stem)
 @pytest.mark.parametrize("tool", ["benchmark_model", "./tflite_benchmark_model"], ids=["stand_in", "real"])
-def test_tools_speak_as_was_recorded(files: Phone, tool: str, path: Path, request: pytest.FixtureRequest) -> None:
+def test_tools_print_what_was_recorded(files: Phone, tool: str, path: Path, request: pytest.FixtureRequest) -> None:
     """The recorded command gives the recorded lines in their order, but for the numbers, and the recorded status."""
     if tool != "benchmark_model":
         request.getfixturevalue("tflite_tool")
@@ -119,7 +119,7 @@ def test_tools_speak_as_was_recorded(files: Phone, tool: str, path: Path, reques
     assert f"[exit {done.returncode}]" == status
 
 
-def test_stand_in_says_what_xnnpack_took(files: Phone) -> None:
+def test_stand_in_reports_the_nodes_of_xnnpack(files: Phone) -> None:
     """Explicitly asked for, the evidence line says so; forbidden to fall back, a plain run fails."""
     full = "--graph=f32.tflite --num_runs=1 --min_secs=0 --warmup_min_secs=0 --require_full_delegation=true"
     done = on_phone(files, f"benchmark_model {full} --use_xnnpack=true")

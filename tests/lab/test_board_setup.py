@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgeworthy.errors import RuntimeMissing
+from edgeworthy.records import Artifact
+from edgeworthy.sources.samples import Samples
+from edgeworthy.targets import host_state
+from edgeworthy.targets.base import Job
+from edgeworthy.targets.linux.setup import platforms, set_up
+from edgeworthy.targets.open_targets import Targets
 
-from harness.errors import RuntimeMissing
-from harness.records import Artifact
-from harness.sources.samples import Samples
-from harness.targets import host_state
-from harness.targets.base import Job
-from harness.targets.linux.setup import platforms, set_up
-from harness.targets.open_targets import Targets
 from tests.lab.test_linux_target import entry, onnx, opened, samples, work
 
 __all__ = ["entry", "onnx", "samples", "work"]
@@ -34,7 +34,7 @@ def bare(entry: dict[str, Any], tmp_path: Path) -> Iterator[Targets]:
 def test_runtimes_are_installed_and_used(bare: Targets, onnx: Artifact, samples: Samples) -> None:
     """Before: RuntimeMissing. After: the host's own version, and the host's answers; a second time pushes nothing."""
     board, said = bare.board("pi"), []
-    with pytest.raises(RuntimeMissing, match="edgegate devices setup pi"):
+    with pytest.raises(RuntimeMissing, match="edgeworthy devices setup pi"):
         bare["pi:cpu"].outputs(Job(onnx, samples, 60))
     try:
         installed = set_up(board, ["onnxruntime"], said.append)
@@ -63,7 +63,7 @@ def test_vendors_build_is_left_alone(bare: Targets, tmp_path: Path) -> None:
     assert not Path(board.facts.packages).exists()
 
 
-def test_no_wheel_for_the_board_is_said(bare: Targets) -> None:
+def test_missing_wheel_is_reported(bare: Targets) -> None:
     """An old C library and a processor that nobody builds for: which wheel, and what the board is."""
     board = bare.board("pi")
     identity = {**board.facts.identity, "machine": "riscv32"}

@@ -1,4 +1,4 @@
-"""``edgegate devices`` says of each device that it cannot use why, and what to do, and then looks at the others all the same."""
+"""``edgeworthy devices`` says of each device that it cannot use why, and what to do, and then checks the others all the same."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def folder(tmp_path: Path, phone: Phone, pi: Board) -> Path:
 
 
 def devices(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from harness.cli import main; main()", "devices", *arguments]
+    command = [sys.executable, "-c", "from edgeworthy.cli import main; main()", "devices", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=GUARD_S, check=False)
 
 
@@ -53,7 +53,7 @@ SAID = {
 }
 
 
-def test_each_device_that_cannot_be_used_says_why_and_what_to_do(folder: Path, phone: Phone) -> None:
+def test_each_unusable_device_has_a_message_and_a_hint(folder: Path, phone: Phone) -> None:
     """Absent, refusing and another one than is known; the one that works works; a required one that fails is status 1."""
     done = devices(folder, "--json")
     assert done.returncode == 1, done.stderr
@@ -62,20 +62,20 @@ def test_each_device_that_cannot_be_used_says_why_and_what_to_do(folder: Path, p
     assert reports.keys() == SAID.keys()
     for name, (why, what_to_do) in SAID.items():
         assert why in reports[name]["problem"], name
-        assert reports[name]["next_step"].startswith(what_to_do), name
-        assert reports[name]["next_step"], name
+        assert reports[name]["hint"].startswith(what_to_do), name
+        assert reports[name]["hint"], name
     assert not reports["spare-phone"]["required"]
 
 
-def test_a_person_reads_it_line_by_line(folder: Path) -> None:
+def test_table_is_printed_line_by_line(folder: Path) -> None:
     """A required device that fails is an error; one that is not required is absent, and alone no reason to fail."""
     done = devices(folder, "--only", "absent-phone", "--only", "refusing-board", "--only", "spare-phone")
     assert done.returncode == 1
     required, refusing, spare = (done.stdout.index(name) for name in ("absent-phone", "refusing-board", "spare-phone"))
     assert "  error absent-phone" in done.stdout[required:refusing]
-    assert "    next: run 'adb tcpip 5555' once" in done.stdout[required:refusing]
+    assert "    hint: run 'adb tcpip 5555' once" in done.stdout[required:refusing]
     assert "does not accept the key" in done.stdout[refusing:spare]
-    assert "    next: ssh-copy-id -i" in done.stdout[refusing:spare]
+    assert "    hint: ssh-copy-id -i" in done.stdout[refusing:spare]
     assert "  absent spare-phone" in done.stdout[spare:]
     alone = devices(folder, "--only", "spare-phone", "--only", "here")
     assert alone.returncode == 0, alone.stdout

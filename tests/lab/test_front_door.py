@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeworthy.config import load_devices
+from edgeworthy.measurements.journal import Journal
+from edgeworthy.records import CellId, Outputs, Timing
 
-from harness.config import load_devices
-from harness.measurements.journal import Journal
-from harness.records import CellId, Outputs, Timing
 from tests.integration.conftest import Project
 from tests.lab.board import Board
-from tests.lab.conftest import edgegate
+from tests.lab.conftest import edgeworthy
 from tests.lab.phone import Phone
 
 pytestmark = pytest.mark.usefixtures("phone", "pi")
@@ -37,7 +37,7 @@ def test_every_cell_is_judged_on_every_device(measured: Project) -> None:
 
 
 @pytest.mark.parametrize("target", [PHONE, PI])
-def test_answers_equal_the_hosts_sample_by_sample(measured: Project, target: str) -> None:
+def test_outputs_equal_the_hosts_sample_by_sample(measured: Project, target: str) -> None:
     """Every artifact, float and int8, answers on the device what it answers on the host."""
     journal = Journal(measured.root / "results" / "latest")
     cells = [cell for cell in journal.cells() if cell.target == target and cell.variant != "canary"]
@@ -63,14 +63,14 @@ def test_conditions_and_evidence_are_stored(measured: Project) -> None:
 
 PROFILING = """
 import pytest
-from harness.errors import ProfileUnavailable
+from edgeworthy.errors import ProfileUnavailable
 
 def test_profile(edge_cell):
     if edge_cell.id.target.startswith("real:"):
         ops = edge_cell.profile()
         assert ops[ops["part"] == "inference"]["node_type"].tolist() == ["FULLY_CONNECTED"], ops
     else:
-        with pytest.raises(ProfileUnavailable, match="only phones tell the time of single ops"):
+        with pytest.raises(ProfileUnavailable, match="only phones report the time of single ops"):
             edge_cell.profile()
 """
 
@@ -78,7 +78,7 @@ def test_profile(edge_cell):
 def test_a_test_may_ask_for_the_profile(lab_project: Project, phone: Phone, tflite_tool: Path) -> None:
     """On the phone the time of every op, by TFLite's own tool; elsewhere one typed error."""
     real = phone.devices_entry(benchmark_model={phone.abi: str(phone.tflite_benchmark_model)})
-    real["backends"] = {"plain": real["backends"]["plain"]}
+    real["backends"] = {"reference": real["backends"]["reference"]}
     suite = lab_project.root / "benchmarks" / "test_profile.py"
     suite.write_text(PROFILING)
     lab_project.devices["devices"]["real"] = real
@@ -95,20 +95,20 @@ def test_devices_are_added_set_up_and_shown(lab_project: Project, phone: Phone, 
     path = lab_project.root / "new.yaml"
     file = ("--devices", str(path))
     at_phone = ("--address", phone.address, "--port", str(phone.port), "--key", str(phone.key))
-    done = edgegate(
+    done = edgeworthy(
         lab_project, "devices", "add", "mine", *at_phone, "--benchmark-model", "/lab/bin/benchmark_model", *file
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "wrote mine with cpu to" in done.stdout
     assert "mine:nnapi litert: no" in done.stdout
     at_pi = ("--address", pi.address, "--port", str(pi.port), "--user", pi.user, "--key", str(pi.key))
-    done = edgegate(lab_project, "devices", "add", "board", *at_pi, "--known-hosts", str(pi.known_hosts), *file)
+    done = edgeworthy(lab_project, "devices", "add", "board", *at_pi, "--known-hosts", str(pi.known_hosts), *file)
     assert done.returncode == 0, done.stdout + done.stderr
-    done = edgegate(lab_project, "devices", "setup", "board", *file)
+    done = edgeworthy(lab_project, "devices", "setup", "board", *file)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "board has litert" in done.stdout
     assert list(load_devices(path)[0].devices["mine"].backends) == ["cpu"]
-    done = edgegate(lab_project, "devices", "--json", *file)
+    done = edgeworthy(lab_project, "devices", "--json", *file)
     assert done.returncode == 0, done.stdout + done.stderr
     works = {
         (tried["target"], tried["runtime"]): tried["works"]

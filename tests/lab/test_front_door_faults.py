@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.integration.conftest import Project
@@ -16,7 +17,7 @@ from tests.lab.board import Board, runners
 from tests.lab.machine import ADDRESS, free_port
 from tests.lab.phone import Phone
 from tests.lab.runs import GREEN, HOST, LIMIT_S, PHONE, PI, device, of_target, run, started, working
-from tests.waiting import until, when
+from tests.waiting import until, when, whenever
 
 
 def pushed(folder: Path) -> dict[str, int]:
@@ -53,7 +54,7 @@ def test_a_device_that_never_cools(lab_project: Project, phone: Phone) -> None:
     assert done.returncode == 1
     assert "waiting for phone: cooling: 51.0 C, at most 30 C wanted" in done.stdout
     assert of_target(lab_project, "phone:cpu") == {"fp32": "error", "canary": "rejected"}
-    assert "after 1 s of waiting" in lab_project.sentence("fp32", "lite", "phone:cpu")
+    assert "after 1 s of waiting" in lab_project.message("fp32", "lite", "phone:cpu")
     assert of_target(lab_project, "host:cpu") == GREEN
 
 
@@ -67,7 +68,7 @@ def test_a_device_that_throttles_while_it_is_timed(lab_project: Project, phone: 
         done = run(lab_project, *PHONE, "-k", "latency")
     assert done.returncode == 1
     assert of_target(lab_project, "phone:cpu")["fp32"] == "not comparable"
-    assert "throttled while it was measured" in lab_project.sentence("fp32", "lite", "phone:cpu")
+    assert "throttled while it was measured" in lab_project.message("fp32", "lite", "phone:cpu")
 
 
 def test_the_daemon_is_killed_while_the_phone_works(lab_project: Project, phone: Phone) -> None:
@@ -92,7 +93,7 @@ def test_a_delegate_that_the_build_lacks_is_no_slow_pass(lab_project: Project) -
     done = run(lab_project, *PHONE)
     assert done.returncode == 1
     assert of_target(lab_project, "phone:nnapi")["fp32"] == "error"
-    assert "Unconsumed cmdline flags" in lab_project.sentence("fp32", "lite", "phone:nnapi")
+    assert "Unconsumed cmdline flags" in lab_project.message("fp32", "lite", "phone:nnapi")
     assert of_target(lab_project, "phone:cpu") == GREEN
 
 
@@ -103,11 +104,11 @@ def test_a_tool_for_another_processor(lab_project: Project, tmp_path: Path) -> N
     device(lab_project, "phone")["benchmark_model"] = {"x86_64": str(arm)}
     done = run(lab_project, *PHONE, *HOST)
     assert done.returncode == 1
-    assert "is for arm64-v8a, the phone is x86_64" in lab_project.sentence("fp32", "lite", "phone:cpu")
+    assert "is for arm64-v8a, the phone is x86_64" in lab_project.message("fp32", "lite", "phone:cpu")
     assert of_target(lab_project, "host:cpu") == GREEN
 
 
-def test_a_changed_host_key_is_not_taken(lab_project: Project, pi: Board) -> None:
+def test_changed_host_key_is_refused(lab_project: Project, pi: Board) -> None:
     """Somebody else answers at the board's address: its cells are errors, the others are green."""
     pi.change_host_key()
     try:
@@ -115,14 +116,14 @@ def test_a_changed_host_key_is_not_taken(lab_project: Project, pi: Board) -> Non
     finally:
         pi.trust()
     assert done.returncode == 1
-    assert "host key" in lab_project.sentence("fp32", "lite", "pi:cpu")
+    assert "host key" in lab_project.message("fp32", "lite", "pi:cpu")
     assert of_target(lab_project, "host:cpu") == GREEN
 
 
 def test_a_second_run_pushes_nothing(lab_project: Project, phone: Phone) -> None:
     """What is on the phone is verified there by its sha256 and not pushed again."""
     assert run(lab_project, *PHONE).returncode == 0
-    folder = phone.work / "edgegate"
+    folder = phone.work / "edgeworthy"
     before = pushed(folder)
     assert before
     assert run(lab_project, *PHONE).returncode == 0
@@ -132,7 +133,7 @@ def test_a_second_run_pushes_nothing(lab_project: Project, phone: Phone) -> None
 #: Held up between the push of the samples and the first job.
 HELD_UP = """
 import pathlib, time
-from harness.targets.links.adb import AdbLink
+from edgeworthy.targets.links.adb import AdbLink
 
 push, pushed, go_on = AdbLink.push, pathlib.Path({pushed!r}), pathlib.Path({go_on!r})
 
@@ -183,7 +184,7 @@ def test_a_full_disk(lab_project: Project, phone: Phone) -> None:
     with phone.full_disk(free_kb=64):
         done = run(lab_project, *PHONE, *HOST)
     assert done.returncode == 1
-    assert "no space in /data/local/tmp/edgegate" in lab_project.sentence("fp32", "lite", "phone:cpu")
+    assert "no space in /data/local/tmp/edgeworthy" in lab_project.message("fp32", "lite", "phone:cpu")
     assert of_target(lab_project, "host:cpu") == GREEN
 
 
@@ -193,7 +194,7 @@ TRUNCATED = "INFO: count=1 first=3084 curr=3084 min=3084 max=3084 avg=3084 std=0
 
 
 @pytest.mark.parametrize("said", ["\\0377\\0000\\0001 count=three", TRUNCATED])
-def test_a_tool_whose_output_is_none(lab_project: Project, tmp_path: Path, said: str) -> None:
+def test_tool_without_output(lab_project: Project, tmp_path: Path, said: str) -> None:
     """Garbage and half a transcript, of a tool that ends well, are no measurement; the host's cells are green."""
     tool = tmp_path / "benchmark_model"
     tool.write_text(f"{HELP}printf '%b' '{said}'\n")
@@ -201,7 +202,7 @@ def test_a_tool_whose_output_is_none(lab_project: Project, tmp_path: Path, said:
     done = run(lab_project, *PHONE, *HOST)
     assert done.returncode == 1
     assert of_target(lab_project, "phone:cpu")["fp32"] == "error"
-    assert "benchmark_model" in lab_project.sentence("fp32", "lite", "phone:cpu")
+    assert "benchmark_model" in lab_project.message("fp32", "lite", "phone:cpu")
     assert of_target(lab_project, "host:cpu") == GREEN
 
 
@@ -210,7 +211,7 @@ def test_an_interrupted_run_leaves_nothing_running(
     lab_project: Project, phone: Phone, pi: Board, tmp_path: Path, name: str
 ) -> None:
     """After ctrl-C the job is ended on the device: within 60 s."""
-    work = phone.work / "edgegate" if name == "phone" else pi.home / ".cache" / "edgegate"
+    work = phone.work / "edgeworthy" if name == "phone" else pi.home / ".cache" / "edgeworthy"
     lab_project.models["latency"]["min_load_ms"] = 20_000
     log = tmp_path / "log"
     with started(lab_project, log, "--edge-target", f"{name}:*", "-k", "latency") as process:
@@ -250,11 +251,16 @@ def half_dead(project: Project, phone: Phone, pi: Board) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def killed(project: Project, phone: Phone, pi: Board) -> Iterator[None]:
-    work = pi.home / ".cache" / "edgegate"
-    with when(lambda: runners(work), lambda: runners(work)[0].kill()):
-        yield
+def killed(project: Project, phone: Phone, pi: Board) -> contextlib.AbstractContextManager[None]:
+    """Every runner, since the first one may only try how many samples go together, where a crash means no."""
+    work = pi.home / ".cache" / "edgeworthy"
+
+    def kill() -> None:
+        for runner in runners(work):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                runner.kill()
+
+    return whenever(lambda: runners(work), kill)
 
 
 @contextlib.contextmanager
@@ -274,7 +280,7 @@ def read_only(project: Project, phone: Phone, pi: Board) -> contextlib.AbstractC
 @contextlib.contextmanager
 def gone(project: Project, phone: Phone, pi: Board) -> Iterator[None]:
     """Unplugged in the middle and never back; the run's patience is cut to seconds."""
-    with conftest(project, "from harness.targets.links import patience\n\npatience.PATIENCE_S = 5\n"):
+    with conftest(project, "from edgeworthy.targets.links import patience\n\npatience.PATIENCE_S = 5\n"):
         try:
             with when(working(phone), phone.kill):
                 yield
@@ -305,6 +311,6 @@ def test_other_devices_are_not_affected(
     with fault(lab_project, phone, pi):
         done = run(lab_project, "--edge-target", target, *HOST, "-k", "accuracy")
     assert of_target(lab_project, target)["fp32"] == status, done.stdout
-    assert words in lab_project.sentence("fp32", "lite", target)
+    assert words in lab_project.message("fp32", "lite", target)
     assert of_target(lab_project, "host:cpu")["fp32"] == "pass"
     assert done.returncode == (0 if status == "pass" else 1)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from edgeworthy.device_schema import AndroidDevice, LinuxDevice
 
-from harness.device_schema import AndroidDevice, LinuxDevice
 from tests.lab.board import Board
 from tests.lab.machine import free_port, listens
 from tests.lab.phone import Phone
@@ -80,7 +80,7 @@ def test_phone_listens_on_loopback_only(phone: Phone) -> None:
     assert {each.laddr.ip for each in listening if each.laddr.port == phone.port} == {"::ffff:127.0.0.1"}
 
 
-def test_phone_says_what_a_test_makes_it_say(phone: Phone, adb: Callable[..., Ran]) -> None:
+def test_phone_reports_the_values_that_a_test_sets(phone: Phone, adb: Callable[..., Ran]) -> None:
     """Battery, temperature, throttling and screen are those that the test set; properties are Android's."""
     phone.telemetry.set(level_percent=17, battery_c=41.5, skin_c=78.0, thermal_status=3, screen_on=True)
     try:
@@ -131,7 +131,7 @@ def test_phone_comes_back_from_a_reboot_as_another_boot(phone: Phone, adb: Calla
     assert adb("shell", "cat /data/local/tmp/kept; pgrep -f 'slee[p] 1000'").stdout == "kept\n"
 
 
-def test_killed_and_frozen_daemons_are_what_they_are_called(phone: Phone) -> None:
+def test_daemons_can_be_killed_and_frozen(phone: Phone) -> None:
     """Unplugged, nothing listens; frozen, the kernel takes a connection that is never answered."""
     with phone.unplugged():
         assert not listens(phone.port)
@@ -141,7 +141,7 @@ def test_killed_and_frozen_daemons_are_what_they_are_called(phone: Phone) -> Non
 
 
 @pytest.mark.parametrize("name", ["pi", "arm_board"])
-def test_board_lets_its_key_in_and_no_other(name: str, request: pytest.FixtureRequest) -> None:
+def test_board_accepts_only_its_key(name: str, request: pytest.FixtureRequest) -> None:
     """OpenSSH's own client gets in with the board's key, sees its user's empty home, and is refused with another."""
     board: Board = request.getfixturevalue(name)
     done = run(*board.ssh("pwd; vcgencmd measure_temp; uname -m"))

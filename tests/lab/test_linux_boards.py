@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgeworthy.device_schema import DevicesFile
+from edgeworthy.records import Artifact
+from edgeworthy.sources.samples import Samples
+from edgeworthy.storage import file_digest
+from edgeworthy.targets.base import Job
+from edgeworthy.targets.host import HostTarget
+from edgeworthy.targets.open_targets import REFERENCE, Targets
 
-from harness.device_schema import DevicesFile
-from harness.records import Artifact
-from harness.sources.samples import Samples
-from harness.storage import file_digest
-from harness.targets.base import Job
-from harness.targets.host import HostTarget
-from harness.targets.open_targets import REFERENCE, Targets
 from tests.lab.board import Board
 from tests.lab.cnn import cnn
 from tests.waiting import when
@@ -39,10 +39,10 @@ def job(tmp_path: Path) -> Job:
     images = np.random.default_rng(3).integers(0, 256, (40, 32, 32, 1)).astype(np.uint8)
     np.save(tmp_path / "samples.npy", images)
     artifact = Artifact(file_digest(path), path, "int8", "litert", "nhwc", path.stat().st_size, 1)
-    return Job(artifact, Samples(tmp_path / "samples.npy", (1 / 255,), (0.0,)), 300)
+    return Job(artifact, Samples(tmp_path / "samples.npy", (("divide", (255.0,)),)), 300)
 
 
-def test_aarch64_board_answers_int8_as_this_machine(arm_board: Board, job: Job) -> None:
+def test_aarch64_board_gives_this_machines_int8_outputs(arm_board: Board, job: Job) -> None:
     """The runner, pushed over SSH, gives the host's bytes; the board is told apart by its machine."""
     with targets(arm_board.devices_entry()) as opened:
         target = opened["board:cpu"]
@@ -51,18 +51,18 @@ def test_aarch64_board_answers_int8_as_this_machine(arm_board: Board, job: Job) 
     assert found.tobytes() == REFERENCE.outputs(job).values.tobytes()
 
 
-def test_board_that_restarts_meanwhile_is_asked_once_more(pi: Board, job: Job) -> None:
+def test_board_that_restarts_is_measured_once_more(pi: Board, job: Job) -> None:
     """A real restart in the middle of a run: every process dies, the boot id is another, and the answers are the host's."""
     with targets(pi.devices_entry(python=sys.executable)) as opened:
         target = opened["board:cpu"]
         target.state()
-        with when(lambda: list(pi.home.glob(".cache/edgegate/**/job.json")), pi.reboot):
+        with when(lambda: list(pi.home.glob(".cache/edgeworthy/**/job.json")), pi.reboot):
             found = target.outputs(job).values
     with contextlib.closing(HostTarget("host", "cpu", opened.devices.devices["board"].backends["cpu"])) as host:
         assert found.tobytes() == host.outputs(job).values.tobytes()
 
 
-def test_boards_firmware_tells_that_it_throttles(pi: Board) -> None:
+def test_boards_firmware_reports_throttling(pi: Board) -> None:
     """The bits and the temperature of ``vcgencmd`` are the target's state."""
     pi.telemetry.set(temperature_c=82.5, throttled=0x40004)
     try:

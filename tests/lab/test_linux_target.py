@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from harness.config import LatencyPlan
-from harness.device_schema import DevicesFile
-from harness.errors import (
+from edgeworthy.config import LatencyPlan
+from edgeworthy.device_schema import DevicesFile
+from edgeworthy.errors import (
     ArtifactUnusable,
     BackendUnused,
     CommandFailed,
@@ -27,13 +26,14 @@ from harness.errors import (
     RunnerTimeout,
     RuntimeMissing,
 )
-from harness.records import Artifact
-from harness.sources.samples import Samples
-from harness.storage import file_digest
-from harness.targets.base import Job, Side
-from harness.targets.links import patience
-from harness.targets.linux.target import LinuxTarget
-from harness.targets.open_targets import Targets
+from edgeworthy.records import Artifact
+from edgeworthy.sources.samples import Samples
+from edgeworthy.storage import file_digest
+from edgeworthy.targets.base import Job, Side
+from edgeworthy.targets.links import patience
+from edgeworthy.targets.linux.target import LinuxTarget
+from edgeworthy.targets.open_targets import Targets
+
 from tests.integration.conftest import Digits, Project, linear_model, linear_tflite
 from tests.lab.board import Board, runners
 from tests.unit.test_device_jobs import HOSTILE
@@ -51,7 +51,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def entry(pi: Board, work: Path) -> dict[str, Any]:
     """The board in devices.yaml, with this environment's Python and its runtimes."""
-    backends: dict[str, Any] = {"cpu": {}, "plain": {"delegate": False}}
+    backends: dict[str, Any] = {"cpu": {}, "reference": {"delegate": False}}
     return pi.devices_entry(work_folder=str(work), python=sys.executable, backends=backends)
 
 
@@ -97,13 +97,13 @@ def tflite(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Artifact
 def samples(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Samples:
     path = tmp_path_factory.mktemp("samples") / "x.npy"
     np.save(path, np.rint(digits.arrays["evaluation_x"] * 16).astype(np.uint8))
-    return Samples(path, (1 / 16,), (0.0,))
+    return Samples(path, (("divide", (16.0,)),))
 
 
 # -- what it measures -----------------------------------------------------------------------------------------
 
 
-def test_answers_are_the_hosts_bit_for_bit(
+def test_outputs_equal_the_hosts_bit_for_bit(
     targets: Targets, onnx: Artifact, tflite: Artifact, samples: Samples
 ) -> None:
     """The same runner on the same processor answers the same, in both runtimes."""
@@ -117,17 +117,17 @@ def test_answers_are_the_hosts_bit_for_bit(
         assert there.conditions.before["memory_available_mb"] > 100
 
 
-def test_timing_and_timing_in_turn(target: LinuxTarget, onnx: Artifact, tflite: Artifact, samples: Samples) -> None:
+def test_timing_and_timing_interleaved(target: LinuxTarget, onnx: Artifact, tflite: Artifact, samples: Samples) -> None:
     """Raw samples of every load with the delegate's share of the graph; two artifacts in turn on the board's own clock."""
     timing = target.timing(Job(tflite, samples, 60), PLAN)
     assert len(timing.load_ns) == 3
     assert len(timing.samples_ns) >= 15
     assert timing.delegation is not None
     assert timing.delegation.percent == 100
-    medians = target.in_turn(Side(onnx), Side(onnx, burden_ns=20_000_000), samples, 6, 60).medians_ns
+    medians = target.interleaved(Side(onnx), Side(onnx, injected_delay_ns=20_000_000), samples, 6, 60).medians_ns
     assert medians.shape == (2, 6)
     assert np.median(medians[1]) > np.median(medians[0])
-    assert (medians[1] >= 20_000_000).all()
+    assert (medians[1] > 100 * medians[0]).all(), "20 ms of work were added to some 20 us"
 
 
 def test_second_unchanged_run_pushes_nothing(entry: dict[str, Any], onnx: Artifact, samples: Samples) -> None:
@@ -169,7 +169,7 @@ def test_digits_on_host_and_board_are_judged_alike(project: Project, entry: dict
 # -- what goes wrong ------------------------------------------------------------------------------------------
 
 
-def test_problems_of_an_artifact_are_the_hosts(
+def test_errors_of_an_artifact_are_the_hosts(
     target: LinuxTarget, onnx: Artifact, samples: Samples, tmp_path: Path
 ) -> None:
     """A corrupt file, samples of another shape, and a missing provider are the same errors as on the host."""
@@ -190,8 +190,12 @@ def test_missing_runtime_and_missing_python_say_what_to_do(
     """A bare Python without numpy, and none at all."""
     venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
     for python, error, words in (
-        (str(tmp_path / "bare/bin/python"), RuntimeMissing, "numpy is not installed\nNext: edgegate devices setup pi"),
-        ("no-such-python", CommandFailed, r"pi: its Python 'no-such-python' cannot be run: .*\nNext: install Python"),
+        (
+            str(tmp_path / "bare/bin/python"),
+            RuntimeMissing,
+            "numpy is not installed\nHint: edgeworthy devices setup pi",
+        ),
+        ("no-such-python", CommandFailed, r"pi: its Python 'no-such-python' cannot be run: .*\nHint: install Python"),
     ):
         targets = opened({**entry, "python": python})
         with pytest.raises(error, match=words):
@@ -199,14 +203,14 @@ def test_missing_runtime_and_missing_python_say_what_to_do(
         targets.close()
 
 
-def test_shell_that_prints_is_said(pi: Board, target: LinuxTarget) -> None:
+def test_shell_that_prints_is_reported(pi: Board, target: LinuxTarget) -> None:
     """A ~/.bashrc that greets everybody would end up in every answer: one sentence within 30 s, not garbage."""
     (pi.home / ".bashrc").write_text("echo welcome\n")
     try:
         with (
             within(30),
             pytest.raises(
-                CommandFailed, match=r"pi: its login shell prints 'welcome' .*\nNext: let ~/\.bashrc print nothing"
+                CommandFailed, match=r"pi: its login shell prints 'welcome' .*\nHint: let ~/\.bashrc print nothing"
             ),
         ):
             target.identity()
@@ -242,7 +246,7 @@ def test_clock_that_jumps_changes_no_duration(
 
 def slow(onnx: Artifact) -> tuple[Side, Side]:
     """Two sides that take about three seconds in turn."""
-    return Side(onnx, burden_ns=10_000_000), Side(onnx, burden_ns=10_000_000)
+    return Side(onnx, injected_delay_ns=10_000_000), Side(onnx, injected_delay_ns=10_000_000)
 
 
 def jobs_left(work: Path) -> list[Path]:
@@ -261,7 +265,7 @@ def test_dropped_link_loses_no_measurement(
             assert runners(work) == before
 
     with when(lambda: runners(work), drop):
-        assert target.in_turn(*slow(onnx), samples, 12, 60).medians_ns.shape == (2, 12)
+        assert target.interleaved(*slow(onnx), samples, 12, 60).medians_ns.shape == (2, 12)
     assert jobs_left(work) == []
 
 
@@ -276,7 +280,7 @@ def test_killed_runner_says_low_memory(target: LinuxTarget, onnx: Artifact, samp
             within(60),
             pytest.raises(RunnerCrashed, match=said),
         ):
-            target.in_turn(*slow(onnx), samples, 12, 60)
+            target.interleaved(*slow(onnx), samples, 12, 60)
     assert jobs_left(work) == []
 
 
@@ -285,7 +289,7 @@ def test_time_limit_ends_the_runner_on_the_board(
 ) -> None:
     """RunnerTimeout, and no runner is left."""
     with pytest.raises(RunnerTimeout, match="did not finish within 1 s and was killed there"):
-        target.in_turn(*slow(onnx), samples, 500, 1)
+        target.interleaved(*slow(onnx), samples, 500, 1)
     until(lambda: not runners(work))
     assert jobs_left(work) == []
 
@@ -295,7 +299,7 @@ def test_restarted_board_is_measured_once_more(
 ) -> None:
     """All processes die, boot_id changes and the server comes back: the job is done once more; twice is an error."""
     with when(lambda: runners(work), pi.reboot):
-        assert target.in_turn(*slow(onnx), samples, 12, 60).medians_ns.shape == (2, 12)
+        assert target.interleaved(*slow(onnx), samples, 12, 60).medians_ns.shape == (2, 12)
 
     def twice() -> None:
         pi.reboot()
@@ -306,7 +310,7 @@ def test_restarted_board_is_measured_once_more(
         when(lambda: runners(work), twice),
         pytest.raises(DeviceRebooted, match=r"started anew while it was running .*, twice"),
     ):
-        target.in_turn(*slow(onnx), samples, 12, 60)
+        target.interleaved(*slow(onnx), samples, 12, 60)
 
 
 def test_absent_board_is_one_error_and_the_others_go_on(pi: Board, project: Project, entry: dict[str, Any]) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeworthy.config import LatencyPlan
+from edgeworthy.device_schema import AnyAndroidBackend, CpuBackend, NnapiBackend, RunnerBackend
+from edgeworthy.errors import BackendUnused, ToolUnusable
+from edgeworthy.targets.android.target import AndroidTarget
+from edgeworthy.targets.base import Job, Side
+from edgeworthy.targets.host import HostTarget
+from edgeworthy.targets.links.adb import AdbLink
+from edgeworthy.targets.links.adb_transport import TcpConnection
 
-from harness.config import LatencyPlan
-from harness.device_schema import AnyAndroidBackend, CpuBackend, NnapiBackend, RunnerBackend
-from harness.errors import BackendUnused, ToolUnusable
-from harness.targets.android.target import AndroidTarget
-from harness.targets.base import Job, Side
-from harness.targets.host import HostTarget
-from harness.targets.links.adb import AdbLink
-from harness.targets.links.adb_transport import TcpConnection
 from tests.integration.test_android_target import artifact, job, samples
 from tests.lab.phone import Phone
 from tests.unit.test_device_jobs import HOSTILE
@@ -49,12 +49,12 @@ def target_on(phone: Phone, link: AdbLink, tool: str, backend: AnyAndroidBackend
 
 
 @pytest.mark.parametrize("quantized", [False, True])
-def test_answers_are_the_hosts_sample_by_sample(
+def test_outputs_equal_the_hosts_sample_by_sample(
     phone: Phone, link: AdbLink, tool: str, tmp_path: Path, quantized: bool
 ) -> None:
     """The same bits where the kernels are the same (int8 everywhere, float with the same build), the same labels always."""
     asked = job(tmp_path, quantized)
-    host = HostTarget("host", "plain", RunnerBackend(delegate=False))
+    host = HostTarget("host", "reference", RunnerBackend(delegate=False))
     found, expected = target_on(phone, link, tool, PLAIN).outputs(asked), host.outputs(asked)
     host.close()
     assert found.batch == 32
@@ -66,7 +66,7 @@ def test_answers_are_the_hosts_sample_by_sample(
 
 def test_times_and_conditions_are_the_phones(phone: Phone, link: AdbLink, tool: str, tmp_path: Path) -> None:
     """TFLite 2.14 tells means, newer builds medians; identity and readings are what the phone says of itself."""
-    timing = target_on(phone, link, tool, PLAIN).timing(job(tmp_path), PLAN)
+    timing = target_on(phone, link, tool, PLAIN).timing(job(tmp_path, ending="long"), PLAN)
     assert timing.statistic == ("mean" if tool == REAL else "median")
     assert (timing.samples_ns > 0).all()
     assert timing.conditions.fingerprint["model"] == "Lab Phone"
@@ -76,10 +76,12 @@ def test_times_and_conditions_are_the_phones(phone: Phone, link: AdbLink, tool: 
     assert timing.conditions.before["throttled"] == 0
 
 
-def test_two_artifacts_run_in_turn(phone: Phone, link: AdbLink, tool: str, tmp_path: Path) -> None:
+def test_two_artifacts_run_interleaved(phone: Phone, link: AdbLink, tool: str, tmp_path: Path) -> None:
     """In processes of their own."""
     sides = Side(artifact(tmp_path)), Side(artifact(tmp_path, quantized=True))
-    medians = target_on(phone, link, tool, PLAIN).in_turn(*sides, samples(tmp_path), rounds=2, timeout_s=60).medians_ns
+    medians = (
+        target_on(phone, link, tool, PLAIN).interleaved(*sides, samples(tmp_path), rounds=2, timeout_s=60).medians_ns
+    )
     assert medians.shape == (2, 2)
     assert (medians > 0).all()
 
@@ -132,7 +134,7 @@ def test_measurement_survives_the_phones_absence(phone: Phone, link: AdbLink, tm
     assert len(timing.samples_ns) == 3
 
 
-def test_names_of_folders_do_nothing(phone: Phone, link: AdbLink, tmp_path: Path) -> None:
+def test_folder_names_are_quoted(phone: Phone, link: AdbLink, tmp_path: Path) -> None:
     """Spaces, quotes, semicolons, substitutions and newlines in the work folder are only its name."""
     work = f"{WORK} {HOSTILE}".replace("/data/local/tmp/", "").replace("/", "")
     found = target_on(phone, link, STAND_IN, PLAIN, f"/data/local/tmp/{work}").outputs(job(tmp_path))
@@ -140,7 +142,7 @@ def test_names_of_folders_do_nothing(phone: Phone, link: AdbLink, tmp_path: Path
     assert not list(phone.work.rglob("pwned"))
 
 
-def test_binary_of_another_abi_is_told_from_ours(phone: Phone, link: AdbLink, tmp_path: Path) -> None:
+def test_binary_of_another_abi_is_recognized(phone: Phone, link: AdbLink, tmp_path: Path) -> None:
     """One that lies on the phone is named by its ABI, and so is the phone's; one that may not be run is said so within 60 s."""
     arm = tmp_path / "arm"
     arm.write_bytes(b"\x7fELF\x02\x01\x01" + b"\0" * 11 + (183).to_bytes(2, "little") + b"\0" * 200)

@@ -13,12 +13,12 @@ from typing import Any
 
 import asyncssh
 import pytest
+from edgeworthy.errors import CommandFailed, CommandTimeout, DeviceAbsent, DeviceFull, DeviceRefuses, LinkLost
+from edgeworthy.targets.device_files import DeviceFiles
+from edgeworthy.targets.device_jobs import job_folder, run_detached
+from edgeworthy.targets.links.ssh import SshLink
+from edgeworthy.targets.links.ssh_connection import SshAddress
 
-from harness.errors import CommandFailed, CommandTimeout, DeviceAbsent, DeviceFull, DeviceRefuses, LinkLost
-from harness.targets.device_files import DeviceFiles
-from harness.targets.device_jobs import job_folder, run_detached
-from harness.targets.links.ssh import SshLink
-from harness.targets.links.ssh_connection import SshAddress
 from tests.lab.board import Board, make_key
 from tests.unit.test_device_jobs import HOSTILE, marked, nothing_left
 from tests.waiting import when, within
@@ -40,7 +40,7 @@ def link_to(pi: Board, **changes: Any) -> SshLink:
 # -- what it carries ------------------------------------------------------------------------------------------
 
 
-def test_status_and_both_streams_come_apart(link: SshLink) -> None:
+def test_status_stdout_and_stderr_are_separate(link: SshLink) -> None:
     """Any exit status is an answer, bytes are bytes, and a signal is 128 + its number."""
     done = link.run(["sh", "-c", "printf 'a\\377'; echo b >&2; exit 7"], 10)
     assert (done.status, done.stdout, done.stderr) == (7, b"a\xff", b"b\n")
@@ -49,7 +49,7 @@ def test_status_and_both_streams_come_apart(link: SshLink) -> None:
     assert link.run(["no-such-program"], 10).status == 127
 
 
-def test_words_are_words(pi: Board, link: SshLink, tmp_path: Path) -> None:
+def test_arguments_are_quoted(pi: Board, link: SshLink, tmp_path: Path) -> None:
     """Names with quotes, ``;``, ``$()`` and newlines reach the program as they are, and do nothing."""
     folder = tmp_path / HOSTILE.replace("/", "")
     assert link.run(["mkdir", str(folder)], 10).status == 0
@@ -75,7 +75,7 @@ def test_time_limit_kills_on_the_board(link: SshLink) -> None:
     assert link.run(["true"], 10).status == 0
 
 
-def test_missing_files_and_folders_are_said(link: SshLink, tmp_path: Path) -> None:
+def test_missing_files_and_folders_are_reported(link: SshLink, tmp_path: Path) -> None:
     """Nothing to pull leaves nothing here; no folder to push to, and a folder in the way, leave nothing there."""
     with pytest.raises(CommandFailed, match=r"pi: pulling /no/such failed: No such file"):
         link.pull("/no/such", tmp_path / "got")
@@ -99,7 +99,7 @@ def test_unknown_host_key_is_refused_with_its_fingerprint(pi: Board) -> None:
         for write in (lambda: pi.known_hosts.write_text(""), pi.known_hosts.unlink):
             write()
             with pytest.raises(
-                DeviceRefuses, match=r"is not in .*known_hosts\nNext: compare it .*ssh-keyscan"
+                DeviceRefuses, match=r"is not in .*known_hosts\nHint: compare it .*ssh-keyscan"
             ) as raised:
                 link_to(pi).run(["true"], 10)
             assert shown.split()[1] in str(raised.value)
@@ -111,23 +111,23 @@ def test_changed_host_key_is_refused(pi: Board) -> None:
     """Another key than the known one: what it may mean, and both remedies."""
     pi.change_host_key()
     try:
-        with pytest.raises(DeviceRefuses, match=r"is not the one in .*or something else answers") as raised:
+        with pytest.raises(DeviceRefuses, match=r"is not the one in .*or another machine has its address") as raised:
             link_to(pi).run(["true"], 10)
     finally:
         pi.trust()
-    assert "ssh-keygen -R" in raised.value.next_step
-    assert "ssh-keyscan" in raised.value.next_step
+    assert "ssh-keygen -R" in raised.value.hint
+    assert "ssh-keyscan" in raised.value.hint
 
 
-def test_unauthorized_key_missing_key_and_no_key_are_told_apart(
+def test_unauthorized_missing_and_invalid_keys_are_distinguished(
     pi: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each way of not getting in has its own sentence and remedy."""
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     other = make_key(tmp_path / "other")
-    with pytest.raises(DeviceRefuses, match=r"does not accept the key .*other\nNext: ssh-copy-id -i"):
+    with pytest.raises(DeviceRefuses, match=r"does not accept the key .*other\nHint: ssh-copy-id -i"):
         link_to(pi, key=other).run(["true"], 10)
-    with pytest.raises(DeviceRefuses, match=r"there is no private key .*absent, and no ssh-agent\nNext: ssh-keygen"):
+    with pytest.raises(DeviceRefuses, match=r"there is no private key .*absent, and no ssh-agent\nHint: ssh-keygen"):
         link_to(pi, key=tmp_path / "absent").run(["true"], 10)
     other.write_text("rubbish")
     with pytest.raises(DeviceRefuses, match=r"the private key .*other cannot be used"):
@@ -137,7 +137,7 @@ def test_unauthorized_key_missing_key_and_no_key_are_told_apart(
 # -- what breaks ----------------------------------------------------------------------------------------------
 
 
-def test_nothing_there_is_absent(pi: Board) -> None:
+def test_missing_server_is_absent(pi: Board) -> None:
     """Not listening, and a name that no network can know, are DeviceAbsent: within 30 s."""
     said = rf"pi \(.*@127.0.0.1:{pi.port}\): nothing listens on port"
     with pi.unplugged(), within(30), pytest.raises(DeviceAbsent, match=said):
@@ -217,7 +217,7 @@ def test_job_goes_on_while_the_link_is_down(pi: Board, link: SshLink, tmp_path: 
     assert nothing_left(mark)
 
 
-def test_full_disk_says_needs_and_has(pi: Board, link: SshLink, tmp_path: Path) -> None:
+def test_full_disk_reports_needed_and_available(pi: Board, link: SshLink, tmp_path: Path) -> None:
     """A file that does not fit is refused before; a disk that fills meanwhile is told too; no half file is left."""
     local = tmp_path / "model"
     local.write_bytes(os.urandom(5_000_000))
@@ -238,11 +238,11 @@ def test_full_disk_says_needs_and_has(pi: Board, link: SshLink, tmp_path: Path) 
             assert link.run(["ls", "-A", pi.disk], 10).text == ""
 
 
-def test_read_only_folder_is_said(pi: Board, link: SshLink, tmp_path: Path) -> None:
+def test_read_only_folder_is_reported(pi: Board, link: SshLink, tmp_path: Path) -> None:
     """The board's own words, and the key to change: within 30 s."""
     (tmp_path / "model").write_text("x")
     with pi.read_only(), within(30):
-        with pytest.raises(CommandFailed, match=r"Read-only file system[^\n]*\nNext: set work_folder in devices\.yaml"):
-            DeviceFiles(link, f"{pi.disk}/edgegate").put(tmp_path / "model")
+        with pytest.raises(CommandFailed, match=r"Read-only file system[^\n]*\nHint: set work_folder in devices\.yaml"):
+            DeviceFiles(link, f"{pi.disk}/edgeworthy").put(tmp_path / "model")
         with pytest.raises(CommandFailed, match=r"pi: pushing model to .*cache/model failed: "):
             link.push(tmp_path / "model", f"{pi.disk}/model")

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.config import load_devices
+from edgeworthy.config import load_devices
+
 from tests.integration.conftest import Project
 from tests.lab.phone import Phone
 from tests.lab.runs import HOST, LIMIT_S, PHONE, device, started
@@ -72,11 +73,11 @@ def test_two_runs_at_once_take_turns(lab_project: Project, phone: Phone, tmp_pat
     assert seen == {frozenset(), *(frozenset({str(process.pid)}) for process in runs)}
 
 
-def test_the_host_is_not_timed_while_another_process_works(lab_project: Project, tmp_path: Path) -> None:
+def test_host_is_not_timed_while_another_process_uses_a_device(lab_project: Project, tmp_path: Path) -> None:
     """Its answers are there; its timing begins when the device of another run is no longer worked on."""
     log, results = tmp_path / "log", tmp_path / "results"
     with (
-        held_elsewhere("beside_others()", lab_project.environment()) as let_go,
+        held_elsewhere("shared_host()", lab_project.environment()) as let_go,
         started(lab_project, log, *HOST, "-o", f"edge_results={results}", "-k", "accuracy or latency") as process,
     ):
         until(lambda: list(results.glob("*/measurements/*.outputs.npz")) or process.poll() is not None, LIMIT_S)
@@ -86,13 +87,13 @@ def test_the_host_is_not_timed_while_another_process_works(lab_project: Project,
     assert list(results.glob("*/measurements/*.timing.npz"))
 
 
-def test_no_device_is_worked_on_while_another_process_times_the_host(
+def test_no_device_is_used_while_another_process_times_the_host(
     lab_project: Project, phone: Phone, tmp_path: Path
 ) -> None:
     """The run has its samples and does nothing on the phone until the host's timing has ended."""
     there, log, results = own_folder(lab_project, phone, "quiet"), tmp_path / "log", tmp_path / "results"
     with (
-        held_elsewhere("alone_on_host()", lab_project.environment()) as let_go,
+        held_elsewhere("exclusive_host()", lab_project.environment()) as let_go,
         started(lab_project, log, *PHONE, "-o", f"edge_results={results}", "-k", "accuracy") as process,
     ):
         until(lambda: list(results.glob("*/datasets/*.txt")) or process.poll() is not None, LIMIT_S)

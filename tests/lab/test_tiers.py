@@ -34,7 +34,7 @@ def fail(folder: Path) -> None:
     run("sh", "-c", "echo no such mirror >&2; exit 3")
 
 
-def test_built_tier_is_left_as_it_is_until_its_recipe_changes(tier: Tier) -> None:
+def test_built_tier_is_kept_until_its_script_changes(tier: Tier) -> None:
     """A second build does nothing; another recipe or other pins build anew."""
     assert "is not built" in tier.missing()
     assert tier.build() == tier.missing() == ""
@@ -65,7 +65,7 @@ def test_missing_program_is_named_with_its_package(tier: Tier) -> None:
     assert lacking.missing() == "needs Debian's no-such-package; 'make lab' installs it"
 
 
-def test_without_root_what_is_needed_is_said(tier: Tier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_root_is_reported(tier: Tier, monkeypatch: pytest.MonkeyPatch) -> None:
     """An ordinary user's tests are skipped with a reason, and his build fails with it."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert "needs root" in tier.missing()
@@ -78,8 +78,8 @@ def test_command_that_hangs_is_ended(tier: Tier) -> None:
         run("sleep", "60", timeout_s=0.2)
 
 
-@pytest.mark.parametrize(("ci", "outcome"), [({}, "1 skipped"), ({"CI": "true"}, "1 error")], ids=["by_hand", "in_ci"])
-def test_missing_phone_is_skipped_by_hand_and_fails_in_ci(tmp_path: Path, ci: dict[str, str], outcome: str) -> None:
+@pytest.mark.parametrize(("ci", "status"), [({}, "1 skipped"), ({"CI": "true"}, "1 error")], ids=["by_hand", "in_ci"])
+def test_missing_phone_is_skipped_by_hand_and_fails_in_ci(tmp_path: Path, ci: dict[str, str], status: str) -> None:
     """The same test with an empty cache: a reason for a person, red where all of it must be there."""
     environment = {name: value for name, value in os.environ.items() if name != "CI"}
     done = subprocess.run(
@@ -87,5 +87,5 @@ def test_missing_phone_is_skipped_by_hand_and_fails_in_ci(tmp_path: Path, ci: di
         env={**environment, **ci, "EDGE_LAB": str(tmp_path)}, cwd=tiers.REPOSITORY, capture_output=True, text=True,
         timeout=60, check=False,
     )  # fmt: skip
-    assert outcome in done.stdout
+    assert status in done.stdout
     assert "(a) adbd of Debian trixie, with mksh and toybox: is not built; 'make lab' builds it" in done.stdout

@@ -1,6 +1,6 @@
 """The lab's tiers, each built once into a folder of the cache, and the record of what came of it.
 
-``EDGE_LAB`` names the cache; the default is ``.edgegate/lab``. A tier is built beside its place and renamed into it, so
+``EDGE_LAB`` names the cache; the default is ``.edgeworthy/lab``. A tier is built beside its place and renamed into it, so
 a half-built one is never taken. Its stamp is the sha256 of the files and pins that shape it: another stamp, another build.
 """
 
@@ -20,7 +20,7 @@ from filelock import FileLock
 
 REPOSITORY = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-LAB = Path(os.environ.get("EDGE_LAB") or REPOSITORY / ".edgegate" / "lab").absolute()
+LAB = Path(os.environ.get("EDGE_LAB") or REPOSITORY / ".edgeworthy" / "lab").absolute()
 
 
 #: Another program may be installing packages just now.

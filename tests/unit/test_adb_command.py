@@ -5,10 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from harness.targets.links.adb_command import (
+from edgeworthy.targets.links.adb_command import (
     EXIT,
     HEADER,
     KILLED,
@@ -21,7 +18,9 @@ from harness.targets.links.adb_command import (
     parse_marked,
     parse_shell_v2,
 )
-from harness.targets.links.base import Done
+from edgeworthy.targets.links.base import Done
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 #: Text that a shell would love to interpret, and any other.
 LETTERS = st.one_of(
@@ -36,7 +35,7 @@ def sh(script: str) -> subprocess.CompletedProcess[bytes]:
 
 @settings(deadline=None, max_examples=60)
 @given(WORDS)
-def test_words_are_only_words(words: list[str]) -> None:
+def test_arguments_are_quoted(words: list[str]) -> None:
     """A real shell hands every word on unchanged: nothing in it is run, expanded, split or redirected."""
     done = sh(limited(["printf", "%s\\0", *words], 10))
     assert (done.returncode, done.stderr) == (0, b"")
@@ -65,7 +64,7 @@ def packed(*packets: tuple[int, bytes]) -> bytes:
 
 
 @given(st.lists(st.tuples(st.sampled_from([STDOUT, STDERR]), st.binary(max_size=20))), st.integers(0, 255))
-def test_shell_v2_comes_apart(packets: list[tuple[int, bytes]], status: int) -> None:
+def test_shell_v2_packets_are_parsed(packets: list[tuple[int, bytes]], status: int) -> None:
     """Both outputs, whole, and the status; kinds of packets that are not known are passed over."""
     done = parse_shell_v2(packed(*packets, (9, b"?"), (EXIT, bytes([status]))))
     both = [b"".join(data for kind, data in packets if kind == wanted) for wanted in (STDOUT, STDERR)]
@@ -80,13 +79,13 @@ def test_every_truncation_of_a_shell_v2_stream_is_noticed() -> None:
             parse_shell_v2(whole[:length])
 
 
-def test_mark_brings_status_and_errors() -> None:
+def test_marker_carries_status_and_stderr() -> None:
     """On a device without shell v2: both outputs and the status, from a real shell."""
     command = limited(["sh", "-c", "printf 'out 1'; printf 'err 2' >&2; exit 7"], 5)
     assert parse_marked(sh(marked(command, "MARK")).stdout, b"MARK") == Done(7, b"out 1", b"err 2")
 
 
-def test_no_mark_means_killed() -> None:
+def test_missing_marker_means_killed() -> None:
     """A shell that was killed leaves output without an end."""
     assert parse_marked(b"half an ans", b"MARK") == Done(KILLED, b"half an ans", b"")
     with pytest.raises(StreamGarbled):

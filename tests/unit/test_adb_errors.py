@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 import usb1
 from adb_shell.exceptions import UsbReadFailedError
-
-from harness.errors import DeviceAbsent, DeviceError, DeviceRefuses, LinkLost
-from harness.targets.links.adb_errors import connecting, working
-from harness.targets.links.adb_keys import AdbKey
+from edgeworthy.errors import DeviceAbsent, DeviceError, DeviceRefuses, LinkLost
+from edgeworthy.targets.links.adb_errors import connecting, working
+from edgeworthy.targets.links.adb_keys import AdbKey
 
 KEY = AdbKey(Path("/home/me/.android/adbkey"), None, is_new=False)
 
 
 @pytest.mark.parametrize(
-    ("raised", "expected", "says", "next_step"),
+    ("raised", "expected", "says", "hint"),
     [
         (usb1.USBErrorBusy(), DeviceRefuses, "a running adb server", "adb kill-server"),
         (usb1.USBErrorAccess(), DeviceRefuses, "may not open it", "udev"),
@@ -27,12 +26,12 @@ KEY = AdbKey(Path("/home/me/.android/adbkey"), None, is_new=False)
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_usb_errors_have_a_remedy(raised: Exception, expected: type[DeviceError], says: str, next_step: str) -> None:
+def test_usb_errors_have_a_hint(raised: Exception, expected: type[DeviceError], says: str, hint: str) -> None:
     """The device and its cable are named, and the cause is kept."""
     with pytest.raises(expected, match=says) as caught, connecting("pixel7", "USB, serial 7A", KEY):
         raise raised
     assert caught.value.message.startswith("pixel7 (USB, serial 7A): ")
-    assert next_step in caught.value.next_step
+    assert hint in caught.value.hint
     assert caught.value.__cause__ is raised
 
 
@@ -52,7 +51,7 @@ def test_broken_connections_are_lost_links(raised: Exception, how: str) -> None:
         raise raised
 
 
-def test_other_errors_pass() -> None:
+def test_other_errors_are_not_translated() -> None:
     """A defect of ours looks like one."""
     for block in (connecting("pixel7", "USB", KEY), working("pixel7", "'ls'")):
         with pytest.raises(ZeroDivisionError), block:
@@ -63,9 +62,9 @@ WITHOUT_LIBUSB = """
 import sys
 from pathlib import Path
 sys.modules["usb1"] = None
-from harness.errors import DeviceAbsent
-from harness.targets.links.adb import AdbLink
-from harness.targets.links.adb_transport import UsbConnection
+from edgeworthy.errors import DeviceAbsent
+from edgeworthy.targets.links.adb import AdbLink
+from edgeworthy.targets.links.adb_transport import UsbConnection
 try:
     AdbLink("pixel7", UsbConnection("7A"), Path(sys.argv[1])).run(["true"], 5)
 except DeviceAbsent as error:

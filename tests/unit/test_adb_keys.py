@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from edgeworthy.errors import ConfigError
+from edgeworthy.targets.links.adb_keys import load_key
 
-from harness.errors import ConfigError
-from harness.targets.links.adb_keys import load_key
 
-
-def test_missing_key_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+def test_new_key_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     """The private key is 0600 from the start, the public one beside it, and nothing else is left behind."""
     path = tmp_path / "android" / "adbkey"
     made, found = load_key(path), load_key(path)
@@ -41,14 +40,14 @@ def test_adbs_own_key_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
-def test_what_is_no_key_is_refused(tmp_path: Path, content: str) -> None:
+def test_invalid_key_is_refused(tmp_path: Path, content: str) -> None:
     """The error names the file."""
     (tmp_path / "adbkey").write_text(content)
     with pytest.raises(ConfigError, match=r"adbkey: is not an RSA private key"):
         load_key(tmp_path / "adbkey")
 
 
-def test_key_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_key_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     """A folder that is a file."""
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be read or made"):

@@ -7,12 +7,11 @@ import threading
 import time
 
 import pytest
+from edgeworthy.targets.links import adb_transport
+from edgeworthy.targets.links.adb_transport import TcpTransport, Unreachable
 
-from harness.targets.links import adb_transport
-from harness.targets.links.adb_transport import TcpTransport, Unreachable
 
-
-def test_a_resolver_that_hangs_ends_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_resolver_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's has no time limit of its own; what comes of it later is closed."""
     answers, done = threading.Event(), threading.Event()
     made, other = socket.socketpair()
@@ -36,7 +35,7 @@ def test_a_resolver_that_hangs_ends_with_the_limit(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("address", ["a..b", "x" * 300, "nowhere.invalid"])
-def test_a_name_that_is_none_is_unreachable(address: str) -> None:
+def test_invalid_host_name_is_unreachable(address: str) -> None:
     """Whether it cannot be a name or nobody knows it."""
     with pytest.raises(Unreachable):
         TcpTransport(address, 5555).connect(None)

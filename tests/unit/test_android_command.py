@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from harness.config import LatencyPlan
-from harness.device_schema import (
+from edgeworthy.config import LatencyPlan
+from edgeworthy.device_schema import (
     AnyAndroidBackend,
     CpuBackend,
     ExternalBackend,
@@ -13,8 +12,8 @@ from harness.device_schema import (
     HexagonBackend,
     NnapiBackend,
 )
-from harness.errors import ConfigError
-from harness.targets.android.command import command, core_mask, model_flags, profile_flags, timing_flags
+from edgeworthy.errors import ConfigError
+from edgeworthy.targets.android.command import command, core_mask, model_flags, profile_flags, timing_flags
 
 
 @pytest.mark.parametrize(
@@ -54,7 +53,7 @@ from harness.targets.android.command import command, core_mask, model_flags, pro
         ),
     ],
 )  # fmt: skip
-def test_backend_becomes_words(backend: AnyAndroidBackend, words: list[str]):
+def test_backend_becomes_arguments(backend: AnyAndroidBackend, words: list[str]):
     """Pinned by a bare hexadecimal mask; full delegation is asked for where 100 % must be delegated, and only there."""
     assert command("tool", backend) == words
 

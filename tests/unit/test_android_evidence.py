@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from harness.device_schema import (
+from edgeworthy.device_schema import (
     AnyAndroidBackend,
     CpuBackend,
     ExternalBackend,
@@ -12,10 +11,11 @@ from harness.device_schema import (
     HexagonBackend,
     NnapiBackend,
 )
-from harness.errors import ArtifactUnusable, BackendUnused, RunnerCrashed, TargetError, ToolUnusable
-from harness.targets.android.benchmark_tool import elf_abi
-from harness.targets.android.evidence import check_ran, delegation, partial_delegation
-from harness.targets.android.transcript import parse
+from edgeworthy.errors import ArtifactUnusable, BackendUnused, RunnerCrashed, TargetError, ToolUnusable
+from edgeworthy.targets.android.benchmark_tool import elf_abi
+from edgeworthy.targets.android.evidence import check_ran, delegation, partial_delegation
+from edgeworthy.targets.android.transcript import parse
+
 from tests.unit.test_transcript import NEWER, TRANSCRIPTS
 
 PLAIN, XNNPACK = CpuBackend(delegate="cpu", xnnpack=False), CpuBackend(delegate="cpu")
@@ -53,7 +53,7 @@ def gpu_says(*lines: str) -> str:
         (PLAIN, TRANSCRIPTS["missing_value_file"], 134, ToolUnusable, "Failed to read the input_layer_value_file"),
         (PLAIN, "INFO: STARTING!\n", 139, RunnerCrashed, "killed by signal 11"),
         (PLAIN, "sh: tool: not executable: 64-bit ELF file\n", 126, ToolUnusable, "not executable: 64-bit ELF file"),
-        (PLAIN, "INFO: STARTING!\n", 0, ToolUnusable, "does not say what it measured"),
+        (PLAIN, "INFO: STARTING!\n", 0, ToolUnusable, "printed no measurement"),
         (PLAIN, "", 7, ArtifactUnusable, "ended with status 7"),
     ],
 )  # fmt: skip

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from edgeworthy.targets.android.telemetry import parse_battery, parse_identity, parse_power, parse_state, parse_thermal
 from hypothesis import given
 from hypothesis import strategies as st
-
-from harness.targets.android.telemetry import parse_battery, parse_identity, parse_power, parse_state, parse_thermal
 
 BATTERY = """\
 Current Battery Service state:
@@ -74,7 +73,7 @@ def test_identity_is_read_and_what_is_missing_is_unknown():
     assert set(parse_identity("ro.product.model=\n").values()) == {"unknown"}
 
 
-def test_thermal_service_that_is_not_ready_says_nothing():
+def test_thermal_service_that_is_not_ready_has_no_reading():
     """Neither throttling nor temperature; then the battery's temperature stands."""
     assert parse_thermal(THERMAL.replace("HAL Ready: true", "HAL Ready: false")) == {}
     assert parse_state(STATE.replace("HAL Ready: true", "HAL Ready: false"))["temperature_c"] == 32.6
@@ -94,12 +93,12 @@ def sensors(*lines: tuple[str, int]) -> str:
         ([("66.0", 0), ("-273.15", 3), ("34.5", 2)], 34.5),
     ],
 )
-def test_the_skin_counts_before_the_battery_and_that_before_a_die(lines: list[tuple[str, int]], celsius: float):
+def test_temperature_prefers_skin_then_battery_then_die(lines: list[tuple[str, int]], celsius: float):
     """A die is at 60 C at rest, so that no limit of a case's heat would ever be met by it; what is not there counts not."""
     assert parse_thermal(sensors(*lines)) == {"temperature_c": celsius}
 
 
-def test_what_is_no_temperature_is_none():
+def test_invalid_temperature_is_none():
     """The battery's millivolts, milliamperes and percent (types 6 to 8) come in the same lines as degrees do."""
     told = [("88.0", 8), ("12.0", 6), ("120.0", 7), ("3.9", 6)]
     assert parse_thermal(sensors(*told)) == {}
@@ -127,7 +126,7 @@ def test_screen_is_on_where_the_phone_is_awake(word: str, on: float):
 @pytest.mark.parametrize(
     "text", ["  level: 184\n", "  level: -1\n", "  temperature: 32.6\n", "  temperature: 9999\n", "level"]
 )
-def test_nonsense_of_a_battery_is_left_out(text: str):
+def test_invalid_battery_level_is_ignored(text: str):
     """It is not a reading."""
     assert parse_battery(text) == {}
 

@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgeworthy.errors import StoreError
+from edgeworthy.records import CellId
+from edgeworthy.verdicts import baselines
+from edgeworthy.verdicts.baselines import BaselineFile, Baselines, parse, write
+from edgeworthy.verdicts.packing import Packed, pack, unpack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
-from harness.errors import StoreError
-from harness.records import CellId
-from harness.verdicts import baselines
-from harness.verdicts.baselines import BaselineFile, Baselines, parse, write
-from harness.verdicts.packing import Packed, pack, unpack
 
 INT32 = hnp.arrays(np.int32, st.integers(0, 300))
 P50 = [95_000, 100_000, 105_000]
@@ -56,7 +55,7 @@ def with_metric(name: str, value: object) -> dict[str, Any]:
 
 
 @given(INT32)
-def test_packed_numbers_come_back(values: np.ndarray):
+def test_packing_roundtrip(values: np.ndarray):
     """Every int32, on one line."""
     packed = pack(values)
     np.testing.assert_array_equal(unpack(packed), values, strict=True)
@@ -81,7 +80,7 @@ def test_damaged_packing_is_refused(values: np.ndarray, data: st.DataObject):
     np.testing.assert_array_equal(found, values)
 
 
-def test_what_does_not_fit_is_not_packed():
+def test_values_out_of_range_are_not_packed():
     """No number is cut silently; a bomb is not unpacked."""
     for values in (np.array([2**31]), np.array([0.5]), np.zeros((2, 2), int)):
         with pytest.raises(ValueError, match="32-bit"):
@@ -102,7 +101,7 @@ CELLS = st.dictionaries(NAMES, st.builds("{}:{}".format, NAMES, NAMES), min_size
 
 @settings(deadline=None)
 @given(CELLS, st.lists(st.integers(1, 10**12), min_size=1, max_size=9), hnp.arrays(np.int32, st.integers(1, 50)))
-def test_any_file_comes_back_and_writing_it_again_changes_nothing(
+def test_baseline_roundtrip_is_stable(
     tmp_path_factory: pytest.TempPathFactory, cells: dict[str, str], loads: list[int], answers: np.ndarray
 ):
     """The snapshot has the numbers that were accepted; the bytes are the same each time."""
@@ -124,14 +123,14 @@ def test_any_file_comes_back_and_writing_it_again_changes_nothing(
     assert sorted(found.cells()) == sorted(CellId("cnn", name, target) for name, target in cells.items())
     snapshot = found.find(found.cells()[0])
     assert snapshot is not None
-    assert snapshot.answers is not None
-    assert snapshot.answers.tolist() == answers.tolist()
+    assert snapshot.predictions is not None
+    assert snapshot.predictions.tolist() == answers.tolist()
     assert snapshot.latency_loads_ns.tolist() == loads
     write(folder, found.files["cnn"])
     assert path.read_bytes() == first
 
 
-def test_means_come_back_as_means(tmp_path: Path):
+def test_means_stay_means(tmp_path: Path):
     """Of a device whose tool tells means only, a file holds the loads' means, called that."""
     metrics = {"top1_percent": 75.0, "size_kb": 1.5, "gzip_kb": 1.0, "mean_ms": 0.11, "load_ms": 4.5}
     cell = {**stored_cell(metrics=metrics, mean_loads_ns=[90_000, 100_000, 140_000])}
@@ -143,7 +142,7 @@ def test_means_come_back_as_means(tmp_path: Path):
     assert snapshot.latency_loads_ns.tolist() == [90_000, 100_000, 140_000]
 
 
-def test_file_is_fit_for_a_diff(tmp_path: Path):
+def test_file_is_readable_as_a_diff(tmp_path: Path):
     """Sorted keys, one value a line, packed numbers on one line."""
     lines = write(tmp_path, BaselineFile.model_validate(file_data())).read_text().splitlines()
     assert sum('"data":' in line for line in lines) == 2
@@ -155,11 +154,11 @@ def test_file_is_fit_for_a_diff(tmp_path: Path):
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ({**file_data(), "version": 2}, "version: format 2 is newer than this edgegate reads (1)"),
+        ({**file_data(), "version": 2}, "version: format 2 is newer than this edgeworthy reads (1)"),
         ({**file_data(), "version": 0}, "version: "),
         ({**file_data(), "version": "1"}, "version: "),
         ({**file_data(), "extra": 1}, "unknown key 'extra'"),
-        ({**file_data(), "model": "net"}, "model: says 'net'"),
+        ({**file_data(), "model": "net"}, "model: is 'net'"),
         ({**file_data(), "dataset": "beef"}, "dataset: "),
         (file_data(cells={"../up": {"host:cpu": stored_cell()}}), "'../up' is not a name"),
         (file_data(cells={"int8": {"host": stored_cell()}}), "'host' is not a name"),
@@ -189,7 +188,7 @@ def test_nonsense_is_a_store_error_with_file_and_key(data: object, said: str):
         parse("results/baselines/cnn.json", json.dumps(data).encode())
     assert caught.value.message.startswith("results/baselines/cnn.json: ")
     assert said in caught.value.message
-    assert caught.value.next_step
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -198,8 +197,8 @@ def test_nonsense_is_a_store_error_with_file_and_key(data: object, said: str):
         (b"", "not a baseline"),
         (b"\xff\xfe", "not a baseline"),
         (b"{" * 100_000, "not a baseline"),
-        (b'{"version": 1, "version": 1}', "the key 'version' stands twice"),
-        (json.dumps(file_data()).replace("0.1", "NaN", 1).encode(), "NaN is not a number that can be measured"),
+        (b'{"version": 1, "version": 1}', "the key 'version' appears twice"),
+        (json.dumps(file_data()).replace("0.1", "NaN", 1).encode(), "NaN is not a finite number"),
         (json.dumps(file_data()).replace("1.5", "1e999", 1).encode(), "metrics.size_kb"),
         (b"<<<<<<< HEAD\n{}", "not a baseline"),
     ],

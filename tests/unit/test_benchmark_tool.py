@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from edgeworthy.device_schema import Abi
+from edgeworthy.errors import ToolUnusable
+from edgeworthy.targets.android.benchmark_tool import install
+from edgeworthy.targets.device_files import DeviceFiles
+from edgeworthy.targets.links.base import Done
 
-from harness.device_schema import Abi
-from harness.errors import ToolUnusable
-from harness.targets.android.benchmark_tool import install
-from harness.targets.device_files import DeviceFiles
-from harness.targets.links.base import Done
 from tests.local_link import LocalLink
 from tests.unit.test_device_jobs import link
 
@@ -38,7 +38,7 @@ class Helpful(LocalLink):
 
 @pytest.mark.parametrize("order", [("arm64-v8a", "armeabi-v7a"), ("armeabi-v7a", "arm64-v8a")])
 @pytest.mark.parametrize("abi", ["arm64-v8a", "armeabi-v7a"])
-def test_of_two_files_the_phones_own_abi_is_taken(tmp_path: Path, order: tuple[Abi, Abi], abi: Abi) -> None:
+def test_own_abi_is_preferred(tmp_path: Path, order: tuple[Abi, Abi], abi: Abi) -> None:
     """Whichever devices.yaml names first: a 64-bit phone is not measured with the 32-bit program."""
     here = Helpful(tmp_path)
     given = {name: program(tmp_path, f"tool-{name}", name) for name in order}
@@ -46,7 +46,7 @@ def test_of_two_files_the_phones_own_abi_is_taken(tmp_path: Path, order: tuple[A
     assert Path(tool.path).read_bytes().endswith(f"tool-{abi}".encode())
 
 
-def test_a_phone_takes_the_32_bit_program_where_it_is_the_only_one(tmp_path: Path) -> None:
+def test_32_bit_program_is_used_if_it_is_the_only_one(tmp_path: Path) -> None:
     """It runs there, too, and devices.yaml says that it is meant."""
     here = Helpful(tmp_path)
     given: dict[Abi, Path] = {"armeabi-v7a": program(tmp_path, "tool", "armeabi-v7a")}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from edgeworthy.history.changes import FEWEST, Changes, find_changes
+from edgeworthy.history.database import Point
+from edgeworthy.history.trend import Trend, judged_trend
+from edgeworthy.records import CellId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-
-from harness.history.changes import FEWEST, Changes, find_changes
-from harness.history.database import Point
-from harness.history.trend import Trend, judged_trend
-from harness.records import CellId
 
 Floats = NDArray[np.float64]
 ONE_PERCENT = float(np.log(1.01))
@@ -86,13 +85,13 @@ def test_one_percent_a_night_is_found_and_its_beginning_named(seed: int, before:
 
 @quick
 @given(seed=seeds, share=st.sampled_from([0.001, 0.005, 0.01, 0.02]))
-def test_a_history_that_only_creeps(seed: int, share: float):
+def test_history_that_is_one_slow_trend_is_found(seed: int, share: float):
     """There is no flat stretch to compare with: it began with the first run."""
     [found] = changes(creep(0) + noise(seed, 30, share)).found
     assert (found.kind, found.first, found.runs) == ("creep", 0, 30)
 
 
-def test_a_creep_that_ends_is_one_change():
+def test_trend_that_ends_is_one_change():
     """The plateau after it is neither a second regression nor an improvement."""
     series = np.concatenate([creep(30), np.full(30, 30 * ONE_PERCENT)]) + noise(3, 90)
     [found] = changes(series).found
@@ -157,7 +156,7 @@ def test_exact_values_show_their_step():
 
 
 @pytest.mark.parametrize(
-    ("metric", "values", "word"),
+    ("metric", "values", "status"),
     [
         ("p50_ms", [1.0, 1.1], "regressed"),
         ("p50_ms", [1.1, 1.0], "improved"),
@@ -168,31 +167,31 @@ def test_exact_values_show_their_step():
         ("size_kb", [100.0, 90.0], "improved"),
     ],
 )
-def test_direction_by_metric(metric: str, values: list[float], word: str):
+def test_direction_by_metric(metric: str, values: list[float], status: str):
     """Less time and more accuracy are better."""
     [found] = trend(np.repeat(values, 20), metric).findings
-    assert found.word == word
+    assert found.status == status
     assert found.began.run == "run020"
 
 
-def test_sentence_names_run_and_revision():
+def test_message_names_run_and_revision():
     """And by how much."""
     [found] = trend(np.repeat([1.0, 1.1], 20)).findings
-    assert found.sentence() == (
+    assert found.message() == (
         "p50 latency regressed: it stepped from 1.0000 to 1.1000 ms (+10.0 %), "
         "beginning with run run020 (revision 0000000014)"
     )
 
 
-def test_what_was_undone_is_told_and_no_regression():
+def test_undone_regression_is_reported_and_passes():
     """A regression stands until the metric is half way back."""
     undone = trend(np.repeat([1.0, 1.2, 1.0], 20))
-    assert [found.word for found in undone.findings] == ["regressed, since undone", "improved"]
+    assert [found.status for found in undone.findings] == ["regressed, since undone", "improved"]
     assert undone.regressions() == []
     assert len(trend(np.repeat([1.0, 1.2, 1.15], 20)).regressions()) == 1
 
 
-def test_since_leaves_out_what_is_known():
+def test_since_ignores_earlier_changes():
     """What began before it, not what began with it."""
     found = trend(np.repeat([1.0, 1.2], 20))
     assert len(found.regressions(since="run020")) == 1
@@ -206,6 +205,6 @@ def test_only_comparable_runs_are_judged():
     assert other.findings == ()
     assert other.judged == tuple(range(20, 40))
     assert "20 comparable runs (20 more" in other.summary()
-    assert f"with {FEWEST} or more" in trend(values[:5]).summary()
+    assert f"takes {FEWEST} or more" in trend(values[:5]).summary()
     between = trend(np.where(np.arange(40) % 2, 1.0, 3.0), fingerprints="ab" * 20)
     assert between.findings == ()

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from harness.device_schema import RunnerBackend
-from harness.errors import RunnerCrashed
-from harness.records import Artifact
-from harness.sources.samples import Samples
-from harness.targets.base import Job
-from harness.targets.host import HostTarget
+from edgeworthy.device_schema import RunnerBackend
+from edgeworthy.errors import RunnerCrashed
+from edgeworthy.records import Artifact
+from edgeworthy.sources.samples import Samples
+from edgeworthy.targets.base import Job
+from edgeworthy.targets.host import HostTarget
 
 
 class Damaging(HostTarget):
@@ -40,9 +39,11 @@ class Damaging(HostTarget):
         (b"{}", b"rubbish", "arrays.npz"),
     ],
 )
-def test_half_a_result_is_named(tmp_path: Path, result: bytes, arrays: bytes, name: str) -> None:
+def test_truncated_result_is_named(tmp_path: Path, result: bytes, arrays: bytes, name: str) -> None:
     """Which file, on which target."""
     np.save(tmp_path / "x.npy", np.zeros((1, 8, 8, 1), np.float32))
     artifact = Artifact("0" * 64, tmp_path / "m.onnx", "fp32", "onnxruntime", "nchw", 1, 1)
-    with pytest.raises(RunnerCrashed, match=f"^host:cpu: the runner ended well, and its {name} cannot be read"):
+    with pytest.raises(
+        RunnerCrashed, match=f"^host:cpu: the runner ended with status 0, but its {name} cannot be read"
+    ):
         Damaging(result, arrays).outputs(Job(artifact, Samples(tmp_path / "x.npy"), 10))

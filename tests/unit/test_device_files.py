@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from edgeworthy.errors import CommandFailed, DeviceFull, LinkLost
+from edgeworthy.targets.device_files import IN_USE, DeviceFiles
+from edgeworthy.targets.links import patience
 
-from harness.errors import CommandFailed, DeviceFull, LinkLost
-from harness.targets.device_files import IN_USE, DeviceFiles
-from harness.targets.links import patience
 from tests.local_link import LocalLink
 from tests.unit.test_device_jobs import HOSTILE, link
 
@@ -65,14 +65,14 @@ def test_damaged_and_shortened_files_are_pushed_again(link: LocalLink, tmp_path:
     assert files.pushed_bytes == 2 * local.stat().st_size
 
 
-def test_broken_push_is_looked_at_and_repeated(link: LocalLink, tmp_path: Path) -> None:
+def test_broken_push_is_verified_and_repeated(link: LocalLink, tmp_path: Path) -> None:
     """A link that breaks in the middle of a push, and once more before the file is looked at."""
     faults = ["push", "sh"]
 
     def breaks(words: Sequence[str]) -> None:
         if faults and words[0] == faults[0] and (faults[0] == "push" or len(faults) == 1):
             faults.pop(0)
-            raise LinkLost("here: lost")
+            raise LinkLost("here: lost", hint="run again")
 
     link.before = breaks
     local = a_file(tmp_path)
@@ -80,7 +80,7 @@ def test_broken_push_is_looked_at_and_repeated(link: LocalLink, tmp_path: Path) 
     assert not faults
 
 
-def test_storage_that_damages_is_said(link: LocalLink, tmp_path: Path) -> None:
+def test_damaging_storage_is_reported(link: LocalLink, tmp_path: Path) -> None:
     """A file that never arrives whole is CommandFailed after three pushes, not an endless loop."""
     push = link.push
 
@@ -112,7 +112,7 @@ def test_least_recently_used_files_go_first(link: LocalLink, tmp_path: Path) -> 
     assert not remotes[-1].exists()
 
 
-def test_no_space_says_needs_and_has(link: LocalLink, tmp_path: Path) -> None:
+def test_no_space_reports_needed_and_available(link: LocalLink, tmp_path: Path) -> None:
     """DeviceFull before anything is pushed or removed, with both numbers."""
     work = tmp_path / "work"
     kept = Path(DeviceFiles(link, str(work)).put(a_file(tmp_path)))
@@ -125,7 +125,7 @@ def test_no_space_says_needs_and_has(link: LocalLink, tmp_path: Path) -> None:
     assert len(link.pushes) == 1
 
 
-def test_folder_that_cannot_be_used_is_said(link: LocalLink, tmp_path: Path) -> None:
+def test_unusable_folder_is_reported(link: LocalLink, tmp_path: Path) -> None:
     """A file where the folder should be: the device's own words and the key to change."""
     (tmp_path / "work").write_text("")
     with pytest.raises(CommandFailed, match=r"(?s)work cannot be used: .*(Not a directory|File exists).*work_folder"):

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from edgeworthy.errors import CommandFailed, DeviceAbsent, DeviceRebooted, LinkLost, RunnerCrashed, RunnerTimeout
+from edgeworthy.targets import telemetry_samples
+from edgeworthy.targets.device_jobs import _START, WAIT, job_folder, once_more, run_detached
+from edgeworthy.targets.links import patience
+from edgeworthy.targets.links.base import Done
 
-from harness.errors import CommandFailed, DeviceAbsent, DeviceRebooted, LinkLost, RunnerCrashed, RunnerTimeout
-from harness.targets import looks
-from harness.targets.device_jobs import _START, WAIT, job_folder, once_more, run_detached
-from harness.targets.links import patience
-from harness.targets.links.base import Done
 from tests.local_link import LocalLink
 from tests.waiting import until, within
 
@@ -73,18 +73,18 @@ def nothing_left(mark: str) -> bool:
     return not marked(mark)
 
 
-def test_device_is_looked_at_while_a_job_runs_and_not_longer(link: LocalLink, work: str) -> None:
-    """At once and every second; looks end with the job, with a kill from the device and with the time limit."""
-    look, limit_s = 'echo "load $MARK"; exit 1', 1
+def test_telemetry_is_sampled_only_while_a_job_runs(link: LocalLink, work: str) -> None:
+    """At once and every second; samples end with the job, with a kill from the device and with the time limit."""
+    telemetry, limit_s = 'echo "load $MARK"; exit 1', 1
     with job_folder(link, work) as folder:
-        run_detached(link, ["sleep", "1.5"], folder, 20, look=look)
-        assert (Path(folder) / looks.FILE).read_text() == f"load \n{looks.MARK}\n" * 2
+        run_detached(link, ["sleep", "1.5"], folder, 20, telemetry=telemetry)
+        assert (Path(folder) / telemetry_samples.FILE).read_text() == f"load \n{telemetry_samples.MARK}\n" * 2
     ends = (["sh", "-c", "kill -s KILL $$"], RunnerCrashed), (["sleep", "30"], RunnerTimeout)
     for index, (words, error) in enumerate(ends):
         link.environment["MARK"] = f"look-{os.getpid()}-{index}"
         with job_folder(link, work) as folder:
             with pytest.raises(error):
-                run_detached(link, words, folder, limit_s, look=look)
+                run_detached(link, words, folder, limit_s, telemetry=telemetry)
             assert nothing_left(link.environment["MARK"])
 
 
@@ -96,7 +96,7 @@ def kill_job(work: str) -> None:
     os.killpg(job, signal.SIGKILL)
 
 
-def test_status_log_environment_and_words_come_through(link: LocalLink, work: str) -> None:
+def test_job_gets_arguments_and_environment_and_returns_status_and_log(link: LocalLink, work: str) -> None:
     """Any exit status is an answer; stdout and stderr are its log; words and variables arrive as they were given."""
     words = ["sh", "-c", 'printf "%s|" "$@" "$VALUE"; echo said >&2; exit 3', "sh", HOSTILE, "", "*"]
     with job_folder(link, work) as folder:
@@ -105,7 +105,7 @@ def test_status_log_environment_and_words_come_through(link: LocalLink, work: st
     assert finished.log == f"{HOSTILE}||*|{HOSTILE}|said\n"
 
 
-def test_what_a_job_starts_ends_with_it(link: LocalLink, work: str) -> None:
+def test_child_processes_end_with_their_job(link: LocalLink, work: str) -> None:
     """A process that the command left in the background is ended, and so is the job's own watch."""
     mark = os.urandom(8).hex()
     with job_folder(link, work) as folder:
@@ -145,12 +145,12 @@ def test_dropped_links_lose_nothing(link: LocalLink, work: str) -> None:
     def lossy(words: Sequence[str], timeout_s: float) -> Done:
         fault = faults.pop(0) if faults else None
         if fault == "away":
-            raise DeviceAbsent("here: nothing answers")
+            raise DeviceAbsent("here: nothing answers", hint="plug it in")
         if fault == "lost":
-            raise LinkLost("here: lost")
+            raise LinkLost("here: lost", hint="run again")
         done = run(words, timeout_s)
         if fault == "lost after":
-            raise LinkLost("here: lost after it was heard")
+            raise LinkLost("here: lost after it was heard", hint="run again")
         return done
 
     with job_folder(link, work) as folder:
@@ -164,7 +164,7 @@ def test_device_that_stays_away_is_absent(link: LocalLink, tmp_path: Path, monke
     """Patience ends, with the next step of what was wrong."""
 
     def away(words: object) -> None:
-        raise DeviceAbsent("here: nothing answers", next_step="plug it in")
+        raise DeviceAbsent("here: nothing answers", hint="plug it in")
 
     monkeypatch.setattr(patience, "PATIENCE_S", 0.2)
     link.before = away
@@ -172,7 +172,7 @@ def test_device_that_stays_away_is_absent(link: LocalLink, tmp_path: Path, monke
         run_detached(link, ["true"], str(tmp_path), 20)
 
 
-def test_what_a_killed_run_left_is_ended_by_the_next(link: LocalLink, work: str) -> None:
+def test_next_run_ends_jobs_of_a_killed_run(link: LocalLink, work: str) -> None:
     """A run that was killed by SIGKILL leaves a job; the next run from this machine ends and removes it."""
     mark = os.urandom(8).hex()
     killed = os.fork()
@@ -190,7 +190,7 @@ def test_what_a_killed_run_left_is_ended_by_the_next(link: LocalLink, work: str)
         assert nothing_left(mark)
 
 
-def test_restart_is_told_and_tried_once_more(link: LocalLink, work: str) -> None:
+def test_restart_is_reported_and_retried_once(link: LocalLink, work: str) -> None:
     """Another boot_id is DeviceRebooted; the attempt is made once more, and a second restart ends it."""
 
     def restarts(words: Sequence[str]) -> None:
@@ -198,7 +198,7 @@ def test_restart_is_told_and_tried_once_more(link: LocalLink, work: str) -> None
             link.before = lambda words: None
             kill_job(work)
             link.reboot()
-            raise LinkLost("here: lost")
+            raise LinkLost("here: lost", hint="run again")
 
     def attempt(words: Sequence[str]) -> str:
         with job_folder(link, work) as folder:
@@ -219,7 +219,7 @@ def test_restart_is_told_and_tried_once_more(link: LocalLink, work: str) -> None
         once_more(again)
 
 
-def test_restart_before_the_start_is_heard_of_is_told(link: LocalLink, work: str) -> None:
+def test_restart_before_the_start_is_confirmed_is_reported(link: LocalLink, work: str) -> None:
     """The device starts anew while its answer to the start is on the way: the job was another boot's, not killed."""
     run = link.run
 
@@ -229,7 +229,7 @@ def test_restart_before_the_start_is_heard_of_is_told(link: LocalLink, work: str
             link.run = run  # type: ignore[method-assign]
             kill_job(work)
             link.reboot()
-            raise LinkLost("here: lost")
+            raise LinkLost("here: lost", hint="run again")
         return done
 
     link.run = lost_once  # type: ignore[method-assign]
@@ -240,7 +240,7 @@ def test_restart_before_the_start_is_heard_of_is_told(link: LocalLink, work: str
         run_detached(link, ["sleep", "300"], folder, 300)
 
 
-def test_folder_that_vanishes_and_garbage_are_said(link: LocalLink, tmp_path: Path) -> None:
+def test_vanished_folder_and_garbage_are_reported(link: LocalLink, tmp_path: Path) -> None:
     """A job's folder that somebody removed, and an answer that is none, are CommandFailed: within 30 s."""
 
     def removed(words: Sequence[str]) -> None:
@@ -248,7 +248,7 @@ def test_folder_that_vanishes_and_garbage_are_said(link: LocalLink, tmp_path: Pa
             shutil.rmtree(tmp_path / "work" / "jobs")
 
     link.before = removed
-    with job_folder(link, str(tmp_path / "work")) as folder, pytest.raises(CommandFailed, match=r"here has .* no more"):
+    with job_folder(link, str(tmp_path / "work")) as folder, pytest.raises(CommandFailed, match=r"here no longer has"):
         run_detached(link, ["true"], folder, 20)
     link.before = lambda words: None
     run = link.run
@@ -261,7 +261,7 @@ def test_folder_that_vanishes_and_garbage_are_said(link: LocalLink, tmp_path: Pa
         run_detached(link, ["true"], folder, 20)
 
 
-def test_folder_that_cannot_be_is_said(link: LocalLink, tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_reported(link: LocalLink, tmp_path: Path) -> None:
     """A work folder below a file is CommandFailed with what the device says."""
     (tmp_path / "file").write_text("")
     with pytest.raises(CommandFailed, match="Not a directory"), job_folder(link, str(tmp_path / "file")):

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from harness.errors import DeviceError
-from harness.targets.device_lock import device_lock
+from edgeworthy.errors import DeviceError
+from edgeworthy.targets.device_lock import device_lock
 
 #: Says when it has the device, and gives it back at the end of its input.
 HOLD = textwrap.dedent("""\
-    from harness.targets.device_lock import device_lock
+    from edgeworthy.targets.device_lock import device_lock
     with device_lock("usb-1", lambda text: print(text, flush=True)):
         print("held", flush=True)
         input()
@@ -53,7 +52,7 @@ def first(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-def test_two_jobs_with_temporary_folders_of_their_own_take_turns(first: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_lock_does_not_depend_on_the_temporary_folder(first: subprocess.Popen[str], tmp_path: Path) -> None:
     """A build server gives each job its own TMPDIR and a login its own XDG_RUNTIME_DIR: the second one waits all the same."""
     second = holder(tmp_path, tmp_path / "b", XDG_RUNTIME_DIR=str(tmp_path / "b"))
     assert says(second) == "waiting for usb-1, which another run is using"
@@ -62,26 +61,26 @@ def test_two_jobs_with_temporary_folders_of_their_own_take_turns(first: subproce
     lets_go(second)
 
 
-def test_another_state_folder_has_locks_of_its_own(first: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_locks_depend_on_the_state_folder(first: subprocess.Popen[str], tmp_path: Path) -> None:
     """XDG_STATE_HOME keeps apart what never meets on a device."""
     apart = holder(tmp_path, tmp_path / "b", XDG_STATE_HOME=str(tmp_path / "state"))
     assert says(apart) == "held"
     lets_go(apart)
 
 
-def test_the_locks_are_the_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locks_are_private_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody else may look into their folder, or hold a device there."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with device_lock("adb-10.0.0.7-5555", print):
-        folder = tmp_path / "edgegate" / "locks"
+        folder = tmp_path / "edgeworthy" / "locks"
         assert [path.name for path in folder.iterdir()] == ["adb-10.0.0.7-5555.lock"]
         assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_user_without_a_folder_reads_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_without_a_state_folder_gets_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One sentence with the folder and the reason, and the variable that chooses another."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    told = r"locks cannot be kept in .*/file/edgegate/locks: Not a directory\nNext: .* set XDG_STATE_HOME"
+    told = r"locks cannot be kept in .*/file/edgeworthy/locks: Not a directory\nHint: .* set XDG_STATE_HOME"
     with pytest.raises(DeviceError, match=told), device_lock("usb-1", print):
         pass

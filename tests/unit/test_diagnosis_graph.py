@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from edgeworthy.diagnosis.graph import Graph, Node, Range, matched, without_fused
+from edgeworthy.diagnosis.proposal import left_percent, prefix, propose, worst_layers
+from edgeworthy.diagnosis.records import Delegated, LayerError, OpsLeft, Traced
 from hypothesis import given
 from hypothesis import strategies as st
-
-from harness.diagnosis.graph import Graph, Node, Range, matched, without_fused
-from harness.diagnosis.proposal import left_percent, prefix, propose, worst_layers
-from harness.diagnosis.records import Delegated, LayerError, OpsLeft, Traced
 
 
 def chain(*ops: str, names: str = "t") -> Graph:
@@ -55,7 +54,7 @@ def traced(*layers: LayerError, left: tuple[OpsLeft, ...] = ()) -> Traced:
     )
 
 
-def test_casts_are_not_layers_and_hide_no_tensor() -> None:
+def test_casts_are_followed_and_are_no_layers() -> None:
     """QUANTIZE and DEQUANTIZE hand a value on; its name in the float graph finds it, whichever side has it."""
     floats = Graph((Node("CONV", "", ("x",), ("y",)), Node("SOFT", "", ("y",), ("z",))), "x", "z")
     quantized = Graph(
@@ -71,7 +70,7 @@ def test_casts_are_not_layers_and_hide_no_tensor() -> None:
     assert matched(floats, quantized, shapes(floats), shapes(quantized)) == {"x": "x", "y": "yq", "z": "z"}
 
 
-def test_tensors_without_names_are_paired_by_their_place() -> None:
+def test_tensors_without_names_are_paired_by_position() -> None:
     """Where a converter renamed everything, the sequence of ops tells."""
     floats, quantized = chain("CONV", "RELU", "POOL", "FC"), chain("CONV", "RELU", "POOL", "FC", names="q")
     assert matched(floats, quantized, shapes(floats), shapes(quantized)) == {f"t{i}": f"q{i}" for i in range(5)}
@@ -83,7 +82,7 @@ def test_tensors_of_another_shape_are_not_paired() -> None:
     assert "t1" not in matched(floats, quantized, shapes(floats), {**shapes(quantized), "t1": (1, 9)})
 
 
-def test_what_goes_unrounded_into_a_fused_activation_is_part_of_it() -> None:
+def test_unquantized_input_of_a_fused_activation_joins_its_layer() -> None:
     """Conv and Relu are one layer where only the Relu's output is quantized, two where both are."""
     graph = chain("Conv", "Relu", "Gemm")
     pairs = {f"t{i}": f"t{i}" for i in range(4)}
@@ -92,7 +91,7 @@ def test_what_goes_unrounded_into_a_fused_activation_is_part_of_it() -> None:
     assert list(without_fused(pairs, graph, {"t1": held, "t2": held})) == ["t0", "t1", "t2", "t3"]
 
 
-def test_input_is_followed_through_what_only_moves_it() -> None:
+def test_input_range_is_traced_through_ops_that_only_move_it() -> None:
     """To where its values are still all there is, transposed or stored otherwise; not into what computes or mixes."""
     nodes = (
         Node("Transpose", "", ("x",), ("turned",)),
@@ -110,13 +109,13 @@ def test_layer_with_a_bad_range_is_left_float_with_its_reader() -> None:
     assert worst_layers(traced(layer("a", 94, "range"), layer("b", 0), *others)) == ["a", "b"]
 
 
-def test_rounding_of_the_input_goes_with_its_reader() -> None:
+def test_input_rounding_is_attributed_to_its_reader() -> None:
     """The input is no layer that could be left float."""
     found = worst_layers(traced(layer("x", 95, "range", "input"), *(layer(name, 1) for name in "abcde")))
     assert found == ["a"]
 
 
-def test_error_of_all_layers_is_no_case_for_a_few_float_ones() -> None:
+def test_nothing_is_proposed_if_all_layers_add_error() -> None:
     """Nothing is proposed where most layers would be float."""
     found = traced(*(layer(name, 10) for name in "abcdefghij"))
     assert worst_layers(found) == []

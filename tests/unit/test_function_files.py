@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from harness.errors import SourceError
-from harness.sources.function_files import function_digest, imported_files
+from edgeworthy.errors import SourceError
+from edgeworthy.sources.function_files import function_digest, imported_files
 
 #: A repository in which everything raises on import, for nothing may be imported.
 FILES = {
@@ -90,11 +89,11 @@ def test_an_installed_function_counts_with_its_own_package_only(tmp_path: Path) 
     (site / "zoo" / "net.py").write_text("from zoo import blocks\nimport neighbour\n")
     (site / "zoo" / "blocks.py").touch()
     (site / "neighbour.py").touch()
-    told = "import sys; from pathlib import Path; from harness.sources.function_files import function_digest;"
+    told = "import sys; from pathlib import Path; from edgeworthy.sources.function_files import function_digest;"
     command = [sys.executable, "-c", told + "print(function_digest('zoo.net:build', Path.cwd()))"]
 
     def ask() -> str:
-        environment = {"PYTHONPATH": f"{site}:{Path(__file__).parents[2]}"}
+        environment = {"PYTHONPATH": f"{site}:{Path(__file__).parents[2] / 'harness'}"}
         return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
     before = ask()
@@ -113,8 +112,8 @@ def test_an_installed_function_counts_with_its_own_package_only(tmp_path: Path) 
         ("net.py:", r"'net\.py:' does not name a function"),
     ],
 )
-def test_a_function_that_is_not_there_is_named(repository: Path, name: str, said: str) -> None:
+def test_missing_function_is_named(repository: Path, name: str, said: str) -> None:
     """One sentence, and what to do."""
     with pytest.raises(SourceError, match=said) as raised:
         function_digest(name, repository)
-    assert raised.value.next_step
+    assert raised.value.hint

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from harness.errors import HistoryError
-from harness.history import location as location_module
-from harness.history import recording
-from harness.history.location import Location
+from edgeworthy.errors import HistoryError
+from edgeworthy.history import location as location_module
+from edgeworthy.history import recording
+from edgeworthy.history.location import Location
 
 SECRETS = ["s3cret", "p@ss/w:rd%", "***", "pass word"]
 
@@ -39,7 +38,7 @@ def test_a_password_is_never_shown(secret: str):
         "http://s3cret/",
     ],
 )
-def test_what_is_no_address_is_not_repeated(text: str):
+def test_invalid_url_is_not_echoed(text: str):
     """It may hold a password in any place."""
     with pytest.raises(HistoryError) as raised:
         Location.parse(text)
@@ -53,7 +52,7 @@ def test_a_file_by_path_or_url(text: str):
     assert Location.parse(text).file == Path("results/history.sqlite")
 
 
-def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_missing_extra_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Nothing is said where nobody asked; who asked for a history is told what to install."""
     monkeypatch.delenv("EDGE_HISTORY_URL", raising=False)
     for module in (recording, location_module):
@@ -61,12 +60,12 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert recording.record_ended(tmp_path / "run", "", tmp_path) == ""
     monkeypatch.setenv("EDGE_HISTORY_URL", "postgresql://me:s3cret@host/edge")
     said = recording.record_ended(tmp_path / "run", "", tmp_path)
-    assert "pip install 'edgegate[history]'" in said
+    assert "pip install 'edgeworthy[history]'" in said
     assert "s3cret" not in said
-    assert f"Later: edgegate record {tmp_path / 'run'}" in said
+    assert f"Later: edgeworthy record {tmp_path / 'run'}" in said
 
 
-def test_a_run_that_cannot_be_read_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_unreadable_run_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As a database that cannot be reached is."""
     monkeypatch.delenv("EDGE_HISTORY_URL", raising=False)
     said = recording.record_ended(tmp_path / "run", "some.sqlite", tmp_path)

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeworthy.errors import StoreError
+from edgeworthy.measurements.journal import Journal
+from edgeworthy.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing, Truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
-from harness.errors import StoreError
-from harness.measurements.journal import Journal
-from harness.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing, Truth
 
 CELL = CellId("cnn", "int8", "host:cpu")
 ARTIFACT = Artifact("abc", Path("artifact.onnx"), "ort_dynamic", "onnxruntime", "nchw", 1, 1)
@@ -42,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @UNHURRIED
 @given(FLOAT32)
-def test_outputs_come_back_bit_for_bit(folder: Path, values: np.ndarray):
+def test_outputs_roundtrip_is_exact(folder: Path, values: np.ndarray):
     """Also NaN, infinities and the sign of zero."""
     journal = Journal(folder)
     journal.save(CELL, "identity", ARTIFACT, outputs(values))
@@ -54,7 +53,7 @@ def test_outputs_come_back_bit_for_bit(folder: Path, values: np.ndarray):
 
 @UNHURRIED
 @given(INT64, DELEGATIONS)
-def test_timing_comes_back_to_the_nanosecond(folder: Path, samples: np.ndarray, delegation: Delegation | None):
+def test_timing_roundtrip_is_exact(folder: Path, samples: np.ndarray, delegation: Delegation | None):
     """With its delegation evidence, whatever a runtime put into its words."""
     journal = Journal(folder)
     timing = Timing(samples, samples * 0, samples[:1], samples[:1], 5, 99.5, delegation, 1.25, CONDITIONS)
@@ -73,7 +72,14 @@ def test_only_the_same_identity_is_found(tmp_path: Path):
     assert journal.find(Outputs, CELL, "one") is not None
     assert journal.find(Timing, CELL) is None
     assert journal.cells() == [CELL]
-    made = {"recipe": "ort_dynamic", "layout": "nchw", "artifact": "abc", "size_bytes": 1, "gzip_bytes": 1}
+    made = {
+        "recipe": "ort_dynamic",
+        "layout": "nchw",
+        "artifact": "abc",
+        "source": "",
+        "size_bytes": 1,
+        "gzip_bytes": 1,
+    }
     assert journal.provenance(CELL) == made
 
 
@@ -86,7 +92,7 @@ def test_truncated_file_is_a_store_error(tmp_path: Path, kept: float):
     with pytest.raises(StoreError, match="not a readable measurement") as caught:
         Journal(tmp_path).find(Outputs, CELL)
     assert str(path) in str(caught.value)
-    assert "delete it" in caught.value.next_step
+    assert "delete it" in caught.value.hint
 
 
 @settings(deadline=None, max_examples=200)
@@ -110,7 +116,7 @@ def test_damaged_file_is_read_right_or_refused(folder: Path, data: st.DataObject
 
 @pytest.mark.parametrize(
     ("facts", "said"),
-    [({"version": 99}, "format version 99, this edgegate reads"), ({}, "not a readable"), ([], "not a readable")],
+    [({"version": 99}, "format version 99, this edgeworthy reads"), ({}, "not a readable"), ([], "not a readable")],
 )
 def test_foreign_file_is_a_store_error(tmp_path: Path, facts: object, said: str):
     """A newer format is called that; what is no measurement at all is not readable."""
@@ -120,7 +126,7 @@ def test_foreign_file_is_a_store_error(tmp_path: Path, facts: object, said: str)
         Journal(tmp_path).find(Outputs, CELL)
 
 
-def test_truth_comes_back(tmp_path: Path):
+def test_truth_roundtrip(tmp_path: Path):
     """A run can be judged again by what it was judged by."""
     truth = Truth(np.arange(3), np.eye(3, dtype=np.float32), "top5", "checksum")
     Journal(tmp_path).save_truth("cnn", truth)

@@ -6,11 +6,11 @@ import threading
 import time
 
 import pytest
+from edgeworthy.measurements.lanes import Lanes
+from edgeworthy.targets import device_lock
+from edgeworthy.targets.device_lock import exclusive_host, shared_host
 from filelock import Timeout
 
-from harness.measurements.lanes import Lanes
-from harness.targets import device_lock
-from harness.targets.device_lock import alone_on_host, beside_others
 from tests.waiting import GUARD_S, until
 
 
@@ -23,7 +23,7 @@ def test_two_devices_work_at_the_same_time() -> None:
     lanes.wait()
 
 
-def test_one_device_does_one_thing_after_the_other() -> None:
+def test_one_device_runs_one_job_at_a_time() -> None:
     """What is asked for waits for what was asked for before it on the same device, and then has its answer."""
     done: list[int] = []
     lanes = Lanes(["phone"], print)
@@ -32,18 +32,18 @@ def test_one_device_does_one_thing_after_the_other() -> None:
     assert lanes.call("phone", lambda: list(done)) == [0, 1, 2, 3, 4]
 
 
-def test_what_goes_wrong_is_raised_to_the_one_who_asked() -> None:
+def test_exceptions_are_raised_in_the_caller() -> None:
     """An error of a lane's work comes out of the call, with its type."""
     with pytest.raises(ZeroDivisionError):
         Lanes(["phone"], print).call("phone", lambda: 1 // 0)
 
 
-def test_other_devices_are_worked_on_where_it_is_asked_for() -> None:
+def test_without_lanes_work_runs_in_the_calling_thread() -> None:
     """Without a lane the work is done in the asking thread."""
     assert Lanes([], print).call("host", threading.get_ident) == threading.get_ident()
 
 
-def test_what_a_lane_tells_is_told_by_the_one_who_waits() -> None:
+def test_messages_of_a_lane_are_shown_by_the_waiting_thread() -> None:
     """pytest's capture belongs to the main thread: no lane touches it."""
     tellers: list[tuple[str, int]] = []
     lanes = Lanes(["phone"], lambda text: tellers.append((text, threading.get_ident())))
@@ -51,7 +51,7 @@ def test_what_a_lane_tells_is_told_by_the_one_who_waits() -> None:
     assert tellers == [("cooling", threading.get_ident())]
 
 
-def test_what_has_not_begun_is_forgotten_at_the_end() -> None:
+def test_pending_jobs_are_dropped_at_the_end() -> None:
     """Closing drops the queue; what runs goes on."""
     begun, go_on, done = threading.Event(), threading.Event(), []
     lanes = Lanes(["phone"], print)
@@ -63,20 +63,20 @@ def test_what_has_not_begun_is_forgotten_at_the_end() -> None:
     assert lanes.call("phone", lambda: list(done)) == []
 
 
-def test_the_host_is_timed_alone(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_is_timed_exclusively(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another device is worked on no timing of the host begins, and one that waits goes before later others."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     order: list[str] = []
     working, finish = threading.Event(), threading.Event()
 
     def device() -> None:
-        with beside_others():
+        with shared_host():
             working.set()
             finish.wait(GUARD_S)
             order.append("first device")
 
     def host() -> None:
-        with alone_on_host():
+        with exclusive_host():
             order.append("host")
 
     def turn_is_taken() -> bool:
@@ -87,7 +87,7 @@ def test_the_host_is_timed_alone(tmp_path: object, monkeypatch: pytest.MonkeyPat
             return True
 
     def late() -> None:
-        with beside_others():
+        with shared_host():
             order.append("second device")
 
     threads = [threading.Thread(target=work) for work in (device, host, late)]

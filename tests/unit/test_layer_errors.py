@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from edgeworthy.diagnosis.graph import Range
+from edgeworthy.diagnosis.layer_errors import LayerSums, decibels, rounded, shares_percent
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-
-from harness.diagnosis.graph import Range
-from harness.diagnosis.layer_errors import LayerSums, decibels, rounded, shares_percent
 
 FLOATS = arrays.arrays(np.float32, (1, 4, 3), elements=st.floats(-8, 8, width=32))
 RANGES = st.builds(
@@ -37,7 +36,7 @@ def test_rounding_stays_in_the_range_and_within_half_a_step(values: np.ndarray, 
 
 
 @given(FLOATS, RANGES)
-def test_layer_that_only_rounds_is_blamed_for_its_range(values: np.ndarray, held: Range) -> None:
+def test_output_rounding_is_named_as_a_range_cause(values: np.ndarray, held: Range) -> None:
     """The cause is the range where the output is what rounding the float layer's own answer gives."""
     sums = LayerSums(held, -1)
     found = rounded(values, held)
@@ -45,7 +44,7 @@ def test_layer_that_only_rounds_is_blamed_for_its_range(values: np.ndarray, held
     assert sums.cause == ("range" if np.square(found - values, dtype=np.float64).sum() > 0 else "weights")
 
 
-def test_layer_that_computes_otherwise_is_blamed_for_its_weights() -> None:
+def test_other_weights_are_named_as_the_cause() -> None:
     """Rounding explains a small part of the error only."""
     sums = LayerSums(Range(-1.28, 1.27, 0.01), -1)
     values = np.linspace(-1, 1, 12, dtype=np.float32).reshape(1, 4, 3)

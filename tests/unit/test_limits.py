@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 
 import pytest
+from edgeworthy.config import Limits
+from edgeworthy.records import CellId, Estimate
+from edgeworthy.verdicts.limits import METRICS, Check, checks_of, describe, flat, judge
 from hypothesis import given
 from hypothesis import strategies as st
-
-from harness.config import Limits
-from harness.records import CellId, Estimate
-from harness.verdicts.limits import METRICS, Check, checks_of, describe, flat, judge
 
 CELL = CellId("cnn", "int8", "host:cpu")
 NUMBERS = st.floats(1e-6, 1e6)
 
 
-def test_every_limit_has_a_metric_that_a_sentence_can_name():
+def test_every_limit_has_a_named_metric():
     """Whatever models.yaml may limit is described, and every metric that is described can be limited."""
     assert {name.partition("_")[2] for name in Limits.model_fields} == set(METRICS)
 
@@ -47,7 +46,7 @@ def test_point_decides_and_interval_is_the_evidence(
 
 
 @pytest.mark.parametrize(
-    ("metric", "limit", "estimate", "sentence"),
+    ("metric", "limit", "estimate", "message"),
     [
         (
             "p50_ms", "max_p50_ms", Estimate(7.1234, 6.5, 8.25),
@@ -57,20 +56,20 @@ def test_point_decides_and_interval_is_the_evidence(
         ("error_ratio", "max_error_ratio", Estimate(9.0), "errors over the reference's 9.00x, at most 5.00x allowed"),
     ],
 )  # fmt: skip
-def test_sentence_holds_number_interval_unit_and_limit(metric: str, limit: str, estimate: Estimate, sentence: str):
+def test_message_has_value_interval_unit_and_limit(metric: str, limit: str, estimate: Estimate, message: str):
     """A broken limit is told with its numbers, and with what to do about it."""
     verdict = judge(CELL, "latency", {metric: estimate}, {limit: 5.0}, {metric: "do this"})
     assert not verdict
-    assert (verdict.outcome, verdict.sentence, verdict.next_step) == ("fail", sentence, "do this")
+    assert (verdict.status, verdict.message, verdict.hint) == ("fail", message, "do this")
     assert verdict.metrics == flat({metric: estimate})
 
 
-def test_worst_broken_limit_gives_the_sentence():
+def test_message_names_the_worst_exceeded_limit():
     """Broken before kept, and among broken ones the one that is exceeded most."""
     estimates = {"p50_ms": Estimate(4.9), "p95_ms": Estimate(6.0), "p99_ms": Estimate(50.0)}
     limits = {f"max_{metric}": 5.0 for metric in estimates}
     assert [check.metric for check in checks_of(estimates, limits)] == ["p99_ms", "p95_ms", "p50_ms"]
-    assert judge(CELL, "latency", estimates, limits, {}).sentence.startswith("p99 latency 50.0000 ms")
+    assert judge(CELL, "latency", estimates, limits, {}).message.startswith("p99 latency 50.0000 ms")
 
 
 def test_nan_is_worse_than_any_number():
@@ -79,11 +78,11 @@ def test_nan_is_worse_than_any_number():
     assert checks_of(estimates, {"max_p50_ms": 1.0, "min_sqnr_db": 10.0})[0].metric == "sqnr_db"
 
 
-def test_without_a_limit_the_numbers_are_still_told():
+def test_numbers_are_reported_without_a_limit():
     """No limit is a pass that says so; a limit on what this axis does not measure is not its business."""
     verdict = judge(CELL, "latency", {"p50_ms": Estimate(1.0)}, {"max_size_kb": 1.0}, {})
     assert verdict
-    assert verdict.sentence == "no latency limit is set: p50 latency 1.0000 ms"
+    assert verdict.message == "no latency limit is set: p50 latency 1.0000 ms"
 
 
 @given(st.dictionaries(st.sampled_from(sorted(METRICS)), NUMBERS, min_size=1), NUMBERS)

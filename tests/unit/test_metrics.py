@@ -7,19 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeworthy.errors import SourceError
+from edgeworthy.records import CellId, Truth
+from edgeworthy.verdicts import fidelity, metrics
+from edgeworthy.verdicts.accuracy import judge_accuracy
+from edgeworthy.verdicts.consistency import judge_consistency
+from edgeworthy.verdicts.packing import pack_floats, unpack_floats
+from edgeworthy.verdicts.paired_scores import PairedScores, mean_with_interval
+from edgeworthy.verdicts.per_class import per_class
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
-
-from harness.errors import SourceError
-from harness.records import CellId, Truth
-from harness.verdicts import fidelity, metrics
-from harness.verdicts.accuracy import judge_accuracy
-from harness.verdicts.consistency import judge_consistency
-from harness.verdicts.packing import pack_floats, unpack_floats
-from harness.verdicts.paired_scores import PairedScores, mean_with_interval
-from harness.verdicts.per_class import per_class
 
 UNHURRIED = settings(deadline=None)
 
@@ -99,12 +98,12 @@ def test_a_regression_is_judged_in_pairs() -> None:
     """A little noise keeps a wide budget, much of it breaks it; the sentence has both values, samples and p."""
     values, asked = regression(0.01)
     good = judge_accuracy(CELL, values, asked, {"max_metric_drop_percent": 5.0, "max_mse": 0.02})
-    assert good.outcome == "pass"
+    assert good.status == "pass"
     values, asked = regression(0.1)
     bad = judge_accuracy(CELL, values, asked, {"max_metric_drop_percent": 5.0})
-    assert (bad.outcome, bad.evidence) == ("fail", "conclusive")
-    assert "metric lost against the reference" in bad.sentence
-    assert "on 200 samples (p = " in bad.sentence
+    assert (bad.status, bad.evidence) == ("fail", "conclusive")
+    assert "metric lost against the reference" in bad.message
+    assert "on 200 samples (p = " in bad.message
     assert {"mse", "mse_low", "metric_drop", "metric_drop_percent", "metric_p", "sqnr_db"} <= bad.metrics.keys()
     assert not {"top1_percent", "agreement_percent", "drop_points"} & bad.metrics.keys()
 
@@ -114,14 +113,14 @@ def test_broken_regressions_fail_whatever_the_budget() -> None:
     values, asked = regression(0.01)
     values[:, 0] += 5
     shifted = truth(asked.labels + np.array([5, 0, 0, 0], np.float32), values, "mse", higher_is_better=False)
-    assert judge_accuracy(CELL, values, shifted, {}).outcome == "pass"
+    assert judge_accuracy(CELL, values, shifted, {}).status == "pass"
     broken = values.copy()
     broken[3, 1] = np.nan
-    assert "NaN or infinity for 1 of 200" in judge_accuracy(CELL, broken, asked, {}).sentence
-    assert "the same for all" in judge_accuracy(CELL, np.ones_like(values), asked, {}).sentence
+    assert "NaN or infinity for 1 of 200" in judge_accuracy(CELL, broken, asked, {}).message
+    assert "the same for all" in judge_accuracy(CELL, np.ones_like(values), asked, {}).message
 
 
-def test_a_function_of_the_users(tmp_path: Path) -> None:
+def test_user_function_is_judged(tmp_path: Path) -> None:
     """It gets outputs and targets and judges either way; what it raises and returns wrongly is told by its name."""
     (tmp_path / "mine.py").write_text(
         "import numpy as np\n"
@@ -138,15 +137,15 @@ def test_a_function_of_the_users(tmp_path: Path) -> None:
         return judge_accuracy(CELL, values, own, {"max_loss": 0.0})
 
     verdict = judged("far")
-    assert "loss 0." in verdict.sentence  # type: ignore[attr-defined]
-    assert "mine.py:far" in verdict.sentence  # type: ignore[attr-defined]
+    assert "loss 0." in verdict.message  # type: ignore[attr-defined]
+    assert "mine.py:far" in verdict.message  # type: ignore[attr-defined]
     with pytest.raises(SourceError, match=r"metric mine\.py:one returned shape \(\) for 200 samples"):
         judged("one")
     with pytest.raises(SourceError, match=r"metric mine\.py:broken raised ValueError: no such thing"):
         judged("broken")
 
 
-def test_a_metric_with_another_text_is_another_metric(tmp_path: Path) -> None:
+def test_changed_metric_function_is_another_metric(tmp_path: Path) -> None:
     """What a baseline was judged by is the function's text and that of the modules it imports, not its name alone."""
     _, asked = regression(0.1)
     assert metrics.identity(asked) == "mse"
@@ -167,8 +166,8 @@ def test_regressions_are_consistent_where_outputs_are_alike() -> None:
     other[:7, 1] += 0.05
     other[50:, 2] += 0.001
     assert fidelity.alike(first, other).value == 93.0
-    verdict = judge_consistency(CELL, other, CELL, first, {"min_consistency_percent": 99}, classifies=False)
-    assert verdict.outcome == "fail"
+    verdict = judge_consistency(CELL, other, CELL, first, {"min_consistency_percent": 99}, truth(first, first, "mse"))
+    assert verdict.status == "fail"
 
 
 # -- classes ------------------------------------------------------------------------------------------------------
@@ -177,7 +176,7 @@ def test_regressions_are_consistent_where_outputs_are_alike() -> None:
 @UNHURRIED
 @given(hnp.arrays(np.int64, st.integers(1, 80), elements=st.integers(0, 6)), st.integers(0, 2**32 - 1))
 def test_classes_add_up_to_the_whole(labels: np.ndarray, seed: int) -> None:
-    """Samples and right answers of all classes are those of the dataset; the worst class comes first."""
+    """Samples and right predictions of all classes are those of the dataset; the worst class comes first."""
     random = np.random.default_rng(seed)
     reference, candidate = random.random(len(labels)) < 0.9, random.random(len(labels)) < 0.7
     classes = per_class(labels, reference, candidate)
@@ -190,18 +189,18 @@ def test_classes_add_up_to_the_whole(labels: np.ndarray, seed: int) -> None:
 
 
 def test_a_lost_class_is_caught_though_the_mean_hardly_moves() -> None:
-    """One class of twenty answered wrongly: 5 points of the mean, all of the class."""
+    """One class of twenty predicted wrongly: 5 pp of the mean, all of the class."""
     labels = np.repeat(np.arange(20), 10)
     reference = np.eye(20, dtype=np.float32)[labels] + np.linspace(0, 0.1, 200, dtype=np.float32)[:, None]
     values = reference.copy()
     values[labels == 7] = np.roll(values[labels == 7], 1, axis=1)
     asked = truth(labels, reference, "top1")
     loose = judge_accuracy(CELL, values, asked, {"max_drop_points": 6.0})
-    assert loose.outcome == "pass"
+    assert loose.status == "pass"
     assert loose.metrics["worst_class"] == 7
     strict = judge_accuracy(CELL, values, asked, {"max_drop_points": 6.0, "max_class_drop_points": 20.0})
-    assert strict.outcome == "fail"
-    assert "accuracy lost in one class 100.00 points" in strict.sentence
+    assert strict.status == "fail"
+    assert "accuracy lost in one class 100.00 pp" in strict.message
 
 
 @UNHURRIED

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeworthy.errors import SourceError
+from edgeworthy.variants.onnx_data_files import data_files
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper
-
-from harness.errors import SourceError
-from harness.variants.onnx_data_files import data_files
 
 NAMES = st.sampled_from(["", "model.onnx.data", "weights/ä.bin", "location"])
 
@@ -64,7 +63,7 @@ def trouble(path: Path) -> str:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(NAMES, min_size=6, max_size=6))
 @example(["a", "b", "c", "d", "e", "f"])
-def test_every_tensor_in_another_file_is_found(tmp_path: Path, names: list[str]) -> None:
+def test_all_external_tensors_are_found(tmp_path: Path, names: list[str]) -> None:
     """In initializers, attributes, branches, lists, sparse tensors and functions; and nothing else is taken for one."""
     path = tmp_path / "model.onnx"
     path.write_bytes(model(*names).SerializeToString())
@@ -83,7 +82,7 @@ def test_a_damaged_file_is_read_or_named(tmp_path: Path, data: st.DataObject) ->
     assert str(path) in (trouble(path) or str(path))
 
 
-def test_tensors_that_were_brought_back_need_no_file(tmp_path: Path) -> None:
+def test_embedded_tensors_need_no_data_file(tmp_path: Path) -> None:
     """What says where it lay, but lies in the .onnx, is not asked of another file."""
     made = model("gone.data", "", "", "", "", "")
     made.graph.initializer[0].data_location = TensorProto.DEFAULT

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+from edgeworthy.diagnosis.onnx_graphs import OnnxGraph
 from onnx import TensorProto, helper, numpy_helper
-
-from harness.diagnosis.onnx_graphs import OnnxGraph
 
 
 def save(path: Path, nodes: list[onnx.NodeProto], shapes: list[list[int]], constants: dict[str, np.ndarray]) -> Path:
@@ -24,7 +23,7 @@ def save(path: Path, nodes: list[onnx.NodeProto], shapes: list[list[int]], const
     return path
 
 
-def test_output_that_is_quantized_is_seen_as_it_is_answered(tmp_path: Path) -> None:
+def test_quantized_output_is_traced_as_the_model_returns_it(tmp_path: Path) -> None:
     """The output's own quantization clips it: the trace has the clipped values, under the name of the unclipped ones."""
     constants = {
         "weights": np.eye(4, dtype=np.float32),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
-from harness.errors import CommandFailed, DeviceAbsent, DeviceError, LinkLost
-from harness.targets.links import patience
-from harness.targets.links.patience import at_first_contact, patiently
+from edgeworthy.errors import CommandFailed, DeviceAbsent, DeviceError, LinkLost
+from edgeworthy.targets.links import patience
+from edgeworthy.targets.links.patience import at_first_contact, patiently
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +22,7 @@ def failing(*errors: type[DeviceError]) -> Callable[[], str]:
 
     def call() -> str:
         if left:
-            raise left.pop(0)("pi: gone", next_step="plug it in")
+            raise left.pop(0)("pi: gone", hint="plug it in")
         return "back"
 
     return call
@@ -40,7 +39,7 @@ def test_a_device_that_stays_away_is_absent(last: type[DeviceError]) -> None:
     with pytest.raises(DeviceAbsent, match=r"pi: gone; connecting again for 0\.1 s did not help") as caught:
         patiently(failing(*[LinkLost] * 3, *[last] * 1000))
     assert isinstance(caught.value.__cause__, last)
-    assert caught.value.next_step == "plug it in"
+    assert caught.value.hint == "plug it in"
 
 
 def test_a_call_that_broke_late_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +56,7 @@ def test_other_errors_are_no_absence() -> None:
         patiently(failing(CommandFailed))
 
 
-def test_at_first_contact_nobody_there_is_said_at_once_and_a_broken_link_is_waited_for() -> None:
+def test_first_contact_fails_fast_if_absent_and_retries_if_link_drops() -> None:
     """A device that was not plugged in does not cost two minutes; one whose link broke was there."""
     with pytest.raises(DeviceAbsent, match=r"^pi: gone\n"):
         at_first_contact(failing(DeviceAbsent))

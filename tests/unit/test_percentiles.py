@@ -7,12 +7,11 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from edgeworthy.records import Estimate
+from edgeworthy.verdicts import percentiles
+from edgeworthy.verdicts.percentiles import mean, over_loads, percentile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.records import Estimate
-from harness.verdicts import percentiles
-from harness.verdicts.percentiles import mean, over_loads, percentile
 
 #: scipy is imported on first use, and the machine may be busy.
 UNHURRIED = settings(deadline=None)
@@ -65,7 +64,7 @@ def test_order_of_samples_does_not_matter(timing: tuple[np.ndarray, np.ndarray],
 
 @UNHURRIED
 @given(timings(), QUANTILES, st.sampled_from([2, 7, 1000]))
-def test_scaling_scales(timing: tuple[np.ndarray, np.ndarray], q: float, factor: int):
+def test_scaling_the_samples_scales_the_estimate(timing: tuple[np.ndarray, np.ndarray], q: float, factor: int):
     """Another unit of time scales value and interval."""
     samples, load_of = timing
     one, scaled = percentile(samples, load_of, q), percentile(samples * factor, load_of, q)
@@ -100,7 +99,7 @@ def test_samples_without_load_are_refused(samples: int, loads: int):
         mean(np.ones(samples), np.ones(loads, int))
 
 
-def test_alike_loads_are_not_counted_as_many_samples():
+def test_samples_of_one_load_are_not_independent():
     """Where only loads differ, 400 samples of each are no more evidence than one of each."""
     per_load = np.array([100, 104, 98, 107, 95, 101, 99, 110, 103, 97])
     many = percentile(np.repeat(per_load, 400), np.repeat(np.arange(10), 400), 50)

@@ -1,21 +1,20 @@
-"""Preprocessing does to pixels and values what the field's libraries do, and samples are dealt fairly."""
+"""Preprocessing does to pixels and values what the field's libraries do, and samples are split fairly."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from edgeworthy.dataset_schema import Dataset, Preprocessing
+from edgeworthy.errors import SourceError
+from edgeworthy.sources.labels import shifted
+from edgeworthy.sources.pixels import Geometry, pixels
+from edgeworthy.sources.preprocessing import described, geometry, value_steps
+from edgeworthy.sources.splits import Pool, Request, assign, shares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 from pydantic import ValidationError
-
-from harness.dataset_schema import Dataset, Preprocessing
-from harness.errors import SourceError
-from harness.sources.labels import shifted
-from harness.sources.parts import Pool, Request, deal, shares
-from harness.sources.pixels import Geometry, pixels
-from harness.sources.preprocessing import described, geometry, value_step
 
 UNHURRIED = settings(deadline=None)
 
@@ -25,8 +24,10 @@ MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 def stepped(values: np.ndarray, how: Preprocessing) -> np.ndarray:
     """What a model is given of stored values."""
-    scale, offset = value_step(how, values.shape[-1])
-    return values * np.array(scale or 1.0, np.float32) + np.array(offset or 0.0, np.float32)
+    values = values.astype(np.float32)
+    for operation, operand in value_steps(how, values.shape[-1]):
+        values = getattr(np, operation)(values, np.array(operand, np.float32))
+    return values
 
 
 @UNHURRIED
@@ -55,7 +56,7 @@ def test_exact_size_and_centre_crop(image: np.ndarray, height: int, width: int, 
 
 def test_crop_larger_than_the_image_is_refused() -> None:
     """No padding is made up."""
-    with pytest.raises(SourceError, match="is 3x9 where 4x4 are to be cut out of it"):
+    with pytest.raises(SourceError, match="is 3x9, which is smaller than the crop of 4x4"):
         pixels(Image.new("RGB", (9, 3)), Geometry(center_crop=4))
 
 
@@ -76,20 +77,33 @@ def test_channels(image: np.ndarray) -> None:
     assert pixels(Image.fromarray(image).convert("RGBA"), Geometry()).shape == (6, 5, 3)
 
 
-@UNHURRIED
-@given(hnp.arrays(np.uint8, (4, 4, 3)))
-def test_presets_are_the_libraries_formulas(image: np.ndarray) -> None:
-    """torchvision's ToTensor and Normalize; keras.applications.imagenet_utils.preprocess_input in its three modes."""
-    x = image.astype(np.float64)
+#: All 256 levels in each channel, (256, 1, 3).
+LEVELS = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
+
+
+def normalized(values: np.ndarray) -> np.ndarray:
+    """``values`` less ImageNet's mean, divided by its standard deviation, in float32 as torchvision.transforms.Normalize."""
+    mean, std = (np.array(each, np.float32) for each in (MEAN, STD))
+    return (values - mean) / std
+
+
+@pytest.mark.parametrize("preset", ["torchvision", "keras_tf", "keras_caffe", "keras_torch"])
+def test_presets_compute_the_bits_of_their_libraries(preset: str) -> None:
+    """On all 256 levels: torchvision's ToTensor and Normalize; preprocess_input of keras.applications in three modes.
+
+    The libraries' own statements, in float32: ``x /= 127.5; x -= 1.`` and ``x /= 255.; x[..., i] -= mean[i];
+    x[..., i] /= std[i]`` (keras.src.applications.imagenet_utils), ``div(255)`` and ``sub_(mean).div_(std)`` (torchvision).
+    """
+    x = LEVELS.astype(np.float32)
     formulas = {
-        "torchvision": (x / 255 - MEAN) / STD,
-        "keras_tf": x / 127.5 - 1.0,
-        "keras_torch": (x / 255.0 - MEAN) / STD,
-        "keras_caffe": x[..., ::-1] - np.array([103.939, 116.779, 123.68]),
+        "torchvision": normalized(x / np.float32(255)),
+        "keras_tf": x / np.float32(127.5) - np.float32(1),
+        "keras_torch": normalized(x / np.float32(255)),
+        "keras_caffe": x[..., ::-1] - np.array([103.939, 116.779, 123.68], np.float32),
     }
-    for preset, wanted in formulas.items():
-        how = Preprocessing.model_validate({"preset": preset, "resize": None, "center_crop": None})
-        np.testing.assert_allclose(stepped(pixels(Image.fromarray(image), geometry(how)), how), wanted, atol=2e-5)
+    how = Preprocessing.model_validate({"preset": preset, "resize": None, "center_crop": None})
+    found = stepped(pixels(Image.fromarray(LEVELS), geometry(how)), how)
+    np.testing.assert_array_equal(found.view(np.int32), formulas[preset].view(np.int32))
 
 
 def test_a_preset_resizes_as_its_library_and_its_keys_can_be_overridden() -> None:
@@ -108,56 +122,57 @@ def test_fractions_and_single_numbers() -> None:
     """scale may be a fraction; one mean stands for all channels; nothing to do is no step."""
     how = Preprocessing.model_validate({"scale": "1/127.5", "mean": [1]})
     assert how.scale == pytest.approx(1 / 127.5)
-    assert value_step(how, 3)[1] == (-1.0,) * 3
-    assert value_step(Preprocessing(resize=8), 3) == ((), ())
+    assert value_steps(how, 3) == (("divide", (127.5,) * 3), ("subtract", (1.0,) * 3))
+    assert value_steps(Preprocessing(scale=0.017), 1) == (("multiply", (0.017,)),)
+    assert value_steps(Preprocessing(resize=8), 3) == ()
     for wrong in ({"scale": "1/0"}, {"scale": -1}, {"std": [0]}, {"resize": 0}, {"preset": "pytorch"}, {"resize": [1]}):
         with pytest.raises(ValidationError):
             Preprocessing.model_validate(wrong)
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "message"),
     [
         ({"kind": "images"}, "kind images takes path"),
         ({"kind": "images", "path": "x", "columns": {}}, "kind images takes path"),
         ({"kind": "npz", "path": "x", "labels": "y"}, "kind npz takes path"),
         ({"kind": "digits", "path": "x"}, "neither path nor function"),
-        ({"kind": "npz", "path": "x", "calibration": {"path": "y"}}, "calibration.path means nothing for kind npz"),
-        ({"kind": "images", "path": "x", "train": {"split": "y"}}, "train.split means nothing for kind images"),
+        ({"kind": "npz", "path": "x", "calibration": {"path": "y"}}, "calibration.path does not apply to kind npz"),
+        ({"kind": "images", "path": "x", "train": {"split": "y"}}, "train.split does not apply to kind images"),
         ({"kind": "images", "path": "x", "train": {"labels": "y"}}, "train.labels needs train.path"),
     ],
 )
-def test_keys_of_another_kind_are_refused(keys: dict[str, object], said: str) -> None:
+def test_keys_of_another_kind_are_refused(keys: dict[str, object], message: str) -> None:
     """Each kind of dataset has its keys; others are a mistake."""
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(ValidationError, match=message):
         Dataset.model_validate(keys)
 
 
-# -- dealing ------------------------------------------------------------------------------------------------------
+# -- splits ------------------------------------------------------------------------------------------------------
 
 COUNTS = st.one_of(st.none(), st.integers(1, 12))
 
 
 @UNHURRIED
 @given(hnp.arrays(np.int64, st.integers(1, 60), elements=st.integers(0, 4)), COUNTS, COUNTS, st.integers(0, 9))
-def test_parts_share_nothing_and_are_the_same_every_time(
+def test_splits_are_disjoint_and_deterministic(
     classes: np.ndarray, evaluation: int | None, calibration: int | None, seed: int
 ) -> None:
-    """Every part has what it asks for, of samples that no other part has; in proportion to the classes."""
+    """Every split has what it asks for, of samples that no other split has; in proportion to the classes."""
     pools = {"all": Pool([f"{index}.png" for index in range(len(classes))], classes)}
     requests = {"evaluation": Request("all", evaluation, seed), "calibration": Request("all", calibration, seed)}
     if (evaluation or 1) + (calibration or 1) > len(classes) or (evaluation is None and calibration is None):
         with pytest.raises(SourceError, match="are left"):
-            deal(pools, requests)
+            assign(pools, requests)
         return
-    dealt = deal(pools, requests)
-    assert {name: part.tolist() for name, part in deal(pools, requests).items()} == {
-        name: part.tolist() for name, part in dealt.items()
+    assigned = assign(pools, requests)
+    assert {name: split.tolist() for name, split in assign(pools, requests).items()} == {
+        name: split.tolist() for name, split in assigned.items()
     }
-    assert not set(dealt["evaluation"]) & set(dealt["calibration"])
+    assert not set(assigned["evaluation"]) & set(assigned["calibration"])
     if evaluation is not None:
-        assert len(dealt["evaluation"]) == evaluation
-        counts = np.bincount(classes[dealt["evaluation"]], minlength=5)
+        assert len(assigned["evaluation"]) == evaluation
+        counts = np.bincount(classes[assigned["evaluation"]], minlength=5)
         exact = np.bincount(classes, minlength=5) * evaluation / len(classes)
         assert (np.abs(counts - exact) < 1).all()
 
@@ -175,8 +190,8 @@ def test_shares_add_up(classes: np.ndarray, data: st.DataObject) -> None:
 def test_a_new_sample_moves_few_others() -> None:
     """One more sample in the pool changes at most one of the chosen."""
     names = [f"{index}.png" for index in range(100)]
-    before = deal({"all": Pool(names)}, {"evaluation": Request("all", 20, 0)})["evaluation"]
-    after = deal({"all": Pool([*names, "new.png"])}, {"evaluation": Request("all", 20, 0)})["evaluation"]
+    before = assign({"all": Pool(names)}, {"evaluation": Request("all", 20, 0)})["evaluation"]
+    after = assign({"all": Pool([*names, "new.png"])}, {"evaluation": Request("all", 20, 0)})["evaluation"]
     assert len(set(before) - set(after)) <= 1
 
 
@@ -185,12 +200,12 @@ def test_a_new_sample_moves_few_others() -> None:
 
 @UNHURRIED
 @given(st.integers(0, 1000), st.sampled_from([-1, 1]))
-def test_labels_off_by_one_show_in_a_models_answers(seed: int, shift: int) -> None:
+def test_labels_off_by_one_show_in_predictions(seed: int, shift: int) -> None:
     """A model that is right once labels are shifted says so; a good one, a bad one and a few samples say nothing."""
     random = np.random.default_rng(seed)
     labels = random.integers(1, 9, 200)
-    answers = np.where(random.random(200) < 0.8, labels, random.integers(0, 10, 200))
-    assert shifted(answers - shift, labels) == shift
-    assert shifted(answers, labels) is None
+    predictions = np.where(random.random(200) < 0.8, labels, random.integers(0, 10, 200))
+    assert shifted(predictions - shift, labels) == shift
+    assert shifted(predictions, labels) is None
     assert shifted(random.integers(0, 10, 200), labels) is None
-    assert shifted((answers - shift)[:20], labels[:20]) is None
+    assert shifted((predictions - shift)[:20], labels[:20]) is None

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
-from harness.config import limits_for, load_models
+from edgeworthy.config import limits_for, load_models
 
 REPOSITORY = Path(__file__).parents[2]
 MODELS = {
@@ -79,5 +78,5 @@ def test_the_published_ratio_is_a_budget(row: Row) -> None:
 def test_the_page_says_how_wide_the_bands_are() -> None:
     """The bands of the budgets are those of the page."""
     text = re.sub(r"\s+", " ", (REPOSITORY / "docs/published-numbers.md").read_text())
-    assert f"{BAND:.0f} % under the published ratio" in text
+    assert f"{BAND:.0f} % below the published ratio" in text
     assert f"{WIDER['mobilenet_v3_large', 'int8']} %" in text

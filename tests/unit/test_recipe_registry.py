@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from harness.errors import ConfigError
-from harness.variants.registry import all_recipes, builtin_recipes, check_options, load_recipe_file
+from edgeworthy.errors import ConfigError
+from edgeworthy.variants.registry import all_recipes, builtin_recipes, check_options, load_recipe_file
 
 MINE = """
-from harness.variants.registry import recipe
+from edgeworthy import recipe
 
 @recipe("{name}", runtime="litert", packages=("tensorflow",))
 def mine(source, out, *, sparsity: float, layers: list[str] = []):
@@ -38,7 +37,7 @@ def test_builtin_recipes_carry_what_the_store_needs() -> None:
 def test_listing_recipes_imports_nothing_heavy() -> None:
     """The main process reads the recipes without TensorFlow, Keras, torch or onnx."""
     code = (
-        "import sys; from harness.variants.registry import all_recipes; all_recipes([]);"
+        "import sys; from edgeworthy.variants.registry import all_recipes; all_recipes([]);"
         "print({'tensorflow', 'keras', 'torch', 'onnx', 'onnxruntime'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -54,7 +53,7 @@ def test_a_users_file_adds_recipes(tmp_path: Path) -> None:
 
 
 def test_one_name_in_two_files_is_refused(tmp_path: Path) -> None:
-    """The error names both files, also where one of them is edgegate's own."""
+    """The error names both files, also where one of them is edgeworthy's own."""
     first = write(tmp_path / "first.py", MINE.format(name="same"))
     second = write(tmp_path / "second.py", MINE.format(name="same"))
     with pytest.raises(ConfigError, match=r"'same'.*first\.py and .*second\.py"):
@@ -72,7 +71,7 @@ def test_a_recipe_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         ({"sparsty": 0.5}, "recipe 'thinned' has no option 'sparsty'; did you mean 'sparsity'"),
         ({"sparsity": "much"}, r"option sparsity: .*number \(given: 'much'\)"),
@@ -80,10 +79,10 @@ def test_a_recipe_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ({}, "recipe 'thinned' needs the option 'sparsity'"),
     ],
 )
-def test_options_that_do_not_fit_are_explained(tmp_path: Path, options: dict[str, object], sentence: str) -> None:
+def test_options_that_do_not_fit_are_explained(tmp_path: Path, options: dict[str, object], message: str) -> None:
     """An unknown option, a wrong type and a missing option each get their own sentence."""
     recipe = load_recipe_file(write(tmp_path / "mine.py", MINE.format(name="thinned")))["thinned"]
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(ConfigError, match=message):
         check_options(recipe, options)
 
 

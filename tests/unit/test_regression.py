@@ -6,19 +6,18 @@ import dataclasses
 
 import numpy as np
 import pytest
+from edgeworthy.config import Regression
+from edgeworthy.measurements.run_file import Scope
+from edgeworthy.records import CellId, Change, Estimate, Interleaved
+from edgeworthy.verdicts.completeness import in_scope, missing_cells, scope_in_words
+from edgeworthy.verdicts.regression import RED, compare_cell, new_cell, regression_verdict, stored_ratio
+from edgeworthy.verdicts.snapshots import Snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.config import Regression
-from harness.measurements.run_file import Scope
-from harness.records import CellId, Change, Estimate, Interleaved
-from harness.verdicts.completeness import in_scope, missing_cells, scope_in_words
-from harness.verdicts.regression import RED, compare_cell, new_cell, regression_verdict, stored_ratio
-from harness.verdicts.snapshots import Snapshot
-
 CELL = CellId("cnn", "int8", "host:cpu")
 SAMPLES = 800
-ANSWERS = np.arange(SAMPLES) % 10
+PREDICTIONS = np.arange(SAMPLES) % 10
 CORRECT = np.arange(SAMPLES) >= 40  # 95 %
 FINGERPRINT = {"runtime": "litert 2.3.0", "threads": "1", "system": "Linux 6"}
 METRICS = {
@@ -40,7 +39,7 @@ BEFORE = Snapshot(
     statistic="median",
     latency_loads_ns=np.arange(95, 106) * 1000,
     load_loads_ns=np.arange(38, 49) * 100_000,
-    answers=ANSWERS,
+    predictions=PREDICTIONS,
     correct=CORRECT,
 )
 
@@ -68,38 +67,63 @@ def test_means_are_compared_with_means_only():
     before = dataclasses.replace(BEFORE, statistic="mean", metrics={**METRICS, "mean_ms": 0.1})
     twice = after(statistic="mean", latency_loads_ns=BEFORE.latency_loads_ns * 2, metrics={"mean_ms": 0.2})
     change = compared(twice, before)["latency"]
-    assert (change.word, change.before, change.after) == ("regressed", 0.1, 0.2)
-    assert change.sentence.startswith("mean latency 0.1000 ms -> 0.2000 ms: +100.0")
+    assert (change.status, change.before, change.after) == ("regressed", 0.1, 0.2)
+    assert change.message.startswith("mean latency 0.1000 ms -> 0.2000 ms: +100.0")
     unlike = compared(after(**means))["latency"]
-    assert unlike.word == "not comparable"
-    assert "the baseline has medians, the run means" in unlike.sentence
+    assert unlike.status == "not comparable"
+    assert "the baseline has medians, the run means" in unlike.message
 
 
 def wrong_instead(lost: int, won: int) -> Snapshot:
     """The first ``won`` wrong samples become right, the last ``lost`` right ones wrong."""
-    correct, answers = CORRECT.copy(), ANSWERS.copy()
+    correct, predictions = CORRECT.copy(), PREDICTIONS.copy()
     correct[:won] = True
-    answers[:won] += 100
+    predictions[:won] += 100
     if lost:
         correct[-lost:] = False
-        answers[-lost:] += 100
-    return after(correct=correct, answers=answers)
+        predictions[-lost:] += 100
+    return after(correct=correct, predictions=predictions)
+
+
+def test_agreement_fails_only_beyond_its_interval_and_says_what_changed():
+    """Slightly other weights: a little over the limit is inconclusive, far over it fails; the source is named."""
+    before = dataclasses.replace(BEFORE, source="old")
+    near = dataclasses.replace(wrong_instead(12, 0), source="new")
+    limit = 100 * 12 / SAMPLES - 0.1
+    loose = Regression(agreement_points=limit, accuracy_points=50)
+    change = compared(near, before, tolerances=loose)["agreement"]
+    assert (change.status, change.evidence) == ("unchanged", "inconclusive")
+    assert "the model's source changed (its weights or code)" in change.message
+    far = dataclasses.replace(wrong_instead(SAMPLES // 4, 0), source="old")
+    change = compared(far, before, tolerances=loose)["agreement"]
+    assert (change.status, change.evidence) == ("regressed", "conclusive")
+    assert "regression.agreement_points in models.yaml allows more" in change.message
+    assert "its source did not (recipe, calibration or tools)" in change.message
 
 
 def test_equal_artifact_is_unchanged_however_noisy():
     """The same artifact on the same device in the same way: times differ by noise alone."""
     noisy = dataclasses.replace(slower(1.5), artifact=BEFORE.artifact)
     changes = compared(noisy)
-    assert {change.word for change in changes.values()} == {"unchanged"}
-    assert "same artifact" in changes["latency"].sentence
+    assert {change.status for change in changes.values()} == {"unchanged"}
+    assert "same artifact" in changes["latency"].message
     assert list(changes) == ["accuracy", "agreement", "latency", "load", "memory", "size", "gzip", "delegated"]
 
 
-def test_equal_artifact_far_slower_is_red():
+def test_equal_artifact_far_slower_fails():
     """Three times as long as when it was accepted is no noise: the device is not what it was."""
     changes = compared(dataclasses.replace(slower(3), artifact=BEFORE.artifact))
-    assert changes["latency"].word == "regressed"
-    assert "3.0x (2.9 to 3.1) as long as when it was accepted" in changes["latency"].sentence
+    assert changes["latency"].status == "regressed"
+    assert "3.0x (2.9 to 3.1) as long as when it was accepted" in changes["latency"].message
+
+
+def test_equal_artifact_slower_by_less_than_the_floor_is_unchanged():
+    """Of a model of some microseconds, other work on the machine can take several times as many."""
+    thrice = dataclasses.replace(slower(3), artifact=BEFORE.artifact)
+    slower_us = 1e3 * (thrice.metrics["p50_ms"] - METRICS["p50_ms"])
+    under, over = (Regression(latency_floor_us=slower_us + apart) for apart in (1, -1))
+    assert compared(thrice, tolerances=under)["latency"].status == "unchanged"
+    assert compared(thrice, tolerances=over)["latency"].status == "regressed"
 
 
 def test_equal_artifact_whose_loads_disagree_is_not_surely_slower():
@@ -108,8 +132,8 @@ def test_equal_artifact_whose_loads_disagree_is_not_surely_slower():
     median_ms = 2.5 * METRICS["p50_ms"]
     disturbed = after(artifact=BEFORE.artifact, latency_loads_ns=loads, metrics={"p50_ms": median_ms})
     change = compared(disturbed)["latency"]
-    assert (change.word, change.evidence) == ("unchanged", "inconclusive")
-    assert change.sentence.endswith("as long as when it was accepted: noise may explain it")
+    assert (change.status, change.evidence) == ("unchanged", "inconclusive")
+    assert change.message.endswith("as long as when it was accepted: noise may explain it")
 
 
 def test_less_delegated_equal_artifact_is_judged_by_its_times():
@@ -117,8 +141,8 @@ def test_less_delegated_equal_artifact_is_judged_by_its_times():
     fallen = dataclasses.replace(slower(3), artifact=BEFORE.artifact)
     fallen = dataclasses.replace(fallen, metrics={**fallen.metrics, "delegated_percent": 0.0})
     changes = compared(fallen)
-    assert changes["latency"].word == changes["delegated"].word == "regressed"
-    assert "100.0 % -> 0.0 %" in changes["delegated"].sentence
+    assert changes["latency"].status == changes["delegated"].status == "regressed"
+    assert "100.0 % -> 0.0 %" in changes["delegated"].message
 
 
 @pytest.mark.parametrize(
@@ -127,41 +151,41 @@ def test_less_delegated_equal_artifact_is_judged_by_its_times():
         (slower(1.5), "latency", "0.1000 ms -> 0.1500 ms: +50.0"),
         (wrong_instead(lost=20, won=0), "accuracy", "95.00 -> 92.50 % on the same 800 samples: 2.50 ("),
         (wrong_instead(lost=20, won=20), "agreement", "other samples are wrong at the same average"),
-        (after(metrics={"size_kb": 103.0}), "size", "100.0 KB -> 103.0 KB: 3.0 % bigger"),
-        (after(metrics={"gzip_kb": 85.0}), "gzip", "6.2 % bigger"),
+        (after(metrics={"size_kb": 103.0}), "size", "100.0 KB -> 103.0 KB: 3.0 % larger"),
+        (after(metrics={"gzip_kb": 85.0}), "gzip", "6.2 % larger"),
         (after(metrics={"peak_memory_mb": 12.0}), "memory", "9.00 MB -> 12.00 MB: 33.3 % more"),
         (after(metrics={"delegated_percent": 60.0}), "delegated", "100.0 % -> 60.0 %"),
         (after(load_loads_ns=BEFORE.load_loads_ns * 2, metrics={"load_ms": 8.6}), "load", "+100.0"),
     ],
-    ids=["slower", "less-accurate", "others-wrong", "bigger", "bigger-gzip", "more-memory", "less-delegated", "load"],
+    ids=["slower", "less-accurate", "others-wrong", "larger", "larger-gzip", "more-memory", "less-delegated", "load"],
 )
-def test_seeded_regression_is_red_with_its_sentence(candidate: Snapshot, metric: str, said: str):
+def test_seeded_regression_fails_with_its_message(candidate: Snapshot, metric: str, said: str):
     """The word is 'regressed', the sentence has both numbers and the tolerance, the next step the accept command."""
     changes = compared(candidate)
     change = changes.pop(metric)
-    assert (change.word, said in change.sentence) == ("regressed", True), change
-    assert "allowed" in change.sentence
-    assert 'edgegate baseline accept results/r1 --model cnn --variant int8 --target host:cpu --reason "..."' in (
-        change.next_step
+    assert (change.status, said in change.message) == ("regressed", True), change
+    assert "allowed" in change.message
+    assert 'edgeworthy baseline accept results/r1 --model cnn --variant int8 --target host:cpu --reason "..."' in (
+        change.hint
     )
-    others = {other.metric for other in changes.values() if other.word != "unchanged"}
+    others = {other.metric for other in changes.values() if other.status != "unchanged"}
     assert others <= ({"agreement"} if metric == "accuracy" else set())
     verdict = regression_verdict(CELL, [change, *changes.values()])
     assert not verdict
-    assert change.sentence in verdict.sentence
+    assert change.message in verdict.message
 
 
 def test_other_samples_wrong_at_the_same_average_leave_the_accuracy_unchanged():
     """The average hides it; the agreement does not."""
     changes = compared(wrong_instead(lost=20, won=20))
-    assert changes["accuracy"].word == "unchanged"
+    assert changes["accuracy"].status == "unchanged"
     assert changes["accuracy"].before == changes["accuracy"].after == 95.0
 
 
-def test_samples_that_become_right_are_no_disagreement():
-    """An improvement is not red for being one."""
+def test_newly_correct_samples_are_no_disagreement():
+    """An improvement does not fail."""
     changes = compared(wrong_instead(lost=0, won=40))
-    assert (changes["accuracy"].word, changes["agreement"].word) == ("improved", "unchanged")
+    assert (changes["accuracy"].status, changes["agreement"].status) == ("improved", "unchanged")
     assert regression_verdict(CELL, list(changes.values()))
 
 
@@ -169,28 +193,28 @@ def test_samples_that_become_right_are_no_disagreement():
 def test_accuracy_is_as_conclusive_as_its_paired_interval(lost: int, won: int, evidence: str):
     """A drop of 1.0 point on 800 samples is over the tolerance; its interval says how sure that is."""
     change = compared(wrong_instead(lost, won))["accuracy"]
-    assert (change.word, change.evidence) == ("regressed", evidence)
+    assert (change.status, change.evidence) == ("regressed", evidence)
 
 
 @pytest.mark.parametrize("times", [1.02, 1.05, 1.20])
 def test_stored_slowdown_within_the_session_noise_is_no_regression(times: float):
     """Between sessions equal artifacts differ so much; the interval is widened by it, and the sentence says so."""
     change = compared(slower(times))["latency"]
-    assert change.word == "unchanged"
-    assert "20 % allowed for what differs between sessions" in change.sentence
+    assert change.status == "unchanged"
+    assert "20 % allowed for what differs between sessions" in change.message
 
 
-def test_slowdown_under_the_floor_is_nobodys_business():
+def test_slowdown_below_the_floor_is_ignored():
     """Twice as slow, and 0.1 us more."""
     quick = dataclasses.replace(BEFORE, metrics={**METRICS, "p50_ms": 1e-4}, latency_loads_ns=np.full(10, 100))
     candidate = after(metrics={"p50_ms": 2e-4}, latency_loads_ns=np.full(10, 200))
     change = compared(candidate, quick)["latency"]
-    assert (change.word, "floor" in change.sentence) == ("unchanged", True)
-    assert compared(candidate, quick, tolerances=Regression(latency_floor_us=0.05))["latency"].word == "regressed"
+    assert (change.status, "floor" in change.message) == ("unchanged", True)
+    assert compared(candidate, quick, tolerances=Regression(latency_floor_us=0.05))["latency"].status == "regressed"
 
 
 @pytest.mark.parametrize(
-    ("ratio", "word"),
+    ("ratio", "status"),
     [
         (Estimate(1.05, 1.04, 1.06), "regressed"),
         (Estimate(1.05, 0.99, 1.11), "unchanged"),
@@ -198,22 +222,22 @@ def test_slowdown_under_the_floor_is_nobodys_business():
         (Estimate(0.90, 0.89, 0.91), "improved"),
     ],
 )
-def test_interleaved_times_outweigh_stored_ones(ratio: Estimate, word: str):
+def test_interleaved_times_outweigh_stored_ones(ratio: Estimate, status: str):
     """Also stored ones that would say the opposite, and those of another device."""
     turn = Interleaved(ratio, "conclusive", 24, 3.0)
     for candidate in (slower(2), slower(0.5), after(fingerprint={**FINGERPRINT, "system": "Linux 7"})):
         change = compared(candidate, interleaved=turn)["latency"]
-        assert (change.word, change.evidence) == (word, "conclusive")
-        assert "24 rounds" in change.sentence
+        assert (change.status, change.evidence) == (status, "conclusive")
+        assert "24 interleaved A/B rounds" in change.message
 
 
 def test_changed_fingerprint_is_not_comparable_and_says_what_changed():
-    """Times and memory are not compared; answers and sizes are."""
+    """Times and memory are not compared; predictions and sizes are."""
     changed = {"runtime": "litert 2.4.0", "threads": "2", "governor": "powersave", "system": "Linux 6"}
     changes = compared(after(fingerprint=changed))
-    words = {metric: change.word for metric, change in changes.items()}
-    assert [metric for metric, word in words.items() if word == "not comparable"] == ["latency", "load", "memory"]
-    said = changes["latency"].sentence
+    words = {metric: change.status for metric, change in changes.items()}
+    assert [metric for metric, status in words.items() if status == "not comparable"] == ["latency", "load", "memory"]
+    said = changes["latency"].message
     assert "governor was 'not known', is 'powersave'" in said
     assert "runtime was 'litert 2.3.0', is 'litert 2.4.0'" in said
     assert "threads was '1', is '2'" in said
@@ -223,36 +247,39 @@ def test_changed_fingerprint_is_not_comparable_and_says_what_changed():
 def test_other_samples_are_not_comparable():
     """Accuracy on another dataset, by another metric or on another number of samples says nothing."""
     others = compared(after(dataset="f" * 64))
-    assert [change.metric for change in others.values() if change.word == "not comparable"] == ["accuracy", "agreement"]
-    assert "dataset dddddddddddd -> ffffffffffff; the labels are the same" in others["accuracy"].sentence
-    assert "metric was top1, is top5" in compared(after(metric="top5"))["accuracy"].sentence
-    fewer = after(correct=CORRECT[:10], answers=ANSWERS[:10])
-    assert compared(fewer)["accuracy"].word == "not comparable"
+    assert [change.metric for change in others.values() if change.status == "not comparable"] == [
+        "accuracy",
+        "agreement",
+    ]
+    assert "dataset dddddddddddd -> ffffffffffff; the labels are the same" in others["accuracy"].message
+    assert "metric was top1, is top5" in compared(after(metric="top5"))["accuracy"].message
+    fewer = after(correct=CORRECT[:10], predictions=PREDICTIONS[:10])
+    assert compared(fewer)["accuracy"].status == "not comparable"
 
 
-def test_metric_that_only_one_side_has_is_red():
+def test_metric_that_only_one_side_has_fails():
     """A delegate that stopped giving evidence is missing, one that began to is new."""
     silent = dataclasses.replace(after(), metrics={k: v for k, v in METRICS.items() if k != "delegated_percent"})
-    assert compared(silent)["delegated"].word == "missing"
-    assert compared(after(), silent)["delegated"].word == "new"
-    unmeasured = dataclasses.replace(after(), answers=None, correct=None)
-    assert compared(unmeasured)["accuracy"].word == "missing"
+    assert compared(silent)["delegated"].status == "missing"
+    assert compared(after(), silent)["delegated"].status == "new"
+    unmeasured = dataclasses.replace(after(), predictions=None, correct=None)
+    assert compared(unmeasured)["accuracy"].status == "missing"
 
 
 def test_few_loads_are_not_comparable():
     """Two loads have no interval: no evidence against noise is never a pass."""
     two = after(latency_loads_ns=np.array([1, 2]) * 10**5)
-    assert compared(two)["latency"].word == "not comparable"
+    assert compared(two)["latency"].status == "not comparable"
 
 
-def test_new_cell_is_red_and_prints_the_command():
+def test_new_cell_fails_and_prints_the_command():
     """A missing baseline fails."""
     change = new_cell(CELL, "results/r1")
     verdict = regression_verdict(CELL, [change])
-    assert change.word in RED
+    assert change.status in RED
     assert not verdict
-    assert verdict.next_step.endswith(
-        'edgegate baseline accept results/r1 --model cnn --variant int8 --target host:cpu --reason "..."'
+    assert verdict.hint.endswith(
+        'edgeworthy baseline accept results/r1 --model cnn --variant int8 --target host:cpu --reason "..."'
     )
 
 
@@ -263,13 +290,13 @@ def test_missing_cells_are_those_of_the_scope():
     accepted = [CELL, gpu, other]
     everything = missing_cells(accepted, [CELL], Scope(), "results/r1")
     assert [change.cell for change in everything] == [gpu, other]
-    assert "none on phone:gpu at all: the device is offline" in everything[0].sentence
-    assert "--gone" in everything[0].next_step
+    assert "none on phone:gpu at all: the device is offline" in everything[0].message
+    assert "--removed" in everything[0].hint
     part = Scope(models=["cnn"], left_out=[gpu])
     assert missing_cells(accepted, [CELL], part, "r") == []
     assert [in_scope(cell, part) for cell in accepted] == [True, False, False]
     assert "--edge-model cnn" in scope_in_words(part, accepted)
-    assert "nothing is said of 2 accepted cells" in scope_in_words(part, accepted)
+    assert "2 accepted cells were not compared" in scope_in_words(part, accepted)
     assert scope_in_words(Scope(), accepted) == ""
 
 
@@ -302,5 +329,5 @@ def test_equal_artifacts_between_quiet_sessions_raise_no_alarm():
             BEFORE, latency_loads_ns=base, metrics={**METRICS, "p50_ms": np.median(base) / 1e6}
         )
         candidate = after(latency_loads_ns=now, metrics={"p50_ms": np.median(now) / 1e6})
-        alarms += compared(candidate, before)["latency"].word == "regressed"
+        alarms += compared(candidate, before)["latency"].status == "regressed"
     assert alarms <= 4

@@ -6,12 +6,12 @@ import dataclasses
 import math
 
 import pytest
+from edgeworthy.errors import ResultUnreadable, ToolUnusable
+from edgeworthy.targets.android.result_file import Result, parse_result, with_result, with_results
+from edgeworthy.targets.android.transcript import Transcript, parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import ResultUnreadable, ToolUnusable
-from harness.targets.android.result_file import Result, parse_result, with_result, with_results
-from harness.targets.android.transcript import Transcript, parse
 from tests.lab.benchmark_model import field, number, result, statistics
 
 TIMES = [195121, 140990, 141253, 187533, 140071, 140545, 141001]
@@ -43,7 +43,7 @@ def test_every_number_is_read_in_its_unit() -> None:
     )  # fmt: skip
 
 
-def test_the_file_is_finer_and_tells_what_is_not_printed() -> None:
+def test_file_has_more_digits_and_metrics_than_the_print() -> None:
     """The mean beyond six digits, memory in whole KB, and percentiles where the build prints none."""
     found = with_result(printed(percentiles=False), parse_result(written()))
     assert found.run is not None
@@ -57,11 +57,11 @@ def test_a_file_of_another_process_is_an_error(name: str) -> None:
     """Whatever of it differs from the print by more than the print's rounding is named with both numbers."""
     whole = parse_result(written())
     other = dataclasses.replace(whole, **{name: getattr(whole, name) * 1.1})
-    with pytest.raises(ToolUnusable, match=r"contradicts what it printed: .* \S+, not \S+\nNext: "):
+    with pytest.raises(ToolUnusable, match=r"contradicts what it printed: .* \S+, not \S+\nHint: "):
         with_result(printed(), other)
 
 
-def test_a_missing_or_damaged_file_is_told_once_and_the_print_counts() -> None:
+def test_missing_or_damaged_file_is_reported_once_and_the_print_is_used() -> None:
     """Of three processes one left no file and one half of one: told in one sentence, and no number is lost."""
     told: list[str] = []
     found = with_results([printed()] * 3, [b"", written(), written()[:30]], told.append)
@@ -90,7 +90,7 @@ def test_every_truncation_is_read_right_or_not_at_all(end: int) -> None:
 
 @settings(deadline=None)
 @given(st.binary() | st.tuples(st.integers(0, len(written())), st.binary(max_size=8)).map(lambda at: damaged(*at)))
-def test_no_bytes_break_the_reader(raw: bytes) -> None:
+def test_reader_survives_any_bytes(raw: bytes) -> None:
     """Garbage and damage are unreadable, or amounts; and against the print they agree or are an error."""
     try:
         found = parse_result(raw)

@@ -7,22 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from harness.measurements.journal import Journal
-from harness.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing, Truth, Verdict
-from harness.reports.frames import SAMPLE_COLUMNS, load_run, write_frames
-from harness.reports.rows import COLUMNS, STATUSES, cell_rows
-from harness.storage import write_json
-from harness.verdicts.accuracy import judge_accuracy
-from harness.verdicts.consistency import judge_consistency
-from harness.verdicts.footprint import judge_footprint
-from harness.verdicts.latency import judge_latency
-from harness.verdicts.log import VerdictLog
+from edgeworthy.measurements.journal import Journal
+from edgeworthy.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing, Truth, Verdict
+from edgeworthy.reports.frames import SAMPLE_COLUMNS, load_run, write_frames
+from edgeworthy.reports.rows import COLUMNS, STATUSES, cell_rows
+from edgeworthy.storage import write_json
+from edgeworthy.verdicts.accuracy import judge_accuracy
+from edgeworthy.verdicts.consistency import judge_consistency
+from edgeworthy.verdicts.footprint import judge_footprint
+from edgeworthy.verdicts.latency import judge_latency
+from edgeworthy.verdicts.log import VerdictLog
 
 CELL = CellId("cnn", "int8", "host:cpu")
 ARTIFACT = Artifact("abc", Path("artifact.onnx"), "ort_dynamic", "onnxruntime", "nchw", 2000, 1000)
 STATE = {"temperature_c": 30.0, "battery_percent": 80.0, "cpu_mhz": 2000.0, "load_1min": 0.5, "throttled": 0.0}
-CONDITIONS = Conditions({"runtime": "onnxruntime 1"}, STATE, STATE, during={**STATE, "looks": 3.0})
+CONDITIONS = Conditions({"runtime": "onnxruntime 1"}, STATE, STATE, during={**STATE, "telemetry_samples": 3.0})
 LABELS = np.arange(60) % 10
 VALUES = np.eye(10, dtype=np.float32)[LABELS] + np.random.default_rng(0).normal(0, 0.1, (60, 10)).astype(np.float32)
 OUTPUTS = Outputs(VALUES, 32, 0.5, 0.6, CONDITIONS)
@@ -39,8 +38,8 @@ TIMING = Timing(
 )
 
 
-def verdict(outcome: str, cell: CellId = CELL, axis: str = "accuracy") -> Verdict:
-    return Verdict(cell, axis, outcome, "exact", f"{axis} {outcome}", "do this")  # type: ignore[arg-type]
+def verdict(status: str, cell: CellId = CELL, axis: str = "accuracy") -> Verdict:
+    return Verdict(cell, axis, status, "exact", f"{axis} {status}", "do this")  # type: ignore[arg-type]
 
 
 def full_run(folder: Path) -> tuple[list[Verdict], Journal]:
@@ -48,11 +47,12 @@ def full_run(folder: Path) -> tuple[list[Verdict], Journal]:
     journal = Journal(folder)
     journal.save(CELL, "identity", ARTIFACT, OUTPUTS)
     journal.save(CELL, "identity", ARTIFACT, TIMING)
+    journal.save_truth(CELL.model, Truth(LABELS, VALUES, "top1", "checksum"))
     verdicts = [
         judge_accuracy(CELL, VALUES, Truth(LABELS, VALUES, "top1", "checksum"), {}),
         judge_latency(CELL, TIMING, {}),
         judge_footprint(CELL, ARTIFACT, TIMING, {}),
-        judge_consistency(CELL, VALUES, CELL, VALUES, {}),
+        judge_consistency(CELL, VALUES, CELL, VALUES, {}, Truth(LABELS, VALUES, "top1", "checksum")),
     ]
     return verdicts, journal
 
@@ -88,7 +88,7 @@ def test_columns_keep_their_units(tmp_path: Path):
     assert (row["loads"], row["samples"], row["recipe"], row["artifact"]) == (3, 30, "ort_dynamic", "abc")
 
 
-def test_worst_cell_is_first_and_the_worst_axis_speaks(tmp_path: Path):
+def test_worst_cell_is_first_and_shows_its_worst_axis(tmp_path: Path):
     """Errors before failures before what was not run; a cell is as good as its worst axis."""
     cells = [
         CellId("cnn", name, "host:cpu")
@@ -109,8 +109,8 @@ def test_worst_cell_is_first_and_the_worst_axis_speaks(tmp_path: Path):
         ("canary", "rejected"),
     ]  # fmt: skip
     assert [row["status"] for row in rows] == list(STATUSES)
-    assert (rows[1]["axis"], rows[1]["sentence"]) == ("latency", "latency fail")
-    assert "--edge-resume" in rows[3]["next_step"]
+    assert (rows[1]["axis"], rows[1]["message"]) == ("latency", "latency fail")
+    assert "--edge-resume" in rows[3]["hint"]
 
 
 def test_accepted_canary_is_a_failure(tmp_path: Path):
@@ -121,7 +121,7 @@ def test_accepted_canary_is_a_failure(tmp_path: Path):
 
 
 @pytest.mark.parametrize("planned", [[], [CELL], [CELL, CellId("cnn", "other", "host:cpu")]])
-def test_frames_come_back_as_documented(tmp_path: Path, planned: Sequence[CellId]):
+def test_frames_are_read_as_documented(tmp_path: Path, planned: Sequence[CellId]):
     """cells and samples have exactly their documented columns, also where little or nothing was measured."""
     verdicts, journal = full_run(tmp_path) if planned else ([], Journal(tmp_path))
     write_json(tmp_path / "environment.json", {})
@@ -133,13 +133,24 @@ def test_frames_come_back_as_documented(tmp_path: Path, planned: Sequence[CellId
     assert run.samples["duration_ns"].tolist() == (TIMING.samples_ns.tolist() if planned else [])
 
 
-def test_half_a_line_of_the_log_is_passed_over(tmp_path: Path):
+def test_truncated_log_line_is_skipped(tmp_path: Path):
     """What a killed process was writing is lost; of several verdicts on one axis the worst counts."""
     log = VerdictLog(tmp_path)
-    for outcome in ("pass", "fail", "pass"):
-        log.add(verdict(outcome))
+    for status in ("pass", "fail", "pass"):
+        log.add(verdict(status))
     with (log.folder / "gw0.jsonl").open("w") as stream:
         stream.write('{"cell": ["cnn", "int8", "ho')
-    assert [found.outcome for found in log.read()] == ["fail"]
+    assert [found.status for found in log.read()] == ["fail"]
     log.clear()
     assert log.read() == []
+
+
+def test_a_broken_budget_hides_no_regression(tmp_path: Path):
+    """The message has every axis that failed; one that failed for the same reason is not repeated."""
+    failed = [verdict("fail"), verdict("fail", axis="regression"), verdict("pass", axis="latency")]
+    [row] = cell_rows([CELL], failed, Journal(tmp_path))
+    assert row["message"] == "accuracy fail; also regression, fail: regression fail"
+    same = [Verdict(CELL, axis, "error", "exact", "the image is corrupt") for axis in ("accuracy", "footprint")]
+    [row] = cell_rows([CELL], same, Journal(tmp_path))
+    assert row["message"] == "the image is corrupt"
+    assert list(tmp_path.iterdir()) == []  # reading a run writes nothing

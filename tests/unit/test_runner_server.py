@@ -6,8 +6,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-
-from harness.targets.runner_server import RunnerServer
+from edgeworthy.targets.runner_server import RunnerServer
 
 
 def server_saying(said: bytes) -> tuple[RunnerServer, SimpleNamespace]:
@@ -18,7 +17,7 @@ def server_saying(said: bytes) -> tuple[RunnerServer, SimpleNamespace]:
     return RunnerServer("onnxruntime"), SimpleNamespace(stdout=os.fdopen(reading, "rb", buffering=0))
 
 
-def test_two_lines_at_once_are_two_answers():
+def test_two_lines_in_one_read_are_two_replies():
     """A child that ends before its start was read (a busy core) is answered for at once, not after the time limit."""
     server, process = server_saying(b'{"pid": 7}\n{"status": 0}\n')
     with process.stdout:
@@ -26,7 +25,7 @@ def test_two_lines_at_once_are_two_answers():
         assert server._answer(process, 5) == {"status": 0}
 
 
-def test_end_of_the_pipe_and_silence_are_told_apart():
+def test_closed_pipe_and_silence_are_distinguished():
     """A server that is gone, and one that says nothing in time."""
     server, process = server_saying(b'{"pid"')
     with process.stdout, pytest.raises(EOFError):

@@ -6,24 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeworthy.runners import python_runner
+from edgeworthy.sources.samples import Samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
-from harness.runners import python_runner
-from harness.sources.samples import Samples
 
 UNHURRIED = settings(deadline=None)
 
 STEPS = st.sampled_from(
     [
-        ((), ()),
-        ((1 / 255, 1 / 255, 1 / 255), (0.0, 0.0, 0.0)),
-        ((0.017124753, 0.017507, 0.017429193), (-2.117904, -2.0357, -1.8044)),
+        (),
+        (("divide", (255.0,) * 3),),
+        (("multiply", (0.017124753,) * 3), ("subtract", (0.485, 0.456, 0.406)), ("divide", (0.229, 0.224, 0.225))),
     ]
 )
 STORED = st.one_of(
     hnp.arrays(np.uint8, (5, 2, 3, 3)),
+    hnp.arrays(np.int16, (5, 2, 3, 3)),
     hnp.arrays(np.float32, (5, 2, 3, 3), elements=st.floats(-1e6, 1e6, width=32)),
 )
 
@@ -35,19 +35,22 @@ def runner_inputs(samples: Samples, layout: str = "nhwc") -> python_runner.Input
 @UNHURRIED
 @given(STORED, STEPS, st.integers(0, 5), st.integers(0, 5))
 def test_runner_and_harness_read_the_same_bits(
-    tmp_path_factory: pytest.TempPathFactory, stored: np.ndarray, step: tuple, start: int, stop: int
+    tmp_path_factory: pytest.TempPathFactory, stored: np.ndarray, steps: tuple, start: int, stop: int
 ) -> None:
-    """The runner feeds exactly what Samples.read gives: float32 of value * scale + offset, rounded twice."""
+    """The runner feeds what Samples.read gives: each step in float32, one after the other; integers as they are stored."""
     path = tmp_path_factory.getbasetemp() / "samples.npy"
     np.save(path, stored)
-    samples = Samples(path, *step)
+    samples = Samples(path, steps)
     read = samples.read(start, stop)
     fed = runner_inputs(samples)[start:stop]
-    assert read.dtype == fed.dtype == np.float32
+    assert read.dtype == np.float32
+    assert fed.dtype == (np.float32 if steps else stored.dtype)
     np.testing.assert_array_equal(read, fed)
     np.testing.assert_array_equal(runner_inputs(samples, "nchw")[start:stop], fed.transpose(0, 3, 1, 2))
-    scale, offset = (np.array(part, np.float32) for part in step) if step[0] else (np.float32(1), np.float32(0))
-    np.testing.assert_array_equal(read, stored[start:stop].astype(np.float32) * scale + offset)
+    wanted = stored[start:stop].astype(np.float32)
+    for operation, operand in steps:
+        wanted = getattr(np, operation)(wanted, np.array(operand, np.float32))
+    np.testing.assert_array_equal(read, wanted)
 
 
 def test_the_runner_gives_pages_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,18 +63,18 @@ def test_the_runner_gives_pages_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert inputs.resident <= 100
 
 
-def test_the_step_is_part_of_the_checksum(tmp_path: Path) -> None:
-    """Other contents or another step are other samples; without a step the checksum is the file's."""
+def test_the_steps_are_part_of_the_checksum(tmp_path: Path) -> None:
+    """Other contents or other steps are other samples; without steps the checksum is the file's."""
     np.save(tmp_path / "a.npy", np.zeros((2, 1, 1, 1), np.uint8))
     np.save(tmp_path / "b.npy", np.ones((2, 1, 1, 1), np.uint8))
     a, b = tmp_path / "a.npy", tmp_path / "b.npy"
     different = [
         Samples(a),
         Samples(b),
-        Samples(a, (1.0,), (0.0,)),
-        Samples(a, (1.0,), (0.5,)),
-        Samples(a, (2.0,), (0.0,)),
+        Samples(a, (("divide", (1.0,)),)),
+        Samples(a, (("divide", (1.0,)), ("subtract", (0.5,)))),
+        Samples(a, (("divide", (2.0,)),)),
     ]
     assert len({samples.checksum() for samples in different}) == len(different)
     assert len(Samples(a)) == 2
-    assert Samples.from_json(Samples(a, (2.0,), (0.5,)).to_json()) == Samples(a, (2.0,), (0.5,))
+    assert Samples.from_json(different[3].to_json()) == different[3]

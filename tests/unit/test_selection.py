@@ -7,10 +7,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-
-from harness.errors import ConfigError
-from harness.reports.frames import Run
-from harness.reports.selection import choices
+from edgeworthy.errors import ConfigError
+from edgeworthy.reports.frames import Run
+from edgeworthy.reports.selection import choices
 
 LIMITS = {"max_p50_ms": 1.0, "min_top1_percent": 90.0, "max_size_kb": 100.0}
 
@@ -19,7 +18,7 @@ def row(
     variant: str, p50: float | None, top1: float, kb: float, target: str = "phone:cpu", **more: Any
 ) -> dict[str, Any]:
     numbers = {"p50_ms": p50, "p50_ms_low": p50, "p50_ms_high": p50, "top1_percent": top1, "size_kb": kb}
-    return {"model": "m", "variant": variant, "target": target, "status": "pass", "sentence": "why", **numbers, **more}
+    return {"model": "m", "variant": variant, "target": target, "status": "pass", "message": "why", **numbers, **more}
 
 
 def run(*rows: dict[str, Any]) -> Run:
@@ -44,7 +43,7 @@ def test_nearest_breaks_its_worst_limit_least() -> None:
     assert "at least 90.00 % wanted" in choice.nearest.broken()
 
 
-def test_what_was_not_measured_there_is_unknown() -> None:
+def test_unmeasured_variant_is_unknown() -> None:
     """Numbers of another target say nothing; neither does a cell that lacks one."""
     rows = [
         row("here", 0.5, 99, 50),
@@ -56,7 +55,7 @@ def test_what_was_not_measured_there_is_unknown() -> None:
     assert choice.unknown == {"there": "not measured on phone:cpu", "untimed": "error, without p50_ms: why"}
 
 
-def test_what_the_gate_rejected_is_not_chosen() -> None:
+def test_failed_variant_is_not_chosen() -> None:
     """It may keep these limits and broke its own: it is named apart."""
     (choice,) = choices(run(row("red", 0.1, 99, 50, status="fail"), row("green", 0.5, 99, 50)), "phone:cpu", LIMITS)
     assert [candidate.cell.variant for candidate in choice.fitting] == ["green"]
@@ -64,7 +63,7 @@ def test_what_the_gate_rejected_is_not_chosen() -> None:
 
 
 @pytest.mark.parametrize(("target", "models"), [("phone:cpo", []), ("phone:cpu", ["n"])])
-def test_unknown_name_is_told_with_the_nearest(target: str, models: list[str]) -> None:
+def test_unknown_name_suggests_the_nearest(target: str, models: list[str]) -> None:
     """A target or model that the run does not have is a mistake, not an empty answer."""
     with pytest.raises(ConfigError, match="nothing of that name was measured in the run one"):
         choices(run(row("a", 1, 99, 50)), target, LIMITS, models)

@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 import pytest
-
-from harness.measurements.in_turn import BLOCK, FIRST_ROUNDS, GROWTH
-from harness.records import Conditions, PairedTiming
-from harness.verdicts.sequential import ERROR_RATE, decided, slowdown
+from edgeworthy.measurements.interleaved import BLOCK, FIRST_ROUNDS, GROWTH
+from edgeworthy.records import Conditions, PairedTiming
+from edgeworthy.verdicts.sequential import ERROR_RATE, decided, slowdown
 
 TRIALS = 2000
 TOLERANCE = 2.5
@@ -58,7 +57,7 @@ def test_twice_the_tolerance_is_found():
 
 
 def test_improvement_is_no_regression():
-    """A quicker candidate is never flagged; its slowdown is negative and its interval holds the truth."""
+    """A faster candidate is never flagged; its slowdown is negative and its interval holds the truth."""
     random = np.random.default_rng(3)
     found = slowdown(comparison(random, -10, 0.01, 0.0, 60), TOLERANCE)
     assert not found.regressed
@@ -66,7 +65,7 @@ def test_improvement_is_no_regression():
     assert found.evidence == "conclusive"
 
 
-def test_one_round_out_of_step_decides_nothing():
+def test_one_outlier_round_decides_nothing():
     """A single round that is 50 times slower (another process woke up) does not move the verdict."""
     baseline = np.full(24, 10**6)
     candidate = np.random.default_rng(0).normal(1e6, 1e3, 24).astype(np.int64)

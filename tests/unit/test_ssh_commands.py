@@ -8,9 +8,8 @@ from pathlib import Path
 
 import asyncssh
 import pytest
-
-from harness.targets.links import ssh_connection
-from harness.targets.links.ssh_connection import SshAddress
+from edgeworthy.targets.links import ssh_connection
+from edgeworthy.targets.links.ssh_connection import SshAddress
 
 HOSTILE = "pi.local; touch pwned"
 
@@ -27,7 +26,7 @@ def test_a_host_keys_commands_quote_the_address(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "known hosts").write_text(f"* {key}" if known else "")
     to = SshAddress("pi", HOSTILE, 2222, "pi", tmp_path / "key", tmp_path / "known hosts")
     error = asyncio.run(ssh_connection._problem(to, asyncssh.HostKeyNotVerifiable("no")))
-    words = shlex.split(error.next_step.rpartition("same: ")[2])
+    words = shlex.split(error.hint.rpartition("same: ")[2])
     assert words[-6:] == ["ssh-keyscan", "-p", "2222", HOSTILE, ">>", str(tmp_path / "known hosts")]
     if known:
         assert words[:2] == ["ssh-keygen", "-R"]
@@ -38,5 +37,5 @@ def test_copying_the_key_quotes_user_and_address(tmp_path: Path) -> None:
     """They are one word."""
     to = SshAddress("pi", HOSTILE, 22, "p'i", tmp_path / "a key", tmp_path / "known_hosts")
     error = asyncio.run(ssh_connection._problem(to, asyncssh.PermissionDenied("no")))
-    words = shlex.split(error.next_step.removesuffix(", or set user and key in devices.yaml"))
+    words = shlex.split(error.hint.removesuffix(", or set user and key in devices.yaml"))
     assert words == ["ssh-copy-id", "-i", str(tmp_path / "a key"), "-p", "22", f"p'i@{HOSTILE}"]

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from edgeworthy.device_schema import Hygiene
+from edgeworthy.measurements.preconditions import throttled_during, unmet_precondition
+from edgeworthy.records import Conditions
+from edgeworthy.targets.linux.telemetry import LinuxState, parse_state, read_state
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.device_schema import Hygiene
-from harness.measurements.settling import throttled_meanwhile, unfit
-from harness.records import Conditions
-from harness.targets.linux.telemetry import LinuxState, parse_state, read_state
 from tests.local_link import LocalLink
 
 PI = """load 0.42
@@ -27,7 +27,7 @@ temp=52.8'C
 """
 
 
-def test_a_pis_lines_are_readings_with_units() -> None:
+def test_pi_output_is_parsed_with_units() -> None:
     """Load, memory in MB, mean clock in MHz, the hottest sensor in degrees, and each throttle bit by its name."""
     state = parse_state(PI)
     assert state.governor == "ondemand"
@@ -43,7 +43,7 @@ def test_a_pis_lines_are_readings_with_units() -> None:
         "throttled": 1,
         "throttled_since_boot": 5,
     }
-    assert unfit(state.readings, Hygiene()) == "it throttles"
+    assert unmet_precondition(state.readings, Hygiene()) == "it throttles"
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_a_pis_lines_are_readings_with_units() -> None:
 def test_throttling_between_two_readings_is_seen(before: str, after: str, throttled: bool) -> None:
     """The bits since boot change where it throttled in between, though it no longer does; old bits alone say nothing."""
     readings = [parse_state(f"throttled={bits}\n").readings for bits in (before, after)]
-    assert bool(throttled_meanwhile(Conditions({}, *readings))) is throttled
+    assert bool(throttled_during(Conditions({}, *readings))) is throttled
 
 
-def test_other_boards_tell_by_the_kernel() -> None:
+def test_other_boards_report_through_the_kernel() -> None:
     """Without vcgencmd: a cooling device of the processor that is engaged, and counts of thermal throttling."""
     assert parse_state("cooling 0\ncooling 2\n").readings == {"throttled": 1}
     assert parse_state("throttle_count 3\nthrottle_count 4\n").readings == {"throttled_since_boot": 7}
@@ -77,7 +77,7 @@ def test_the_script_reads_this_machine_and_a_firmware(tmp_path: Path) -> None:
     assert state.readings["temperature_c"] >= 61.5
 
 
-def test_a_firmware_that_lets_nobody_in_tells_nothing(tmp_path: Path) -> None:
+def test_firmware_that_denies_access_has_no_readings(tmp_path: Path) -> None:
     """A user outside the video group gets an error from vcgencmd: no throttle state, rather than a wrong one."""
     assert parse_state("load 0.1\nVCHI initialization failed\n") == LinuxState({"load_1min": 0.1}, "unknown")
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from edgeworthy.variants import tflite_packing
+from edgeworthy.variants.tflite_packing import packed
 from numpy.typing import NDArray
 
-from harness.variants import tflite_packing
-from harness.variants.tflite_packing import packed
 from tests.tflite_files import CLASSES, linear
 
 ALIGNED = 16
@@ -77,7 +77,7 @@ def answers(content: bytes, kernels: OpResolverType) -> bytes:
     return np.stack(answered).tobytes()
 
 
-def test_the_same_model_in_fewer_bytes(model: bytes) -> None:
+def test_packing_keeps_the_model_and_saves_bytes(model: bytes) -> None:
     """Every field is as it was, zero points of as many channels are stored once, and a second time changes nothing."""
     made = packed(model, schema)
     assert plain(unpacked(made)) == plain(unpacked(model))
@@ -88,12 +88,12 @@ def test_the_same_model_in_fewer_bytes(model: bytes) -> None:
 
 
 @pytest.mark.parametrize("kernels", [OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES])
-def test_the_same_answers(model: bytes, kernels: OpResolverType) -> None:
+def test_packing_keeps_the_outputs(model: bytes, kernels: OpResolverType) -> None:
     """LiteRT answers the same to the bit, by XNNPACK and by its own kernels."""
     assert answers(packed(model, schema), kernels) == answers(model, kernels)
 
 
-def test_constants_behind_the_flatbuffer_come_into_it(model: bytes) -> None:
+def test_external_constants_are_moved_into_the_flatbuffer(model: bytes) -> None:
     """What lies behind is taken in, so that the file is the one that was never split."""
     split = behind(model)
     assert max(buffer.offset for buffer in unpacked(split).buffers) > 1
@@ -109,7 +109,7 @@ def test_constants_are_aligned(model: bytes) -> None:
     assert not any(made.index(constant.tobytes()) % ALIGNED for constant in constants)
 
 
-def test_what_offsets_cannot_reach_is_left_alone(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_beyond_the_offset_range_is_unchanged(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file near 2 GB is given back as it is."""
     monkeypatch.setattr(tflite_packing, "MAX_BYTES", len(model) - 1)
     assert packed(model, schema) is model

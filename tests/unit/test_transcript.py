@@ -7,12 +7,11 @@ import random
 from pathlib import Path
 
 import pytest
+from edgeworthy.errors import ToolUnusable
+from edgeworthy.targets.android.op_profile import COLUMNS, nodes_left, parse_profile
+from edgeworthy.targets.android.transcript import Statistics, Transcript, parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.errors import ToolUnusable
-from harness.targets.android.op_profile import COLUMNS, nodes_left, parse_profile
-from harness.targets.android.transcript import Statistics, Transcript, parse
 
 GOLDEN = Path(__file__).parent.parent / "data" / "benchmark_model-2.14"
 TRANSCRIPTS = {path.stem: path.read_text() for path in sorted(GOLDEN.glob("*.txt"))}
@@ -62,7 +61,7 @@ def test_details_of_a_transcript():
     assert parse(TRANSCRIPTS["delegate_not_built_in"]).line("Unconsumed").endswith("--use_nnapi=true")
 
 
-def test_newer_builds_tell_percentiles_and_nodes():
+def test_newer_builds_report_percentiles_and_nodes():
     """Median and p95; how many nodes became the delegate's, in how many kernels."""
     said = parse(NEWER)
     assert said.run == Statistics(25, 187533, 145528, 141253, 187533)
@@ -130,7 +129,7 @@ NUMBERS = st.integers(0, 10**9)
 
 @settings(deadline=None)
 @given(st.lists(NUMBERS, min_size=2, max_size=20), st.booleans())
-def test_statistics_come_back(times: list[int], percentiles: bool):
+def test_statistics_roundtrip(times: list[int], percentiles: bool):
     """What a build prints of any times is what is read of them."""
     mean, ordered = sum(times) / len(times), sorted(times)
     if ordered[0] == ordered[-1]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.measurements.project import Project
-from harness.tuning.candidates import other_recipes
+from edgeworthy.measurements.project import Project
+from edgeworthy.tuning.candidates import other_recipes
 
 ROOT = Path(__file__).parents[2]
 RUNTIMES = ("litert", "onnxruntime")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from edgeworthy.config import Variant
+from edgeworthy.tuning.candidates import Candidate
+from edgeworthy.tuning.choice import Tried, pareto_front, recommended
 from hypothesis import given
 from hypothesis import strategies as st
-
-from harness.config import Variant
-from harness.tuning.candidates import Candidate
-from harness.tuning.choice import Tried, pareto_front, recommended
 
 NUMBERS = st.floats(0.01, 100)
 

@@ -1,15 +1,16 @@
-"""Waivers let a cell be for now, and are never forgotten."""
+"""Waivers excuse a failing cell for now, and are never forgotten."""
 
 from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import pytest
-
-from harness.errors import ConfigError
-from harness.records import CellId, Change, Verdict, Word
-from harness.verdicts.waivers import Waivers
+from edgeworthy.errors import ConfigError
+from edgeworthy.records import CellId, Change, ChangeStatus, Verdict
+from edgeworthy.verdicts.regression import METRICS
+from edgeworthy.verdicts.waivers import MetricName, Waivers
 
 CELL = CellId("cnn", "int8", "host:cpu")
 OTHER = CellId("cnn", "fp32", "host:cpu")
@@ -29,61 +30,66 @@ def waivers(folder: Path, text: str = WAIVER, today: date = TODAY) -> Waivers:
     return Waivers.load(folder / "waivers.yaml", today)
 
 
-def change(word: Word, metric: str = "latency", cell: CellId = CELL) -> Change:
-    return Change(cell, metric, word, "conclusive", 1.0, 2.0, f"{metric} is {word}", "accept it")
+def change(status: ChangeStatus, metric: str = "latency", cell: CellId = CELL) -> Change:
+    return Change(cell, metric, status, "conclusive", 1.0, 2.0, f"{metric} is {status}", "accept it")
 
 
-def test_valid_waiver_lets_its_cell_be_and_says_why(tmp_path: Path):
+def test_valid_waiver_covers_its_cell_and_gives_the_reason(tmp_path: Path):
     """Also on its last day; the verdict has reason, link, date and line, and is not a pass."""
     verdict = waivers(tmp_path).judge(CELL, [change("regressed"), change("unchanged", "size")])
-    assert verdict.outcome == "waived"
+    assert verdict.status == "waived"
     assert not verdict
     for said in ("2026-06-15", "waivers.yaml:3", "https://example.org/issues/7", "kernel bug", "latency is regressed"):
-        assert said in verdict.sentence
+        assert said in verdict.message
     assert verdict.waived_by == ("waivers.yaml:3",)
 
 
-@pytest.mark.parametrize("word", ["missing", "new", "not comparable"])
-def test_cell_that_is_gone_can_be_waived(tmp_path: Path, word: Word):
-    """Everything red of the cell is covered."""
-    assert waivers(tmp_path).judge(CELL, [change(word, "cell")]).outcome == "waived"
+def test_every_compared_metric_can_be_waived() -> None:
+    """A waiver's metrics are those of the comparison with a baseline."""
+    assert set(get_args(MetricName)) == METRICS.keys() - {"cell"}
 
 
-def test_other_cells_stay_red(tmp_path: Path):
-    """A waiver speaks of the cells that its globs name."""
-    assert waivers(tmp_path).judge(OTHER, [change("regressed", cell=OTHER)]).outcome == "fail"
+@pytest.mark.parametrize("status", ["missing", "new", "not comparable"])
+def test_removed_cell_can_be_waived(tmp_path: Path, status: ChangeStatus):
+    """Every failure of the cell is covered."""
+    assert waivers(tmp_path).judge(CELL, [change(status, "cell")]).status == "waived"
+
+
+def test_other_cells_still_fail(tmp_path: Path):
+    """A waiver covers the cells that its globs match."""
+    assert waivers(tmp_path).judge(OTHER, [change("regressed", cell=OTHER)]).status == "fail"
 
 
 def test_waiver_of_one_metric_covers_no_other(tmp_path: Path):
-    """A waived latency does not excuse a size, nor a broken budget, nor a cell that is gone."""
+    """A waived latency does not excuse a size, nor a broken budget, nor a removed cell."""
     found = waivers(tmp_path, WAIVER + "    metric: latency\n")
-    assert found.judge(CELL, [change("regressed")]).outcome == "waived"
+    assert found.judge(CELL, [change("regressed")]).status == "waived"
     verdict = found.judge(CELL, [change("regressed"), change("regressed", "size")])
-    assert verdict.outcome == "fail"
-    assert verdict.sentence.startswith("regressed: size is regressed; waived until")
-    assert found.judge(CELL, [change("missing", "cell")]).outcome == "fail"
-    assert found.waive(Verdict(CELL, "latency", "fail", "exact", "slow")).outcome == "fail"
+    assert verdict.status == "fail"
+    assert verdict.message.startswith("regressed: size is regressed; waived until")
+    assert found.judge(CELL, [change("missing", "cell")]).status == "fail"
+    assert found.waive(Verdict(CELL, "latency", "fail", "exact", "slow")).status == "fail"
 
 
-def test_broken_budgets_and_errors_are_waived_and_passes_are_not(tmp_path: Path):
-    """Whatever axis is red, it is waived; what passes passes."""
+def test_failures_and_errors_are_waived_and_passes_are_not(tmp_path: Path):
+    """A failure of any axis is waived; what passes passes."""
     found = waivers(tmp_path)
-    outcomes = {
-        outcome: found.waive(Verdict(CELL, "accuracy", outcome, "exact", "said")).outcome
-        for outcome in ("fail", "error", "pass", "refused")
+    statuses = {
+        status: found.waive(Verdict(CELL, "accuracy", status, "exact", "said")).status
+        for status in ("fail", "error", "pass", "refused")
     }
-    assert outcomes == {"fail": "waived", "error": "waived", "pass": "pass", "refused": "refused"}
+    assert statuses == {"fail": "waived", "error": "waived", "pass": "pass", "refused": "refused"}
 
 
-def test_expired_waiver_is_told_and_waives_nothing(tmp_path: Path):
+def test_expired_waiver_is_reported_and_covers_nothing(tmp_path: Path):
     """The day after its last."""
     found = waivers(tmp_path, today=date(2026, 6, 16))
-    assert found.judge(CELL, [change("regressed")]).outcome == "fail"
+    assert found.judge(CELL, [change("regressed")]).status == "fail"
     [said] = found.expired
     assert said.startswith("waivers.yaml:3: the waiver of cnn/int*/host:cpu expired on 2026-06-15")
 
 
-def test_unneeded_waiver_is_told_once_its_cells_were_judged(tmp_path: Path):
+def test_unneeded_waiver_is_reported_after_its_cells_were_judged(tmp_path: Path):
     """Not before: a run without the cell says nothing of it."""
     found = waivers(tmp_path)
     green = found.judge(CELL, [change("unchanged")])

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgeworthy.variants.weight_constraints import Clustering, Pruning, Rounding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
-
-from harness.variants.weight_constraints import Clustering, Pruning, Rounding
 
 Kernels = list[NDArray[np.float32]]
 

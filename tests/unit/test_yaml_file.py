@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from edgeworthy.errors import ConfigError
+from edgeworthy.yaml_file import MAX_DEPTH, read_yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from harness.errors import ConfigError
-from harness.yaml_file import MAX_DEPTH, read_yaml
 
 SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 
@@ -43,7 +42,7 @@ def place_or_refusal(path: Path) -> str:
 
 @SAME_FOLDER
 @given(data=DATA)
-def test_plain_data_comes_through(tmp_path: Path, data: Any) -> None:
+def test_plain_data_is_read(tmp_path: Path, data: Any) -> None:
     """Whatever yaml.safe_dump writes is read back as it was."""
     assert read_yaml(written(tmp_path, yaml.safe_dump(data))).data == data
 
@@ -89,19 +88,19 @@ def chained_aliases(levels: int) -> str:
         ("a: 1\n---\nb: 2", "not valid YAML"),
     ],
 )
-def test_attacks_and_slips_are_named(tmp_path: Path, text: str, words: str) -> None:
+def test_attacks_and_typos_are_named(tmp_path: Path, text: str, words: str) -> None:
     """Deep nesting, also by aliases, foreign tags and broken scalars each get their own words."""
     with pytest.raises(ConfigError, match=words):
         read_yaml(written(tmp_path, text))
 
 
-def test_variables_of_our_own_prefix_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_edge_variables_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """${EDGE_...} is replaced, and what comes from it is text, not YAML."""
     monkeypatch.setenv("EDGE_ROOT", "[1, 2]")
     assert read_yaml(written(tmp_path, "a: ${EDGE_ROOT}/x")).data == {"a": "[1, 2]/x"}
 
 
-def test_lines_are_remembered(tmp_path: Path) -> None:
+def test_line_numbers_are_kept(tmp_path: Path) -> None:
     """An error about a key names its line; one about a missing key, its parent's."""
     document = read_yaml(written(tmp_path, "a:\n  b:\n    - 1\n    - 2\n"))
     assert document.where(("a", "b", 1)).endswith("some.yaml:4: a.b.1")

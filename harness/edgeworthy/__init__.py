@@ -1,0 +1,55 @@
+"""edgeworthy: accuracy and latency gates for quantized models.
+
+What users import comes from here: ``from edgeworthy import recipe, load_run, device_clock``. Each name is loaded when it
+is first asked for, so that importing the package costs nothing.
+
+The folders tell the story of the data, each importing only what stands before it:
+``sources -> variants -> targets -> measurements -> verdicts -> reports``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgeworthy.errors import EdgeworthyError, RecipeRefused
+    from edgeworthy.pytest_plugin.device_clock import device_clock
+    from edgeworthy.records import CellId, Estimate, Verdict
+    from edgeworthy.reports.frames import Run, load_run
+    from edgeworthy.variants.registry import recipe
+
+__all__ = [
+    "CellId",
+    "EdgeworthyError",
+    "Estimate",
+    "RecipeRefused",
+    "Run",
+    "Verdict",
+    "device_clock",
+    "load_run",
+    "recipe",
+]
+
+#: The module of each public name.
+_MODULES = {
+    "CellId": "records",
+    "EdgeworthyError": "errors",
+    "Estimate": "records",
+    "RecipeRefused": "errors",
+    "Run": "reports.frames",
+    "Verdict": "records",
+    "device_clock": "pytest_plugin.device_clock",
+    "load_run": "reports.frames",
+    "recipe": "variants.registry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'edgeworthy' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"edgeworthy.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,74 @@
+"""``edgeworthy diagnose``: which layers cost a variant its accuracy, and the recipe that repairs it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from edgeworthy.cli.options import DevicesOption, ModelsOption
+from edgeworthy.config import CANARY
+from edgeworthy.diagnosis.diagnose import Diagnostician, with_float
+from edgeworthy.diagnosis.report import terminal
+from edgeworthy.errors import ConfigError
+from edgeworthy.measurements.bench import Bench
+from edgeworthy.measurements.project import Project, Selection
+from edgeworthy.pytest_ini import ini_path
+from edgeworthy.records import CellId
+from edgeworthy.storage import open_store
+from edgeworthy.suggestions import did_you_mean
+from edgeworthy.temporary import temporary_folder
+
+
+def diagnose(
+    model: Annotated[str, typer.Argument(help="a model of models.yaml")],
+    variant: Annotated[str, typer.Argument(help="a variant of it, or 'canary'")],
+    models: ModelsOption,
+    devices: DevicesOption,
+    target: Annotated[str, typer.Option(help="device:backend of devices.yaml; default: the first that runs it")] = "",
+    json: Annotated[bool, typer.Option("--json", help="print the whole diagnosis as JSON")] = False,
+) -> None:
+    """Run a variant and its float model side by side, and name the layers that cause the difference."""
+    project = Project.load(models, devices)
+    cell = chosen_cell(project, model, variant, target)
+    project, floats = with_float(project, cell)
+    with temporary_folder() as folder:
+        bench = Bench(project, open_store(ini_path("edge_store")), folder, [cell, floats], say)
+        try:
+            found = Diagnostician(bench).diagnose(cell, floats, timed=True)
+        finally:
+            bench.close()
+    print(found.model_dump_json(indent=1) if json else terminal(found, color=Console().is_terminal), end="\n" * json)
+
+
+def chosen_cell(project: Project, model: str, variant: str | None, target: str) -> CellId:
+    """The first cell that the words name; any variant for None. Raises ConfigError with the nearest name."""
+    entries = project.models.models
+    if model not in entries:
+        raise ConfigError(
+            f"there is no model {model!r}; {did_you_mean(model, list(entries))}",
+            hint="correct the name, or add the model to models.yaml",
+        )
+    known = [*entries[model].variants, CANARY]
+    if variant is not None and variant not in known:
+        raise ConfigError(
+            f"the model {model!r} has no variant {variant!r}; {did_you_mean(variant, known)}",
+            hint="correct the name, or add the variant to models.yaml",
+        )
+    cells = project.cells(Selection(models=[model]))
+    cells += project.canaries(cells)
+    found = [cell for cell in cells if variant in (None, cell.variant) and target in ("", cell.target)]
+    if not found:
+        targets = list(dict.fromkeys(cell.target for cell in cells))
+        raise ConfigError(
+            f"{model}/{variant or '*'} does not run on {target!r}; {did_you_mean(target, targets)}",
+            hint="choose one of its targets with --target",
+        )
+    return found[0]
+
+
+def say(text: str) -> None:
+    """Report progress on standard error."""
+    print(f"edgeworthy: {text}", file=sys.stderr, flush=True)

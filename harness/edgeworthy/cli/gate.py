@@ -1,0 +1,131 @@
+"""``edgeworthy baseline accept | diff`` and ``edgeworthy gate``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edgeworthy.cli.options import FolderOption, ModelsOption, RunArgument
+from edgeworthy.config import CANARY, Regression, load_models
+from edgeworthy.errors import ConfigError
+from edgeworthy.measurements.journal import Journal
+from edgeworthy.measurements.run_file import RunFile
+from edgeworthy.records import CellId, Change
+from edgeworthy.reports import gate_report
+from edgeworthy.storage import write_atomically
+from edgeworthy.text import one_line
+from edgeworthy.verdicts.acceptance import accept as accept_run
+from edgeworthy.verdicts.baselines import Baselines
+from edgeworthy.verdicts.completeness import in_scope
+from edgeworthy.verdicts.gate import judge_run
+from edgeworthy.verdicts.regression import compare_cell
+from edgeworthy.verdicts.snapshots import Snapshot, stored_snapshot
+from edgeworthy.verdicts.waivers import Waivers
+
+baseline_app = typer.Typer(
+    no_args_is_help=True, help="Accepted measurements: accept those of a run, show what changed."
+)
+
+Globs = list[str] | None
+
+
+@baseline_app.command()
+def accept(
+    run: RunArgument,
+    folder: FolderOption,
+    reason: Annotated[str, typer.Option(help="why these numbers may be the baseline")] = "",
+    model: Annotated[Globs, typer.Option(help="only models that match (may be repeated)")] = None,
+    variant: Annotated[Globs, typer.Option(help="only variants that match (may be repeated)")] = None,
+    target: Annotated[Globs, typer.Option(help="only targets that match (may be repeated)")] = None,
+    removed: Annotated[
+        bool, typer.Option("--removed", "--gone", help="also remove selected cells that the run does not have")
+    ] = False,
+) -> None:
+    """Make a run's cells the baseline: the only way in which a baseline changes."""
+    done = accept_run(run, folder, (model or [], variant or [], target or []), reason, removed)
+    for cell, what in done:
+        print(f"{what} {cell}")
+    print(f"review and commit {one_line(str(folder))}")
+
+
+@baseline_app.command()
+def diff(
+    a: Annotated[str, typer.Argument(help="a run's folder, a folder of baselines, or a git revision")],
+    b: Annotated[str, typer.Argument(help="likewise; the newer one")],
+    folder: FolderOption,
+    models: ModelsOption,
+) -> None:
+    """Show, for every axis, what is new, missing, better, worse or not comparable."""
+    before, after = _snapshots(a, folder), _snapshots(b, folder)
+    tolerances = load_models(models)[0].regression if models.is_file() else Regression()
+    changes = gate_report.worst_first(_differences(before, after, tolerances))
+    table = Table("status", "cell", "metric", a, b, "evidence", box=None, pad_edge=False)
+    for change in changes:
+        if change.status != "unchanged":
+            table.add_row(*gate_report.row(change))
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    if table.row_count:
+        console.print(table)
+    for change in changes:
+        if change.status in ("regressed", "not comparable"):
+            console.print(f"{change.status} {change.cell}: {change.message}", soft_wrap=True, markup=False)
+    print(gate_report.counted(changes))
+
+
+def gate(
+    run: Annotated[Path, typer.Option(help="a finished run's folder")],
+    baseline: Annotated[str, typer.Option(help="a folder of baselines, or a git revision")],
+    folder: FolderOption,
+    models: ModelsOption,
+    markdown: Annotated[Path | None, typer.Option(help="write a summary fit for a pull request")] = None,
+    junit: Annotated[Path | None, typer.Option(help="write JUnit XML")] = None,
+) -> None:
+    """Judge a stored run against baselines, without measuring: exit 0, 1 (regressed) or 2 (could not judge)."""
+    tolerances, waivers = load_models(models)[0].regression, Waivers.load(models.with_name("waivers.yaml"))
+    result = judge_run(run, _baselines(baseline, folder), tolerances, waivers)
+    if markdown:
+        write_atomically(markdown, gate_report.markdown(result).encode())
+    if junit:
+        write_atomically(junit, gate_report.junit(result))
+    print(gate_report.text(result), end="")
+    raise typer.Exit(result.status)
+
+
+def _baselines(ref: str, folder: Path) -> Baselines:
+    """A folder of that name, or else what a revision has in ``folder``. Raises StoreError."""
+    if Path(ref).is_dir():
+        return Baselines.from_folder(Path(ref))
+    if folder.is_absolute():
+        raise ConfigError(
+            f"--folder {folder}: a revision's folder is a path below the working directory",
+            hint="give it relative to the working directory, for example results/baselines",
+        )
+    return Baselines.from_git(Path(), ref, os.path.normpath(folder))
+
+
+def _snapshots(ref: str, folder: Path) -> dict[CellId, Snapshot]:
+    """The cells of a run, of a folder of baselines, or of a revision. Raises StoreError."""
+    if (Path(ref) / "run.json").is_file():
+        run, journal = RunFile.read(Path(ref)), Journal(Path(ref))
+        stored = {cell: stored_snapshot(journal, cell) for cell in run.cells if in_scope(cell, run.scope)}
+        return {cell: found for cell, found in stored.items() if found and cell.variant != CANARY}
+    baselines = _baselines(ref, folder)
+    return {cell: found for cell in baselines.cells() if (found := baselines.find(cell))}
+
+
+def _differences(before: dict[CellId, Snapshot], after: dict[CellId, Snapshot], tolerances: Regression) -> list[Change]:
+    changes: list[Change] = []
+    for cell in sorted({*before, *after}):
+        if cell not in before:
+            changes.append(Change(cell, "cell", "new", "exact", None, None, "is new"))
+        elif cell not in after:
+            changes.append(Change(cell, "cell", "missing", "exact", None, None, "is missing"))
+        else:
+            changes += compare_cell(cell, before[cell], after[cell], tolerances, run="RUN")
+    return changes

@@ -1,0 +1,40 @@
+"""Options that commands share; where they are not given, the ini values of pytest hold, as they do for a run."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeworthy.pytest_ini import ini_path
+
+
+def _from_ini(flag: str, what: str, ini: str) -> Any:
+    """An option for a path that is, where it is not given, the one of that ini value."""
+    return typer.Option(
+        flag,
+        default_factory=partial(ini_path, ini),
+        show_default=False,
+        help=f"{what}; default: pytest's ini value {ini}",
+    )
+
+
+def _latest() -> Path:
+    return ini_path("edge_results") / "latest"
+
+
+ModelsOption = Annotated[Path, _from_ini("--models", "path of models.yaml", "edge_models")]
+DevicesOption = Annotated[Path, _from_ini("--devices", "path of devices.yaml", "edge_devices")]
+ResultsOption = Annotated[Path, _from_ini("--results", "path of the runs' folder", "edge_results")]
+FolderOption = Annotated[
+    Path, _from_ini("--folder", "folder of the baselines, below the working directory", "edge_baselines")
+]
+RunArgument = Annotated[
+    Path, typer.Argument(default_factory=_latest, show_default=False, help="a run's folder; default: the newest run")
+]
+RunOption = Annotated[
+    Path,
+    typer.Option("--run", default_factory=_latest, show_default=False, help="a run's folder; default: the newest run"),
+]

@@ -1,0 +1,199 @@
+"""The schema of devices.yaml: devices, how each is reached, when it is fit to be measured on, and its backends."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from edgeworthy.schema import Name, Percent, Positive, RuntimeName, Strict
+
+Core = Annotated[int, Field(ge=0, lt=1024)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+#: Android's names of its binary interfaces.
+Abi = Literal["arm64-v8a", "armeabi-v7a", "x86_64", "x86"]
+
+
+class Hygiene(Strict):
+    """When a device is fit to be measured on. A limit left out is not held; throttling never passes."""
+
+    min_battery_percent: Percent | None = Field(None, description="charge of the battery")
+    max_temperature_c: Positive | None = Field(None, description="temperature before a measurement, degrees Celsius")
+    max_load: Positive | None = Field(None, description="load average of the last minute")
+    screen: Literal["on", "off"] | None = Field(None, description="state that the screen must be in")
+    settle_s: Positive = Field(300, description="how long to wait for the device to settle, in seconds")
+    poll_s: Positive = Field(5, description="how often to look meanwhile, in seconds")
+    remeasure: int = Field(
+        2, ge=0, le=20, description="how often a cell that was measured while throttled is measured again"
+    )
+
+
+class Backend(Strict):
+    """What every backend has."""
+
+    threads: int = Field(1, ge=1, le=1024)
+    cores: list[Core] | None = Field(None, min_length=1, description="pin the runner to these cores")
+    min_delegated_percent: Percent | None = Field(
+        None, description="least share of a graph that the backend's delegate must take; a budget overrides it"
+    )
+
+
+class RunnerBackend(Backend):
+    """How edgeworthy's own runner executes artifacts: on the host, or on a board."""
+
+    delegate: bool = Field(
+        True, description="XNNPACK for LiteRT, graph optimizations for ONNX Runtime, oneDNN for torch"
+    )
+    runtimes: list[RuntimeName] = Field(["litert", "onnxruntime", "torch"], min_length=1)
+    providers: list[str] = Field(
+        ["CPUExecutionProvider"], min_length=1, description="ONNX Runtime's execution providers, the first preferred"
+    )
+
+    def limits(self, runtime: str) -> dict[str, float]:
+        """Limits for artifacts of this runtime, which budgets override: of XNNPACK, or of a provider beside the CPU's."""
+        accelerated = runtime == "onnxruntime" and self.providers[0] != "CPUExecutionProvider"
+        least = self.min_delegated_percent
+        return {"min_delegated_percent": least} if least is not None and (runtime == "litert" or accelerated) else {}
+
+
+class BoardBackend(RunnerBackend):
+    """How the runner executes artifacts on a board: what ``edgeworthy devices setup`` installs there."""
+
+    runtimes: list[RuntimeName] = Field(["litert", "onnxruntime"], min_length=1)
+
+
+class AndroidBackend(Backend):
+    """What every backend of a phone has: benchmark_model runs LiteRT files only."""
+
+    @property
+    def runtimes(self) -> list[RuntimeName]:
+        """The runtimes whose artifacts run here."""
+        return ["litert"]
+
+    def limits(self, runtime: str) -> dict[str, float]:
+        """Limits for artifacts of this runtime, which budgets override."""
+        least = self.min_delegated_percent
+        return {} if least is None else {"min_delegated_percent": least}
+
+
+class CpuBackend(AndroidBackend):
+    """The phone's processor."""
+
+    delegate: Literal["cpu"]
+    xnnpack: bool = Field(True, description="XNNPACK; false: reference kernels")
+
+
+class NnapiBackend(AndroidBackend):
+    """Android's Neural Networks API."""
+
+    delegate: Literal["nnapi"]
+    accelerator: str | None = Field(None, description="name of the accelerator; none: NNAPI chooses")
+    fp16: bool = Field(False, description="let float32 graphs be computed in float16")
+    cpu_fallback: bool = Field(False, description="let NNAPI's own processor implementation take part")
+
+
+class GpuBackend(AndroidBackend):
+    """The phone's graphics processor."""
+
+    delegate: Literal["gpu"]
+    precision_loss: bool = Field(True, description="let float32 graphs be computed in float16")
+    api: Literal["opencl", "opengl"] | None = Field(None, description="none: the delegate chooses")
+
+
+class HexagonBackend(AndroidBackend):
+    """Qualcomm's Hexagon DSP."""
+
+    delegate: Literal["hexagon"]
+    library_folder: str | None = Field(None, description="folder on the phone with libhexagon_nn_skel*.so")
+
+
+class ExternalBackend(AndroidBackend):
+    """A delegate in a shared library of its vendor."""
+
+    delegate: Literal["external"]
+    path: str = Field(description="the library's path on the phone")
+    options: dict[str, str] = Field(default_factory=dict, description="options of the library")
+
+
+AnyAndroidBackend = Annotated[
+    CpuBackend | NnapiBackend | GpuBackend | HexagonBackend | ExternalBackend, Field(discriminator="delegate")
+]
+
+
+class HostDevice(Strict):
+    """This machine."""
+
+    kind: Literal["host"]
+    required: ClassVar[bool] = True
+    connection: ClassVar[str] = "host"
+    hygiene: ClassVar[Hygiene] = Hygiene()
+    features: list[Name] = Field([], description="what variants may need of a device")
+    backends: dict[Name, RunnerBackend] = Field(min_length=1)
+
+
+class RemoteDevice(Strict):
+    """What phones and boards have in common."""
+
+    required: bool = Field(True, description="its absence is an error; false: its cells are reported as absent")
+    features: list[Name] = Field([], description="what variants may need of a device")
+    hygiene: Hygiene = Hygiene()
+
+
+class AndroidDevice(RemoteDevice):
+    """A phone or tablet, over ADB by USB or TCP."""
+
+    kind: Literal["android"]
+    serial: str | None = Field(None, description="USB serial number, as 'adb devices' shows it")
+    address: str | None = Field(None, description="TCP: host name or address")
+    port: Port = Field(5555, description="TCP: port of its adbd")
+    key: str = Field("~/.android/adbkey", description="private key that the phone knows; made where it is missing")
+    work_folder: str = Field("/data/local/tmp/edgeworthy", pattern=r"^/", description="folder on the phone")
+    abi: Abi | None = Field(None, description="its binary interface; none: asked of the phone")
+    benchmark_model: str | dict[Abi, str] = Field(
+        description="TFLite's tool: files here by ABI, relative to devices.yaml, or its path on the phone"
+    )
+    backends: dict[Name, AnyAndroidBackend] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> AndroidDevice:
+        if (self.serial is None) == (self.address is None):
+            raise ValueError("give one of: serial (USB), address (TCP)")
+        return self
+
+    @property
+    def connection(self) -> str:
+        """What tells this device from all others, whatever a devices.yaml calls it."""
+        return f"usb-{self.serial}" if self.serial else f"adb-{self.address}-{self.port}"
+
+
+class LinuxDevice(RemoteDevice):
+    """A Raspberry Pi, a Jetson or any other board with Linux, over SSH."""
+
+    kind: Literal["linux"]
+    address: str = Field(description="host name or address")
+    port: Port = 22
+    user: str
+    key: str = Field("~/.ssh/id_ed25519", description="private key")
+    known_hosts: str = Field("~/.ssh/known_hosts", description="host keys that are trusted")
+    work_folder: str = Field(".cache/edgeworthy", description="folder on the board, relative to the user's home")
+    python: str = Field("python3", description="Python on the board")
+    backends: dict[Name, BoardBackend] = Field(min_length=1)
+
+    @property
+    def connection(self) -> str:
+        """What tells this device from all others, whatever a devices.yaml calls it."""
+        return f"ssh-{self.address}-{self.port}"
+
+
+Device = Annotated[HostDevice | AndroidDevice | LinuxDevice, Field(discriminator="kind")]
+
+
+class DevicesFile(Strict):
+    """devices.yaml."""
+
+    version: Literal[1]
+    devices: dict[Name, Device] = Field(min_length=1)
+
+    def targets(self) -> list[str]:
+        """Every ``device:backend`` in the order of the file."""
+        return [f"{device}:{backend}" for device, entry in self.devices.items() for backend in entry.backends]

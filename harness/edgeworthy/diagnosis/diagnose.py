@@ -1,0 +1,192 @@
+"""Diagnose a cell: its artifact and the float one are run side by side in a child process, once; the rest is reading."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from edgeworthy.config import Variant
+from edgeworthy.device_schema import CpuBackend, RunnerBackend
+from edgeworthy.diagnosis.findings import Facts, calibrated_otherwise, find
+from edgeworthy.diagnosis.proposal import propose
+from edgeworthy.diagnosis.records import Diagnosis, Traced
+from edgeworthy.errors import DiagnosisError
+from edgeworthy.measurements.bench import Bench
+from edgeworthy.measurements.project import Project
+from edgeworthy.records import Artifact, CellId, Verdict
+from edgeworthy.schema import RuntimeName
+from edgeworthy.sources.samples import Samples
+from edgeworthy.storage import digest, log_tail, read_json, write_json
+from edgeworthy.targets import host_state
+from edgeworthy.targets.device_lock import device_lock
+from edgeworthy.targets.open_targets import REFERENCE
+from edgeworthy.targets.runner_server import describe_exit
+from edgeworthy.temporary import temporary_folder
+from edgeworthy.verdicts.accuracy import judge_accuracy
+from edgeworthy.verdicts.latency import judge_latency
+
+#: The recipe that makes the float artifact of each runtime whose graphs can be read.
+FLOAT_RECIPES: dict[RuntimeName, str] = {"litert": "fp32", "onnxruntime": "ort_fp32"}
+SAMPLES = 64
+#: Fewer samples where a model is so large that these would take longer.
+SECONDS = 45.0
+_FORMAT = "traced 2"
+
+
+def with_float(project: Project, cell: CellId) -> tuple[Project, CellId]:
+    """The project with a float variant of the cell's runtime, and that variant's cell. Raises DiagnosisError."""
+    recipe = project.plan(cell.model, cell.variant).recipe
+    if recipe.runtime not in FLOAT_RECIPES:
+        raise DiagnosisError(
+            f"{cell}: its recipe {recipe.name!r} makes {recipe.runtime} files, whose layers cannot be read",
+            hint="diagnose the variant of a LiteRT or ONNX Runtime recipe instead",
+        )
+    wanted = FLOAT_RECIPES[recipe.runtime]
+    variants = project.models.models[cell.model].variants
+    for name, variant in variants.items():
+        if (variant.recipe or name) == wanted and not variant.options:
+            if name == cell.variant:
+                raise DiagnosisError(
+                    f"{cell}: this variant is the float model itself, there is nothing to compare it with",
+                    hint="diagnose a quantized variant of this model",
+                )
+            return project, cell._replace(variant=name)
+    name = f"{wanted}-of-diagnosis"
+    return project.with_variants(cell.model, {name: Variant(recipe=wanted)}), cell._replace(variant=name)
+
+
+class Diagnostician:
+    """Diagnoses cells of a bench whose project has their float variants (see ``with_float``)."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    def diagnose(self, cell: CellId, floats: CellId, timed: bool) -> Diagnosis:
+        """Diagnose the cell; ``timed`` also asks whether it is slower than its float variant.
+
+        Raises EdgeworthyError where it cannot be measured, DiagnosisError where its graph cannot be compared.
+        """
+        traced = self.traced(cell, floats)
+        accuracy = self._accuracy(cell)
+        latency = self._latency(cell) if timed else None
+        slower = self._slower(latency, floats) if latency else ""
+        recipe = self.bench.project.plan(cell.model, cell.variant).recipe
+        repair = not accuracy and not calibrated_otherwise(traced)
+        proposal = propose(traced, recipe.runtime, f"{cell.variant}_mixed", accuracy=repair)
+        facts = Facts(traced, bool(accuracy), slower, repairable=repair and proposal is not None)
+        return Diagnosis(
+            model=cell.model,
+            variant=cell.variant,
+            target=cell.target,
+            recipe=recipe.name,
+            reference=floats.variant,
+            classifies=self.bench.truth(cell.model).classifies,
+            traced=traced,
+            findings=tuple(find(facts)),
+            proposal=proposal,
+            verdicts=tuple(
+                f"{found.axis} {found.status}: {found.message}" for found in (accuracy, latency) if found is not None
+            ),
+        )
+
+    def traced(self, cell: CellId, floats: CellId) -> Traced:
+        """Both graphs on the same samples, from the store where they were compared before."""
+        artifact, reference = (self.bench.artifact(found.model, found.variant) for found in (cell, floats))
+        dataset = self.bench.dataset(cell.model)
+        version = host_state.runtime_version(artifact.runtime)
+        key = digest([_FORMAT, artifact.key, reference.key, dataset.checksum, version, SAMPLES])
+        folder = self.bench.store.find("diagnoses", key)
+        if folder is None:
+            self.bench.progress(f"comparing {cell.variant} with {floats.variant} of {cell.model}, layer by layer")
+            with self.bench.store.create("diagnoses", key) as made:
+                np.save(made / "samples.npy", _spread(dataset.samples("evaluation")))
+                with device_lock(REFERENCE.device, self.bench.progress):
+                    self._run(cell, artifact, reference, made)
+                (made / "samples.npy").unlink()
+            folder = self.bench.store.root / "diagnoses" / key
+        traced = Traced.model_validate(read_json(folder / "traced.json"))
+        return traced if _by_xnnpack(self.bench.project, cell.target) else traced.model_copy(update={"delegated": None})
+
+    def _run(self, cell: CellId, artifact: Artifact, reference: Artifact, folder: Path) -> None:
+        """Have ``traced.json`` made in the folder by a child process."""
+        limit = self.bench.project.models.timeouts.cell_s
+        job = {
+            "runtime": artifact.runtime,
+            "float": {"path": str(reference.path), "layout": reference.layout},
+            "quantized": {"path": str(artifact.path), "layout": artifact.layout},
+            "inputs": str(folder / "samples.npy"),
+            "seconds": min(SECONDS, limit / 2),
+            "out": str(folder / "traced.json"),
+        }
+        with temporary_folder() as scratch:
+            write_json(scratch / "job.json", job)
+            _run_child(cell, scratch, limit)
+        _check_answer(cell, folder / "traced.json")
+
+    def _accuracy(self, cell: CellId) -> Verdict:
+        values, truth = self.bench.outputs(cell).values, self.bench.truth(cell.model)
+        return judge_accuracy(cell, values, truth, self.bench.project.limits(cell))
+
+    def _latency(self, cell: CellId) -> Verdict:
+        return judge_latency(cell, self.bench.timing(cell), self.bench.project.limits(cell))
+
+    def _slower(self, latency: Verdict, floats: CellId) -> str:
+        """``p50 0.14 ms, fp32 0.04 ms``, where the intervals say that the cell is slower than its float variant."""
+        reference = self._latency(floats).metrics
+        if latency.metrics["p50_ms"] <= reference.get("p50_ms_high", reference["p50_ms"]):
+            return ""
+        return f"p50 {latency.metrics['p50_ms']:.4f} ms, {floats.variant} {reference['p50_ms']:.4f} ms"
+
+
+def _spread(samples: Samples) -> NDArray[np.float32]:
+    """SAMPLES samples, evenly over all of them: datasets are often sorted by label."""
+    count = len(samples)
+    indices = np.unique(np.linspace(0, count - 1, min(SAMPLES, count)).round().astype(np.intp))
+    return samples.take(indices)
+
+
+def _by_xnnpack(project: Project, target: str) -> bool:
+    """Whether the target delegates to XNNPACK, the one delegate that the host can report on."""
+    backend = project.device(target).backends[target.partition(":")[2]]
+    return (isinstance(backend, CpuBackend) and backend.xnnpack) or (
+        isinstance(backend, RunnerBackend) and backend.delegate
+    )
+
+
+def _run_child(cell: CellId, folder: Path, timeout_s: float) -> None:
+    command: Sequence[str] = [sys.executable, "-m", "edgeworthy.diagnosis.child", str(folder / "job.json")]
+    with (folder / "log.txt").open("wb") as log:
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=timeout_s, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DiagnosisError(
+                f"{cell}: comparing its layers did not finish within {timeout_s:g} s",
+                hint="raise timeouts.cell_s in models.yaml",
+            ) from error
+    if done.returncode != 0:
+        raise DiagnosisError(
+            f"{cell}: the process that compares its layers {describe_exit(done.returncode)}",
+            hint="see the end of its log",
+            log_tail=log_tail(folder / "log.txt"),
+        )
+
+
+def _check_answer(cell: CellId, path: Path) -> None:
+    answer = read_json(path)
+    if "error" in answer:
+        raise DiagnosisError(f"{cell}: {answer['error']}", hint=answer["hint"])
+    try:
+        Traced.model_validate(answer)
+    except ValidationError as error:
+        raise DiagnosisError(
+            f"{cell}: {path.name}: {error.errors()[0]['msg']}",
+            hint="delete the folder diagnoses of the artifact store; it is made again",
+        ) from error

@@ -1,0 +1,223 @@
+"""ONNX graphs that are run with every tensor visible, and float graphs that are changed to take values from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.diagnosis.graph import Graph, Node, Range
+from edgeworthy.records import Layout
+
+Array = NDArray[Any]
+#: Where ops that have channels have them: ONNX defines those with places as (batch, channels, ...).
+CHANNELS_AT = {
+    **dict.fromkeys(
+        ("Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "MaxPool", "AveragePool"), 1
+    ),
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool", "LRN", "DepthToSpace", "SpaceToDepth"), 1),
+    **dict.fromkeys(("MatMul", "Gemm"), -1),
+}
+#: After these, the axes are others.
+RESHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
+
+
+class OnnxGraph:
+    """An .onnx file. Float or quantized, ``trace`` gives every activation; the other two are for float graphs."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        import onnx
+
+        self.onnx = onnx
+        self.path, self.layout = path, layout
+        self.model = onnx.load(path)
+        self._constants = {tensor.name: tensor for tensor in self.model.graph.initializer}
+        self.graph = self._graph()
+        self._session: Any = None
+
+    def channel_axis(self, tensor: str, dimensions: int) -> int:
+        """As the input's layout and the nodes tell; where none does, the second; without places there are only channels."""
+        if dimensions < 3:
+            return -1
+        axis = self._channel_axes.get(tensor, 1)
+        return axis if axis < 0 else axis - dimensions
+
+    @cached_property
+    def _channel_axes(self) -> dict[str, int]:
+        """Tensor -> the axis of its channels, from the start, or from the end where it is the last."""
+        found = {self.graph.input: 1 if self.layout == "nchw" else -1}
+        for node in self.model.graph.node:
+            read = next((found[name] for name in node.input if name in found), None)
+            made = _channel_axis(node, read)
+            if made is not None:
+                found.update(dict.fromkeys(node.output, made))
+        return found
+
+    @property
+    def parts(self) -> Collection[str]:
+        """Names of nodes; quantize_dynamic adds to them."""
+        return {node.name.removesuffix("_quant") for node in self.graph.nodes}
+
+    @staticmethod
+    def part(node: Node) -> str:
+        """Its name."""
+        return node.name
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """Origin -> what its last quantized form can hold, of all activations that are quantized."""
+        found = {}
+        for node in self.graph.nodes:
+            if node.op == "QuantizeLinear" and node.inputs[0] in self.graph.activations:
+                held = self._held(node)
+                if held is not None:
+                    found[self.graph.origin(node.inputs[0])] = held
+        return found
+
+    def trace(self, sample: Array) -> dict[str, Array]:
+        """Origin -> its value in floats, as the layers after it read it. ``sample`` is in the file's own layout."""
+        if self._session is None:
+            model = self._copy()
+            known = {output.name for output in model.graph.output}
+            wanted = [name for name in self._float_names() if name not in known]
+            model.graph.output.extend(self.onnx.ValueInfoProto(name=name) for name in wanted)
+            self._session = _session(model)
+            self._names = [output.name for output in self._session.get_outputs()]
+        answers = self._session.run(None, {self.graph.input: sample})
+        found = {self.graph.input: sample, **dict(zip(self._names, answers, strict=True))}
+        return {
+            self.graph.origin(name): found[name].astype(np.float32, copy=False)
+            for name in self.graph.activations  # the last form of a value is what is computed with, and answered
+            if _is_float(found.get(name))
+        }
+
+    def forced(self, cuts: Collection[str]) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
+        """Every layer on given inputs: a function from values of all ``cuts`` to what the layers between them make."""
+        model = self._copy()
+        made = [name for name in cuts if name != self.graph.input]
+        given = {name: f"{name} edgeworthy" for name in made}
+        for node in model.graph.node:
+            for place, name in enumerate(node.input):
+                node.input[place] = given.get(name, name)
+        self._float_inputs(model, given.values())
+        del model.graph.output[:]
+        model.graph.output.extend(self.onnx.ValueInfoProto(name=name) for name in made)
+        session = _session(model)
+        taken = {entry.name for entry in session.get_inputs()}
+
+        def run(values: Mapping[str, Array]) -> dict[str, Array]:
+            feeds = {self.graph.input: values[self.graph.input], **{new: values[name] for name, new in given.items()}}
+            answers = session.run(made, {name: value for name, value in feeds.items() if name in taken})
+            return dict(zip(made, answers, strict=True))
+
+        return run
+
+    def disturbed(self, cuts: Collection[str]) -> Callable[[Array, str, Array], Array]:
+        """The whole graph with an error added: a function from a sample, a cut and its error to the model's output."""
+        model = self._copy()
+        inner = [name for name in cuts if name not in (self.graph.input, self.graph.output)]
+        for node in model.graph.node:
+            for place, name in enumerate(node.input):
+                node.input[place] = f"{name} edgeworthy sum" if name in inner else name
+        errors = {name: f"{name} edgeworthy error" for name in inner}
+        adders = [self.onnx.helper.make_node("Add", [n, errors[n]], [f"{n} edgeworthy sum"]) for n in inner]
+        ordered = _ordered([*model.graph.node, *adders])
+        del model.graph.node[:]
+        model.graph.node.extend(ordered)
+        self._float_inputs(model, errors.values())
+        session = _session(model)
+        nothing = dict.fromkeys(errors.values(), np.zeros((), np.float32))
+
+        def run(sample: Array, name: str, error: Array) -> Array:
+            at_input = error if name == self.graph.input else 0
+            feeds = {**nothing, self.graph.input: np.asarray(sample + at_input, np.float32)}
+            if name in errors:
+                feeds[errors[name]] = np.asarray(error, np.float32)
+            answer: Array = session.run([self.graph.output], feeds)[0]
+            return answer + (error if name == self.graph.output else 0)
+
+        return run
+
+    def delegated(self, float_path: Path) -> None:
+        """None: every node runs on the CPU execution provider."""
+
+    # -- how --------------------------------------------------------------------------------------------------
+
+    def _graph(self) -> Graph:
+        graph = self.model.graph
+        nodes = tuple(
+            Node(node.op_type, node.name, tuple(filter(None, node.input)), tuple(filter(None, node.output)))
+            for node in graph.node
+        )
+        entry = next(value.name for value in graph.input if value.name not in self._constants)
+        return Graph(nodes, entry, graph.output[0].name)
+
+    def _float_names(self) -> list[str]:
+        """Activations that are not between a QuantizeLinear and its DequantizeLinear; what else is no float is left out later."""
+        stored = {tensor for node in self.graph.nodes if node.op == "QuantizeLinear" for tensor in node.outputs}
+        return [name for name in self.graph.activations if name not in stored and name != self.graph.input]
+
+    def _held(self, node: Node) -> Range | None:
+        scale, point = (self._constants.get(name) for name in node.inputs[1:3])
+        if scale is None or point is None:
+            return None
+        steps, zeros = (self.onnx.numpy_helper.to_array(tensor) for tensor in (scale, point))
+        if steps.size != 1 or zeros.dtype.kind not in "iu":
+            return None
+        limits, step, zero = np.iinfo(zeros.dtype), float(steps.reshape(())), int(zeros.reshape(()))
+        return Range((limits.min - zero) * step, (limits.max - zero) * step, step)
+
+    def _copy(self) -> Any:
+        model = self.onnx.ModelProto()
+        model.CopyFrom(self.model)
+        return model
+
+    def _float_inputs(self, model: Any, names: Collection[str]) -> None:
+        kind = self.onnx.TensorProto.FLOAT
+        model.graph.input.extend(self.onnx.helper.make_tensor_value_info(name, kind, None) for name in names)
+
+
+def _channel_axis(node: Any, read: int | None) -> int | None:
+    """Of what a node makes, from that of what it reads."""
+    if node.op_type in CHANNELS_AT:
+        return CHANNELS_AT[node.op_type]
+    if read is None or node.op_type in RESHAPING:
+        return None
+    if node.op_type == "Transpose":
+        order = [list(entry.ints) for entry in node.attribute if entry.name == "perm"]
+        return order[0].index(read % len(order[0])) if order else None
+    return read
+
+
+def _is_float(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def _ordered(nodes: list[Any]) -> list[Any]:
+    """The nodes so that each comes after those that make its inputs."""
+    makes = {name: node for node in nodes for name in node.output}
+    done: dict[int, Any] = {}
+    pending = list(reversed(nodes))
+    while pending:
+        node = pending[-1]
+        missing = [makes[name] for name in node.input if name in makes and id(makes[name]) not in done]
+        if missing:
+            pending.extend(missing)
+            continue
+        done.setdefault(id(pending.pop()), node)
+    return list(done.values())
+
+
+def _session(model: Any) -> Any:
+    """Without fusions: what they swallow would not be visible."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,136 @@
+"""What a diagnosis says, as records that become JSON. Units are in the names."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+FORMAT_VERSION = 1
+Cause = Literal["range", "weights"]
+
+
+class Record(BaseModel):
+    """Frozen, without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LayerError(Record):
+    """One layer of the quantized graph against the same layer of the float graph, over all samples.
+
+    ``added_sqnr_db`` compares the layer's output with the float layer's output for the same inputs that the
+    quantized one was given; ``sqnr_db`` compares with the float graph as a whole, errors of earlier layers included; None
+    where nothing differs. ``share_percent`` is the layer's part of the error of the model's output: what its own added
+    error, carried through the float graph, does to the output, over the sum of that of all layers.
+    ``cause`` says what added the error: ``range``, the output's own rounding and clipping, or ``weights``, all else.
+    ``calibrated`` is the range that the output's quantization can hold, ``seen`` the float graph's on these samples.
+    """
+
+    tensor: str
+    op: str
+    parts: tuple[str, ...]
+    sqnr_db: float | None
+    added_sqnr_db: float | None
+    share_percent: float
+    cause: Cause
+    calibrated: tuple[float, float] | None
+    seen: tuple[float, float]
+    saturated_percent: float
+    dead_channels: int
+    channels: int
+
+    @property
+    def used_percent(self) -> float | None:
+        """How much of the calibrated range the float graph's values take, None where the output is not quantized."""
+        if self.calibrated is None:
+            return None
+        low, high = self.calibrated
+        taken = min(self.seen[1], high) - max(self.seen[0], low)
+        return 100.0 * max(taken, 0.0) / (high - low) if high > low else 100.0
+
+
+class OpsLeft(Record):
+    """Nodes of one kind that the delegate did not take; ``float_taken`` where it takes them in the float graph."""
+
+    op: str
+    tensors: tuple[str, ...]
+    float_taken: bool
+
+
+class Delegated(Record):
+    """Where the quantized graph ran: ``kernels`` pieces of it, ``taken`` of ``total`` nodes, on the delegate."""
+
+    delegate: str
+    kernels: int
+    taken: int
+    total: int
+    left: tuple[OpsLeft, ...]
+
+
+class Traced(Record):
+    """What running both graphs side by side showed; ``layers`` in the order of execution, the input first.
+
+    ``entry`` is the tensor in which the input is first quantized, be it after it was only moved (transposed, flattened);
+    the input itself where none is. ``consumers`` are the layers of the float graph that compute with a layer's output.
+    """
+
+    samples: int
+    agreement_percent: float
+    output_sqnr_db: float | None
+    layers: tuple[LayerError, ...]
+    entry: str
+    consumers: dict[str, tuple[str, ...]]
+    delegated: Delegated | None
+
+
+class Finding(Record):
+    """One thing that is wrong, in a sentence, and what to do about it."""
+
+    kind: Literal["input range", "layer", "saturated", "dead channels", "unused range", "delegate", "spread", "fine"]
+    message: str
+    hint: str = ""
+    tensor: str | None = None
+
+
+class Proposal(Record):
+    """A variant that leaves the worst layers float, for the model's ``variants`` in models.yaml."""
+
+    name: str
+    recipe: str
+    options: dict[str, Any]
+    left_percent: float
+
+    def yaml(self) -> str:
+        """The entry, ready to paste."""
+        return variant_yaml(self.name, self.recipe, self.options)
+
+
+class Diagnosis(Record):
+    """Why a cell is as it is. ``findings`` begin with the worst, ``ranked`` with the layer that is to blame most."""
+
+    version: int = FORMAT_VERSION
+    model: str
+    variant: str
+    target: str
+    recipe: str
+    reference: str
+    classifies: bool
+    traced: Traced
+    findings: tuple[Finding, ...]
+    proposal: Proposal | None
+    verdicts: tuple[str, ...] = ()
+
+    @property
+    def ranked(self) -> list[LayerError]:
+        """The layers, the one that adds most to the final error first."""
+        return sorted(self.traced.layers, key=lambda layer: -layer.share_percent)
+
+
+def variant_yaml(name: str, recipe: str, options: dict[str, Any]) -> str:
+    """An entry of a model's ``variants``, ready to paste into models.yaml."""
+    entry: dict[str, Any] = {"recipe": recipe} if recipe != name else {}
+    if options:
+        entry["options"] = options
+    return yaml.safe_dump({name: entry or None}, sort_keys=False, width=4096).replace(": null", ":")

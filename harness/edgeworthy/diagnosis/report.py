@@ -1,0 +1,86 @@
+"""A diagnosis for the terminal, and as markdown for a run's folder."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from edgeworthy.diagnosis.findings import label
+from edgeworthy.diagnosis.records import Diagnosis, LayerError
+from edgeworthy.reports.page import blank_page, text_of
+from edgeworthy.reports.summary import escape_markdown
+from edgeworthy.text import digits, one_line
+
+HEADERS = ("share %", "layer", "added dB", "total dB", "cause", "calibrated", "seen", "clipped %", "dead")
+SHOWN = 12
+
+
+def terminal(diagnosis: Diagnosis, color: bool) -> str:
+    """Findings, the layers that add most of the error, and the proposed variant."""
+    page = blank_page(color)
+    page.print(Text(title(diagnosis), "bold"))
+    for finding in diagnosis.findings:
+        page.print(Text.assemble("- ", one_line(finding.message)), soft_wrap=True)
+        if finding.hint:
+            page.print(Text(f"    hint: {one_line(finding.hint)}"), soft_wrap=True)
+    table = Table(*HEADERS, box=None, pad_edge=False, title=_heading(diagnosis), title_justify="left")
+    for column in (0, 2, 3, 7, 8):
+        table.columns[column].justify = "right"
+    for layer in diagnosis.ranked[:SHOWN]:
+        table.add_row(*map(Text, _cells(layer)))
+    page.print(table)
+    if diagnosis.proposal:
+        page.print(Text(f"\nproposed, for the variants of {diagnosis.model} in models.yaml:\n", "bold"))
+        page.print(Text(diagnosis.proposal.yaml()), soft_wrap=True)
+    return text_of(page)
+
+
+def markdown(diagnosis: Diagnosis) -> str:
+    """The same, as GitHub-flavoured markdown."""
+    lines = [f"## {escape_markdown(title(diagnosis))}", ""]
+    for finding in diagnosis.findings:
+        step = f" _Hint: {escape_markdown(finding.hint)}_" if finding.hint else ""
+        lines.append(f"- {escape_markdown(finding.message)}{step}")
+    lines += ["", _heading(diagnosis), "", "| " + " | ".join(HEADERS) + " |", "|" + " --- |" * len(HEADERS)]
+    lines += ["| " + " | ".join(map(escape_markdown, _cells(layer))) + " |" for layer in diagnosis.ranked[:SHOWN]]
+    if diagnosis.proposal:
+        lines += ["", f"Proposed, for the variants of {diagnosis.model} in models.yaml:", ""]
+        lines += ["```yaml", diagnosis.proposal.yaml().rstrip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def title(diagnosis: Diagnosis) -> str:
+    """Which cell, against what, on how many samples."""
+    traced = diagnosis.traced
+    same = f"agreement {traced.agreement_percent:.1f} %, " if diagnosis.classifies else ""
+    return (
+        f"{diagnosis.model}/{diagnosis.variant}/{diagnosis.target} ({diagnosis.recipe}) against {diagnosis.reference},"
+        f" {traced.samples} samples: {same}output {_db(traced.output_sqnr_db)} dB"
+    )
+
+
+def _heading(diagnosis: Diagnosis) -> str:
+    count = len(diagnosis.traced.layers)
+    return f"{min(SHOWN, count)} of {count} layers, by their share of the error of the output"
+
+
+def _cells(layer: LayerError) -> tuple[str, ...]:
+    return (
+        f"{layer.share_percent:.1f}",
+        f"{layer.op} {label(layer.tensor)}",
+        _db(layer.added_sqnr_db),
+        _db(layer.sqnr_db),
+        layer.cause if layer.share_percent > 0 else "",
+        _ends(layer.calibrated) if layer.calibrated else "",
+        _ends(layer.seen),
+        f"{layer.saturated_percent:.1f}" if layer.calibrated else "",
+        f"{layer.dead_channels}/{layer.channels}",
+    )
+
+
+def _ends(ends: tuple[float, float]) -> str:
+    return f"{digits(ends[0])} to {digits(ends[1])}"
+
+
+def _db(value: float | None) -> str:
+    return "exact" if value is None else f"{value:.1f}"

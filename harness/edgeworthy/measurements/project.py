@@ -1,0 +1,167 @@
+"""The configured project: its models, datasets, recipes and devices, and the cells that they cross to."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgeworthy.config import (
+    CANARY,
+    Model,
+    ModelsFile,
+    Variant,
+    check_targets,
+    default_limits,
+    limits_for,
+    load_devices,
+    load_models,
+)
+from edgeworthy.device_schema import AnyAndroidBackend, Device, DevicesFile, RunnerBackend
+from edgeworthy.errors import ConfigError
+from edgeworthy.records import CellId
+from edgeworthy.suggestions import did_you_mean
+from edgeworthy.variants.artifact_keys import VariantPlan
+from edgeworthy.variants.canary import canary_variant
+from edgeworthy.variants.registry import Recipe, all_recipes, check_options
+from edgeworthy.yaml_file import YamlFile
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Globs over models, variants and targets; empty ones select everything."""
+
+    models: Sequence[str] = ()
+    variants: Sequence[str] = ()
+    targets: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Project:
+    """models.yaml and devices.yaml, checked against each other and against the recipes that exist.
+
+    ``base`` and ``devices_base`` are the folders of the two files, which the paths in them are relative to.
+    """
+
+    base: Path
+    devices_base: Path
+    models: ModelsFile
+    devices: DevicesFile
+    recipes: dict[str, Recipe]
+
+    @classmethod
+    def load(cls, models_yaml: Path, devices_yaml: Path) -> Project:
+        """Read both files. Raises ConfigError."""
+        models, document = load_models(models_yaml)
+        devices, _ = load_devices(devices_yaml)
+        check_targets(models, document, devices)
+        base = models_yaml.absolute().parent  # children open its files from folders of their own
+        recipes = all_recipes([base / file for file in models.recipe_files])
+        for name, model in models.models.items():
+            for variant, spec in model.variants.items():
+                _check_recipe(document, recipes, ("models", name, "variants", variant), variant, spec)
+        return cls(base, devices_yaml.absolute().parent, models, devices, recipes)
+
+    def recipe_files(self) -> list[Path]:
+        """The user's own recipe files."""
+        return [(self.base / file).resolve() for file in self.models.recipe_files]
+
+    def plan(self, model: str, variant: str) -> VariantPlan:
+        """How a variant, or the canary, of a model is made."""
+        entry = self.models.models[model]
+        spec = self._canary(entry) if variant == CANARY else entry.variants[variant]
+        recipe = self.recipes[spec.recipe or variant]
+        return VariantPlan(model, variant, recipe, spec.options, spec.required)
+
+    def with_variants(self, model: str, variants: Mapping[str, Variant]) -> Project:
+        """The project with these variants added to a model."""
+        entry = self.models.models[model]
+        wider = entry.model_copy(update={"variants": {**entry.variants, **variants}})
+        models = {**self.models.models, model: wider}
+        return replace(self, models=self.models.model_copy(update={"models": models}))
+
+    def hurried(self, seconds: float) -> Project:
+        """The project with no child process allowed more than so many seconds."""
+        limits = {name: min(limit, seconds) for name, limit in self.models.timeouts.model_dump().items()}
+        timeouts = self.models.timeouts.model_copy(update=limits)
+        return replace(self, models=self.models.model_copy(update={"timeouts": timeouts}))
+
+    def _canary(self, entry: Model) -> Variant:
+        reference = entry.variants[entry.reference].recipe or entry.reference
+        return canary_variant(self.recipes[reference].runtime)
+
+    def cells(self, selection: Selection) -> list[CellId]:
+        """The cells that the selection names, without the canaries. Raises ConfigError where a glob names nothing."""
+        targets = self.devices.targets()
+        variants = sorted({variant for model in self.models.models.values() for variant in model.variants})
+        _check_globs("--edge-model", selection.models, list(self.models.models))
+        _check_globs("--edge-variant", selection.variants, variants)
+        _check_globs("--edge-target", selection.targets, targets)
+        return [
+            CellId(name, variant, target)
+            for name, model in self.models.models.items()
+            for variant in model.variants
+            for target in targets
+            if self._runs_on(name, variant, target)
+            and _selected(name, selection.models)
+            and _selected(variant, selection.variants)
+            and _selected(target, selection.targets)
+        ]
+
+    def canaries(self, cells: Sequence[CellId]) -> list[CellId]:
+        """One canary for every model and target among the cells."""
+        crossed = dict.fromkeys((cell.model, cell.target) for cell in cells)
+        return [CellId(model, CANARY, target) for model, target in crossed if self._runs_on(model, CANARY, target)]
+
+    def pairs(self, cells: Sequence[CellId]) -> list[tuple[CellId, CellId]]:
+        """Each cell beside the first cell of the same variant on another target: the same artifact, run twice."""
+        first: dict[tuple[str, str], CellId] = {}
+        for cell in cells:
+            first.setdefault((cell.model, cell.variant), cell)
+        return [(cell, anchor) for cell in cells if (anchor := first[cell.model, cell.variant]).target != cell.target]
+
+    def limits(self, cell: CellId) -> dict[str, float]:
+        """A cell's limits: built-in ones, over them the backend's own, and over these the budgets of models.yaml."""
+        runtime = self.plan(cell.model, cell.variant).recipe.runtime
+        backend = self._backend(cell.target).limits(runtime)
+        built_in = default_limits(self.models.models[cell.model])
+        return {**built_in, **backend, **limits_for(self.models.budgets, *cell)}
+
+    def device(self, target: str) -> Device:
+        """The entry of a target's device."""
+        return self.devices.devices[target.partition(":")[0]]
+
+    def _backend(self, target: str) -> RunnerBackend | AnyAndroidBackend:
+        return self.device(target).backends[target.partition(":")[2]]
+
+    def _runs_on(self, model: str, variant: str, target: str) -> bool:
+        entry = self.models.models[model]
+        needed = entry.variants[variant].needs if variant != CANARY else ()
+        runs = self.plan(model, variant).recipe.runtime in self._backend(target).runtimes
+        return runs and _selected(target, entry.targets) and set(needed) <= set(self.device(target).features)
+
+
+def _check_recipe(
+    document: YamlFile, recipes: dict[str, Recipe], at: tuple[str, ...], name: str, spec: Variant
+) -> None:
+    recipe = spec.recipe or name
+    if recipe not in recipes:
+        raise document.unknown_name((*at, "recipe") if spec.recipe else at, "recipe", recipe, list(recipes))
+    try:
+        check_options(recipes[recipe], spec.options)
+    except ConfigError as error:
+        raise document.error((*at, "options"), error.message) from error
+
+
+def _check_globs(option: str, globs: Sequence[str], names: Sequence[str]) -> None:
+    for glob in globs:
+        if not fnmatch.filter(names, glob):
+            raise ConfigError(
+                f"{option} {glob}: no {option.removeprefix('--edge-')} matches; {did_you_mean(glob, names)}",
+                hint="correct the name or the glob; 'edgeworthy models' lists all cells",
+            )
+
+
+def _selected(name: str, globs: Sequence[str]) -> bool:
+    return not globs or any(fnmatch.fnmatchcase(name, glob) for glob in globs)

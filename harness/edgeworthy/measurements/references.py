@@ -1,0 +1,111 @@
+"""What the variants of each model are compared with: its reference's outputs on this host, and the truth."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.errors import EdgeworthyError, RecipeRefused, VariantError
+from edgeworthy.measurements.journal import Journal
+from edgeworthy.measurements.once import once
+from edgeworthy.measurements.project import Project
+from edgeworthy.measurements.reference_check import CHANGES, TRIED, Trial, check_reference
+from edgeworthy.measurements.truth import check_labels, check_outputs, truth_of
+from edgeworthy.records import Artifact, Truth
+from edgeworthy.sources.datasets import PreparedDataset
+from edgeworthy.sources.samples import Samples
+from edgeworthy.storage import Store, digest
+from edgeworthy.targets import host_state
+from edgeworthy.targets.base import Job
+from edgeworthy.targets.device_lock import device_lock
+from edgeworthy.targets.open_targets import REFERENCE
+
+
+class References:
+    """The references of a project; each is run once, and found in the store afterwards."""
+
+    def __init__(
+        self,
+        project: Project,
+        store: Store,
+        journal: Journal,
+        dataset: Callable[[str], PreparedDataset],
+        artifact: Callable[[str, str], Artifact],
+        progress: Callable[[str], None],
+    ) -> None:
+        """``dataset`` gives a model's, ``artifact`` that of a model and a variant."""
+        self._project = project
+        self._store = store
+        self._journal = journal
+        self._dataset = dataset
+        self._artifact = artifact
+        self._progress = progress
+        self.outputs = once(self._outputs)
+        self.truth = once(self._truth)
+
+    def _outputs(self, model: str) -> NDArray[np.float32]:
+        """The reference variant's outputs on this host, kept in the store."""
+        name = self._project.models.models[model].reference
+        try:
+            artifact = self._artifact(model, name)
+        except RecipeRefused as error:  # of the reference; the variant that is compared with it is not to blame
+            raise VariantError(f"the reference {name!r} of {model!r}: {error.message}", hint=error.hint) from error
+        dataset = self._dataset(model)
+        runtime = host_state.runtime_version(artifact.runtime)
+        seed = self._project.models.models[model].random_seed
+        facts = [artifact.key, dataset.checksum, runtime, host_state.hardware()["processor"], seed]
+        key = digest(["reference 2", *facts])
+        folder = self._store.find("references", key)
+        if folder is None:
+            self._progress(f"running the reference of {model}")
+            with device_lock(REFERENCE.device, self._progress):
+                values = REFERENCE.outputs(self._job(artifact, dataset.samples("evaluation"), seed)).values
+            check_outputs(artifact, values, dataset)
+            check_labels(model, values, dataset)
+            if not np.isfinite(values).all():
+                raise VariantError(
+                    f"the reference {name!r} of {model!r} gives NaN or infinity, so that nothing can be compared with it",
+                    hint="check the model's weights and the scale of the dataset's inputs",
+                )
+            with self._store.create("references", key) as made:
+                np.save(made / "outputs.npy", values)
+            folder = self._store.root / "references" / key
+        stored: NDArray[np.float32] = np.load(folder / "outputs.npy")
+        return stored
+
+    def _truth(self, model: str) -> Truth:
+        """What the model's outputs are judged by; the run keeps it beside the measurements. Raises EdgeworthyError."""
+        dataset = self._dataset(model)
+        entry = self._project.models.models[model]
+        truth = truth_of(entry.metric, dataset, self.outputs(model), self._project.base)
+        truth = replace(truth, random_weights=entry.source.random)
+        if not entry.expect_weak_reference:
+            check_reference(model, truth, functools.partial(self._trials, model))
+        self._journal.save_truth(model, truth)
+        return truth
+
+    def _trials(self, model: str) -> Iterator[Trial]:
+        """The reference's outputs for some evaluation samples whose inputs were changed, for each change that may be."""
+        dataset = self._dataset(model)
+        artifact = self._artifact(model, self._project.models.models[model].reference)
+        chosen = np.sort(np.random.default_rng(0).permutation(dataset.count)[:TRIED])
+        inputs = dataset.samples("evaluation").take(chosen)
+        for how, change in CHANGES.items():
+            changed = change(inputs)
+            if changed is None:
+                continue
+            with self._store.scratch() as folder, device_lock(REFERENCE.device, self._progress):
+                np.save(folder / "inputs.npy", changed)
+                job = self._job(artifact, Samples(folder / "inputs.npy"), None)
+                try:
+                    values = REFERENCE.outputs(job).values
+                except EdgeworthyError:  # inputs that the model cannot take are not what was meant
+                    continue
+            yield Trial(how, chosen, values)
+
+    def _job(self, artifact: Artifact, samples: Samples, seed: int | None) -> Job:
+        return Job(artifact, samples, self._project.models.timeouts.cell_s, seed)

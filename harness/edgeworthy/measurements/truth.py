@@ -1,0 +1,100 @@
+"""What a model's outputs are judged by, and whether the two fit each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.config import Metric
+from edgeworthy.errors import InputMismatch, SourceError
+from edgeworthy.records import Artifact, Truth
+from edgeworthy.sources.datasets import PreparedDataset
+from edgeworthy.sources.folders import TEXT_ORDER
+from edgeworthy.sources.labels import shifted
+
+ACCURACIES = ("top1", "top5")
+TOP = 5
+
+
+def truth_of(metric: Metric, dataset: PreparedDataset, reference: NDArray[np.float32], base: Path) -> Truth:
+    """What outputs are judged by. Raises SourceError where metric, targets and the reference's outputs do not fit."""
+    labels, name, predicts = dataset.labels(), metric.title, dataset.classes is None
+    if name in ACCURACIES and predicts:
+        raise SourceError(
+            f"metric {name}: the targets of dataset {dataset.name!r} are numbers to predict, not class numbers",
+            hint="set the model's metric to mse, psnr or a function of your own",
+        )
+    threshold = threshold_of(reference, dataset.classes)
+    classes = 2 if threshold is not None else reference.shape[1]
+    if name == "top5" and classes <= TOP:
+        raise SourceError(
+            f"metric top5: dataset {dataset.name!r} has {classes} classes, and every label is among the best {TOP} of them",
+            hint="set the model's metric to top1",
+        )
+    if not metric.function and name not in ACCURACIES:
+        if not predicts:
+            raise SourceError(
+                f"metric {name}: the targets of dataset {dataset.name!r} are class numbers, not numbers to predict",
+                hint="give the targets as floating-point numbers and no 'classes', or judge by top1",
+            )
+        if labels.shape != reference.shape:
+            raise SourceError(
+                f"metric {name}: the model gives {reference.shape[1]} numbers for a sample, "
+                f"the targets of dataset {dataset.name!r} are {labels.shape[1]}",
+                hint="give targets of the shape of the model's output; images as (height, width, channels)",
+            )
+    folder = str(base) if metric.function else ""
+    return Truth(
+        labels,
+        reference,
+        name,
+        dataset.checksum,
+        metric.higher_is_better,
+        metric.unit_of_value,
+        folder,
+        channels=dataset.target_channels(),
+        threshold=threshold,
+    )
+
+
+def threshold_of(reference: NDArray[np.float32], classes: int | None) -> float | None:
+    """Above which value the one output of a binary classifier means class 1; None for any other model.
+
+    Outputs of the float reference within [0, 1] are probabilities, others are logits.
+    """
+    if classes != 2 or reference.shape[1] != 1:
+        return None
+    return 0.5 if reference.min() >= 0 and reference.max() <= 1 else 0.0
+
+
+def check_labels(model: str, values: NDArray[np.float32], dataset: PreparedDataset) -> None:
+    """Raise SourceError where a float model's predictions are right once the labels are shifted: then these are wrong."""
+    if not dataset.classes or values.shape[1] == 1:
+        return
+    shift = shifted(values.argmax(axis=1), dataset.labels())
+    if shift:
+        raise SourceError(
+            f"dataset {dataset.name!r}: labels off by one: {model!r} predicts label {-shift:+d} far more often than the label",
+            hint=f"with a labels file, add {shift} to 'label_offset'; else correct the labels"
+            + (
+                f" (class folders {TEXT_ORDER}; named 01 to 10 they keep the order of the numbers)"
+                if TEXT_ORDER in dataset.description
+                else ""
+            ),
+        )
+
+
+def check_outputs(artifact: Artifact, values: NDArray[np.float32], dataset: PreparedDataset) -> None:
+    """Raise InputMismatch where the model has another number of classes than the dataset; one output may mean two."""
+    if dataset.classes is not None and values.shape[1] not in _outputs_of(dataset.classes):
+        raise InputMismatch(
+            f"{artifact.path.name} ({artifact.recipe}): the model gives {values.shape[1]} classes, "
+            f"the dataset {dataset.name!r} has {dataset.classes}",
+            hint="set the dataset's 'classes', or give the dataset that the model was trained for",
+        )
+
+
+def _outputs_of(classes: int) -> tuple[int, ...]:
+    return (1, 2) if classes == 2 else (classes,)

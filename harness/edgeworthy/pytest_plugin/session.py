@@ -1,0 +1,376 @@
+"""One pytest session's view of edgeworthy: what is selected, where it is measured to, how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgeworthy.errors import DeviceError, EdgeworthyError
+
+if TYPE_CHECKING:
+    from edgeworthy.measurements.bench import Bench
+    from edgeworthy.measurements.project import Project
+    from edgeworthy.measurements.run_file import Scope
+    from edgeworthy.pytest_plugin.cell import CellHandle, PairHandle
+    from edgeworthy.pytest_plugin.ended_run import EndedRun
+    from edgeworthy.pytest_plugin.gate import Gate
+    from edgeworthy.records import CellId, Verdict
+    from edgeworthy.verdicts.log import VerdictLog
+
+#: What --edge-resume means without a RUN.
+NEWEST = "NEWEST"
+#: Fixtures that a test is parametrized by.
+CELL, PAIR = "edge_cell", "edge_pair"
+#: What --edge-baseline means without a FOLDER.
+ACCEPTED = "ACCEPTED"
+
+
+class EdgeSession:
+    """Reads configuration, measures and reports only when a test asks for it: everything here is lazy."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.planned: list[CellId] = []
+        self._misuse = ""
+        self._bench: Bench | None = None
+        self._ended: EndedRun | None = None
+
+    # -- where things are -------------------------------------------------------------------------------------
+
+    @property
+    def _worker(self) -> str | None:
+        workerinput: dict[str, str] | None = getattr(self.config, "workerinput", None)
+        return workerinput["workerid"] if workerinput else None
+
+    def _path(self, ini: str) -> Path:
+        return self.config.rootpath / str(self.config.getini(ini))
+
+    def check_options(self) -> None:
+        """Refuse options that no test could be run with. Raises ConfigError, and imports nothing where none is given."""
+        for text in self.config.getoption("--edge-budget"):
+            from edgeworthy.config import parse_limit
+
+            parse_limit(text)
+        asked = self.config.getoption("--edge-resume")
+        results = self._path("edge_results")
+        if asked not in (None, NEWEST) and not (results / asked / "run.json").is_file():
+            from edgeworthy.errors import ConfigError
+
+            raise ConfigError(f"--edge-resume {asked}: no such run in {results}", hint=f"ls {results} shows the runs")
+
+    @functools.cached_property
+    def run_folder(self) -> Path:
+        """The run's folder; a worker gets the controller's."""
+        if self._worker:
+            return Path(self.config.workerinput["edge_run"])  # type: ignore[attr-defined]
+        results = self._path("edge_results")
+        asked = self.config.getoption("--edge-resume")
+        if asked == NEWEST:
+            from edgeworthy.reports.run_folder import unfinished
+
+            return unfinished(results) or results / _new_name()
+        return (results / asked).resolve() if asked else results / _new_name()  # 'latest' is a link
+
+    @functools.cached_property
+    def shared_run(self) -> str:
+        """xdist: the folder that all workers measure into; cached, so that replacing a worker forgets no verdict.
+
+        Every suite that xdist runs asks for it, also one without a cell: nothing is imported for a new run.
+        """
+        if self.config.getoption("--edge-resume"):
+            self.log.clear()
+        return str(self.run_folder)
+
+    @functools.cached_property
+    def project(self) -> Project:
+        """The configuration. Raises ConfigError."""
+        from edgeworthy.measurements.project import Project
+
+        return Project.load(self._path("edge_models"), self._path("edge_devices"))
+
+    @functools.cached_property
+    def gate(self) -> Gate:
+        """The baselines and waivers; nothing of them is read yet. Raises ConfigError."""
+        from edgeworthy.pytest_plugin.gate import Gate
+
+        asked, default = self.config.getoption("--edge-baseline"), self._path("edge_baselines")
+        folder = default if asked == ACCEPTED else self.config.invocation_params.dir / asked if asked else None
+        return Gate(self._path("edge_models"), self.project.models, folder, default, self.run_folder)
+
+    @functools.cached_property
+    def log(self) -> VerdictLog:
+        """The run's verdicts, as far as this process gives them."""
+        from edgeworthy.verdicts.log import VerdictLog
+
+        return VerdictLog(self.run_folder, self._worker or "main")
+
+    def bench(self) -> Bench:
+        """The bench, opened on first use. Raises EdgeworthyError."""
+        from edgeworthy.measurements.bench import Bench
+        from edgeworthy.pytest_plugin.progress import Progress
+        from edgeworthy.storage import open_store
+
+        if self._bench is None:
+            store = open_store(self._path("edge_store"))
+            ahead = self._worker is None  # xdist's workers are already beside one another
+            self._bench = Bench(self.project, store, self.run_folder, self.planned, Progress(self.config), ahead)
+        return self._bench
+
+    # -- collection -------------------------------------------------------------------------------------------
+
+    @functools.cache  # noqa: B019 - one session per process
+    def cells(self) -> list[CellId]:
+        """The selected cells. Raises ConfigError, also when nothing is selected."""
+        from edgeworthy.errors import ConfigError
+        from edgeworthy.measurements.project import Selection
+
+        option = self.config.getoption
+        selection = Selection(option("--edge-model"), option("--edge-variant"), option("--edge-target"))
+        cells = self.project.cells(selection)
+        if not cells:
+            raise ConfigError(
+                "the selection is empty: no selected variant runs on a selected target",
+                hint="widen the selection; 'edgeworthy models' lists all cells",
+            )
+        return cells
+
+    def pairs(self) -> list[tuple[CellId, CellId]]:
+        """The selected cells whose artifact also runs on an earlier selected target."""
+        return self.project.pairs(self.cells())
+
+    def parameters(self, fixture: str) -> Sequence[CellId | tuple[CellId, CellId]]:
+        """What a test that asks for ``fixture`` is crossed with: nothing where the configuration is wrong.
+
+        pytest shows what is raised here as a defect of the test's file, once for each; :meth:`collected` says it once.
+        """
+        try:
+            return self.cells() if fixture == CELL else self.pairs()
+        except EdgeworthyError as error:
+            if self._worker:  # whose controller collects nothing, and only shows what a file's collection raised
+                raise pytest.Collector.CollectError(str(error)) from error
+            self._misuse = str(error)
+            return []
+
+    @staticmethod
+    def test_id(parameter: CellId | tuple[CellId, CellId]) -> str:
+        """``model-variant-device:backend``, and ``~device:backend`` of the first of a pair."""
+        if len(parameter) == 3:
+            return "-".join(parameter)
+        cell, first = parameter
+        return f"{'-'.join(cell)}~{first.target}"
+
+    def collected(self, session: pytest.Session, items: list[pytest.Item]) -> None:
+        """Note which cells the items need, and add the canaries. Raises pytest.UsageError for a wrong configuration."""
+        if self._misuse:
+            raise pytest.UsageError(self._misuse)
+        self._leave_out_regressions(items)
+        items.sort(key=self._trains)  # last: no other verdict waits for what trains
+        cells = list(dict.fromkeys(cell for item in items for cell in cells_of(item)))
+        if not cells:
+            return
+        self.planned = cells
+        self._check_gate()
+        for item in filter(cells_of, items):
+            self._check_marks(item)
+            # A cell that could not be measured leaves the latency suite's fixture unused.
+            item.add_marker(pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"))
+        for cell in self.project.canaries(cells):
+            items.append(self._canary(session, cell))
+        self._quiet_benchmark_table(items)
+
+    def _trains(self, item: pytest.Item) -> bool:
+        return any(self.project.plan(cell.model, cell.variant).recipe.trained for cell in cells_of(item))
+
+    def _leave_out_regressions(self, items: list[pytest.Item]) -> None:
+        """Without --edge-baseline, deselect what only compares with one: neither passed nor skipped."""
+        left_out = [item for item in items if item.get_closest_marker("edge_regression")]
+        if left_out and self.config.getoption("--edge-baseline") is None:
+            self.config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
+
+    def _check_gate(self) -> None:
+        """Refuse unreadable baselines and waivers before anything is measured; imports nothing where there are none."""
+        waivers = self._path("edge_models").with_name("waivers.yaml")
+        if self.config.getoption("--edge-baseline") is None and not waivers.is_file():
+            return
+        from edgeworthy.measurements.project import Selection
+
+        try:
+            self.gate.check(self.project.cells(Selection()))
+            if self.gate.folder is not None:
+                self._check_tolerance()
+        except EdgeworthyError as error:
+            if not self._worker:  # there, each test says it
+                raise pytest.UsageError(str(error)) from error
+
+    def _check_tolerance(self) -> None:
+        """Refuse a tolerance that a target's noise hides; a device that cannot be asked says so with its cells."""
+        from edgeworthy.targets.open_targets import Targets
+        from edgeworthy.verdicts.noise import check_tolerance, noise_path
+
+        results, percent = self._path("edge_results"), self.gate.tolerances.latency_percent
+        with contextlib.closing(Targets(self.project.devices, self.project.devices_base)) as targets:
+            for target in dict.fromkeys(cell.target for cell in self.planned):
+                if noise_path(results, target).is_file():
+                    with contextlib.suppress(DeviceError):
+                        check_tolerance(results, target, targets[target].identity(), percent)
+
+    def _canary(self, session: pytest.Session, cell: CellId) -> pytest.Item:
+        from edgeworthy.pytest_plugin.canary import CanaryItem
+
+        name = f"canary[{self.test_id(cell)}]"
+        item: pytest.Item = CanaryItem.from_parent(
+            session,
+            name=name,
+            nodeid=f"edgeworthy::{name}",
+            cell=cell,
+            setup=lambda: (self._opened(), self.log, self._asked_limits()),
+        )
+        return item
+
+    def _quiet_benchmark_table(self, items: Iterable[pytest.Item]) -> None:
+        """Hide pytest-benchmark's own table, unless its options or benchmarks without cells are used."""
+        asked = any(str(argument).startswith("--benchmark") for argument in self.config.invocation_params.args)
+        others = any("benchmark" in getattr(item, "fixturenames", ()) and not cells_of(item) for item in items)
+        benchmarks = getattr(self.config, "_benchmarksession", None)
+        if benchmarks is not None and not asked and not others:
+            benchmarks.quiet = True
+
+    # -- the run ----------------------------------------------------------------------------------------------
+
+    def _opened(self) -> Bench:
+        """The bench, with the run's folder begun."""
+        if self._bench is None:
+            self._begin()
+        return self.bench()
+
+    def _begin(self) -> None:
+        from edgeworthy.reports import run_folder
+
+        planned = [*self.planned, *self.project.canaries(self.planned)]
+        if self._worker is None:
+            self.log.clear()
+        run_folder.begin(self.run_folder, planned, self._scope())
+
+    def _scope(self) -> Scope:
+        """Which part of the project this run speaks of."""
+        from edgeworthy.measurements.run_file import Scope
+
+        models, variants, targets = (
+            tuple(self.config.getoption(f"--edge-{noun}")) for noun in ("model", "variant", "target")
+        )
+        planned = set(self.planned)
+        return Scope(models, variants, targets, tuple(cell for cell in self.cells() if cell not in planned))
+
+    def handle(self, item: pytest.Item, cell: CellId) -> CellHandle:
+        """What the test gets as ``edge_cell``."""
+        from edgeworthy.pytest_plugin.cell import CellHandle
+
+        return CellHandle(item, self._opened(), self.gate, self.log, cell, self._overrides(item))
+
+    def pair_handle(self, item: pytest.Item, cell: CellId, first: CellId) -> PairHandle:
+        """What the test gets as ``edge_pair``."""
+        from edgeworthy.pytest_plugin.cell import PairHandle
+
+        return PairHandle(item, self._opened(), self.gate, self.log, cell, first, self._overrides(item))
+
+    @staticmethod
+    def settle(item: pytest.Item, raised: pytest.ExceptionInfo[BaseException] | None) -> None:
+        """Note how a test ended that holds a cell or a pair."""
+        for handle in _held(item):
+            handle.settle(item.name.partition("[")[0], raised.value if raised else None)
+
+    @staticmethod
+    def verdicts_of(item: pytest.Item) -> list[Verdict]:
+        """The verdicts that a test was given."""
+        return [verdict for handle in _held(item) for verdict in handle.verdicts]
+
+    def not_judged(self, item: pytest.Item, raised: BaseException) -> None:
+        """A cell is not judged where pytest-benchmark skips its tests, and is no pass for the others."""
+        skips = isinstance(raised, pytest.skip.Exception) and self.config.getoption("benchmark_only", default=False)
+        for cell in cells_of(item) if skips else ():
+            from edgeworthy.records import Verdict
+
+            self._opened()
+            test = item.name.partition("[")[0]
+            message, hint = f"{test} was skipped by --benchmark-only", "to judge latency alone: pytest -k latency"
+            self.log.add(Verdict(cell, test, "error", "exact", f"not judged: {message}", hint))
+
+    def _check_marks(self, item: pytest.Item) -> None:
+        try:
+            self._overrides(item)
+        except EdgeworthyError as error:
+            if not self._worker:  # there, each test says it
+                raise pytest.UsageError(str(error)) from error
+
+    def _overrides(self, item: pytest.Item) -> dict[str, float]:
+        """Limits of the test's marks, the nearest one strongest, and of the command line over them."""
+        from edgeworthy.config import parse_limit
+
+        limits: dict[str, float] = {}
+        for mark in reversed(list(item.iter_markers("edge_budget"))):
+            for name, value in mark.kwargs.items():
+                limits.update(parse_limit(f"{name}={value}", f"{item.nodeid}: edge_budget"))
+        return {**limits, **self._asked_limits()}
+
+    def _asked_limits(self) -> dict[str, float]:
+        """The limits of the command line."""
+        from edgeworthy.config import parse_limit
+
+        limits: dict[str, float] = {}
+        for text in self.config.getoption("--edge-budget"):
+            limits.update(parse_limit(text))
+        return limits
+
+    # -- the end ----------------------------------------------------------------------------------------------
+
+    def finish(self, exitstatus: int, stopped: bool) -> bool:
+        """Write the reports, in the controller; True if the run fails although no test failed.
+
+        ``stopped``: pytest left tests out (``-x``, ``--maxfail``): such a run can be resumed.
+        """
+        if self._worker or "run_folder" not in self.__dict__ or not (self.run_folder / "run.json").is_file():
+            return False
+        from edgeworthy.pytest_plugin.ended_run import EndedRun
+
+        self._ended = EndedRun(self.run_folder, self.gate, self.log, self.config)
+        return self._ended.finish(exitstatus, stopped)
+
+    def summarize(self, reporter: pytest.TerminalReporter) -> None:
+        """The table, where the reports are, and why the run fails although no test did."""
+        if self._ended is not None:
+            self._ended.summarize(reporter)
+
+    def close(self) -> None:
+        """Close the connections to all devices."""
+        if self._bench is not None:
+            self._bench.close()
+
+
+def _held(item: pytest.Item) -> list[CellHandle | PairHandle]:
+    """The fixtures of ours that a test has."""
+    held: dict[str, CellHandle | PairHandle] = getattr(item, "funcargs", {})
+    return [held[fixture] for fixture in (CELL, PAIR) if fixture in held]
+
+
+def _new_name() -> str:
+    """A run's name, which sorts by time; hosts that begin in the same second share a history, so chance must not meet."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}"
+
+
+def cells_of(item: pytest.Item) -> tuple[CellId, ...]:
+    """The cell that a collected test, or a canary, judges: none, or one."""
+    if isinstance(cell := getattr(item, "cell", None), tuple):
+        return (cell,)  # type: ignore[return-value]
+    parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+    if CELL in parameters:
+        return (parameters[CELL],)  # type: ignore[return-value]
+    pair = parameters.get(PAIR)  # pytest's NOTSET where there is no pair to test
+    return pair[:1] if isinstance(pair, tuple) else ()

@@ -1,0 +1,281 @@
+"""Frozen records that the layers hand to one another.
+
+Large arrays (latency samples, outputs) are numpy arrays held by a record; everything else is plain data, so that
+a record becomes JSON plus one .npz. Units are in the names: ``_ns``, ``_bytes``, ``_percent``, ``_points``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.text import printable
+
+Layout = Literal["nhwc", "nchw"]
+#: What one latency sample is: a single inference, or, of a tool that prints no more, an average of one load's inferences.
+Statistic = Literal["inference", "median", "mean"]
+
+
+class CellId(NamedTuple):
+    """model x variant x target: the unit that is measured, judged and stored."""
+
+    model: str
+    variant: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.model}/{self.variant}/{self.target}"
+
+    def slug(self) -> str:
+        """A file name; names hold no ``/`` and targets exactly one ``:``, so it is unique."""
+        return f"{self.model}+{self.variant}+{self.target.replace(':', '@')}"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The file that a variant became, addressed by the sha256 of everything that shaped it; ``source`` is the model's own."""
+
+    key: str
+    path: Path
+    recipe: str
+    runtime: str
+    layout: Layout
+    size_bytes: int
+    gzip_bytes: int
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Delegation:
+    """Evidence of where the graph ran: how many of its nodes the backend's delegate took."""
+
+    delegate: str
+    taken: int
+    total: int
+    proof: str
+
+    @property
+    def percent(self) -> float:
+        """Share of the nodes that the delegate took, in percent."""
+        return 100.0 * self.taken / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What would make a number incomparable (``fingerprint``), and the state of the device before, after and meanwhile.
+
+    A state's readings are those of ``Target.state``; ``during`` holds the worst of each and how many
+    ``telemetry_samples`` there were, and is empty where none were taken. ``invalid_reason`` says what happened during the
+    measurement that makes the numbers incomparable.
+    """
+
+    fingerprint: dict[str, str]
+    before: dict[str, float]
+    after: dict[str, float]
+    invalid_reason: str = ""
+    during: dict[str, float] = field(default_factory=dict)
+
+
+#: What a fingerprint holds beside its target's identity.
+_BESIDE_IDENTITY = ("governor", "runtime")
+
+
+def identity_of(fingerprint: Mapping[str, str]) -> dict[str, str]:
+    """The target's identity within a measurement's fingerprint: hardware, system, backend options."""
+    return {key: value for key, value in fingerprint.items() if key not in _BESIDE_IDENTITY}
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What an artifact returned: dequantized float32 ``values`` of shape (samples, classes).
+
+    ``batch`` is the batch size that was used; 1 if a larger one changes the outputs or is not possible. ``seconds``
+    went into the inferences, ``window_seconds`` into all that the runner did for it, loading included.
+    """
+
+    values: NDArray[np.float32]
+    batch: int
+    seconds: float
+    window_seconds: float
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a model's outputs are judged by: ``labels`` and the reference's outputs, float32 (samples, values).
+
+    Labels are class numbers, int64 (samples,), or numbers that were to be predicted, float32 (samples, values).
+    ``metric`` is what is judged: ``top1``, ``top5``, ``mse``, ``psnr``, or a function's name, found from ``folder``.
+    ``dataset`` is the checksum of the evaluation samples and their labels.
+    ``channels`` is the last dimension of targets that are images, 0 where every value is a column of its own.
+    ``threshold`` is set where a binary classifier has one output: class 1 above it (0.5 of a probability, 0 of a logit).
+    With ``random_weights`` labels say nothing, and a variant is judged by its fidelity to the reference alone.
+    """
+
+    labels: NDArray[Any]
+    reference: NDArray[np.float32]
+    metric: str
+    dataset: str
+    higher_is_better: bool = True
+    unit: str = "%"
+    folder: str = ""
+    random_weights: bool = False
+    channels: int = 0
+    threshold: float | None = None
+
+    def class_scores(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Outputs (samples, values) as one score per class: a binary classifier's one output becomes two columns."""
+        if self.threshold is None:
+            return values
+        margin = values - np.float32(self.threshold)
+        return np.concatenate([-margin, margin], axis=1)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the outputs are scores of classes."""
+        return self.labels.ndim == 1 and np.issubdtype(self.labels.dtype, np.integer)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long an artifact took: ``load_ns`` and ``first_ns`` of each reload, ``samples_ns[i]`` in load ``load_of[i]``.
+
+    A device's tool may print no single inferences. ``statistic`` then says that there is one sample for each load, the
+    median or the mean of its inferences, and ``mean_loads_ns`` and ``p95_loads_ns`` hold the mean and the 95th
+    percentile within each load, None where the tool does not tell them.
+    """
+
+    samples_ns: NDArray[np.int64]
+    load_of: NDArray[np.int64]
+    load_ns: NDArray[np.int64]
+    first_ns: NDArray[np.int64]
+    peak_memory_bytes: int | None
+    cpu_percent: float | None
+    delegation: Delegation | None
+    window_seconds: float
+    conditions: Conditions
+    statistic: Statistic = "inference"
+    mean_loads_ns: NDArray[np.int64] | None = None
+    p95_loads_ns: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class PairedTiming:
+    """An interleaved A/B of two artifacts on one device: median nanoseconds of each reload, both of shape (rounds,).
+
+    Where the device's tool prints means only, they are means, of both sides alike.
+    ``looks`` is how often the evidence was tested while rounds were added; its error rate depends on it.
+    """
+
+    baseline_ns: NDArray[np.int64]
+    candidate_ns: NDArray[np.int64]
+    looks: int
+    seconds: float
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval; ``low`` and ``high`` are None where the number is exact or has no interval."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+Status = Literal["pass", "fail", "not comparable", "refused", "error", "waived", "absent"]
+#: What keeps a cell from being shipped.
+RED_STATUSES: tuple[Status, ...] = ("error", "fail", "not comparable")
+#: What says something of a cell: it was measured and judged, or it could not be.
+JUDGED_STATUSES: tuple[Status, ...] = ("pass", *RED_STATUSES)
+Evidence = Literal["conclusive", "inconclusive", "exact"]
+ChangeStatus = Literal["regressed", "improved", "unchanged", "not comparable", "missing", "new"]
+
+
+@dataclass(frozen=True)
+class Interleaved:
+    """Candidate over baseline latency (``ratio``, 1.0 = equal), from an interleaved A/B on one device in one session."""
+
+    ratio: Estimate
+    evidence: Evidence
+    rounds: int
+    seconds: float
+    invalid_reason: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of one metric of a cell since its baseline; ``before`` and ``after`` are in the metric's unit."""
+
+    cell: CellId
+    metric: str
+    status: ChangeStatus
+    evidence: Evidence
+    before: float | None
+    after: float | None
+    message: str
+    hint: str = ""
+
+    def __post_init__(self) -> None:
+        _make_printable(self)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One limit and the estimate it was compared with: ``side`` "max" allows at most ``limit``, "min" at least.
+
+    ``value`` is NaN where the metric is unknown, and then never passes; ``low`` and ``high`` are its 95 % interval, or
+    None. The unit ends the metric's name.
+    """
+
+    metric: str
+    side: Literal["max", "min"]
+    limit: float
+    value: float
+    low: float | None
+    high: float | None
+    evidence: Evidence
+    passed: bool
+
+
+@dataclass(frozen=True, repr=False)
+class Verdict:
+    """What the gate says of one axis (accuracy, latency, size, ...) of a cell. True where the cell may ship.
+
+    ``checks`` are the limits that were compared, the worst first. ``waived_by`` names file and line of the waivers that
+    cover it.
+    """
+
+    cell: CellId
+    axis: str
+    status: Status
+    evidence: Evidence
+    message: str
+    hint: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    waived_by: tuple[str, ...] = ()
+    checks: tuple[Checked, ...] = ()
+
+    def __post_init__(self) -> None:
+        _make_printable(self)
+
+    def __bool__(self) -> bool:
+        return self.status == "pass"
+
+    def __str__(self) -> str:
+        return f"{self.message}\nHint: {self.hint}" if self.hint else self.message
+
+    def __repr__(self) -> str:
+        """Short, since pytest shows it beside the message where a test asserts a verdict."""
+        return f"<{self.axis} {self.status}: {self.cell}>"
+
+
+def _make_printable(said: Change | Verdict) -> None:
+    """Both hold text of users, converters and devices."""
+    for name in ("message", "hint"):
+        object.__setattr__(said, name, printable(getattr(said, name)))

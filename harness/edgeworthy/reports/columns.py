@@ -1,0 +1,124 @@
+"""The columns of the table for people: what they show, and which of them a terminal has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+#: Column of a metric by which a model may be judged -> its header and digits. A function's is its score or loss.
+_QUALITY = {
+    "top1": ("top1_percent", "top-1 %", 2),
+    "top5": ("top5_percent", "top-5 %", 2),
+    "mse": ("mse", "mse", 6),
+    "psnr": ("psnr_db", "PSNR dB", 2),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """``header`` and ``shown`` of a cell's row; both may depend on all ``rows`` of the table."""
+
+    header: Callable[[Sequence[Row]], str]
+    shown: Callable[[Row, Sequence[Row]], str]
+
+
+def layouts(rows: Sequence[Row]) -> list[tuple[list[str], list[list[str]]]]:
+    """Headers and cells of the table, from all columns with intervals to the fewest without."""
+    return [
+        ([column.header(rows) for column in columns], [[column.shown(row, rows) for column in columns] for row in rows])
+        for columns in _LAYOUTS
+    ]
+
+
+def _plain(header: str, shown: Callable[[Row], str]) -> Column:
+    return Column(lambda rows: header, lambda row, rows: shown(row))
+
+
+def number(value: float | None, digits: int) -> str:
+    """The value with so many digits, or nothing."""
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _with_interval(row: Row, metric: str, digits: int) -> str:
+    value, low, high = row[metric], row[f"{metric}_low"], row[f"{metric}_high"]
+    interval = f" ({low:.{digits}f} to {high:.{digits}f})" if low is not None else ""
+    return number(value, digits) + interval
+
+
+def _quality(row: Row) -> tuple[str, str, int]:
+    """Column, header and digits of the metric that the row's model is judged by."""
+    metric = row["metric"] or "top1"
+    if metric in _QUALITY:
+        return _QUALITY[metric]
+    name = "score" if row["score"] is not None else "loss"
+    return name, metric.rpartition(":")[2], 4
+
+
+def _quality_header(rows: Sequence[Row]) -> str:
+    headers = {_quality(row)[1] for row in rows}
+    return headers.pop() if len(headers) == 1 else "metric"
+
+
+def _quality_shown(row: Row, rows: Sequence[Row]) -> str:
+    name, header, digits = _quality(row)
+    shown = number(row[name], digits)
+    return f"{shown} {header}" if shown and _quality_header(rows) == "metric" else shown
+
+
+def _lost(row: Row) -> tuple[str, str]:
+    """Column and unit of what the cell loses against its reference."""
+    return (
+        ("drop_points", "pp") if _quality(row)[0] in ("top1_percent", "top5_percent") else ("metric_drop_percent", "%")
+    )
+
+
+def _lost_unit(rows: Sequence[Row]) -> str:
+    units = {_lost(row)[1] for row in rows}
+    return units.pop() if len(units) == 1 else ""
+
+
+def _lost_column(*, interval: bool) -> Column:
+    def header(rows: Sequence[Row]) -> str:
+        unit = _lost_unit(rows)
+        return ("drop, " + unit if unit else "drop") + (" (95 %)" if interval else "")
+
+    def shown(row: Row, rows: Sequence[Row]) -> str:
+        name, unit = _lost(row)
+        text = _with_interval(row, name, 2) if interval else number(row[name], 2)
+        return text if _lost_unit(rows) or not text else f"{text} {unit}"
+
+    return Column(header, shown)
+
+
+def _latency_column(*, interval: bool) -> Column:
+    """The median, or the mean where the device's tool reports only that."""
+
+    def shown(row: Row) -> str:
+        mean = row["p50_ms"] is None and row["mean_ms"] is not None
+        name = "mean_ms" if mean else "p50_ms"
+        text = _with_interval(row, name, 4) if interval else number(row[name], 4)
+        return f"mean {text}" if mean else text
+
+    return _plain("p50 ms (95 %)" if interval else "p50 ms", shown)
+
+
+def _delegated(row: Row) -> str:
+    return "" if row["graph_nodes"] is None else f"{row['delegated_nodes']}/{row['graph_nodes']}"
+
+
+_Q = Column(_quality_header, _quality_shown)
+_P95 = _plain("p95 ms", lambda row: number(row["p95_ms"], 4))
+_KB = _plain("KB", lambda row: number(row["size_kb"], 1))
+_GZIP = _plain("gzip KB", lambda row: number(row["gzip_kb"], 1))
+_MEMORY = _plain("memory MB", lambda row: number(row["peak_memory_mb"], 2))
+_DELEGATED = _plain("delegated", _delegated)
+_LAYOUTS = (
+    (_Q, _lost_column(interval=True), _latency_column(interval=True), _P95, _KB, _GZIP, _MEMORY, _DELEGATED),
+    (_Q, _lost_column(interval=True), _latency_column(interval=True), _P95, _KB, _DELEGATED),
+    (_Q, _lost_column(interval=False), _latency_column(interval=False), _P95, _KB, _MEMORY, _DELEGATED),
+    (_Q, _lost_column(interval=False), _latency_column(interval=False), _KB, _DELEGATED),
+    (_Q, _lost_column(interval=False), _latency_column(interval=False), _KB),
+    (_Q, _lost_column(interval=False), _latency_column(interval=False)),
+)

@@ -1,0 +1,123 @@
+"""The gate's result: markdown for a pull request, JUnit XML for a CI system, text for a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from junitparser.junitparser import FinalResult
+
+from edgeworthy.records import RED_STATUSES, Change, Verdict
+from edgeworthy.reports.summary import escape_markdown
+from edgeworthy.text import one_line
+from edgeworthy.verdicts.gate import NOT_JUDGED, PASSED, REGRESSED, GateResult
+from edgeworthy.verdicts.log import STATUSES
+from edgeworthy.verdicts.regression import METRICS, WORDS
+
+TITLES = {
+    PASSED: "passed",
+    REGRESSED: "failed: something regressed, is missing or exceeds its budget",
+    NOT_JUDGED: "incomplete: some cells could not be judged",
+}
+_EXPLAINED = (*RED_STATUSES, "waived")
+
+
+def counted(changes: Iterable[Change]) -> str:
+    """``1 regressed, 2 improved, 21 unchanged``."""
+    found = Counter(change.status for change in changes)
+    return ", ".join(f"{found[status]} {status}" for status in WORDS if found[status]) or "nothing to compare"
+
+
+def text(result: GateResult) -> str:
+    """For a terminal: the verdict, then message and hint for every cell that did not pass."""
+    lines = [f"gate {TITLES[result.status]}: {result.run} against {result.baseline}"]
+    lines += [f"cells: {_cells(result.verdicts)}", f"metrics: {counted(result.changes)}"]
+    for verdict in explained(result):
+        lines.append(f"{verdict.status} {verdict.cell} {verdict.axis}: {one_line(verdict.message)}")
+        if verdict.hint:
+            lines.append(f"    hint: {one_line(verdict.hint)}")
+    return "\n".join([*lines, *(f"fail: {said}" for said in result.troubles), *result.notes]) + "\n"
+
+
+def markdown(result: GateResult) -> str:
+    """For a pull request: failures first, then changes; unchanged metrics are only counted."""
+    lines = [f"## edgeworthy: {TITLES[result.status]}", ""]
+    lines += [f"Run `{result.run}` against `{result.baseline}`.", ""]
+    lines += [f"Cells: {_cells(result.verdicts)}. Metrics: {counted(result.changes)}.", ""]
+    lines += [f"- **fail** {escape_markdown(said)}" for said in result.troubles]
+    for verdict in explained(result):
+        step = f" _Hint:_ `{one_line(verdict.hint).replace('`', '')}`" if verdict.hint else ""
+        lines.append(
+            f"- **{verdict.status}** `{verdict.cell}` {verdict.axis}: {escape_markdown(verdict.message)}{step}"
+        )
+    lines += [f"- {escape_markdown(note)}" for note in result.notes]
+    moved = worst_first(change for change in result.changes if change.status != "unchanged")
+    if moved:
+        lines += [
+            "",
+            "| status | cell | metric | baseline | run | evidence |",
+            "| --- | --- | --- | ---: | ---: | --- |",
+        ]
+        lines += ["| " + " | ".join(map(escape_markdown, row(change))) + " |" for change in moved]
+    return "\n".join(lines) + "\n"
+
+
+def junit(result: GateResult) -> bytes:
+    """A test case per cell and axis, and one per trouble; waived and refused ones are skipped."""
+    suite = TestSuite("edgeworthy gate")
+    for verdict in result.verdicts:
+        case = TestCase(f"{verdict.axis}[{verdict.cell}]", classname=f"edgeworthy.{verdict.cell.model}")
+        case.result = _result(verdict)
+        suite.add_testcase(case)
+    for number, said in enumerate(result.troubles):
+        case = TestCase(f"run[{number}]", classname="edgeworthy.run")
+        case.result = [Failure(xml_text(said))]
+        suite.add_testcase(case)
+    suite.update_statistics()  # type: ignore[no-untyped-call]
+    report = JUnitXml("edgeworthy")
+    report.add_testsuite(suite)
+    report.update_statistics()  # type: ignore[no-untyped-call]
+    written: bytes = report.tostring()  # type: ignore[no-untyped-call]
+    return written
+
+
+def explained(result: GateResult) -> list[Verdict]:
+    """The verdicts that did not pass, worst first."""
+    found = [verdict for verdict in result.verdicts if verdict.status in _EXPLAINED]
+    return sorted(found, key=lambda verdict: STATUSES.index(verdict.status))
+
+
+def worst_first(changes: Iterable[Change]) -> list[Change]:
+    """In the order of WORDS."""
+    return sorted(changes, key=lambda change: WORDS.index(change.status))
+
+
+def row(change: Change) -> tuple[str, ...]:
+    """Status, cell, metric, before, after, evidence."""
+    shown = METRICS[change.metric].shown
+    before, after = ("" if value is None else shown(value) for value in (change.before, change.after))
+    return change.status, str(change.cell), change.metric, before, after, change.evidence
+
+
+def xml_text(said: str) -> str:
+    """Without the characters that XML 1.0 forbids."""
+    return one_line(said)
+
+
+def _result(verdict: Verdict) -> list[FinalResult]:
+    said = xml_text(f"{verdict.message}{f' Hint: {verdict.hint}' if verdict.hint else ''}")
+    if verdict.status == "fail":
+        return [Failure(said, type_=verdict.axis)]
+    if verdict.status == "error":
+        return [Error(said, type_=verdict.axis)]
+    return [] if verdict.status == "pass" else [Skipped(said)]
+
+
+def _cells(verdicts: Sequence[Verdict]) -> str:
+    worst: dict[object, str] = {}
+    for verdict in verdicts:
+        before = worst.get(verdict.cell, "pass")
+        worst[verdict.cell] = min(before, verdict.status, key=STATUSES.index)
+    found = Counter(worst.values())
+    return ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status]) or "none"

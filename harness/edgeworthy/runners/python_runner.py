@@ -1,0 +1,775 @@
+"""Run one artifact with LiteRT, ONNX Runtime or torch: the program that executes on the host, and on a board.
+
+It is one file that needs only Python, numpy and the artifact's runtime. Two ways to start it:
+
+``python python_runner.py run JOB.json``
+    one job in this process;
+``python python_runner.py serve RUNTIME``
+    import the runtime once, then for every path of a job that comes on standard input fork a child that runs it.
+    Answers ``{"pid": N}`` and, when that child has ended, ``{"status": N}`` (as ``os.waitstatus_to_exitcode`` says).
+
+A job is JSON: ``runtime``, ``artifact``, ``layout``, ``inputs``, ``threads``, ``cores``, ``delegate``, ``providers``
+(ONNX Runtime's), ``mode`` (``outputs``, ``timing`` or ``interleaved``), ``out`` (a folder), ``log``, ``random_seed``
+(None unless the model may be random), optionally ``batch`` (1: no larger one is tried) and, for timing, ``loads``,
+``samples_per_load``, ``min_load_ms``, ``warmup``. For ``interleaved`` there are two ``sides``, each with its own
+``artifact``, ``layout`` and ``injected_delay_ns``, and ``rounds`` in place of ``loads``. The result is ``out/arrays.npz`` and
+then ``out/result.json``; what went wrong is ``{"error": {"kind": ..., "message": ...}}`` there.
+
+        if self.steps:
+            values = values.astype(np.float32, order="C")  # in order at once: moving bytes is cheaper than floats
+        for operation, operand in self.steps:
+            operation(values, operand, out=values)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+Job = dict[str, Any]
+Facts = dict[str, Any]
+Array = NDArray[Any]
+
+BATCH = 32
+#: So many samples are also run one at a time, to see whether a larger batch changes the outputs.
+BATCH_CHECK = 4
+#: Largest unused block of memory that shifts the layout of the next load.
+BALLAST_BYTES = 1 << 20
+#: So much of the mapped inputs may stay in memory.
+RESIDENT_BYTES = 256 << 20
+#: Timed inferences cycle through this many real samples.
+CYCLE = 8
+
+
+class RunnerError(Exception):
+    """What the job cannot do; ``kind`` becomes the harness's error type."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class LiteRtModel:
+    """A .tflite file; integer inputs and outputs are quantized and dequantized by the model's own scale."""
+
+    def __init__(self, job: Job) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        resolver = OpResolverType.AUTO if job["delegate"] else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        self.interpreter = Interpreter(
+            job["artifact"], num_threads=job["threads"], experimental_op_resolver_type=resolver
+        )
+        self.interpreter.allocate_tensors()
+        check_signature(
+            [(each["name"], shape_text(each["shape"])) for each in self.interpreter.get_input_details()],
+            [(each["name"], np.dtype(each["dtype"])) for each in self.interpreter.get_output_details()],
+        )
+        self._read_details()
+
+    def _read_details(self) -> None:
+        self.input_details = self.interpreter.get_input_details()[0]
+        self.output_details = self.interpreter.get_output_details()[0]
+        self.batch, *self.sample_shape = (int(size) for size in self.input_details["shape"])
+        declared = self.input_details.get("shape_signature", self.input_details["shape"])[1:]
+        sizes = zip(declared, self.sample_shape, strict=True)
+        self.input_shape = (self.batch, *(None if size < 0 else now for size, now in sizes))
+        self.invoke = self.interpreter.invoke
+
+    def fit(self, sample_shape: tuple[int, ...]) -> None:
+        """Take samples of this shape, where the model leaves sizes open."""
+        if None in self.input_shape and list(sample_shape) != self.sample_shape:
+            self.sample_shape = list(sample_shape)
+            self.resize(self.batch)
+
+    def resize(self, batch: int) -> None:
+        """Take ``batch`` samples at once from now on. Raises whatever the runtime does where it cannot."""
+        self.interpreter.resize_tensor_input(self.input_details["index"], (batch, *self.sample_shape))
+        self.interpreter.allocate_tensors()
+        self._read_details()
+
+    def native(self, values: Array, first: int = 0) -> Any:
+        """Samples as the runtime takes them; ``first`` is the index of the first one. Raises RunnerError."""
+        scale, zero_point = self.input_details["quantization"]
+        return to_input(values, self.input_details["dtype"], scale, zero_point, first)
+
+    def feed(self, native: Any) -> None:
+        """Set the input, and the variables to their initial values: samples are independent of one another."""
+        self.interpreter.reset_all_variables()
+        self.interpreter.set_tensor(self.input_details["index"], native)
+
+    def output(self) -> Array:
+        """The first output, in the runtime's own type."""
+        value: Array = self.interpreter.get_tensor(self.output_details["index"])
+        return value
+
+    def floats(self, raw: Array) -> Array:
+        """Outputs dequantized, float32."""
+        return dequantize(raw, *self.output_details["quantization"])
+
+    def delegation(self, native: Any) -> Facts | None:
+        """Nodes that the DELEGATE kernels took, of all nodes of the primary graph."""
+        kernels, taken, nodes = delegated_nodes(self.interpreter)
+        left = sorted({node["op_name"] for node in nodes if node["index"] not in taken})
+        proof = f"{kernels} DELEGATE kernels in the executed graph" + (f"; left: {', '.join(left)}" if left else "")
+        return {"delegate": "XNNPACK", "taken": len(taken), "total": len(nodes), "proof": proof}
+
+
+def delegated_nodes(interpreter: Any) -> tuple[int, set[int], list[dict[str, Any]]]:
+    """Of an allocated Interpreter: how many DELEGATE kernels run, which nodes lie between their inputs and outputs (by
+    index), and all nodes of the primary graph."""
+    details = interpreter._get_ops_details()
+    kernels = [node for node in details if node["op_name"] == "DELEGATE"]
+    nodes = [node for node in details if node["op_name"] != "DELEGATE"]
+    maker = {int(tensor): node["index"] for node in nodes for tensor in node["outputs"]}
+    inputs = {node["index"]: [int(tensor) for tensor in node["inputs"]] for node in nodes}
+    taken: set[int] = set()
+    for kernel in kernels:
+        given = {int(tensor) for tensor in kernel["inputs"]}
+        pending = [int(tensor) for tensor in kernel["outputs"]]
+        while pending:
+            tensor = pending.pop()
+            node = maker.get(tensor)
+            if tensor in given or node is None or node in taken:
+                continue
+            taken.add(node)
+            pending.extend(inputs[node])
+    return len(kernels), taken, nodes
+
+
+class OnnxModel:
+    """An .onnx file on ONNX Runtime's execution providers, the first one preferred."""
+
+    def __init__(self, job: Job, profile_prefix: str | None = None) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = job["threads"]
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        if not job["delegate"]:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if profile_prefix:
+            options.enable_profiling = True
+            options.profile_file_prefix = profile_prefix
+        self.job = job
+        self.provider = job["providers"][0]
+        self.session = self._session(onnxruntime, options)
+        check_signature(
+            [(each.name, shape_text(each.shape)) for each in self.session.get_inputs()],
+            [(each.name, ONNX_TYPES.get(each.type, each.type)) for each in self.session.get_outputs()],
+        )
+        described = self.session.get_inputs()[0]
+        self.input_name = described.name
+        self.output_names = [self.session.get_outputs()[0].name]
+        if described.type not in ONNX_TYPES:
+            raise RunnerError("input_mismatch", f"the model's input {described.name!r} is {described.type}, no numbers")
+        self.dtype = ONNX_TYPES[described.type]
+        self.input_shape = tuple(size if isinstance(size, int) else None for size in described.shape)
+        self.feeds: dict[str, Any] = {}
+        self.results: list[Any] = []
+
+    def fit(self, sample_shape: tuple[int, ...]) -> None:
+        """Nothing: open sizes follow each input."""
+
+    def _session(self, onnxruntime: Any, options: Any) -> Any:
+        """A session on the providers of the job. ONNX Runtime goes on without one that is missing or does not start."""
+        wanted, there = self.job["providers"], onnxruntime.get_available_providers()
+        missing = [name for name in wanted if name not in there]
+        if missing:
+            raise RunnerError(
+                "backend_unused",
+                f"onnxruntime {onnxruntime.__version__} has no {', '.join(missing)} there; it has {', '.join(there)}",
+            )
+        session = onnxruntime.InferenceSession(self.job["artifact"], options, providers=wanted)
+        failed = [name for name in wanted if name not in session.get_providers()]
+        if failed:
+            raise RunnerError("backend_unused", f"onnxruntime could not start {', '.join(failed)} there")
+        return session
+
+    def resize(self, batch: int) -> None:
+        """Take ``batch`` samples at once from now on. Raises whatever the runtime does where it cannot."""
+        if self.input_shape[0] not in (None, batch):
+            raise ValueError("the batch is fixed")
+
+    def native(self, values: Array, first: int = 0) -> Any:
+        """Samples as the runtime takes them; ``first`` is the index of the first one. Raises RunnerError."""
+        return to_input(values, self.dtype, first=first)
+
+    def feed(self, native: Any) -> None:
+        """Set the input."""
+        self.feeds = {self.input_name: native}
+
+    def invoke(self) -> None:
+        """One inference."""
+        self.results = self.session.run(self.output_names, self.feeds)
+
+    def output(self) -> Array:
+        """The first output, in the runtime's own type."""
+        return np.asarray(self.results[0])
+
+    def floats(self, raw: Array) -> Array:
+        """Outputs as float32."""
+        return raw.astype(np.float32)
+
+    def delegation(self, native: Any) -> Facts | None:
+        """Nodes by execution provider, from the profile of one inference in a session of its own."""
+        with tempfile.TemporaryDirectory(dir=self.job["out"]) as folder:
+            profiled = OnnxModel(self.job, profile_prefix=str(Path(folder) / "profile"))
+            profiled.feed(native)
+            profiled.invoke()
+            events = json.loads(Path(profiled.session.end_profiling()).read_text())
+        providers = [event["args"]["provider"] for event in events if event.get("args", {}).get("provider")]
+        taken = providers.count(self.provider)
+        proof = f"profile of one inference: {taken} of {len(providers)} nodes on {self.provider}"
+        return {"delegate": self.provider, "taken": taken, "total": len(providers), "proof": proof}
+
+
+class TorchModel:
+    """A TorchScript file."""
+
+    def __init__(self, job: Job) -> None:
+        import torch
+
+        torch.set_num_threads(job["threads"])
+        torch.backends.mkldnn.enabled = job["delegate"]
+        self.torch = torch
+        self.module = torch.jit.load(job["artifact"], map_location="cpu").eval()
+        arguments = self.module._c._get_method("forward").schema.arguments[1:]
+        required = [each for each in arguments if not each.has_default_value()]
+        check_signature([(each.name, str(each.type)) for each in required or arguments], [])
+        self.input_shape: tuple[int | None, ...] | None = None
+        self.given: Any = None
+        self.result: Any = None
+
+    def fit(self, sample_shape: tuple[int, ...]) -> None:
+        """Nothing: TorchScript declares no shape."""
+
+    def resize(self, batch: int) -> None:
+        """Nothing: TorchScript declares no batch."""
+
+    def native(self, values: Array, first: int = 0) -> Any:
+        """Samples as the runtime takes them, float32."""
+        return self.torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+
+    def feed(self, native: Any) -> None:
+        """Set the input."""
+        self.given = native
+
+    def invoke(self) -> None:
+        """One inference."""
+        with self.torch.inference_mode():
+            self.result = self.module(self.given)
+
+    def output(self) -> Array:
+        """The first output, in the runtime's own type."""
+        result = self.result[0] if isinstance(self.result, (tuple, list)) and self.result else self.result
+        if not isinstance(result, self.torch.Tensor) or result.is_complex():
+            kind = result.dtype if isinstance(result, self.torch.Tensor) else type(result).__name__
+            raise RunnerError("input_mismatch", f"the model's first output is {kind}, not real numbers")
+        return np.asarray(result.float().numpy())
+
+    def floats(self, raw: Array) -> Array:
+        """Outputs as they are: float32."""
+        return raw
+
+    def delegation(self, native: Any) -> Facts | None:
+        """None: TorchScript has no delegates."""
+        return None
+
+
+MODELS: dict[str, Any] = {"litert": LiteRtModel, "onnxruntime": OnnxModel, "torch": TorchModel}
+IMPORTS = {"litert": "ai_edge_litert.interpreter", "onnxruntime": "onnxruntime", "torch": "torch"}
+
+
+#: ONNX Runtime's names of the tensor types that hold numbers.
+ONNX_TYPES: dict[str, Any] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(double)": np.dtype(np.float64),
+    **{f"tensor({name})": np.dtype(name) for name in ("float16", "bool")},
+    **{f"tensor({sign}int{bits})": np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+
+
+def check_signature(inputs: list[tuple[str, str]], outputs: list[tuple[str, Any]]) -> None:
+    """Raise RunnerError unless there is one input, and a first output of numbers: (name, shape), (name, dtype)."""
+    if not inputs:
+        raise RunnerError("input_mismatch", "the model takes no input")
+    if len(inputs) > 1:
+        names = ", ".join(f"{name} ({shape})" for name, shape in inputs)
+        raise RunnerError("input_mismatch", f"the model takes {len(inputs)} inputs, not one: {names}")
+    for name, kind in outputs[:1]:
+        if not isinstance(kind, np.dtype) or kind.kind not in "biuf":
+            raise RunnerError("input_mismatch", f"the model's output {name!r} is {kind}, not real numbers")
+
+
+def shape_text(shape: Any) -> str:
+    """A shape as messages show it."""
+    return "x".join(str(size) if isinstance(size, (int, np.integer)) and size >= 0 else "?" for size in shape)
+
+
+def to_input(values: Array, dtype: Any, scale: float = 0.0, zero_point: int = 0, first: int = 0) -> Array:
+    """Samples in the type of a model's input: quantized where it has a scale, and cast without loss otherwise.
+
+    ``first`` is the index of the first sample. Raises RunnerError, naming the sample, where a value is outside the range
+    of the type, or is a fraction and the type takes integers as they are.
+    """
+    wanted = np.dtype(dtype)
+    if wanted.kind in "iu" and scale:
+        return _quantize(values, wanted, scale, zero_point, first)
+    if wanted.kind == "f":
+        with np.errstate(over="ignore"):
+            cast = np.ascontiguousarray(values, dtype=wanted)
+        if cast.dtype.itemsize < values.dtype.itemsize:
+            limit = float(np.finfo(wanted).max)
+            _refuse(np.isinf(cast) & np.isfinite(values), values, first, _out_of_range(wanted, -limit, limit))
+        return cast
+    if values.dtype != wanted:
+        low, high = (0, 1) if wanted.kind == "b" else (np.iinfo(wanted).min, np.iinfo(wanted).max)
+        _refuse(~((values >= low) & (values < high + 1)), values, first, _out_of_range(wanted, low, high))
+        if values.dtype.kind == "f":
+            problem = f"is no integer, and the model's input is {wanted} without a scale"
+            _refuse(values != np.rint(values), values, first, problem)
+    return np.ascontiguousarray(values, dtype=wanted)
+
+
+def _quantize(values: Array, dtype: np.dtype[Any], scale: float, zero_point: int, first: int) -> Array:
+    limits = np.iinfo(dtype)
+    levels = values.astype(np.float32, copy=False) / np.float32(scale)
+    np.rint(levels, out=levels)  # in place: a new array for every step takes half as long again
+    levels += zero_point
+    np.clip(levels, limits.min, limits.max, out=levels)
+    if levels.size and np.isnan(levels.min()):  # the minimum of anything with a NaN is NaN
+        _refuse(np.isnan(values), values, first, f"is not a number, and the model's input is {dtype}")
+    return levels.astype(dtype)
+
+
+def _out_of_range(dtype: np.dtype[Any], low: float, high: float) -> str:
+    return f"is outside the range of the model's input, {dtype} from {low:g} to {high:g}"
+
+
+def _refuse(wrong: Any, values: Array, first: int, problem: str) -> None:
+    """Raise RunnerError for the first value that is wrong."""
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0])
+        raise RunnerError("input_mismatch", f"sample {first + place[0]}: the value {values[place]:g} {problem}")
+
+
+def dequantize(values: Array, scale: float, zero_point: int) -> Array:
+    """A tensor's values as float32; a scale of 0 is no quantization."""
+    if values.dtype.kind not in "iu" or scale == 0:
+        return values.astype(np.float32)
+    return (values.astype(np.float32) - zero_point) * np.float32(scale)
+
+
+def load(job: Job) -> Any:
+    """The job's artifact in its runtime, checked against the inputs."""
+    try:
+        __import__(IMPORTS[job["runtime"]])
+    except ImportError as error:
+        raise RunnerError("runtime_missing", f"the runtime {job['runtime']} is not installed ({error})") from error
+    try:
+        _seed(job)
+        return MODELS[job["runtime"]](job)
+    except RunnerError:
+        raise
+    except Exception as error:
+        raise RunnerError("artifact_unusable", f"{job['runtime']} cannot load it: {_first_line(error, job)}") from error
+
+
+def _seed(job: Job) -> None:
+    """Seed the runtime's generator, where the job has a ``random_seed`` and the runtime one generator for all models."""
+    if job.get("random_seed") is None or job["runtime"] not in ("onnxruntime", "torch"):
+        return
+    runtime = __import__(job["runtime"])
+    (runtime.set_seed if job["runtime"] == "onnxruntime" else runtime.manual_seed)(job["random_seed"])
+
+
+class Inputs:
+    """The samples of a job in its artifact's layout, a slice read when it is asked for.
+
+    They have the type in which they are stored, or are float32 where they are scaled.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.path = job["inputs"]["path"]
+        self.nchw = job["layout"] == "nchw"
+        self._map()
+        self.steps = [(getattr(np, name), self._operand(each)) for name, each in job["inputs"]["steps"]]
+        self.shape = self[:0].shape[1:]
+
+    def _operand(self, per_channel: list[float]) -> Array:
+        """Shaped for the layout; repeated along the width, whose long rows numpy goes over three times as fast."""
+        operand = np.array(per_channel, np.float32)
+        return operand[:, None, None] if self.nchw else np.tile(operand, (self.stored.shape[2], 1))
+
+    def _map(self) -> None:
+        self.stored = np.asarray(np.load(self.path, mmap_mode="r"))  # still mapped, without memmap's slow slices
+        self.resident = 0
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, rows: slice) -> Array:
+        values = self.stored[rows]
+        self.resident += values.nbytes
+        if self.resident > RESIDENT_BYTES:  # mapping anew gives the old pages back
+            self._map()
+        if self.nchw:
+            values = values.transpose(0, 3, 1, 2)
+        if self.steps:
+            values = values.astype(np.float32, order="C")  # in order at once: moving bytes is cheaper than floats
+        for operation, operand in self.steps:
+            operation(values, operand, out=values)
+        return values
+
+
+def read_inputs(job: Job, model: Any) -> Inputs:
+    """All samples; the shape must be the model's own."""
+    inputs = Inputs(job)
+    wanted = model.input_shape
+    if wanted and wanted[0] not in (None, 1):
+        raise RunnerError(
+            "input_mismatch", f"the model takes {wanted[0]} samples at once; export it with a dynamic batch, or 1"
+        )
+    fits = wanted is None or (
+        len(wanted) == 1 + len(inputs.shape)
+        and all(have in (None, size) for have, size in zip(wanted[1:], inputs.shape, strict=True))
+    )
+    if not fits:
+        shown, given = shape_text(wanted[1:]), shape_text(inputs.shape)
+        raise RunnerError("input_mismatch", f"the model takes {shown} ({job['layout']}), the dataset gives {given}")
+    model.fit(inputs.shape)
+    return inputs
+
+
+def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
+    """Every sample's dequantized output: arrays ``values`` (samples, values), float32.
+
+    Raises RunnerError where the outputs of the same samples differ, unless the job has a ``random_seed``.
+    """
+    model = load(job)
+    inputs = read_inputs(job, model)
+    start = time.perf_counter()
+    raw = None if job.get("batch") == 1 else _batched(model, inputs)
+    batch = 1 if raw is None else BATCH
+    if raw is None:
+        model = load(job)
+        model.fit(inputs.shape)
+        raw = np.concatenate([_run_once(model, inputs, index, 1) for index in range(len(inputs))])
+    if job.get("random_seed") is None:
+        check_repeatable(job, model, inputs, raw, batch)
+    if raw.ndim == 4 and job["layout"] == "nchw":  # images keep the layout of the dataset
+        raw = raw.transpose(0, 2, 3, 1)
+    values = model.floats(raw).reshape(len(inputs), -1)
+    return {"values": values}, {"batch": batch, "seconds": time.perf_counter() - start}
+
+
+def _run_once(model: Any, inputs: Inputs, first: int, batch: int, step: int = 1) -> Array:
+    """The raw outputs of one inference: ``batch`` samples from ``first`` on, in reverse order with a ``step`` of -1."""
+    model.feed(model.native(inputs[first : first + batch][::step], first))
+    model.invoke()
+    output: Array = model.output()
+    return output
+
+
+def _batched(model: Any, inputs: Inputs) -> Array | None:
+    """Raw outputs by batches, or None where the batch cannot be changed or changes the outputs.
+
+    A dynamically quantized graph takes one range for a whole batch, so that a batch gives other outputs than
+    the same samples get one at a time, as deployed.
+    """
+    if len(inputs) < BATCH:
+        return None
+    singly = np.concatenate([_run_once(model, inputs, index, 1) for index in range(BATCH_CHECK)])
+    try:
+        model.resize(BATCH)
+        first = _run_once(model, inputs, 0, BATCH)
+    except Exception:
+        return None
+    if first.shape[0] != BATCH or not same_outputs(model.floats(singly), model.floats(first[:BATCH_CHECK])):
+        return None
+    found = np.empty((len(inputs), *first.shape[1:]), first.dtype)
+    found[:BATCH] = first
+    for start in range(BATCH, len(inputs), BATCH):
+        begin = min(start, len(inputs) - BATCH)
+        found[begin : begin + BATCH] = _run_once(model, inputs, begin, BATCH)
+    return found
+
+
+def same_outputs(left: Array, right: Array) -> bool:
+    """Whether two arrays of outputs (samples, ...) agree: within 1e-4 of each column's largest value."""
+    if left.shape != right.shape:
+        return False
+    with np.errstate(invalid="ignore"):
+        sizes = np.abs(np.where(np.isfinite(left), left, 0)).reshape(len(left), -1)
+    tolerance = 1e-4 * sizes.max(axis=0) + 1e-6 * sizes.max(initial=1e-6)
+    pairs = np.broadcast_to(tolerance, sizes.shape)
+    left, right = left.reshape(sizes.shape), right.reshape(sizes.shape)
+    return bool(np.all(np.isclose(left, right, rtol=0, atol=pairs, equal_nan=True)))
+
+
+def check_repeatable(job: Job, model: Any, inputs: Inputs, raw: Array, batch: int) -> None:
+    """Run the first samples again, last one first. Raises RunnerError where their outputs are others than ``raw``."""
+    count = batch if batch > 1 else min(BATCH_CHECK, len(inputs))
+    if batch > 1:
+        again = _run_once(model, inputs, 0, batch, -1)[::-1]
+    else:
+        again = np.concatenate([_run_once(model, inputs, index, 1) for index in reversed(range(count))][::-1])
+    if same_outputs(model.floats(raw[: len(again)]), model.floats(again)):
+        return
+    first_after_loading = []
+    for _ in range(2):
+        loaded = load(job)
+        loaded.fit(inputs.shape)
+        first_after_loading.append(loaded.floats(_run_once(loaded, inputs, 0, 1)))
+    if same_outputs(*first_after_loading):
+        message = (
+            "its outputs depend on the order of the samples: it keeps state from one inference to the next, or draws random"
+            f" numbers (the first {count} samples, run again in reverse order, gave other outputs)"
+        )
+    else:
+        message = "it is random: the same sample gave different outputs after each load"
+    raise RunnerError("not_repeatable", message)
+
+
+def timing(job: Job) -> tuple[dict[str, Array], Facts]:
+    """Nanoseconds of every load, first inference and timed inference, over several reloads."""
+    gc.disable()
+    memory = PeakMemory()
+    samples: list[int] = []
+    load_of: list[int] = []
+    load_ns: list[int] = []
+    first_ns: list[int] = []
+    natives: list[Any] = []
+    memory_bytes, busy_ns, wall_ns, delegation = None, 0, 0, None
+    for index in range(job["loads"]):
+        start = time.perf_counter_ns()
+        model = load(job)
+        load_ns.append(time.perf_counter_ns() - start)
+        natives = natives or native_samples(job, model)
+        model.fit(tuple(natives[0].shape[1:]))
+        model.feed(natives[0])
+        start = time.perf_counter_ns()
+        model.invoke()
+        first_ns.append(time.perf_counter_ns() - start)
+        for _ in range(job["warmup"]):
+            model.invoke()
+        if index == 0:
+            memory_bytes = memory.growth()
+        begun, used = time.perf_counter_ns(), time.process_time_ns()
+        taken = time_inferences(model, natives, job["samples_per_load"], job["min_load_ms"])
+        wall_ns += time.perf_counter_ns() - begun
+        busy_ns += time.process_time_ns() - used
+        samples.extend(taken)
+        load_of.extend([index] * len(taken))
+        if index == job["loads"] - 1:
+            delegation = model.delegation(natives[0])
+        del model
+        gc.collect()
+    arrays = {"samples_ns": samples, "load_of": load_of, "load_ns": load_ns, "first_ns": first_ns}
+    facts = {
+        "peak_memory_bytes": memory_bytes,
+        "cpu_percent": 100.0 * busy_ns / max(wall_ns, 1),
+        "delegation": delegation,
+    }
+    return {name: np.asarray(values, np.int64) for name, values in arrays.items()}, facts
+
+
+def native_samples(job: Job, model: Any) -> list[Any]:
+    """A few single real samples, as the runtime takes them."""
+    inputs = read_inputs(job, model)
+    return [model.native(inputs[i : i + 1], i) for i in range(min(CYCLE, len(inputs)))]
+
+
+def interleaved(job: Job) -> tuple[dict[str, Array], Facts]:
+    """Median nanoseconds of two sides over interleaved reloads: arrays ``sides`` (2, rounds).
+
+    Which side goes first alternates, so that a drifting clock favours neither, and a ballast of random size lies
+    between the loads, so that one memory layout is not measured again and again.
+    """
+    gc.disable()
+    randomness = np.random.default_rng()
+    medians = np.zeros((2, job["rounds"]), np.int64)
+    for index in range(job["rounds"]):
+        for side in (0, 1) if index % 2 == 0 else (1, 0):
+            ballast = np.ones(int(randomness.integers(1, BALLAST_BYTES)), np.uint8)
+            medians[side, index] = _reload_median({**job, **job["sides"][side]})
+            del ballast
+            gc.collect()
+    return {"sides": medians}, {}
+
+
+def _reload_median(job: Job) -> int:
+    model = load(job)
+    natives = native_samples(job, model)
+    model.feed(natives[0])
+    for _ in range(job["warmup"] + 1):
+        model.invoke()
+    if job["injected_delay_ns"]:
+        model.invoke = with_injected_delay(model.invoke, job["injected_delay_ns"])
+    return int(np.median(time_inferences(model, natives, job["samples_per_load"], job["min_load_ms"])))
+
+
+def with_injected_delay(invoke: Callable[[], None], nanoseconds: int) -> Callable[[], None]:
+    """``invoke`` with real work of about so long added to it: how a gate is tested for seeing a slowdown."""
+    spins = round(nanoseconds / _spin_ns())
+
+    def slower() -> None:
+        invoke()
+        for _ in range(spins):
+            pass
+
+    return slower
+
+
+def _spin_ns(spins: int = 2_000, times: int = 50) -> float:
+    """What one turn of an empty loop takes where nothing disturbs it."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter_ns()
+        for _ in range(spins):
+            pass
+        taken.append(time.perf_counter_ns() - start)
+    return min(taken) / spins
+
+
+def time_inferences(model: Any, natives: list[Any], at_least: int, min_ms: float) -> list[int]:
+    """Nanoseconds of single inferences: ``at_least`` of them and for at least ``min_ms``. Feeding is not timed."""
+    clock, invoke, feed, count = time.perf_counter_ns, model.invoke, model.feed, len(natives)
+    taken: list[int] = []
+    until = clock() + int(min_ms * 1e6)
+    while len(taken) < at_least or clock() < until:
+        feed(natives[len(taken) % count])
+        start = clock()
+        invoke()
+        taken.append(clock() - start)
+    return taken
+
+
+MODES: dict[str, Callable[[Job], tuple[dict[str, Array], Facts]]] = {
+    "outputs": outputs,
+    "timing": timing,
+    "interleaved": interleaved,
+}
+
+
+class PeakMemory:
+    """Growth of the peak resident memory since it was made, in bytes; None where the system does not report."""
+
+    def __init__(self) -> None:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM (Linux, proc(5))
+        self.start = self._status("VmRSS:")
+
+    def growth(self) -> int | None:
+        """Bytes by now."""
+        peak = self._status("VmHWM:")
+        return None if peak is None or self.start is None else max(peak - self.start, 0)
+
+    @staticmethod
+    def _status(field: str) -> int | None:
+        try:
+            lines = Path("/proc/self/status").read_text().splitlines()
+        except OSError:
+            return None
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), None)
+
+
+def run(job: Job) -> None:
+    """Run one job and write its result, ``result.json`` last, in the job's folder."""
+    out = Path(job["out"])
+    start = time.perf_counter()
+    try:
+        pin(job["cores"])
+        arrays, facts = MODES[job["mode"]](job)
+        np.savez(out / "arrays.npz", allow_pickle=False, **arrays)
+        result: Facts = {**facts, "window_seconds": time.perf_counter() - start}
+    except RunnerError as error:
+        result = {"error": {"kind": error.kind, "message": str(error)}}
+    except OSError as error:
+        result = {"error": {"kind": "runner_failed", "message": _first_line(error, job)}}
+    except Exception as error:
+        result = {
+            "error": {"kind": "artifact_unusable", "message": f"{job['runtime']} failed: {_first_line(error, job)}"}
+        }
+    partial = out / "result.json.tmp"
+    partial.write_text(json.dumps(result))
+    partial.replace(out / "result.json")
+
+
+def pin(cores: list[int] | None) -> None:
+    """Keep this process, and the threads it will start, on some cores."""
+    if not cores:
+        return
+    if not hasattr(os, "sched_setaffinity"):
+        raise RunnerError("runner_failed", f"cores {cores}: this system cannot pin a process to cores")
+    available = os.sched_getaffinity(0)
+    if not available.issuperset(cores):
+        raise RunnerError("runner_failed", f"cores {cores} are not all there; the device has {sorted(available)}")
+    os.sched_setaffinity(0, cores)
+
+
+def _first_line(error: BaseException, job: Job) -> str:
+    """The first line of a library's message, the artifact by its name: its path would push the reason out of sight."""
+    message = str(error).replace(job.get("artifact", "\0"), Path(job.get("artifact", "\0")).name).strip()
+    return (message or type(error).__name__).splitlines()[0][:300]
+
+
+def serve(runtime: str) -> None:
+    """Fork a child for every job path on standard input, until it closes."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    die_with_parent()
+    with contextlib.suppress(ImportError):  # the job itself reports a missing runtime
+        __import__(IMPORTS[runtime])
+    gc.freeze()  # children share these pages and never scan them
+    for line in sys.stdin:
+        job = json.loads(Path(line.rstrip("\n")).read_text())
+        child = os.fork()
+        if child == 0:
+            _run_forked(job)
+        print(json.dumps({"pid": child}), file=answers, flush=True)
+        _, status = os.waitpid(child, 0)
+        print(json.dumps({"status": os.waitstatus_to_exitcode(status)}), file=answers, flush=True)
+
+
+def _run_forked(job: Job) -> NoReturn:
+    try:
+        die_with_parent()
+        log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        run(job)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent dies, so that a killed run leaves nothing running."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(sys.argv[2])
+    else:
+        run(json.loads(Path(sys.argv[2]).read_text()))

@@ -1,0 +1,148 @@
+"""Datasets as checked samples on disk, prepared once and kept in the store."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.dataset_schema import FILE_KINDS, Dataset, Preprocessing
+from edgeworthy.errors import SourceError
+from edgeworthy.sources import arrays
+from edgeworthy.sources.from_arrays import from_arrays
+from edgeworthy.sources.from_files import Exclusive, Progress, from_files
+from edgeworthy.sources.preprocessing import check_values, described, value_steps
+from edgeworthy.sources.samples import Samples, Step
+from edgeworthy.storage import Store, digest, read_json
+
+
+@dataclass(frozen=True)
+class PreparedDataset:
+    """A dataset's splits and what they contain.
+
+    ``inputs`` has the samples of each split, ``sha256`` a checksum of each array; ``input_shape`` is (H, W, C) of one
+    sample; ``count`` and ``classes`` (None where numbers are to be predicted) describe the evaluation samples;
+    ``description`` says in a line what was done to them; ``mismatch`` how the ranges of calibration inputs differ from
+    those of evaluation inputs, or None.
+    """
+
+    name: str
+    folder: Path
+    inputs: Mapping[str, Samples]
+    sha256: Mapping[str, str]
+    input_shape: tuple[int, int, int]
+    count: int
+    classes: int | None
+    description: str
+    mismatch: str | None = None
+
+    def array(self, name: str) -> Path:
+        """The .npy file of one array of targets."""
+        return self.folder / f"{name}.npy"
+
+    def samples(self, split: str) -> Samples:
+        """The inputs of one split."""
+        return self.inputs[split]
+
+    def labels(self) -> NDArray[Any]:
+        """The evaluation targets: class numbers int64 (N,), or float32 (N, values)."""
+        targets: NDArray[Any] = np.load(self.array("evaluation_y"))
+        return targets if targets.dtype == np.int64 else targets.reshape(len(targets), -1)
+
+    def check_calibration(self) -> None:
+        """Raise SourceError where calibration inputs have another range than evaluation inputs."""
+        if self.mismatch:
+            raise SourceError(
+                f"dataset {self.name!r}: {self.mismatch}",
+                hint="preprocess both in the same way, and shuffle before splitting; if it must be so, set"
+                " 'expect_weak_reference: true' in the model's entry",
+            )
+
+    def target_channels(self) -> int:
+        """The last dimension of targets that are images, (N, ..., channels); 0 for others."""
+        targets = np.load(self.array("evaluation_y"), mmap_mode="r")
+        return targets.shape[-1] if targets.ndim > 2 else 0
+
+    @property
+    def checksum(self) -> str:
+        """One checksum for the evaluation samples, as a model is given them, and their targets."""
+        return digest([self.sha256[name] for name in arrays.REQUIRED])
+
+
+def prepare(
+    store: Store,
+    name: str,
+    dataset: Dataset,
+    base: Path,
+    progress: Progress = lambda text: None,
+    exclusive: Exclusive = nullcontext,
+) -> PreparedDataset:
+    """The dataset as files in the store, made on first use. Raises SourceError naming the dataset.
+
+    ``exclusive`` is held while images are decoded, so that nothing is timed on this machine at the same time.
+    """
+    with _naming(name):
+        if dataset.kind in FILE_KINDS:
+            report: Progress = lambda text: progress(f"{name}: {text}")  # noqa: E731
+            folder, inputs, notes = from_files(store, dataset, base, report, exclusive)
+            for note in notes:
+                report(note)
+        else:
+            (folder, inputs), notes = from_arrays(store, dataset, base), []
+        facts = read_json(folder / "dataset.json")
+        count, *shape = facts["shapes"]["evaluation"]
+        steps = value_steps(dataset.preprocessing, shape[2])
+        sha256 = {array: _with_steps(array, sha, steps) for array, sha in facts["sha256"].items()}
+        checksum = f"checksum {sha256['evaluation_x'][:12]}"
+        counted = _counted(dataset.preprocessing, facts)
+        prepared = PreparedDataset(
+            name=name,
+            folder=folder,
+            inputs={split: Samples(path, steps) for split, path in inputs.items()},
+            sha256=sha256,
+            input_shape=(shape[0], shape[1], shape[2]),
+            count=count,
+            classes=facts["classes"],
+            mismatch=facts["mismatch"],
+            description="; ".join([_description(dataset, facts), *counted, *notes, checksum]),
+        )
+        check_values(dataset.preprocessing, *facts["extremes"])
+        return prepared
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Begin every message with the dataset's name."""
+    try:
+        yield
+    except SourceError as error:
+        verb = error.message.startswith(("lacks ", "has an unknown array "))
+        raise SourceError(f"dataset {name!r}{'' if verb else ':'} {error.message}", hint=error.hint) from error
+
+
+def _with_steps(array: str, sha: str, steps: tuple[Step, ...]) -> str:
+    return digest([sha, *steps]) if steps and array.endswith("_x") else sha
+
+
+def _description(dataset: Dataset, facts: dict[str, Any]) -> str:
+    shape = "x".join(map(str, facts["shapes"]["evaluation"][1:]))
+    counts = [f"{facts['shapes'][split][0]:,} {split}" for split in arrays.SPLITS if split in facts["shapes"]]
+    return f"{', '.join(counts)} samples of {shape}; {described(dataset.preprocessing)}"
+
+
+def _counted(how: Preprocessing | None, facts: dict[str, Any]) -> list[str]:
+    """What was done with EXIF orientations and alpha, where images have any."""
+    how = how or Preprocessing()
+    oriented = "applied" if how.exif_orientation else "not applied (preprocessing.exif_orientation)"
+    alpha = "dropped" if how.alpha == "drop" else f"composited over {how.alpha}"
+    counts = [
+        (facts.get("oriented", 0), f"with an EXIF orientation, which is {oriented}"),
+        (facts.get("transparent", 0), f"with transparent pixels, whose alpha is {alpha} (preprocessing.alpha)"),
+    ]
+    return [f"{count:,} images {text}" for count, text in counts if count]

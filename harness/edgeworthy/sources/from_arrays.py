@@ -1,0 +1,106 @@
+"""A dataset of arrays becomes a folder of .npy files in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.dataset_schema import Dataset, Preprocessing
+from edgeworthy.errors import SourceError
+from edgeworthy.sources import arrays
+from edgeworthy.sources.overlap import refuse_overlap, row_digests
+from edgeworthy.sources.preprocessing import geometry
+from edgeworthy.sources.splits import Indices, Pool, Request, assign
+from edgeworthy.sources.statistics import mismatch_of
+from edgeworthy.storage import Store, digest, file_digest, read_json, write_json
+
+
+def from_arrays(store: Store, dataset: Dataset, base: Path) -> tuple[Path, dict[str, Path]]:
+    """The folder with ``dataset.json`` and targets, and the inputs of each split. Raises SourceError."""
+    how = dataset.preprocessing
+    key = digest(["arrays 4", arrays.origin(dataset, base), _selection(dataset), asdict(geometry(how))])
+    folder = store.find("datasets", key)
+    if folder is None:
+        with store.lock(key):
+            folder = store.find("datasets", key)
+            if folder is None:
+                _store_arrays(store, key, dataset, _assigned(dataset, arrays.load_arrays(dataset, base)))
+                folder = store.root / "datasets" / key
+    facts = read_json(folder / "dataset.json")
+    return folder, {split: folder / f"{split}_x.npy" for split in facts["shapes"]}
+
+
+def _selection(dataset: Dataset) -> dict[str, Any]:
+    """What shapes the choice of samples and their targets."""
+    return dataset.model_dump(exclude={"preprocessing", "function", "path"})
+
+
+def _assigned(dataset: Dataset, given: arrays.Arrays) -> arrays.Arrays:
+    """The arrays of every split, cut to what the configuration asks for; raises SourceError where splits share samples."""
+    given_splits = [split for split in arrays.SPLITS if f"{split}_x" in given]
+    asked = dataset.splits()
+    requests = {split: Request(split, None, 0) for split in given_splits}
+    requests["evaluation"] = Request("evaluation", dataset.count, dataset.seed)
+    for split, entry in asked.items():
+        pool = entry.split or split
+        if pool not in given_splits:
+            raise SourceError(
+                f"{split} is taken from {pool}_x, which does not exist", hint=f"there are: {given_splits}"
+            )
+        requests[split] = Request(pool, entry.count, entry.seed)
+    pools = {
+        split: Pool([str(index) for index in range(len(given[f"{split}_x"]))], _classes(given, split))
+        for split in given_splits
+    }
+    assigned = assign(pools, requests)
+    names = {split: [f"{requests[split].pool} {index}" for index in indices] for split, indices in assigned.items()}
+    chosen = _chosen(given, requests, assigned)
+    inputs = {split: chosen[f"{split}_x"] for split in assigned}
+    if len(inputs) > 1:
+        refuse_overlap(names, {split: row_digests(values) for split, values in inputs.items()})
+    return chosen
+
+
+def _classes(given: arrays.Arrays, split: str) -> NDArray[np.int64] | None:
+    targets = given.get(f"{split}_y")
+    return targets if targets is not None and targets.dtype == np.int64 else None
+
+
+def _chosen(given: arrays.Arrays, requests: Mapping[str, Request], assigned: Mapping[str, Indices]) -> arrays.Arrays:
+    return {
+        f"{split}_{kind}": given[f"{requests[split].pool}_{kind}"][indices]
+        for split, indices in assigned.items()
+        for kind in ("x", "y")
+        if f"{requests[split].pool}_{kind}" in given
+    }
+
+
+def _store_arrays(store: Store, key: str, dataset: Dataset, chosen: arrays.Arrays) -> None:
+    how = dataset.preprocessing or Preprocessing()
+    if how.resize or how.center_crop or how.channels == "gray":
+        raise SourceError(
+            "preprocessing resizes, crops and converts images, not arrays",
+            hint="give arrays of the size and channels that the model takes, or images",
+        )
+    with store.create("datasets", key) as folder:
+        for array, values in chosen.items():
+            swapped = array.endswith("_x") and how.channels == "bgr"
+            np.save(folder / f"{array}.npy", values[..., ::-1] if swapped else values)
+        x, y = chosen["evaluation_x"], chosen["evaluation_y"]
+        write_json(
+            folder / "dataset.json",
+            {
+                "sha256": {array: file_digest(folder / f"{array}.npy") for array in chosen},
+                "shapes": {
+                    array.removesuffix("_x"): list(chosen[array].shape) for array in chosen if array.endswith("_x")
+                },
+                "classes": (dataset.classes or int(y.max()) + 1) if y.dtype == np.int64 else None,
+                "extremes": [float(x.min()), float(x.max())],
+                "mismatch": mismatch_of({name: folder / f"{name}_x.npy" for name in ("calibration", "evaluation")}),
+            },
+        )

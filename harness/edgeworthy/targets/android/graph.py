@@ -1,0 +1,93 @@
+"""What a .tflite file says of its graph, read from its bytes: no runtime runs in this process."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeworthy.errors import ArtifactUnusable, InputMismatch, RuntimeMissing
+
+#: Names of the schema's TensorType that numpy has too.
+_DTYPES = (
+    "FLOAT16", "FLOAT32", "FLOAT64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of the graph; a ``scale`` of 0 means that it is not quantized."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float
+    zero_point: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Of one tensor of its declared shape."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The first subgraph: its only input, its outputs and how many nodes it has."""
+
+    input: Tensor
+    outputs: tuple[Tensor, ...]
+    nodes: int
+
+
+def read_graph(path: Path) -> Graph:
+    """Read a .tflite file. Raises ArtifactUnusable where it is none, InputMismatch where it has not exactly one input."""
+    schema = _schema()
+    try:
+        content = path.read_bytes()
+        if not schema.Model.ModelBufferHasIdentifier(content, 0):
+            raise ValueError("it does not begin as a .tflite file does")
+        graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+        names = [graph.Tensors(index).Name().decode(errors="replace") for index in _indices(graph, "Inputs")]
+        inputs = [_tensor(schema, graph.Tensors(index)) for index in _indices(graph, "Inputs")]
+        outputs = tuple(_tensor(schema, graph.Tensors(index)) for index in _indices(graph, "Outputs"))
+        nodes = graph.OperatorsLength()
+    except Exception as error:  # what a damaged buffer raises is anybody's guess
+        raise ArtifactUnusable(
+            f"{path.name}: not a readable .tflite file ({error})",
+            hint="delete the artifact from the store; it is made again",
+        ) from error
+    if len(inputs) != 1:
+        shown = f"{len(inputs)} inputs, not one: {', '.join(names)}" if inputs else "no input"
+        raise InputMismatch(f"{path.name}: the model takes {shown}", hint="export it with one input")
+    return Graph(inputs[0], outputs, nodes)
+
+
+def _indices(graph: Any, side: str) -> list[int]:
+    """The graph's ``Inputs`` or ``Outputs``; the schema gives 0 in place of an empty list."""
+    return [getattr(graph, side)(place) for place in range(getattr(graph, f"{side}Length")())]
+
+
+def _schema() -> Any:
+    try:
+        from ai_edge_litert import schema_py_generated
+    except ImportError as error:
+        raise RuntimeMissing(
+            f"reading a .tflite file needs ai-edge-litert here ({error})", hint="pip install 'edgeworthy[litert]'"
+        ) from error
+    return schema_py_generated
+
+
+def _tensor(schema: Any, stored: Any) -> Tensor:
+    kinds = {getattr(schema.TensorType, name): np.dtype(name.lower()) for name in _DTYPES}
+    if stored.Type() not in kinds:
+        raise ValueError(f"a tensor of type {stored.Type()} is no number")
+    quantization = stored.Quantization()
+    scaled = quantization is not None and quantization.ScaleLength() == 1
+    return Tensor(
+        shape=tuple(int(size) for size in stored.ShapeAsNumpy()) if stored.ShapeLength() else (),
+        dtype=kinds[stored.Type()],
+        scale=float(quantization.Scale(0)) if scaled else 0.0,
+        zero_point=int(quantization.ZeroPoint(0)) if scaled and quantization.ZeroPointLength() else 0,
+    )

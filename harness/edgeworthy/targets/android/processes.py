@@ -1,0 +1,135 @@
+"""Runs of the tool on the phone: each a new process, several of them one detached job that survives a lost connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from edgeworthy.errors import ToolUnusable
+from edgeworthy.targets import telemetry_samples
+from edgeworthy.targets.android.command import INPUT_FLAGS, OUTPUTS, RESULT, VALUES, model_flags
+from edgeworthy.targets.android.telemetry import SAMPLE_SCRIPT, parse_thermal
+from edgeworthy.targets.device_jobs import job_folder, run_detached
+from edgeworthy.targets.links.base import Link
+from edgeworthy.targets.links.patience import patiently
+from edgeworthy.targets.links.reading import reading
+from edgeworthy.temporary import temporary_folder
+
+COMMAND_S = 60.0
+#: The script's own status where a file could not be read or written on the phone.
+STORAGE_FAILED = 125
+
+# In turn, as the digits of $1 say; then the model and the sample of either side. The phone is looked at between two
+# processes: asking it takes longer than asking a board, and would show in the times of the one that runs.
+_INTERLEAVED = f"""
+order=$1 graph0=$2 shape0=$3 sample0=$4 graph1=$5 shape1=$6 sample1=$7; shift 7
+cat "$sample0" >in.0 && cat "$sample1" >in.1 || exit 125
+run=0
+for side in $order; do
+  mv in.$side {VALUES} || exit 125
+  if [ $side = 0 ]; then graph=$graph0 shape=$shape0; else graph=$graph1 shape=$shape1; fi
+  "$@" "$graph" "$shape" >said.$run 2>&1 || exit
+  mv {VALUES} in.$side
+  if [ -f {RESULT} ]; then mv {RESULT} result.$run || exit 125; fi
+  {{ {SAMPLE_SCRIPT}; echo '{telemetry_samples.MARK}'; }} >>{telemetry_samples.FILE} 2>/dev/null
+  run=$((run+1))
+done
+"""
+# The file $1, $2 bytes in each of $3 processes; their outputs are put together.
+_OUTPUTS = f"""
+samples=$1 bytes=$2 batches=$3 batch=0; shift 3
+: >outputs || exit 125
+while [ $batch -lt $batches ]; do
+  dd if="$samples" of={VALUES} bs=$bytes skip=$batch count=1 2>/dev/null || exit 125
+  rm -f {OUTPUTS}
+  "$@" >said.0 2>&1 || exit
+  if [ -f {OUTPUTS} ]; then cat {OUTPUTS} >>outputs || exit 125; fi
+  batch=$((batch+1))
+done
+"""
+_SAID = f"""
+cd "$1"; show() {{ if [ -f "$1" ]; then stat -c %s "$1"; cat "$1"; else echo 0; fi; }}
+show {telemetry_samples.FILE}; run=0
+while [ -f said.$run ]; do show said.$run; show result.$run; run=$((run+1)); done
+"""
+
+
+def _contents(shown: bytes) -> Iterator[bytes]:
+    """The files of _SAID, each after a line with its size. Raises ValueError where a size is none."""
+    while shown:
+        size, _, shown = shown.partition(b"\n")
+        yield shown[: int(size)]
+        shown = shown[int(size) :]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A model on the phone, the shape of its input, and a file there that holds such an input."""
+
+    graph: str
+    shape: tuple[int, ...]
+    sample: str
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Processes one after the other, up to the first that failed: what each printed (for outputs: the last), the last one's exit
+    status, the file that was wanted, where it is 0, and what was seen of the phone between them. ``results`` are the files
+    that the tool wrote of each, empty where it wrote none."""
+
+    said: tuple[str, ...]
+    results: tuple[bytes, ...]
+    status: int
+    fetched: bytes
+    during: dict[str, float]
+
+
+class Processes:
+    """Starts the tool in folders of its own below ``work_folder``."""
+
+    def __init__(self, link: Link, work_folder: str) -> None:
+        self.link = link
+        self.work_folder = work_folder
+
+    def interleaved(
+        self, command: Sequence[str], order: Sequence[int], sides: tuple[Side, Side], timeout_s: float, fetch: str = ""
+    ) -> Ran:
+        """One process for each of ``order``, which names a side; then ``fetch`` a file of the folder. Raises DeviceError."""
+        words = [
+            " ".join(map(str, order)),
+            *(word for side in sides for word in (*model_flags(side.graph, side.shape), side.sample)),
+        ]
+        return self._run([_INTERLEAVED, "sh", *words, *command, *INPUT_FLAGS], timeout_s, fetch)
+
+    def outputs(self, command: Sequence[str], side: Side, batch_bytes: int, batches: int, timeout_s: float) -> Ran:
+        """One process for each of the first batches of ``side.sample``; fetches all outputs. Raises DeviceError."""
+        words = [side.sample, *map(str, (batch_bytes, batches))]
+        flags = [*model_flags(side.graph, side.shape), *INPUT_FLAGS, f"--output_filepath={OUTPUTS}"]
+        return self._run([_OUTPUTS, "sh", *words, *command, *flags], timeout_s, "outputs")
+
+    def _run(self, script: Sequence[str], timeout_s: float, fetch: str) -> Ran:
+        with job_folder(self.link, self.work_folder) as folder:
+            status = run_detached(self.link, ["sh", "-c", *script], folder, timeout_s).status
+            telemetry, printed = self._printed(folder, status)
+            fetched = self._fetched(f"{folder}/{fetch}") if fetch and status == 0 else b""
+        said = tuple(each.decode(errors="replace") for each, _ in printed)
+        during = telemetry_samples.parse_samples(telemetry.decode(errors="replace"), parse_thermal)
+        return Ran(said, tuple(result for _, result in printed), status, fetched, during)
+
+    def _printed(self, folder: str, status: int) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        """The looks, then of each process what it said and the result that it wrote."""
+        if status == STORAGE_FAILED:
+            raise ToolUnusable(
+                f"{self.link.device}: files in {folder} could not be read or written",
+                hint="check the space left on the phone, and its work_folder",
+            )
+        shown = patiently(lambda: self.link.run(["sh", "-c", _SAID, "sh", folder], COMMAND_S)).stdout
+        with reading(self.link.device, f"'stat -c %s' and 'cat' of what was printed in {folder}", shown):
+            telemetry, *printed = _contents(shown)
+            return telemetry, [*zip(printed[::2], printed[1::2], strict=True)]
+
+    def _fetched(self, remote: str) -> bytes:
+        with temporary_folder() as folder:
+            local = folder / "fetched"
+            patiently(lambda: self.link.pull(remote, local))
+            return local.read_bytes()

@@ -1,0 +1,356 @@
+"""A phone with one backend: artifacts are run and timed by TFLite's stock benchmark_model."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.config import LatencyPlan
+from edgeworthy.device_schema import Abi, AnyAndroidBackend
+from edgeworthy.errors import (
+    ArtifactUnusable,
+    BackendUnused,
+    InputMismatch,
+    NotRepeatable,
+    RunnerCrashed,
+    RunnerTimeout,
+    ToolUnusable,
+)
+from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing
+from edgeworthy.runners.python_runner import BATCH, BATCH_CHECK, same_outputs
+from edgeworthy.sources.samples import Samples
+from edgeworthy.targets.android import shards, telemetry
+from edgeworthy.targets.android.benchmark_tool import BenchmarkTool, install
+from edgeworthy.targets.android.command import ONE_SHOT, PROFILE, command, profile_flags, timing_flags
+from edgeworthy.targets.android.evidence import check_ran, delegation, partial_delegation
+from edgeworthy.targets.android.graph import Graph, read_graph
+from edgeworthy.targets.android.op_profile import nodes_left, parse_profile
+from edgeworthy.targets.android.processes import Processes, Ran, Side
+from edgeworthy.targets.android.result_file import with_results
+from edgeworthy.targets.android.transcript import Statistics, Transcript, parse
+from edgeworthy.targets.base import InterleavedBlock, Job
+from edgeworthy.targets.base import Side as TimedSide
+from edgeworthy.targets.device_files import DeviceFiles
+from edgeworthy.targets.device_jobs import once_more
+from edgeworthy.targets.links.base import Link
+from edgeworthy.targets.links.patience import at_first_contact, patiently
+from edgeworthy.targets.runner_target import INTERLEAVED_PLAN, NOT_REPEATABLE_HINT
+from edgeworthy.temporary import temporary_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Tell = Callable[[str], None]
+#: A tool has 5 to 10 MB, and there is one for each build that was tried.
+TOOLS_BYTES = 200_000_000
+#: What a batch may fail with while single samples run: then it is the batch that cannot be had.
+_NO_BATCH = (ArtifactUnusable, BackendUnused, RunnerCrashed, ToolUnusable)
+#: A profile is of so many inferences.
+PROFILE_PLAN = LatencyPlan(loads=3, samples_per_load=10, min_load_ms=0, warmup=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """An artifact on the phone."""
+
+    artifact: Artifact
+    graph: Graph
+    remote: str
+    where: str
+
+
+class AndroidTarget:
+    """Runs LiteRT artifacts on a phone, in new processes of benchmark_model that survive a lost connection."""
+
+    runtimes = frozenset({"litert"})
+
+    def __init__(
+        self,
+        device: str,
+        backend_name: str,
+        backend: AnyAndroidBackend,
+        link: Link,
+        *,
+        work_folder: str,
+        tool: str | Mapping[Abi, Path],
+        abi: str | None = None,
+        tell: Tell = lambda said: None,
+    ) -> None:
+        """``tool`` is the tool's path on the phone, or files here by ABI; ``abi`` is asked of the phone where not given."""
+        self.device = device
+        self.name = f"{device}:{backend_name}"
+        self.backend = backend
+        self.link = link
+        # Apart, so that many samples never push out the tool or the model that they are for.
+        self.tools = DeviceFiles(link, f"{work_folder}/tools", TOOLS_BYTES)
+        self.models = DeviceFiles(link, f"{work_folder}/models")
+        self.samples = DeviceFiles(link, f"{work_folder}/samples")
+        self.processes = Processes(link, work_folder)
+        self.tell = tell
+        self._given_tool, self._given_abi = tool, abi
+        self._identity: dict[str, str] | None = None
+        self._tool: BenchmarkTool | None = None
+
+    # -- what it is -------------------------------------------------------------------------------------------
+
+    def identity(self) -> dict[str, str]:
+        """The phone and this backend's options. Raises what the link does."""
+        if self._identity is None:
+            self._identity = at_first_contact(lambda: telemetry.identity(self.link))
+        options = self.backend.model_dump(exclude={"min_delegated_percent"})
+        return {**self._identity, **{name: str(value) for name, value in options.items()}}
+
+    def fingerprint(self, runtime: str) -> dict[str, str]:
+        """Phone, backend options, governor and, for the runtime's version, the tool's sha256."""
+        return {
+            **self.identity(),
+            "governor": telemetry.governor(self.link),
+            "runtime": f"{runtime} benchmark_model {self.tool().sha256[:12]}",
+        }
+
+    def state(self) -> dict[str, float]:
+        """Charge, temperature, throttling, load, screen, memory; a link that is down for a while is waited for."""
+        return patiently(lambda: telemetry.state(self.link))
+
+    def tool(self) -> BenchmarkTool:
+        """The tool, pushed and tried on first use. Raises ToolUnusable."""
+        if self._tool is None:
+            abi = self._given_abi or self.identity()["abi"]
+            self._tool = patiently(lambda: install(self.link, self.tools, self._given_tool, abi))
+        return self._tool
+
+    @property
+    def pushed_bytes(self) -> int:
+        """What went to the phone since this was made."""
+        return sum(files.pushed_bytes for files in (self.tools, self.models, self.samples))
+
+    def close(self) -> None:
+        """End the connection."""
+        self.link.close()
+
+    # -- answers ----------------------------------------------------------------------------------------------
+
+    def outputs(self, job: Job) -> Outputs:
+        """Every sample's dequantized output. Raises TargetError."""
+        return once_more(lambda: self._outputs(job))
+
+    def _outputs(self, job: Job) -> Outputs:
+        start, before = time.monotonic(), self.state()
+        end = start + job.timeout_s
+        model = self._prepare(job.artifact, job.inputs)
+        found: list[NDArray[Any]] = []
+        batch = 0
+        answering = time.monotonic()
+        with temporary_folder() as folder:
+            for shard, count in shards.write_shards(job.inputs, model.graph.input, job.artifact.layout, folder):
+                remote = self.samples.put(shard)
+                if batch:
+                    answers = self._raw_outputs(model, remote, -(-count // batch), batch, end)
+                else:
+                    batch, answers = self._first_shard(model, remote, count, job, end)
+                found.append(answers[:count])
+        now = time.monotonic()
+        values = shards.floats(np.concatenate(found), model.graph)
+        conditions = self._conditions(before, {})
+        return Outputs(values, batch, now - answering, time.monotonic() - start, conditions)
+
+    def _first_shard(self, model: Prepared, remote: str, count: int, job: Job, end: float) -> tuple[int, NDArray[Any]]:
+        """In batches if their outputs equal those of single samples; otherwise one by one, with the expected time reported."""
+        samples, checked = len(job.inputs), min(count, BATCH_CHECK)
+        begun = time.monotonic()
+        singly = self._raw_outputs(model, remote, checked, 1, end)
+        each_s = (time.monotonic() - begun) / checked
+        if samples >= BATCH:
+            try:
+                batched = self._raw_outputs(model, remote, -(-count // BATCH), BATCH, end)
+                if same_outputs(*(shards.floats(each[:BATCH_CHECK], model.graph) for each in (singly, batched))):
+                    return BATCH, batched
+                why = "gives other outputs in a batch"
+            except _NO_BATCH as error:
+                why = f"cannot be run in batches ({error.message.removeprefix(f'{model.where}: ')})"
+            self.tell(f"{model.where} {why}: one process for each of {samples} samples, about {each_s * samples:.0f} s")
+        found = self._raw_outputs(model, remote, count, 1, end)
+        again = shards.floats(found[:checked], model.graph)
+        if job.random_seed is None and not same_outputs(shards.floats(singly, model.graph), again):
+            raise NotRepeatable(
+                f"{model.where}: it is random: the same sample gave different outputs in two processes",
+                hint=NOT_REPEATABLE_HINT,
+            )
+        return 1, found
+
+    def _raw_outputs(self, model: Prepared, remote: str, batches: int, batch: int, end: float) -> NDArray[Any]:
+        shape = (batch, *model.graph.input.shape[1:])
+        words = [*command(self.tool().path, self.backend), *ONE_SHOT]
+        size = model.graph.input.size_bytes * batch
+        left_s = _left_s(model, end)
+        ran = self.processes.outputs(words, Side(model.remote, shape, remote), size, batches, left_s)
+        self._check(model, ran)
+        return shards.outputs_of(ran.fetched, model.graph, batch, batches)
+
+    # -- times ------------------------------------------------------------------------------------------------
+
+    def timing(self, job: Job, plan: LatencyPlan) -> Timing:
+        """One process for each load: its load, first inference and the averages that the tool prints. Raises TargetError."""
+        return once_more(lambda: self._timing(job, plan))
+
+    def _timing(self, job: Job, plan: LatencyPlan) -> Timing:
+        start, before = time.monotonic(), self.state()
+        model = self._prepare(job.artifact, job.inputs)
+        side = self._side(model, job.inputs)
+        ran = self.processes.interleaved(self._words(plan), [0] * plan.loads, (side, side), job.timeout_s)
+        said = self._timed(model, ran)
+        taken = self._delegation(model, side, said[-1], job.timeout_s)
+        conditions = self._conditions(before, ran.during)
+        return _timing(said, taken, time.monotonic() - start, conditions)
+
+    def interleaved(
+        self, baseline: TimedSide, candidate: TimedSide, inputs: Samples, rounds: int, timeout_s: float
+    ) -> InterleavedBlock:
+        """Interleaved new processes of the two; which goes first alternates.
+
+        Medians, or means where the tool prints no more. Raises TargetError.
+        """
+        if baseline.injected_delay_ns or candidate.injected_delay_ns:
+            raise ToolUnusable(
+                f"{self.name}: benchmark_model runs nothing but the model, so that no slowdown can be seeded",
+                hint="study the noise on the host or on a board",
+            )
+        models = [self._prepare(side.artifact, inputs) for side in (baseline, candidate)]
+        sides = (self._side(models[0], inputs), self._side(models[1], inputs))
+        order = [side for index in range(rounds) for side in ((0, 1) if index % 2 == 0 else (1, 0))]
+        words = self._words(LatencyPlan(**INTERLEAVED_PLAN))
+        ran = once_more(lambda: self.processes.interleaved(words, order, sides, timeout_s))
+        said = self._timed(models[order[len(ran.said) - 1]] if ran.said else models[0], ran)
+        numbers, _ = _averages_ns([_run(one) for one in said])
+        medians = np.zeros((2, rounds), np.int64)
+        for side in (0, 1):
+            medians[side] = numbers[np.array(order) == side]
+        return InterleavedBlock(medians, ran.during)
+
+    def _words(self, plan: LatencyPlan) -> list[str]:
+        tool = self.tool()
+        return [*command(tool.path, self.backend), *timing_flags(plan, tool.writes_result)]
+
+    def _timed(self, model: Prepared, ran: Ran) -> list[Transcript]:
+        """What the processes said and, where the tool can, wrote. Raises TargetError."""
+        said = self._check(model, ran)
+        if not self.tool().writes_result:
+            return said
+        return with_results(said, ran.results, lambda words: self.tell(f"{model.where}: {words}"))
+
+    def profile(self, job: Job) -> pd.DataFrame:
+        """The time of every node, in the order in which they run (columns: op_profile.COLUMNS). Raises TargetError."""
+
+        def profiled() -> pd.DataFrame:
+            model = self._prepare(job.artifact, job.inputs)
+            return self._profile(model, self._side(model, job.inputs), job.timeout_s)
+
+        return once_more(profiled)
+
+    def _profile(self, model: Prepared, side: Side, timeout_s: float) -> pd.DataFrame:
+        words = [
+            *command(self.tool().path, self.backend),
+            *timing_flags(PROFILE_PLAN),
+            *profile_flags(self.backend),
+        ]
+        ran = self.processes.interleaved(words, [0], (side, side), timeout_s, fetch=PROFILE)
+        self._check(model, ran)
+        return parse_profile(ran.fetched.decode(errors="replace"))
+
+    def _delegation(self, model: Prepared, side: Side, said: Transcript, timeout_s: float) -> Delegation:
+        nodes = model.graph.nodes
+        return delegation(self.backend, said, nodes) or partial_delegation(
+            self.backend, said, nodes, nodes_left(self._profile(model, side, timeout_s))
+        )
+
+    # -- what is common ---------------------------------------------------------------------------------------
+
+    def _conditions(self, before: dict[str, float], during: dict[str, float]) -> Conditions:
+        """What was measured is not lost for a link that breaks just afterwards."""
+        return Conditions(patiently(lambda: self.fingerprint("litert")), before, self.state(), during=during)
+
+    def _prepare(self, artifact: Artifact, samples: Samples) -> Prepared:
+        name = f"{artifact.path.name} ({artifact.recipe})"
+        graph = read_graph(artifact.path)
+        if not graph.outputs:
+            raise InputMismatch(f"{name}: the model has no output", hint="export the model with an output")
+        shards.check_shape(name, graph.input, samples, artifact.layout)
+        self.tool()
+        return Prepared(artifact, graph, self.models.put(artifact.path), f"{self.name}: {name}")
+
+    def _side(self, model: Prepared, samples: Samples) -> Side:
+        with temporary_folder() as folder:
+            sample = shards.write_sample(samples, model.graph.input, model.artifact.layout, folder)
+            return Side(model.remote, model.graph.input.shape, self.samples.put(sample))
+
+    def _check(self, model: Prepared, ran: Ran) -> list[Transcript]:
+        """What the processes said, all of which ran on the backend. Raises TargetError."""
+        said = [parse(text) for text in ran.said]
+        if not said:
+            raise ToolUnusable(f"{model.where}: benchmark_model left no output", hint="run it again")
+        for index, one in enumerate(said):
+            check_ran(model.where, self.backend, one, ran.status if index == len(said) - 1 else 0)
+        return said
+
+
+def _left_s(model: Prepared, end: float) -> float:
+    left_s = end - time.monotonic()
+    if left_s <= 0:
+        raise RunnerTimeout(
+            f"{model.where} did not finish all samples in time",
+            hint="raise timeouts.cell_s in models.yaml, or evaluate fewer samples",
+        )
+    return left_s
+
+
+def _timing(said: Sequence[Transcript], taken: Delegation, window_seconds: float, conditions: Conditions) -> Timing:
+    runs = [_run(one) for one in said]
+    samples_ns, has_medians = _averages_ns(runs)
+    grown = [one.memory_growth_bytes for one in said if one.memory_growth_bytes is not None]
+    p95 = [run.p95_us for run in runs if run.p95_us is not None]
+    return Timing(
+        samples_ns=samples_ns,
+        load_of=np.arange(len(said)),
+        load_ns=_ns([one.init_us or 0 for one in said]),
+        first_ns=_ns([one.warmup.first_us if one.warmup else 0 for one in said]),
+        peak_memory_bytes=max(grown, default=None),
+        cpu_percent=None,
+        delegation=taken,
+        window_seconds=window_seconds,
+        conditions=conditions,
+        statistic="median" if has_medians else "mean",
+        mean_loads_ns=_ns([run.mean_us for run in runs]),
+        p95_loads_ns=_ns(p95) if len(p95) == len(runs) else None,
+    )
+
+
+def _run(said: Transcript) -> Statistics:
+    """The timed inferences of a process. Raises ToolUnusable where there are none, or none took a microsecond."""
+    if said.run is None or said.run.mean_us <= 0:
+        raise ToolUnusable(
+            "benchmark_model timed no inference of a microsecond or more",
+            log_tail=said.tail,
+            hint="the model is too small to be timed; measure a larger one",
+        )
+    return said.run
+
+
+def _averages_ns(runs: Sequence[Statistics]) -> tuple[NDArray[np.int64], bool]:
+    """One number for each process, and whether they are medians: they are where every process printed one.
+
+    A median of zero microseconds is none: then the means, which are not rounded to whole ones, tell more.
+    """
+    medians = [run.median_us for run in runs if run.median_us]
+    if len(medians) == len(runs):
+        return _ns(medians), True
+    return _ns([run.mean_us for run in runs]), False
+
+
+def _ns(microseconds: Sequence[float]) -> NDArray[np.int64]:
+    return np.rint(np.asarray(microseconds, np.float64) * 1000).astype(np.int64)

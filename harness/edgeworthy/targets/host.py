@@ -1,0 +1,78 @@
+"""This machine as a device: ``host:<backend>``."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgeworthy.device_schema import RunnerBackend
+from edgeworthy.targets import host_state
+from edgeworthy.targets.runner_server import RunnerServer
+from edgeworthy.targets.runner_target import RunnerTarget
+
+_EXTRAS = {"litert": "litert", "onnxruntime": "onnx", "torch": "torch"}
+
+
+class HostTarget(RunnerTarget):
+    """Runs artifacts in lean child processes of this machine; those that run at once each have a server of their own."""
+
+    def __init__(self, device: str, backend_name: str, backend: RunnerBackend) -> None:
+        super().__init__(device, backend_name, backend)
+        self._servers: list[RunnerServer] = []
+        self._idle: dict[str, list[RunnerServer]] = defaultdict(list)
+        self._lock = threading.Lock()
+
+    def identity(self) -> dict[str, str]:
+        """The machine and this backend's options."""
+        return {**host_state.hardware(), **{name: str(value) for name, value in self._settings().items()}}
+
+    def fingerprint(self, runtime: str) -> dict[str, str]:
+        """Machine, system, backend options, governor and runtime version."""
+        return {
+            **self.identity(),
+            "governor": host_state.governor(),
+            "runtime": f"{runtime} {host_state.runtime_version(runtime)}",
+        }
+
+    def state(self) -> dict[str, float]:
+        """Load, clock, temperature and battery, where the system reports them."""
+        return host_state.state()
+
+    def close(self) -> None:
+        """End the runner processes."""
+        with self._lock:
+            servers, self._servers = self._servers, []
+            self._idle.clear()
+        for server in servers:
+            server.close()
+
+    def _placed(self, path: Path) -> str:
+        return str(path)
+
+    def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
+        with self._server(runtime) as server:
+            server.run(job, folder, timeout_s)
+        return {}
+
+    @contextlib.contextmanager
+    def _server(self, runtime: str) -> Iterator[RunnerServer]:
+        """A server that no other thread uses; one that was closed meanwhile is not used again."""
+        with self._lock:
+            if idle := self._idle[runtime]:
+                server = idle.pop()
+            else:
+                server = RunnerServer(runtime)
+                self._servers.append(server)
+        try:
+            yield server
+        finally:
+            with self._lock:
+                if server in self._servers:
+                    self._idle[runtime].append(server)
+
+    def _how_to_install(self, runtime: str) -> str:
+        return f"pip install 'edgeworthy[{_EXTRAS[runtime]}]'"

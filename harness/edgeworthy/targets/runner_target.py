@@ -1,0 +1,193 @@
+"""What all targets that use edgeworthy's own runner have in common: the jobs it is given, and the results it leaves."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.config import LatencyPlan
+from edgeworthy.device_schema import RunnerBackend
+from edgeworthy.errors import (
+    ArtifactUnusable,
+    BackendUnused,
+    InputMismatch,
+    NotRepeatable,
+    ProfileUnavailable,
+    RunnerCrashed,
+    RuntimeMissing,
+    TargetError,
+)
+from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing
+from edgeworthy.sources.samples import Samples
+from edgeworthy.targets.base import InterleavedBlock, Job, Side
+from edgeworthy.temporary import temporary_folder
+
+#: The runner's words for what went wrong.
+_ERRORS: dict[str, type[TargetError]] = {
+    "input_mismatch": InputMismatch,
+    "artifact_unusable": ArtifactUnusable,
+    "not_repeatable": NotRepeatable,
+    "runtime_missing": RuntimeMissing,
+    "backend_unused": BackendUnused,
+    "runner_failed": RunnerCrashed,
+}
+
+NOT_REPEATABLE_HINT = (
+    "export the model in inference mode, without random operations and without state between inferences; where it is"
+    " random on purpose, set its 'random_seed' in models.yaml"
+)
+#: Each of many short, interleaved reloads; a slow model is timed a few times, a quick one for some milliseconds.
+INTERLEAVED_PLAN = {"samples_per_load": 8, "min_load_ms": 4, "warmup": 3}
+
+Answer = tuple[dict[str, NDArray[Any]], dict[str, Any], Conditions]
+
+
+class RunnerTarget(ABC):
+    """A target whose artifacts are executed by ``harness/edgeworthy/runners/python_runner.py``, wherever it runs."""
+
+    def __init__(self, device: str, backend_name: str, backend: RunnerBackend) -> None:
+        self.device = device
+        self.name = f"{device}:{backend_name}"
+        self.backend = backend
+        self.runtimes = frozenset[str](backend.runtimes)
+
+    def outputs(self, job: Job) -> Outputs:
+        """Every sample's dequantized output, one sample at a time where a larger batch kills the runner. Raises TargetError."""
+        try:
+            arrays, facts, conditions = self._run(job, {"mode": "outputs"})
+        except RunnerCrashed:
+            arrays, facts, conditions = self._run(job, {"mode": "outputs", "batch": 1})
+        return Outputs(
+            values=arrays["values"],
+            batch=int(facts["batch"]),
+            seconds=float(facts["seconds"]),
+            window_seconds=float(facts["window_seconds"]),
+            conditions=conditions,
+        )
+
+    def timing(self, job: Job, plan: LatencyPlan) -> Timing:
+        """Loads and single inferences, timed on a monotonic clock. Raises TargetError."""
+        arrays, facts, conditions = self._run(job, {"mode": "timing", **plan.model_dump()})
+        return Timing(
+            samples_ns=arrays["samples_ns"],
+            load_of=arrays["load_of"],
+            load_ns=arrays["load_ns"],
+            first_ns=arrays["first_ns"],
+            peak_memory_bytes=facts["peak_memory_bytes"],
+            cpu_percent=float(facts["cpu_percent"]),
+            delegation=Delegation(**facts["delegation"]) if facts["delegation"] else None,
+            window_seconds=float(facts["window_seconds"]),
+            conditions=conditions,
+        )
+
+    def interleaved(
+        self, baseline: Side, candidate: Side, inputs: Samples, rounds: int, timeout_s: float
+    ) -> InterleavedBlock:
+        """Interleaved reloads of the two, in one process. Raises TargetError."""
+        mode = {"mode": "interleaved", "rounds": rounds, **INTERLEAVED_PLAN}
+        arrays, _, conditions = self._run(Job(candidate.artifact, inputs, timeout_s), mode, (baseline, candidate))
+        return InterleavedBlock(arrays["sides"], conditions.during)
+
+    def profile(self, job: Job) -> NoReturn:
+        """Raise ProfileUnavailable: edgeworthy's own runner times whole inferences."""
+        raise ProfileUnavailable(
+            f"{self.name}: only phones report the time of single ops (by benchmark_model)",
+            hint="profile the artifact on a phone, or see 'edgeworthy diagnose' for what its layers do to accuracy",
+        )
+
+    @abstractmethod
+    def fingerprint(self, runtime: str) -> dict[str, str]:
+        """What must be equal for two of the target's numbers to be compared."""
+
+    @abstractmethod
+    def state(self) -> dict[str, float]:
+        """Readings of the device, by name."""
+
+    @abstractmethod
+    def _placed(self, path: Path) -> str:
+        """The path under which the runner finds a file of this machine."""
+
+    @abstractmethod
+    def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
+        """Run one job; its result.json and arrays.npz are then in ``folder``. Gives what was seen of the device meanwhile.
+
+        Raises TargetError.
+        """
+
+    @abstractmethod
+    def _how_to_install(self, runtime: str) -> str:
+        """The hint if the runtime is missing."""
+
+    def _run(self, job: Job, mode: dict[str, Any], sides: Sequence[Side] = ()) -> Answer:
+        artifact = job.artifact
+        with temporary_folder() as folder:
+            before = self.state()
+            spec = {
+                **self._options(artifact),
+                **mode,
+                "random_seed": job.random_seed,
+                "inputs": {**job.inputs.to_json(), "path": self._placed(job.inputs.path)},
+                "sides": [
+                    {**self._options(side.artifact), "injected_delay_ns": side.injected_delay_ns} for side in sides
+                ],
+            }
+            during = self._execute(artifact.runtime, spec, folder, job.timeout_s)
+            conditions = Conditions(self.fingerprint(artifact.runtime), before, self.state(), during=during)
+            return *self._answer(folder, artifact), conditions
+
+    def _options(self, artifact: Artifact) -> dict[str, Any]:
+        return {
+            "runtime": artifact.runtime,
+            "artifact": self._placed(artifact.path),
+            "layout": artifact.layout,
+            **self._settings(),
+        }
+
+    def _settings(self) -> dict[str, Any]:
+        """The backend's options, which the runner follows and the target's identity holds."""
+        return self.backend.model_dump(include={"threads", "cores", "delegate", "providers"})
+
+    def _answer(self, folder: Path, artifact: Artifact) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """The runner's arrays and facts, or the TargetError that it reported."""
+        facts = self._facts(folder)
+        if "error" in facts:
+            problem = facts["error"]
+            hint = self._hint(problem["kind"], artifact.runtime)
+            raise _ERRORS[problem["kind"]](f"{artifact.path.name} ({artifact.recipe}): {problem['message']}", hint=hint)
+        try:
+            with (folder / "arrays.npz").open("rb") as file, np.load(file) as stored:
+                return {name: stored[name] for name in stored.files}, facts
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise self._damaged("arrays.npz", error) from error
+
+    def _hint(self, kind: str, runtime: str) -> str:
+        if kind == "runtime_missing":
+            return self._how_to_install(runtime)
+        hints = {
+            "not_repeatable": NOT_REPEATABLE_HINT,
+            "input_mismatch": "see the model's inputs and outputs in a viewer (netron), and compare them with the dataset",
+            "backend_unused": "correct the backend in devices.yaml, or install the runtime's build that has the provider",
+        }
+        return hints.get(kind, "see whether the artifact runs in its runtime alone, and its log")
+
+    def _facts(self, folder: Path) -> dict[str, Any]:
+        """The runner's facts. Raises RunnerCrashed where they cannot be read."""
+        try:
+            facts: dict[str, Any] = json.loads((folder / "result.json").read_text())
+        except (OSError, ValueError) as error:
+            raise self._damaged("result.json", error) from error
+        return facts
+
+    def _damaged(self, name: str, error: Exception) -> RunnerCrashed:
+        return RunnerCrashed(
+            f"{self.name}: the runner ended with status 0, but its {name} cannot be read ({error})",
+            hint="check the space left there, and that its disk is sound",
+        )

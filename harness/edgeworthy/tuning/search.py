@@ -1,0 +1,189 @@
+"""The search: cheapest first, each candidate only as far as it keeps its budgets, within a time limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from edgeworthy.diagnosis.diagnose import Diagnostician, with_float
+from edgeworthy.errors import EdgeworthyError
+from edgeworthy.measurements.bench import Bench
+from edgeworthy.measurements.project import Project
+from edgeworthy.records import Artifact, CellId, Estimate, Verdict
+from edgeworthy.schema import RuntimeName
+from edgeworthy.storage import Store, digest, writing
+from edgeworthy.tuning.candidates import BASES, Candidate, mixed_variants, other_recipes, own_variants
+from edgeworthy.tuning.choice import Tried
+from edgeworthy.verdicts import metrics
+from edgeworthy.verdicts.accuracy import TOP_K, judge_accuracy
+from edgeworthy.verdicts.footprint import judge_footprint
+from edgeworthy.verdicts.latency import judge_latency
+from edgeworthy.verdicts.limits import checks_of
+
+Made = TypeVar("Made")
+Progress = Callable[[str], None]
+
+
+class OutOfTime(Exception):
+    """The time limit is reached."""
+
+
+class Clock:
+    """The time that is left; reporting progress raises OutOfTime where none is, so that also a converting child ends."""
+
+    def __init__(self, seconds: float, progress: Progress) -> None:
+        self._until = time.monotonic() + seconds
+        self._progress = progress
+
+    @property
+    def left_s(self) -> float:
+        """Seconds. Raises OutOfTime where there are none."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise OutOfTime
+        return left
+
+    def check(self) -> None:
+        """Raise OutOfTime where no time is left."""
+        _ = self.left_s
+
+    def report(self, text: str) -> None:
+        """Report progress with the time that is left. Raises OutOfTime."""
+        self._progress(f"{text} ({self.left_s:.0f} s left)")
+
+
+class Search:
+    """Tries variants of ``model`` on ``target``; ``tried`` is what is known so far.
+
+    Where the time was ``over`` before the end, ``untried`` is what was left of the candidates at hand.
+    """
+
+    def __init__(self, project: Project, store: Store, model: str, target: str, clock: Clock) -> None:
+        self.project = project
+        self.store = store
+        self.model = model
+        self.target = target
+        self.clock = clock
+        self.tried: list[Tried] = []
+        self.untried: list[Candidate] = []
+        self.over = False
+
+    def run(self) -> None:
+        """Search until everything is tried or the time is over. Raises EdgeworthyError where no candidate can be judged."""
+        runtimes = self._runtimes()
+        try:
+            self._try_all(own_variants(self.project, self.model, runtimes))
+            self._try_all(other_recipes(self.project, self.model, runtimes, trained=False))
+            for runtime in runtimes:
+                self._try_all(self._mixed(runtime))
+            self._try_all(other_recipes(self.project, self.model, runtimes, trained=True))
+        except OutOfTime:
+            self.over = True
+
+    def _runtimes(self) -> Sequence[RuntimeName]:
+        device, _, backend = self.target.partition(":")
+        return self.project.devices.devices[device].backends[backend].runtimes
+
+    def _try_all(self, candidates: Sequence[Candidate]) -> None:
+        """Try some; what all of them lack is converted together, for a converter takes seconds to start."""
+        self.untried = list(candidates)
+        if not candidates:
+            return
+        project = self.project.with_variants(self.model, {one.name: one.variant for one in candidates})
+        bench = self._bench(project, [self._cell(one.name) for one in candidates])
+        try:
+            self._in_time(lambda: bench.truth(self.model))
+            for candidate in candidates:
+                self.clock.report(f"trying {candidate.name}, {len(self.untried)} to go")
+                self.tried.append(self._judged(bench, candidate))
+                self.untried.remove(candidate)
+        finally:
+            bench.close()
+
+    def _in_time(self, work: Callable[[], Made]) -> Made:
+        """The result of ``work``; raises OutOfTime where the time limit ended it."""
+        try:
+            return work()
+        except EdgeworthyError:
+            self.clock.check()
+            raise
+
+    def _judged(self, bench: Bench, candidate: Candidate) -> Tried:
+        try:
+            return self._in_time(_Trial(bench, self._cell(candidate.name), candidate).run)
+        except EdgeworthyError as error:
+            return Tried(candidate, against=error.message)
+
+    def _mixed(self, runtime: RuntimeName) -> list[Candidate]:
+        """Mixed variants, from a look into the fully quantized one that was made."""
+        made = {one.candidate.recipe: one.candidate for one in self.tried if one.size_kb is not None}
+        base = next((made[recipe] for recipe in BASES.get(runtime, ()) if recipe in made), None)
+        if base is None:
+            return []
+        project = self.project.with_variants(self.model, {base.name: base.variant})
+        project, floats = with_float(project, self._cell(base.name))
+        bench = self._bench(project, [self._cell(base.name), floats])
+        try:
+            traced = self._in_time(lambda: Diagnostician(bench).traced(self._cell(base.name), floats))
+        except EdgeworthyError as error:
+            self.clock.report(f"no mixed variants from {base.name}: {error.message}")
+            return []
+        finally:
+            bench.close()
+        return mixed_variants(self.project, self.model, runtime, traced)
+
+    def _cell(self, variant: str) -> CellId:
+        return CellId(self.model, variant, self.target)
+
+    def _bench(self, project: Project, cells: Sequence[CellId]) -> Bench:
+        """A bench whose measurements stay in the store, so that the next search finds them."""
+        return Bench(project.hurried(self.clock.left_s), self.store, self._folder(), cells, self.clock.report)
+
+    def _folder(self) -> Path:
+        key = digest(["tuning", str(self.project.base), self.model, self.target])
+        folder = self.store.root / "tuning" / key
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+class _Trial:
+    """One candidate: its size, predictions and latency; the first broken budget skips the rest."""
+
+    def __init__(self, bench: Bench, cell: CellId, candidate: Candidate) -> None:
+        self.bench = bench
+        self.cell = cell
+        self.candidate = candidate
+        self.limits = bench.project.limits(cell)
+        self.known: dict[str, float | None] = {}
+
+    def run(self) -> Tried:
+        """Raises EdgeworthyError where it cannot be made or measured."""
+        artifact = self.bench.artifact(self.cell.model, self.cell.variant)
+        self.known["size_kb"] = artifact.size_bytes / 1e3
+        against = self._too_large(artifact) or self._inaccurate() or self._slow(artifact)
+        return Tried(self.candidate, against=against, **self.known)
+
+    def _too_large(self, artifact: Artifact) -> str:
+        sizes = {"size_kb": Estimate(artifact.size_bytes / 1e3), "gzip_kb": Estimate(artifact.gzip_bytes / 1e3)}
+        return next((check.message() for check in checks_of(sizes, self.limits) if not check.passed), "")
+
+    def _inaccurate(self) -> str:
+        values, truth = self.bench.outputs(self.cell).values, self.bench.truth(self.cell.model)
+        verdict = judge_accuracy(self.cell, values, truth, self.limits)
+        names = ("top1_percent", "drop_points") if truth.metric in TOP_K else (metrics.column(truth), "metric_drop")
+        self.known["accuracy"], self.known["lost"] = (verdict.metrics.get(name) for name in names)
+        return _broken(verdict)
+
+    def _slow(self, artifact: Artifact) -> str:
+        timing = self.bench.timing(self.cell)
+        latency = judge_latency(self.cell, timing, self.limits)
+        self.known["p50_ms"] = latency.metrics.get("p50_ms")
+        untimed = "" if self.known["p50_ms"] is not None else "the device's tool reports no median"
+        return _broken(latency) or _broken(judge_footprint(self.cell, artifact, timing, self.limits)) or untimed
+
+
+def _broken(verdict: Verdict) -> str:
+    return "" if verdict else verdict.message

@@ -1,0 +1,325 @@
+"""From one framework's model to another's, each through the converter that was measured to be the best at it.
+
+None of them says whether the model is still the same; :mod:`edgeworthy.variants.same_model` does.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.errors import RecipeRefused
+from edgeworthy.records import Layout
+from edgeworthy.variants.converter_errors import refusing
+from edgeworthy.variants.source_files import onnx_input
+from edgeworthy.variants.tensorflow_sources import output_of, save_function
+from edgeworthy.variants.torch_tracing import whole_trace
+
+#: Of ONNX files made from TensorFlow and from torch, unless the source asks for another.
+TENSORFLOW_OPSET = 17
+TORCH_OPSET = 18
+#: torch's dynamo exporter silently makes this of anything smaller; the older exporter honours it.
+LEAST_DYNAMO_OPSET = 18
+#: HardSwish is an operator from here on.
+HARD_SWISH_OPSET = 14
+#: DequantizeLinear has an axis from here on.
+PER_CHANNEL_OPSET = 13
+MAX_BATCH = 1024
+
+Sample = tuple[int, int, int]
+
+
+def tensorflow_to_onnx(function: Any, batch: int | None, sample: Sample, opset: int | None, scope: str) -> Any:
+    """The onnx.ModelProto of a function of one NHWC image tensor, by tf2onnx; batch None is dynamic.
+
+    ``scope`` is the name that a model puts at the head of the names of its tensors.
+    """
+    with refusing("tf2onnx"):
+        import tensorflow as tf
+        import tf2onnx
+
+        wanted = opset or TENSORFLOW_OPSET
+        signature = [tf.TensorSpec((batch, *sample), tf.float32, name="input")]
+        traced = tf.function(function, signature)
+        if _captures_constants(traced):
+            frozen = frozen_function(function, (batch, *sample))
+            traced = tf.function(lambda x: output_of(frozen, x), signature)
+        converted, _ = tf2onnx.convert.from_function(traced, signature, opset=wanted)
+        return without_scope(with_hard_swish(converted) if wanted >= HARD_SWISH_OPSET else converted, scope)
+
+
+def keras_to_saved_model(model: Any, batch: int | None, sample: Sample, folder: Path) -> Path:
+    """Write ``folder`` by Keras' own export; a fixed batch, open sizes and layers that train by default need another way."""
+    layers = list(model._flatten_layers())
+    half = [layer.name for layer in layers if getattr(layer, "compute_dtype", "") == "float16"]
+    if half:
+        raise RecipeRefused(
+            f"the Keras model computes in float16 (layer {half[0]!r}), for which LiteRT has no kernels",
+            hint="save it with the dtype policy float32; under mixed_float16 its weights are float32 already",
+        )
+    if _exports_itself(model, batch) and not _trains_by_default(layers):
+        with refusing("Keras"):
+            model.export(str(folder), verbose=False)
+        return folder
+    frozen = frozen_function(lambda x: model(x, training=False), (batch, *sample))
+    return save_function(frozen, (batch, *sample), folder)
+
+
+def _exports_itself(model: Any, batch: int | None) -> bool:
+    """Whether Keras 3's own export of the model converts: with a fixed batch it leaves recurrent layers with open shapes."""
+    import keras
+
+    shape = tuple(model.inputs[0].shape)
+    return isinstance(model, keras.Model) and batch is None and shape[0] is None and None not in shape[1:]
+
+
+def _trains_by_default(layers: Sequence[Any]) -> bool:
+    """Whether any of Keras' layers (a random flip, a random rotation) is in training mode unless the call says no."""
+    parameters = (inspect.signature(layer.call).parameters.get("training") for layer in layers)
+    return any(parameter is not None and parameter.default is True for parameter in parameters)
+
+
+def frozen_function(function: Any, shape: tuple[int | None, ...]) -> Any:
+    """The TensorFlow function of one float32 tensor of ``shape`` without variables and captured constants."""
+    with refusing("TensorFlow"):
+        import tensorflow as tf
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        spec = tf.TensorSpec(shape, tf.float32, name="input")
+        concrete = tf.function(function, input_signature=[spec]).get_concrete_function()
+        return convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+
+
+def torch_to_onnx(module: Any, batch: int | None, sample: Sample, opset: int | None, out: Path) -> Any:
+    """The onnx.ModelProto of a module, by torch's own exporter; its input is NCHW, batch None is dynamic.
+
+    ``out`` is a file that the exporter may use.
+    """
+    height, width, channels = sample
+    wanted = opset or TORCH_OPSET
+    with refusing("torch.onnx.export"):
+        import onnx
+        import torch
+
+        example = torch.zeros(batch or 2, channels, height, width)
+        with whole_trace(module, example):
+            torch.onnx.export(
+                module,
+                (example,),
+                str(out),
+                input_names=["input"],
+                output_names=["output"],
+                opset_version=wanted,
+                external_data=False,
+                verbose=False,
+                **(_dynamo(torch, batch) if wanted >= LEAST_DYNAMO_OPSET else _legacy(batch)),
+            )
+
+        return without_notes(onnx.load(out))
+
+
+def _dynamo(torch: Any, batch: int | None) -> dict[str, Any]:
+    shapes = None if batch else ({0: torch.export.Dim("batch", min=1, max=MAX_BATCH)},)
+    return {"dynamo": True, "dynamic_shapes": shapes}
+
+
+def _legacy(batch: int | None) -> dict[str, Any]:
+    return {"dynamo": False, "dynamic_axes": None if batch else {"input": {0: "batch"}, "output": {0: "batch"}}}
+
+
+def torch_to_tflite(module: Any, batch: int, sample: Sample, images: bool, out: Path) -> Path:
+    """Write a float .tflite with a signature by litert-torch; its input is NHWC, and so is its output, if of ``images``.
+
+    It has no dynamic batch: an export with one ends in a TypeError. A runner may still resize most of its graphs.
+    """
+    with refusing("litert-torch"):
+        import litert_torch
+        import torch
+
+        outputs = [0] if images else None
+        channels_last = litert_torch.to_channel_last_io(module, args=[0], outputs=outputs)
+        channels_last.training = False  # not by eval(): a torch.export file's module raises there
+        example = torch.zeros(batch, *sample)
+        with whole_trace(channels_last, example):
+            litert_torch.convert(channels_last, (example,)).export(str(out))
+    return out
+
+
+def save_onnx(model: Any, opset: int | None, out: Path) -> Path:
+    """Write the checked onnx.ModelProto. Raises RecipeRefused where it is not of the ``opset`` that was requested."""
+    with refusing("onnx.checker"):
+        import onnx
+
+        onnx.checker.check_model(model)
+        onnx.save(model, out)
+    check_opset(out, opset)
+    return out
+
+
+def is_quantizable(onnx_file: Path) -> bool:
+    """Whether the file's opset has a DequantizeLinear per channel."""
+    return (opset_of(onnx_file) or PER_CHANNEL_OPSET) >= PER_CHANNEL_OPSET
+
+
+def newer_onnx(onnx_file: Path, out: Path) -> Path:
+    """Write the model of an old opset in a newer one, by ONNX's version converter."""
+    with refusing("ONNX's version converter"):
+        import onnx
+        from onnx import version_converter
+
+        model = onnx.load(onnx_file)
+        constants = {tensor.name for tensor in model.graph.initializer}
+        kept = [entry for entry in model.graph.input if entry.name not in constants]
+        newer = version_converter.convert_version(model, TENSORFLOW_OPSET)
+        newer.ir_version = max(newer.ir_version, 8)
+        del newer.graph.input[:]
+        newer.graph.input.extend(kept)
+        onnx.save(newer, out)
+    return out
+
+
+def check_opset(onnx_file: Path, opset: int | None) -> None:
+    """Raise RecipeRefused where the file is not of the ``opset`` that was requested; None requests none."""
+    made = opset_of(onnx_file)
+    if opset not in (None, made):
+        raise RecipeRefused(
+            f"opset {opset} was requested, and the file is of opset {made}",
+            hint=f"write opset: {made} at the model's source, or leave it out",
+        )
+
+
+def opset_of(onnx_file: Path) -> int | None:
+    """The version of ONNX's own operators that the file asks for; None where it uses none of them."""
+    import onnx
+
+    operators = onnx.load(onnx_file, load_external_data=False).opset_import
+    return next((entry.version for entry in operators if entry.domain in ("", "ai.onnx")), None)
+
+
+def without_notes(model: Any) -> Any:
+    """The onnx.ModelProto without what only its maker reads: stack traces, documentation, inferred shapes.
+
+    For a small model they are a third of the file, and stack traces name folders of the machine that exported it.
+    """
+    graph = model.graph
+    del graph.value_info[:], model.metadata_props[:]
+    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return model
+
+
+def without_scope(model: Any, scope: str) -> Any:
+    """The onnx.ModelProto without the name of the whole model at the head of the names of its tensors and nodes.
+
+    The bodies of Loop and If are renamed too, for they use tensors of the graph around them.
+    """
+    graphs = list(_graphs(model.graph))
+    names = {name for graph in graphs for node in graph.node for name in (*node.input, *node.output)}
+    if not scope or any(name.startswith(scope) and name.removeprefix(scope) in names for name in names):
+        return model
+    for graph in graphs:
+        for node in graph.node:
+            node.name = node.name.removeprefix(scope)
+            node.input[:] = [name.removeprefix(scope) for name in node.input]
+            node.output[:] = [name.removeprefix(scope) for name in node.output]
+        for tensor in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
+            tensor.name = tensor.name.removeprefix(scope)
+    return model
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    """The graph and those inside its nodes."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _graphs(inner)
+
+
+def _captures_constants(function: Any) -> bool:
+    """Whether the function takes constants from outside, which tf2onnx would make inputs of the graph."""
+    concrete = function.get_concrete_function()
+    return any(inner.dtype.name != "resource" for inner in concrete.captured_inputs)
+
+
+def with_hard_swish(model: Any) -> Any:
+    """The onnx.ModelProto with HardSwish and HardSigmoid where TensorFlow spells them out as add, clip, multiply.
+
+    A runtime has kernels for the two; the chain of four took a float model 1.4 times as long.
+    """
+    from onnxscript.rewriter import pattern, rewrite
+
+    def hard_sigmoid(op: Any, x: Any, three: Any, zero: Any, six: Any, sixth: Any) -> Any:
+        return op.Mul(op.Clip(op.Add(x, three), zero, six), sixth)
+
+    def hard_swish(op: Any, x: Any, three: Any, zero: Any, six: Any, sixth: Any) -> Any:
+        return op.Mul(x, hard_sigmoid(op, x, three, zero, six, sixth))
+
+    def constants_fit(context: Any, three: Any, zero: Any, six: Any, sixth: Any, **_: Any) -> bool:
+        values = [value.const_value for value in (three, zero, six, sixth)]
+        expected = (3.0, 0.0, 6.0, 1 / 6)
+        return all(
+            value is not None and np.allclose(value.numpy(), e) for value, e in zip(values, expected, strict=True)
+        )
+
+    # One after the other: the smaller pattern would also match inside the larger.
+    for old, new in (
+        (hard_swish, lambda op, x, **_: op.HardSwish(x)),
+        (hard_sigmoid, lambda op, x, **_: op.HardSigmoid(x, alpha=1 / 6, beta=0.5)),
+    ):
+        rule = pattern.RewriteRule(old, new, constants_fit)
+        model = rewrite(model, pattern.RewriteRuleSet([rule], commute=True))
+    return model
+
+
+def onnx_to_saved_model(onnx_file: Path, layout: Layout, batch: int | None, sample: Sample, folder: Path) -> Path:
+    """Write ``folder`` by onnx2tf; its input becomes (batch, *sample), NHWC. Which axes to swap, it guesses silently."""
+    # onnx2tf may rewrite the file it reads; it gets a copy.
+    copy = folder.with_suffix(".onnx")
+    with refusing("onnx2tf"):
+        import onnx2tf
+
+        # For three channels onnx2tf would fetch photographs from the internet to compare layouts with; noise does.
+        onnx2tf.onnx2tf.download_test_image_data = _noise_images
+        _copy_for_sample(onnx_file, layout, batch, sample, copy)
+        onnx2tf.convert(
+            input_onnx_file_path=str(copy),
+            output_folder_path=str(folder),
+            keep_shape_absolutely_input_names=[onnx_input(copy).name] if layout == "nhwc" else None,
+            output_signaturedefs=True,
+            # TensorFlow's Erf has no kernel in LiteRT, and exact GELU needs it.
+            replace_to_pseudo_operators=["erf"],
+            not_use_onnxsim=True,
+            non_verbose=True,
+        )
+    return folder
+
+
+def _copy_for_sample(onnx_file: Path, layout: Layout, batch: int | None, sample: Sample, copy: Path) -> None:
+    """Copy an ONNX file; open sizes of its input become those of ``sample``, an open batch ``batch``, if that is given."""
+    import onnx
+
+    model, (height, width, channels) = onnx.load(onnx_file), sample
+    sizes = (channels, height, width) if layout == "nchw" else sample
+    entry = next(each for each in model.graph.input if each.name == onnx_input(onnx_file).name)
+    dims = entry.type.tensor_type.shape.dim
+    if all(dim.dim_value for dim in dims[1:]) and (dims[0].dim_value or not batch):
+        shutil.copyfile(onnx_file, copy)
+        return
+    for dim, size in zip(dims, (dims[0].dim_value or batch, *sizes), strict=True):
+        if size:
+            dim.dim_value = size
+    del model.graph.value_info[:]
+    onnx.save(model, copy)
+
+
+def _noise_images() -> NDArray[np.float32]:
+    """20 images of the size that onnx2tf expects, in [0, 1)."""
+    return np.random.default_rng(0).random((20, 128, 128, 3), dtype=np.float32)

@@ -1,0 +1,149 @@
+"""Which output of a model is judged; a model with several inputs, or outputs without a choice, is refused by their names."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgeworthy.errors import SourceError
+from edgeworthy.suggestions import did_you_mean
+
+
+def check_one_input(title: object, names: Sequence[str]) -> None:
+    """Raise SourceError, which names the inputs, where there is not exactly one."""
+    if len(names) != 1:
+        raise SourceError(
+            f"{title}: the model has {_listed('input', names)}; a model of one input is evaluated",
+            hint="export the model with its image as the only input, the others as constants",
+        )
+
+
+def chosen_output(title: object, names: Sequence[str], wanted: str | None) -> int:
+    """The place of the output to judge. Raises SourceError, which names them, where it is not clear which."""
+    if wanted is None and len(names) == 1:
+        return 0
+    if wanted is None:
+        raise SourceError(
+            f"{title}: the model has {_listed('output', names)}, and none is chosen",
+            hint="choose one at the model's source in models.yaml, as 'output: NAME'",
+        )
+    if wanted not in names:
+        raise SourceError(
+            f"{title}: the model has no output {wanted!r}; {did_you_mean(wanted, list(names))}",
+            hint="correct 'output' at the model's source in models.yaml",
+        )
+    return list(names).index(wanted)
+
+
+def keras_with_output(model: Any, path: Path, wanted: str | None) -> Any:
+    """The keras.Model, or tf_keras.Model, with one input and the chosen output alone."""
+    check_one_input(path, [tensor.name for tensor in model.inputs])
+    # A Sequential model has no output_names.
+    names = getattr(model, "output_names", None) or [tensor.name for tensor in model.outputs]
+    index = chosen_output(path, list(names), wanted)
+    if len(model.outputs) == 1:
+        return model
+    library = importlib.import_module(type(model).__module__.partition(".")[0])
+    return library.Model(model.inputs[0], model.outputs[index], name=model.name)
+
+
+def onnx_with_output(path: Path, title: object, wanted: str | None) -> None:
+    """Write the ONNX file ``path`` again with the chosen output alone, and what it does not need left out."""
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [entry.name for entry in graph.input if entry.name not in constants]
+    outputs = [entry.name for entry in graph.output]
+    check_one_input(title, inputs)
+    index = chosen_output(title, outputs, wanted)
+    _check_scores(title, graph.output[index], onnx.TensorProto)
+    if len(outputs) > 1:
+        onnx.utils.extract_model(path, path, inputs, [outputs[index]])
+
+
+def _check_scores(title: object, output: Any, types: Any) -> None:
+    """Raise SourceError where an ONNX model's output is class numbers, texts, or a list of maps (ZipMap)."""
+    kinds = {types.INT64: "class numbers", types.INT32: "class numbers", types.STRING: "texts"}
+    held = kinds.get(output.type.tensor_type.elem_type) if output.type.HasField("tensor_type") else "a list of maps"
+    if held:
+        raise SourceError(
+            f"{title}: the output {output.name!r} is {held}, not scores or numbers to judge",
+            hint="choose another one at the model's source, as 'output: NAME'; export a model of scikit-learn with"
+            " options={'zipmap': False}",
+        )
+
+
+def tflite_with_output(content: bytes, title: object, wanted: str | None) -> bytes:
+    """The .tflite with the chosen output alone; outputs are called as in its signature, without one by their tensors."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.interpreter import Interpreter
+
+    from edgeworthy.variants.tflite_packing import packed
+
+    model = Interpreter(model_content=content)
+    signatures = model.get_signature_list()
+    check_one_input(title, [entry["name"] for entry in model.get_input_details()])
+    outputs = {entry["name"]: int(entry["index"]) for entry in model.get_output_details()}
+    if len(signatures) == 1 and len(outputs) > 1:
+        runner = model.get_signature_runner(next(iter(signatures)))
+        outputs = {name: int(entry["index"]) for name, entry in runner.get_output_details().items()}
+    tensor = list(outputs.values())[chosen_output(title, list(outputs), wanted)]
+    if len(outputs) == 1:
+        return content
+
+    def keep_one(tree: Any) -> None:
+        tree.subgraphs[0].outputs = [tensor]
+        for signature in tree.signatureDefs or ():
+            signature.outputs = [each for each in signature.outputs if each.tensorIndex == tensor]
+        _leave_out_unused(tree)
+
+    return packed(content, schema, keep_one)
+
+
+def _leave_out_unused(tree: Any) -> None:
+    """Remove the ops and tensors that no output needs: quantizers calibrate every one that they find."""
+    graph = tree.subgraphs[0]
+    needed, kept = set(graph.outputs), []
+    for op in reversed(graph.operators):
+        if not len(op.outputs) or needed.intersection(op.outputs):
+            kept.append(op)
+            needed.update(op.inputs, op.outputs, op.intermediates or ())
+    graph.operators = kept[::-1]
+    numbers = {old: new for new, old in enumerate(sorted(needed.union(graph.inputs) - {-1}))}
+    graph.tensors = [graph.tensors[old] for old in numbers]
+    for each in (graph, *graph.operators):
+        each.inputs, each.outputs = ([numbers.get(old, -1) for old in ends] for ends in (each.inputs, each.outputs))
+    for op in graph.operators:
+        op.intermediates = [numbers[old] for old in op.intermediates or ()]
+    for end in (end for signature in tree.signatureDefs or () for end in (*signature.inputs, *signature.outputs)):
+        end.tensorIndex = numbers[end.tensorIndex]
+
+
+def torch_with_output(module: Any, title: object, given: Any, wanted: str | None) -> Any:
+    """The torch.nn.Module that returns the chosen output alone; ``given`` is what it returned for an example.
+
+    Outputs are called by their keys in a dict, and "0", "1", ... in a tuple.
+    """
+    import torch
+
+    if isinstance(given, torch.Tensor):
+        return module
+    keys = list(given) if isinstance(given, dict) else list(range(len(given)))
+    key = keys[chosen_output(title, [str(each) for each in keys], wanted)]
+
+    class OneOutput(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, images: Any) -> Any:
+            return self.module(images)[key]
+
+    return OneOutput()
+
+
+def _listed(noun: str, names: Sequence[str]) -> str:
+    return f"no {noun}" if not names else f"{len(names)} {noun}s: {', '.join(names)}"

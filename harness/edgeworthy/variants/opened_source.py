@@ -1,0 +1,439 @@
+"""One source model, seen in the formats that recipes ask for; each view is made at most once per process.
+
+::
+
+    .keras .h5, keras.applications -> keras_model  -> saved_model, onnx_file (NHWC)
+    factory, torchvision, .pt2     -> torch_module -> onnx_file (NCHW) -> saved_model, or by route -> tflite_file
+    SavedModel, frozen graph       -> function     -> saved_model, onnx_file (NHWC)
+    .onnx                          -> onnx_file    -> saved_model
+    .tflite                        -> tflite_file
+
+A process holds one framework. Where it is not the source's own, the ONNX file and the source's outputs are those of a
+``handover`` that a process with the source's framework wrote.
+
+What a converter made is compared with its source on real samples before any recipe gets it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from edgeworthy.config import Source
+from edgeworthy.errors import (
+    EdgeworthyError,
+    NotTheSameModel,
+    PackageMissing,
+    RecipeRefused,
+    SourceError,
+    VariantError,
+)
+from edgeworthy.records import Layout
+from edgeworthy.sources.samples import Samples
+from edgeworthy.storage import file_digest
+from edgeworthy.variants import (
+    canary,
+    converters,
+    keras_sources,
+    model_outputs,
+    source_files,
+    source_outputs,
+    tensorflow_sources,
+    torch_sources,
+)
+from edgeworthy.variants.converter_errors import refusing, refusing_what_does_not_run
+from edgeworthy.variants.handover import Handover
+from edgeworthy.variants.kinds import TITLES, Kind, kind_of
+from edgeworthy.variants.model_ends import onnx_with_output, tflite_with_output
+from edgeworthy.variants.same_model import Images, Infer, check_same_outputs, output_axes
+from edgeworthy.variants.source_inference import other_kernels, own_inference
+from edgeworthy.variants.source_outputs import SourceOutputs
+
+View = TypeVar("View")
+
+
+def _once(make: Callable[[OpenedSource], View]) -> Callable[[OpenedSource], View]:
+    """A view that is made at most once; see OpenedSource.once."""
+
+    @functools.wraps(make)
+    def view(self: OpenedSource) -> View:
+        return self.once(make.__name__, lambda: make(self))
+
+    return view
+
+
+@dataclass
+class OpenedSource:
+    """A source model with its views.
+
+    ``source`` is trained, its paths relative to ``base_dir``; ``samples`` are all on which conversions are compared;
+    ``classes`` is how many the dataset has, None where numbers are to be predicted; ``scratch`` is a folder for
+    intermediate files.
+
+    A view raises RecipeRefused where this kind of source has no such form, SourceError where the user's file or function
+    is wrong, and NotTheSameModel where a converter changed the outputs.
+    """
+
+    source: Source
+    base_dir: Path
+    samples: Samples
+    classes: int | None
+    scratch: Path
+    handover: Handover | None = None
+    #: Called with a view's name, and True before it is made and False after.
+    on_view: Callable[[str, bool], None] = field(default=lambda name, begins: None, repr=False)
+    _views: dict[str, Any] = field(default_factory=dict, repr=False)
+    #: File that recipes were given -> its checksum and the view that it is.
+    _given_to_recipes: dict[Path, tuple[str, str]] = field(default_factory=dict, repr=False)
+
+    @property
+    def kind(self) -> Kind:
+        """What the user gave. Raises SourceError for a file that edgeworthy does not read."""
+        return kind_of(self.source, self.base_dir)
+
+    @functools.cached_property
+    def images(self) -> Images:
+        """A few of the samples, (N, H, W, C) float32."""
+        return self.samples.few()
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of one sample."""
+        _, height, width, channels = self.images.shape
+        return height, width, channels
+
+    @property
+    def input_dtype(self) -> np.dtype[Any]:
+        """The type of what a SavedModel of the source takes: an ONNX file keeps its own."""
+        if self.kind == "onnx" and not self.handover:
+            return source_files.onnx_input(self.onnx_file()).dtype
+        return np.dtype(np.float32)
+
+    @property
+    def title(self) -> str:
+        """The user's name for the source."""
+        given = self.source
+        return str(self.path or given.factory or given.torchvision or given.keras_application)
+
+    @property
+    def path(self) -> Path | None:
+        """The user's file or folder, if the source is one."""
+        return self.base_dir / self.source.path if self.source.path else None
+
+    @property
+    def has_tflite(self) -> bool:
+        """Whether LiteRT recipes begin with ``tflite_file``, made without TensorFlow, and not with ``saved_model``."""
+        return self.kind == "tflite" or self.source.route == "litert_torch"
+
+    def with_model(self, view: str, model: Any) -> OpenedSource:
+        """This source with ``model`` in the place of that view; conversions are made from it and compared with it."""
+        scratch = Path(tempfile.mkdtemp(dir=self.scratch))
+        return replace(
+            self,
+            scratch=scratch,
+            handover=None,
+            on_view=lambda name, begins: None,
+            _views={view: model},
+            _given_to_recipes={},
+        )
+
+    def once(self, name: str, make: Callable[[], View]) -> View:
+        """The result of ``make``, called once for each ``name``; an error is kept and raised again too."""
+        if name not in self._views:
+            self.on_view(name, True)
+            try:
+                self._views[name] = make()
+            except EdgeworthyError as error:
+                self._views[name] = error
+            finally:
+                self.on_view(name, False)
+        if isinstance(self._views[name], EdgeworthyError):
+            raise self._views[name]
+        made: View = self._views[name]
+        return made
+
+    def fail_view(self, name: str, error: EdgeworthyError) -> None:
+        """Let the view raise ``error``: making it killed or hung an earlier process."""
+        self._views[name] = error
+
+    # -- as it was given --------------------------------------------------------------------------------------
+
+    @_once
+    def keras_model(self) -> Any:
+        """The keras.Model, input (batch, H, W, C)."""
+        self._must_be("keras", "has no Keras model", "drop this variant for this model")
+        if self.source.keras_application:
+            weights = str(self.source.weights)
+            name = self.source.keras_application
+            return keras_sources.load_application(name, self._classes(), self.base_dir, weights, self.images)
+        return keras_sources.load_keras(self._file(), self.source.output, self.input_shape)
+
+    @_once
+    def torch_module(self) -> Any:
+        """The torch.nn.Module with its weights, in eval mode, input (batch, C, H, W)."""
+        self._must_be("torch", "has no PyTorch module", "give the source as factory and weights")
+        weights = str(self.source.weights)
+        if self.source.torchvision:
+            name = self.source.torchvision
+            return torch_sources.load_torchvision(name, self._classes(), self.base_dir, weights, self.images)
+        if self.source.factory:
+            return torch_sources.load_factory(
+                self.source.factory, self.base_dir, weights, self.source.output, self.images
+            )
+        return torch_sources.load_exported(self._file(), self.source.output, self.images)
+
+    @_once
+    def tflite_file(self) -> Path:
+        """A float .tflite by litert-torch, input (batch, H, W, C), or the user's finished one, whatever is in it."""
+        if self.source.route == "litert_torch":
+            return self._tflite_of_torch(self.scratch / "converted.tflite")
+        self._must_be("tflite", "is not a finished .tflite", "drop this variant for this model")
+        source_files.check_tflite(self._file())
+        given = self.scratch / "given.tflite"
+        given.write_bytes(tflite_with_output(self._file().read_bytes(), self.path, self.source.output))
+        return self._give("tflite_file", given)
+
+    @_once
+    def function(self) -> Any:
+        """The frozen TensorFlow function of a SavedModel or a frozen graph, input (batch, H, W, C)."""
+        given, path = self.source, self.path
+        if self.kind == "saved_model" and path:
+            return tensorflow_sources.load_saved_model(path, given.signature, given.output, self.input_shape)
+        self._must_be("frozen_graph", "is no TensorFlow graph", "drop this variant for this model")
+        return tensorflow_sources.load_frozen_graph(self._file(), str(given.input), str(given.output), self.input_shape)
+
+    @_once
+    def outputs(self) -> SourceOutputs:
+        """The source's own outputs for ``samples``, in its own framework: what every conversion is compared with."""
+        if self.handover:
+            return self.handover.outputs(self.samples)
+        with refusing("the source's own framework"):
+            infer, otherwise = own_inference(self), other_kernels(self)
+            return source_outputs.compute(infer, self.samples, self.scratch / "outputs.npy", otherwise)
+
+    @_once
+    def fixed_batch(self) -> int | None:
+        """The only batch size that the source takes; None where it takes any."""
+        if self.handover:
+            return self.handover.fixed_batch
+        if self.kind == "onnx":
+            return source_files.onnx_input(self.onnx_file()).shape[0]
+        if self.kind == "torch":
+            return getattr(self.torch_module(), "fixed_batch", None)
+        if self.kind == "keras":
+            size: int | None = self.keras_model().inputs[0].shape[0]
+            return size
+        return tensorflow_sources.fixed_batch(self.function())
+
+    # -- converted --------------------------------------------------------------------------------------------
+
+    @_once
+    def onnx_file(self) -> Path:
+        """An ONNX file that holds its weights; the user's own .onnx is given as a copy, otherwise unchanged."""
+        if self.kind == "tflite":
+            raise RecipeRefused(f"{TITLES[self.kind]} cannot become ONNX", hint="drop this variant for this model")
+        if self.handover:
+            return self._give("onnx_file", Path(shutil.copyfile(self.handover.onnx_file, self.scratch / "source.onnx")))
+        if self.kind == "onnx":
+            out = self.scratch / "source.onnx"
+            source_files.check_onnx(self._file())
+            source_files.copy_onnx(self._file(), out)
+            onnx_with_output(out, self.path, self.source.output)
+            return self._give("onnx_file", out)
+        return self._give("onnx_file", self.first_that_converts(self._onnx_of))
+
+    def _onnx_of(self, batch: int | None) -> Path:
+        out = self.scratch / "source.onnx"
+        self.outputs()  # a source that differs from itself is named first
+        converters.save_onnx(self._as_onnx(batch), self.source.opset, out)
+        layout: Layout = "nchw" if self.kind == "torch" else "nhwc"
+        self._check_file("the conversion to ONNX", out, layout)
+        return out
+
+    def _as_onnx(self, batch: int | None) -> Any:
+        opset, sample = self.source.opset, self.input_shape
+        if self.kind == "torch":
+            module = self.torch_module()
+            return converters.torch_to_onnx(module, batch, sample, opset, self.scratch / "exported.onnx")
+        if self.kind == "keras":
+            model = self.keras_model()
+            return converters.tensorflow_to_onnx(
+                lambda x: model(x, training=False), batch, sample, opset, f"{model.name}_1/"
+            )
+        function = self.function()
+        return converters.tensorflow_to_onnx(
+            lambda x: tensorflow_sources.output_of(function, x), batch, sample, opset, scope=""
+        )
+
+    def first_that_converts(self, convert: Callable[[int | None], View]) -> View:
+        """What ``convert`` makes for any batch, or, where that does not convert or is another model, for one sample."""
+        fixed = self.fixed_batch()
+        try:
+            return convert(fixed)
+        except (RecipeRefused, NotTheSameModel):
+            if fixed is not None:
+                raise
+            with contextlib.suppress(RecipeRefused, NotTheSameModel):
+                return convert(1)
+            raise
+
+    @_once
+    def quantizable_onnx(self) -> Path:
+        """The ONNX file, of an opset that has per-channel quantization; an older .onnx by ONNX's version converter."""
+        given = self.onnx_file()
+        if self.source.opset or converters.is_quantizable(given):
+            return given
+        out = converters.newer_onnx(given, self.scratch / "newer.onnx")
+        self._check_file("the conversion to a newer opset", out, self.onnx_layout())
+        return self._give("quantizable_onnx", out)
+
+    def _tflite_of_torch(self, out: Path) -> Path:
+        converters.torch_to_tflite(
+            self.torch_module(), self.fixed_batch() or 1, self.input_shape, self.outputs().values.ndim == 4, out
+        )
+        self._check_file("the conversion by litert-torch", out, "nhwc")
+        return self._give("tflite_file", out)
+
+    @_once
+    def onnx_layout(self) -> Layout:
+        """The layout of the ONNX file's input. Raises SourceError where it does not fit ``input_shape``."""
+        path = self.onnx_file()
+        return source_files.layout_of(source_files.onnx_input(path).shape[1:], self.input_shape, self.path or path)
+
+    def saved_model(self, batch: int | None = None) -> Path:
+        """A TensorFlow SavedModel folder with the signature serving_default, input (batch, H, W, C)."""
+        batch = batch or self.fixed_batch()
+        return self.once(f"saved_model {batch}", lambda: self._saved_model(batch))
+
+    def _saved_model(self, batch: int | None) -> Path:
+        folder = self.scratch / f"saved_model_{batch or 'dynamic'}"
+        if self.kind == "tflite":
+            raise RecipeRefused(
+                f"{TITLES[self.kind]} cannot become a SavedModel", hint="drop this variant for this model"
+            )
+        if self.has_tflite:
+            raise RecipeRefused(
+                f"{self.title} becomes no SavedModel by route: {self.source.route}",
+                hint="drop this variant for this model, or leave out the route at its source",
+            )
+        self.outputs()
+        if self.kind == "keras":
+            converters.keras_to_saved_model(self.keras_model(), batch, self.input_shape, folder)
+        elif self.kind in ("saved_model", "frozen_graph"):
+            tensorflow_sources.save_function(self.function(), (batch, *self.input_shape), folder)
+        else:
+            with self._naming_route():
+                converters.onnx_to_saved_model(
+                    self.onnx_for(batch), self.onnx_layout(), batch, self.input_shape, folder
+                )
+        with refusing("TensorFlow"):
+            folder = self._in_our_layout(folder)
+            # One by one: some of onnx2tf's take no other batch, which costs speed and changes no output.
+            self._check("the conversion to a SavedModel", model_outputs.of_saved_model(folder, self.fixed_batch() or 1))
+        return folder
+
+    @contextlib.contextmanager
+    def _naming_route(self) -> Iterator[None]:
+        """Where onnx2tf refuses a PyTorch model, the hint names the other way to LiteRT."""
+        try:
+            yield
+        except PackageMissing:
+            raise
+        except RecipeRefused as error:
+            if self.kind == "torch":
+                error.hint = f"set 'route: litert_torch' at the model's source, or {error.hint}"
+            raise
+
+    def onnx_for(self, batch: int | None) -> Path:
+        """The ONNX file that onnx2tf reads; torch exports one for a single sample in another way than for many."""
+        if self.handover:
+            return self.handover.onnx_for(batch)
+        if self.kind == "onnx" or batch == self.fixed_batch():
+            return self.onnx_file()
+        made = self._as_onnx(batch)
+        return converters.save_onnx(made, self.source.opset, self.scratch / "single.onnx")
+
+    def _in_our_layout(self, folder: Path) -> Path:
+        """The SavedModel with its output's axes in the order of the source's, which onnx2tf may have changed."""
+        infer = model_outputs.of_saved_model(folder, self.fixed_batch() or 1)
+        axes = output_axes(self.outputs(), infer)
+        if axes is None:
+            return folder
+        function = tensorflow_sources.load_saved_model(folder, None, None, self.input_shape)
+        shape = tuple(function.inputs[0].shape)
+        return tensorflow_sources.save_function(function, shape, folder.with_suffix(".transposed"), axes)
+
+    # -- what recipes made of it ------------------------------------------------------------------------------
+
+    def check_lossless(self, recipe: str, artifact: Path, layout: Layout) -> None:
+        """Raise NotTheSameModel unless the float artifact gives the outputs of the source; a copied .tflite is the source."""
+        if self.kind == "tflite":
+            return
+        with refusing("the artifact's runtime"):
+            self._check(f"recipe {recipe!r}", model_outputs.of_artifact(artifact, layout))
+
+    def check_runs(self, recipe: str, artifact: Path, layout: Layout) -> None:
+        """Raise RecipeRefused where the artifact's own runtime cannot load and run it."""
+        with refusing_what_does_not_run(f"{recipe} made an artifact", artifact):
+            model_outputs.of_artifact(artifact, layout)(self.images[:1])
+
+    def check_canary(self, artifact: Path, layout: Layout) -> None:
+        """Raise RecipeRefused where an artifact that was made to be bad is not."""
+        with refusing("the artifact's runtime"):
+            canary.check_bad(self.outputs(), model_outputs.of_artifact(artifact, layout))
+
+    def check_opset(self, artifact: Path) -> None:
+        """Raise RecipeRefused where an ONNX artifact is not of the opset that the source asks for."""
+        if artifact.suffix != ".onnx":
+            return
+        if self.source.opset:
+            converters.check_opset(artifact, self.source.opset)
+
+    def check_untouched(self, recipe: str) -> None:
+        """Raise VariantError where a recipe wrote to a file that it was given; the file is made anew for other recipes."""
+        for path, (checksum, view) in list(self._given_to_recipes.items()):
+            if not path.is_file() or file_digest(path) != checksum:
+                del self._given_to_recipes[path], self._views[view]
+                raise VariantError(
+                    f"recipe {recipe!r} rewrote {path.name} in place, which other variants are made from",
+                    hint="let the recipe work on a copy",
+                )
+
+    def _check_file(self, how: str, path: Path, layout: Layout) -> None:
+        """Raise NotTheSameModel, or RecipeRefused where its runtime cannot even run the file."""
+        source = self.outputs()
+        with refusing_what_does_not_run(f"{how} made a file", path):
+            check_same_outputs(how, source, model_outputs.of_artifact(path, layout))
+
+    def _check(self, how: str, infer: Infer) -> None:
+        check_same_outputs(how, self.outputs(), infer)
+
+    # -- how --------------------------------------------------------------------------------------------------
+
+    def _must_be(self, kind: Kind, otherwise: str, hint: str) -> None:
+        if self.kind != kind:
+            raise RecipeRefused(f"{TITLES[self.kind]} {otherwise}", hint=hint)
+
+    def _classes(self) -> int:
+        if self.classes is None:
+            raise SourceError(
+                "a classifier by name has as many outputs as the dataset has classes, and this one has numbers to predict",
+                hint="give the model as a file or a factory",
+            )
+        return self.classes
+
+    def _file(self) -> Path:
+        assert self.path is not None
+        return source_files.checked_file(self.path)
+
+    def _give(self, view: str, path: Path) -> Path:
+        self._given_to_recipes[path] = (file_digest(path), view)
+        return path

@@ -1,0 +1,248 @@
+"""Recipes for ONNX Runtime (.onnx); the first axis stays dynamic, the layout is the one of the source's ONNX file."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from edgeworthy.errors import RecipeRefused
+from edgeworthy.records import Layout
+from edgeworthy.variants.converter_errors import refusing
+from edgeworthy.variants.converters import PER_CHANNEL_OPSET, opset_of, without_notes
+from edgeworthy.variants.model_outputs import as_input, in_layout
+from edgeworthy.variants.opened_source import OpenedSource
+from edgeworthy.variants.registry import recipe
+from edgeworthy.variants.scheme import GraphNames, Ranges
+from edgeworthy.variants.source_files import OnnxInput, onnx_input
+
+PACKAGES = ("onnx", "onnxruntime", "onnxconverter-common", "onnxscript", "torch", "tf2onnx", "tensorflow", "keras")
+QUANTIZATION = "https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html"
+SECONDS = "1 to 10 s, most of it the export to ONNX"
+
+Calibration = NDArray[np.float32]
+ort = partial(recipe, runtime="onnxruntime", packages=PACKAGES, helpers=("scheme.py",), cost=SECONDS)
+
+
+class StaticOptions(TypedDict, total=False):
+    """The options of every recipe with static activations.
+
+    ``symmetric_activations`` have their zero in the middle. ``reduce_range`` gives weights 7 bits: ONNX Runtime's kernels
+    for x86 without VNNI add two products of 8 bits in 16 and saturate (QUANTIZATION, "when and why do I need to try
+    reduce_range"), so that 8 bits give other outputs there.
+    """
+
+    symmetric_activations: bool
+    reduce_range: bool
+
+
+@ort("ort_fp32", lossless=True, reference="https://onnx.ai")
+def ort_fp32(source: OpenedSource, out: Path) -> Layout:
+    """The float ONNX file; a user's own .onnx is checked and copied, its weights untouched."""
+    shutil.copyfile(source.onnx_file(), out)
+    return source.onnx_layout()
+
+
+@ort("ort_dynamic", reference=QUANTIZATION)
+def ort_dynamic(source: OpenedSource, out: Path) -> Layout:
+    """8-bit weights; activations are quantized at run time with dynamic ranges."""
+    with refusing("onnxruntime.quantization"):
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        # ConvInteger has a CPU kernel for unsigned weights only.
+        quantize_dynamic(_prepared(source), out, weight_type=QuantType.QUInt8)
+        _slim(out)
+    return source.onnx_layout()
+
+
+@ort("ort_int8_minmax", calibrated=True, reference=QUANTIZATION)
+def ort_int8_minmax(
+    source: OpenedSource,
+    out: Path,
+    *,
+    calibration: Calibration,
+    ranges: Ranges = "minmax",
+    **options: Unpack[StaticOptions],
+) -> Layout:
+    """int8 QDQ, per channel; ranges are the extremes seen in ``calibration``, or their moving average."""
+    return _static(source, out, calibration, "MinMax", options, {"CalibMovingAverage": ranges == "moving_average"})
+
+
+@ort("ort_int8_entropy", calibrated=True, reference=f"Migacz 2017 (TensorRT); {QUANTIZATION}")
+def ort_int8_entropy(
+    source: OpenedSource,
+    out: Path,
+    *,
+    calibration: Calibration,
+    histogram_bins: Annotated[int, Field(ge=128)] = 128,
+    **options: Unpack[StaticOptions],
+) -> Layout:
+    """int8 QDQ, per channel; ranges lose the least information (KL divergence) on ``calibration``.
+
+    ONNX Runtime compares the histogram with one of 128 levels: of 128 bins, its default, the extremes are the only
+    ranges to choose from.
+    """
+    with _histograms_of(histogram_bins):
+        return _static(source, out, calibration, "Entropy", options)
+
+
+@ort("ort_int8_percentile", calibrated=True, reference="Wu et al. 2020, https://arxiv.org/abs/2004.09602")
+def ort_int8_percentile(
+    source: OpenedSource,
+    out: Path,
+    *,
+    calibration: Calibration,
+    percentile: Annotated[float, Field(gt=50, le=100)] = 99.99,
+    **options: Unpack[StaticOptions],
+) -> Layout:
+    """int8 QDQ, per channel; ranges hold ``percentile`` percent of the values seen in ``calibration``."""
+    return _static(source, out, calibration, "Percentile", options, {"CalibPercentile": percentile})
+
+
+@ort("ort_mixed", calibrated=True, reference=QUANTIZATION)
+def ort_mixed(
+    source: OpenedSource,
+    out: Path,
+    *,
+    calibration: Calibration,
+    float_ops: list[str] = [],  # noqa: B006  never changed; an option's default is shown to the user
+    float_nodes: list[str] = [],  # noqa: B006
+    **options: Unpack[StaticOptions],
+) -> Layout:
+    """As ``ort_int8_minmax``, but for the ops ``float_ops`` (HardSwish, ...) and nodes ``float_nodes`` left in float."""
+    if not (float_ops or float_nodes):
+        raise RecipeRefused("ort_mixed has nothing to leave in float", hint="give float_ops or float_nodes")
+    excluded = _left_float(source, float_ops, float_nodes)
+    return _static(source, out, calibration, "MinMax", options, excluded=excluded)
+
+
+@ort("ort_float16", reference="https://onnxruntime.ai/docs/performance/model-optimizations/float16.html")
+def ort_float16(source: OpenedSource, out: Path) -> Layout:
+    """float16 weights and activations, float32 input and output."""
+    with refusing("onnxconverter_common"):
+        import onnx
+        from onnxconverter_common import float16
+
+        model = float16.convert_float_to_float16(onnx.load(source.onnx_file()), keep_io_types=True)
+        onnx.save(without_notes(model), out)
+    return source.onnx_layout()
+
+
+def _static(
+    source: OpenedSource,
+    out: Path,
+    calibration: Calibration,
+    method: str,
+    options: StaticOptions,
+    extra: Mapping[str, Any] | None = None,
+    excluded: Sequence[str] = (),
+) -> Layout:
+    _refuse_old_opset(source)
+    symmetric = {"ActivationSymmetric": options.get("symmetric_activations", False)}
+    with refusing("onnxruntime.quantization"):
+        from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+        quantize_static(
+            _prepared(source),
+            out,
+            _Reader(onnx_input(source.onnx_file()), in_layout(calibration, source.onnx_layout())),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=options.get("reduce_range", False),
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod[method],
+            nodes_to_exclude=list(excluded),
+            extra_options={**symmetric, **(extra or {})},
+        )
+        _slim(out)
+    return source.onnx_layout()
+
+
+def _refuse_old_opset(source: OpenedSource) -> None:
+    """Raise RecipeRefused where the quantizer would silently write a file that no runtime loads."""
+    opset = opset_of(source.quantizable_onnx())
+    if opset is not None and opset < PER_CHANNEL_OPSET:
+        raise RecipeRefused(
+            f"per-channel int8 needs opset {PER_CHANNEL_OPSET} or newer; this file is of opset {opset}",
+            hint=f"write opset: {PER_CHANNEL_OPSET} or newer at the model's source, or leave it out",
+        )
+
+
+@contextmanager
+def _histograms_of(bins: int) -> Iterator[None]:
+    """Histograms of so many bins inside the block; quantize_static does not hand the option on."""
+    with refusing("onnxruntime.quantization"):
+        module: Any = importlib.import_module("onnxruntime.quantization.quantize")
+    create = module.create_calibrator
+
+    def with_bins(*arguments: Any, extra_options: dict[str, Any], **keywords: Any) -> Any:
+        return create(*arguments, extra_options={**extra_options, "num_bins": bins}, **keywords)
+
+    module.create_calibrator = with_bins
+    try:
+        yield
+    finally:
+        module.create_calibrator = create
+
+
+def _left_float(source: OpenedSource, float_ops: list[str], float_nodes: list[str]) -> list[str]:
+    """The names of the nodes that are not quantized. Raises RecipeRefused for one that the prepared graph has not."""
+    with refusing("onnx"):
+        import onnx
+
+        nodes = onnx.load(_prepared(source)).graph.node
+    names = GraphNames(frozenset(node.op_type for node in nodes), frozenset(node.name for node in nodes))
+    ops, chosen = names.chosen(float_ops, float_nodes)
+    return [node.name for node in nodes if node.op_type in ops or node.name in chosen]
+
+
+def _slim(out: Path) -> None:
+    import onnx
+
+    onnx.save(without_notes(onnx.load(out)), out)
+
+
+def _prepared(source: OpenedSource) -> Path:
+    """The ONNX file after shape inference and fusion, which the quantizers want; made once."""
+    prepared = source.scratch / "prepared.onnx"
+    if not prepared.exists():
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        quant_pre_process(source.quantizable_onnx(), prepared)
+        _name_nodes(prepared)
+    return prepared
+
+
+def _name_nodes(path: Path) -> None:
+    """Nodes are left in float by name, and ONNX lets a node have none."""
+    import onnx
+
+    model = onnx.load(path)
+    for index, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}_{index}"
+    onnx.save(model, path)
+
+
+class _Reader:
+    """ONNX Runtime's CalibrationDataReader, which is this one method: a sample a call, None at the end."""
+
+    def __init__(self, entry: OnnxInput, images: Calibration) -> None:
+        fed = as_input(images, entry.dtype)
+        if entry.dtype.kind != "f" and not np.array_equal(fed, images):
+            raise RecipeRefused(
+                f"the calibration samples hold values that the model's input, {entry.dtype} without a scale, does not",
+                hint="let the dataset's preprocessing give whole numbers of that type, or export the model for float32",
+            )
+        self._samples: Iterator[dict[str, Any]] = ({entry.name: image[np.newaxis]} for image in fed)
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self._samples, None)

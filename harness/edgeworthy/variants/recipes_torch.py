@@ -1,0 +1,93 @@
+"""Recipes for torch (.pt, TorchScript); they need the module itself: of a factory, of torchvision, or of a .pt2 file."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.errors import RecipeRefused
+from edgeworthy.records import Layout
+from edgeworthy.variants.converter_errors import refusing
+from edgeworthy.variants.model_outputs import in_layout
+from edgeworthy.variants.opened_source import OpenedSource
+from edgeworthy.variants.registry import recipe
+from edgeworthy.variants.torch_tracing import refuse_branches, whole_trace
+
+#: x86 first: with VNNI it uses the whole range of 8 bits, where fbgemm keeps one bit in reserve.
+ENGINES = ("x86", "fbgemm", "qnnpack")
+SECONDS = "1 to 3 s"
+
+
+@recipe(
+    "torch_fp32",
+    runtime="torch",
+    packages=("torch",),
+    lossless=True,
+    cost=SECONDS,
+    reference="https://docs.pytorch.org/docs/stable/jit.html",
+)
+def torch_fp32(source: OpenedSource, out: Path) -> Layout:
+    """The module traced and frozen."""
+    module = source.torch_module()
+    with refusing("torch.jit.trace"):
+        example = _example(source)
+        with whole_trace(module, example):
+            _trace(module, example, out)
+    return "nchw"
+
+
+@recipe(
+    "torch_int8",
+    runtime="torch",
+    calibrated=True,
+    packages=("torch",),
+    cost=SECONDS,
+    reference="https://docs.pytorch.org/docs/stable/quantization.html",
+)
+def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float32]) -> Layout:
+    """int8 by FX static quantization with this machine's engine, then traced and frozen; float IO."""
+    module = source.torch_module()
+    with refusing("torch FX quantization"):
+        import torch
+        from torch.ao.quantization import get_default_qconfig_mapping
+        from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+        engine = next(name for name in ENGINES if name in torch.backends.quantized.supported_engines)
+        torch.backends.quantized.engine = engine
+        images = torch.from_numpy(in_layout(calibration, "nchw"))
+        observed = prepare_fx(module, get_default_qconfig_mapping(engine), (images[:2],))
+        with torch.inference_mode():
+            for image in images:
+                observed(image[None])
+        converted = convert_fx(observed)
+        if all(node.target is not torch.quantize_per_tensor for node in converted.graph.nodes):
+            raise RecipeRefused(
+                "torch FX quantization knows none of this module's ops: it would stay float",
+                hint="give the module by a factory, or use int8 or ort_int8_minmax",
+            )
+        example = _example(source)
+        refuse_branches(module, example)
+        with warnings.catch_warnings():  # of FX' own graph, whose scales are tensors and become numbers
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            _trace(converted, example, out)
+    return "nchw"
+
+
+def _example(source: OpenedSource) -> Any:
+    """Two samples: with one, code that squeezes or reshapes by the batch size would bake it in."""
+    import torch
+
+    height, width, channels = source.input_shape
+    return torch.zeros(2, channels, height, width)
+
+
+def _trace(module: Any, example: Any, out: Path) -> None:
+    import torch
+
+    with torch.no_grad():
+        traced = torch.jit.freeze(torch.jit.trace(module, example))
+    traced.save(str(out))

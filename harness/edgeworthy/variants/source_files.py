@@ -1,0 +1,121 @@
+"""Check the user's model files, with errors that name the file and what is wrong with it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edgeworthy.errors import EdgeworthyError, SourceError
+from edgeworthy.records import Layout
+from edgeworthy.variants.converter_errors import reason_line, refusing
+from edgeworthy.variants.model_ends import check_one_input
+from edgeworthy.variants.onnx_data_files import data_files
+
+Shape = tuple[int, int, int]
+
+
+class OnnxInput(NamedTuple):
+    """The only input of an ONNX graph; unknown sizes of ``shape`` are None."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+
+
+def checked_file(path: Path) -> Path:
+    """``path`` itself. Raises SourceError where it is missing, a folder, or empty."""
+    if not path.exists():
+        raise SourceError(f"{path}: no such file", hint="correct the path in models.yaml")
+    if not path.is_file():
+        raise SourceError(f"{path}: expected a file, found a folder", hint="correct the path in models.yaml")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path}: the file is empty", hint="export or download the model again")
+    return path
+
+
+def check_tflite(path: Path) -> None:
+    """Raise SourceError where the file is not a TFLite flatbuffer that LiteRT can read."""
+    with refusing("LiteRT"):
+        from ai_edge_litert.interpreter import Interpreter
+    content = path.read_bytes()
+    # Reading beyond the end of a truncated flatbuffer may crash the process; the identifier is looked at first.
+    if content[4:8] != b"TFL3":
+        raise SourceError(
+            f"{path}: not a TFLite file (its identifier is not TFL3)",
+            hint="give a .tflite file that was exported for TensorFlow Lite",
+        )
+    with reading(path, "a TFLite file"):
+        Interpreter(model_content=content)
+
+
+def check_onnx(path: Path) -> None:
+    """Raise SourceError where the file is not a valid ONNX model."""
+    with refusing("onnx"):
+        import onnx
+    with reading(path, "an ONNX model"):
+        onnx.checker.check_model(str(path))
+
+
+def copy_onnx(path: Path, out: Path) -> Path:
+    """Copy an ONNX file to ``out``, byte for byte, or with its weights where they lie in a second file."""
+    if data_files(path):
+        with refusing("onnx"):
+            import onnx
+        with reading(path, "an ONNX model"):
+            onnx.save(onnx.load(path), out)
+        return out
+    return Path(shutil.copyfile(path, out))
+
+
+def onnx_input(path: Path) -> OnnxInput:
+    """The graph's only input. Raises SourceError where it has more or none."""
+    with refusing("onnx"):
+        import onnx
+    # The user's weights may lie in a second file; the graph alone describes the input.
+    graph = onnx.load(path, load_external_data=False).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [entry for entry in graph.input if entry.name not in constants]
+    check_one_input(path, [entry.name for entry in inputs])
+    kind = inputs[0].type.tensor_type
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    return OnnxInput(inputs[0].name, tuple(dim.dim_value or None for dim in kind.shape.dim), dtype)
+
+
+def layout_of(shape: Sequence[int | None], sample: Shape, path: Path) -> Layout:
+    """Whether ``shape``, without its batch, is (C, H, W) or (H, W, C) of ``sample``. Raises SourceError for neither."""
+    height, width, channels = sample
+    if _fits(shape, (channels, height, width)):
+        return "nchw"
+    check_shape(path, shape, sample)
+    return "nhwc"
+
+
+def check_shape(path: Path, shape: Sequence[int | None], sample: Shape) -> None:
+    """Raise SourceError unless ``shape``, without its batch, is (H, W, C) of ``sample``."""
+    if not _fits(shape, sample):
+        raise SourceError(
+            f"{path}: the model's input is {tuple(shape)}, but the dataset's samples are {sample}",
+            hint="choose a dataset of this input shape, or export the model for (height, width, channels)",
+        )
+
+
+def _fits(shape: Sequence[int | None], wanted: Sequence[int]) -> bool:
+    return len(shape) == len(wanted) and all(a in (None, b) for a, b in zip(shape, wanted, strict=True))
+
+
+@contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Turn what a library raises inside the block into SourceError: ``path`` cannot be read as ``kind``."""
+    try:
+        yield
+    except EdgeworthyError:
+        raise
+    except Exception as error:
+        raise SourceError(
+            f"{path}: cannot be read as {kind}: {reason_line(error)}", hint="export or download the model again"
+        ) from error

@@ -1,0 +1,43 @@
+"""What a .tflite says of itself: its input, its ops, its names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgeworthy.errors import RecipeRefused
+from edgeworthy.records import Layout
+from edgeworthy.variants.converter_errors import refusing
+from edgeworthy.variants.opened_source import OpenedSource
+from edgeworthy.variants.scheme import GraphNames
+from edgeworthy.variants.source_files import layout_of
+
+
+def interpreter(content: bytes) -> Any:
+    """LiteRT's interpreter of the file, nothing allocated."""
+    with refusing("LiteRT"):
+        from ai_edge_litert.interpreter import Interpreter
+
+        return Interpreter(model_content=content)
+
+
+def graph_names(content: bytes) -> GraphNames:
+    """The types of ops (HARD_SWISH, ...) and the names of tensors."""
+    graph = interpreter(content)
+    ops = frozenset(op["op_name"] for op in graph._get_ops_details())
+    return GraphNames(ops, frozenset(tensor["name"] for tensor in graph.get_tensor_details()))
+
+
+def graph_layout(source: OpenedSource, content: bytes) -> Layout:
+    """The layout of the graph's input; where TFLiteConverter made it, also that it is what we asked for."""
+    entry = interpreter(content).get_input_details()[0]
+    shape = [None if size == -1 else int(size) for size in entry["shape_signature"]]
+    if source.has_tflite:
+        return layout_of(shape[1:], source.input_shape, Path(source.title))
+    if tuple(shape[1:]) != source.input_shape or shape[0] not in (None, 1, source.fixed_batch()):
+        raise RecipeRefused(
+            f"the converter made an input of {shape} instead of (dynamic batch, height, width, channels)"
+            f" = (None, {', '.join(map(str, source.input_shape))})",
+            hint="use the ort_* recipes for this model",
+        )
+    return "nhwc"

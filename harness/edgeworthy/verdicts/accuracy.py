@@ -1,0 +1,163 @@
+"""The accuracy of a cell, paired with its reference sample by sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.records import CellId, Estimate, Truth, Verdict
+from edgeworthy.verdicts import columns, fidelity, metrics
+from edgeworthy.verdicts.defects import defect
+from edgeworthy.verdicts.limits import checks_of, judge
+from edgeworthy.verdicts.paired import PairedAccuracy, share
+from edgeworthy.verdicts.paired_scores import PairedScores, mean_with_interval
+from edgeworthy.verdicts.per_class import per_class
+from edgeworthy.verdicts.vacuous import refuse_vacuous
+
+AXIS = "accuracy"
+TOP_K = {"top1": 1, "top5": 5}
+NO_ACCURACY = "accuracy is not judged: the model's weights are random"
+REPAIR = "calibrate on real, equally preprocessed inputs, or leave sensitive ops float with the 'mixed' recipe"
+HINTS = dict.fromkeys(
+    (
+        "drop_points",
+        "class_drop_points",
+        "worst_class_percent",
+        "mse",
+        "psnr_db",
+        "score",
+        "loss",
+        "metric_drop",
+        "metric_drop_percent",
+        "column_drop_points",
+        "error_ratio",
+        "agreement_percent",
+        "sqnr_db",
+        "output_difference",
+        "top1_percent",
+        "top5_percent",
+    ),
+    REPAIR,
+)
+
+
+def judge_accuracy(
+    cell: CellId,
+    values: NDArray[np.float32],
+    truth: Truth,
+    limits: Mapping[str, float],
+) -> Verdict:
+    """Judge outputs of shape (samples, values) against the reference's outputs for the same samples.
+
+    Invalid outputs (NaN, constant) fail whatever the limits say. Raises SourceError for a metric function that cannot
+    be loaded or fails, ConfigError for a limit that cannot fail.
+    """
+    refuse_vacuous(cell.model, truth, limits)
+    judge_by = _judge_classes if truth.metric in TOP_K else _judge_scores
+    judged = (_judge_fidelity if truth.random_weights else judge_by)(cell, values, truth, limits)
+    invalid = defect(values, truth)
+    if invalid:
+        return replace(
+            judged, status="fail", evidence="exact", message=invalid, hint="check the conversion and its calibration"
+        )
+    return judged
+
+
+def _judge_scores(cell: CellId, values: NDArray[np.float32], truth: Truth, limits: Mapping[str, float]) -> Verdict:
+    """By a metric that gives a number for each sample."""
+    pairs = PairedScores(metrics.scores(truth.reference, truth), metrics.scores(values, truth), truth.higher_is_better)
+    name = metrics.column(truth)
+    estimates = {
+        name: mean_with_interval(pairs.candidate),
+        "metric_drop": pairs.drop(),
+        "metric_drop_percent": pairs.drop_percent(),
+        **_fidelity(values, truth),
+    }
+    column = None
+    if columns.has_targets(truth):
+        estimates["column_drop_points"], column = columns.drop_points(values, truth)
+    verdict = judge(cell, AXIS, estimates, limits, HINTS)
+    if verdict.checks and verdict.checks[0].metric == "column_drop_points":
+        verdict = replace(verdict, message=f"{verdict.message} (column {column})")
+    before, after = (float(side.mean()) for side in (pairs.reference, pairs.candidate))
+    said = (
+        f"{verdict.message}; {truth.metric} {before:.6g} -> {after:.6g} {truth.unit}".rstrip()
+        + f" on {len(values)} samples (p = {pairs.p():.2g})"
+    )
+    limit = limits.get("max_metric_drop")
+    needed = pairs.samples_to_decide(limit) if limit is not None and verdict.evidence == "inconclusive" else None
+    if needed and needed > len(values):
+        said += f"; inconclusive: about {needed:,} samples would decide"
+    return replace(verdict, message=said, metrics={**verdict.metrics, "metric_p": pairs.p()})
+
+
+def _judge_classes(cell: CellId, values: NDArray[np.float32], truth: Truth, limits: Mapping[str, float]) -> Verdict:
+    """By accuracy."""
+    labels, scores = truth.labels, truth.class_scores(values)
+    right = [
+        fidelity.in_top_k(side, labels, TOP_K[truth.metric]) for side in (truth.class_scores(truth.reference), scores)
+    ]
+    pairs, classes = PairedAccuracy.of(*right), per_class(labels, *right)
+    estimates = {
+        "drop_points": pairs.drop_interval(),
+        **{
+            f"{name}_percent": share(int(fidelity.in_top_k(scores, labels, k).sum()), len(labels))
+            for name, k in TOP_K.items()
+            if k < scores.shape[1]
+        },
+        "worst_class_percent": classes[0].percent,
+        "class_drop_points": Estimate(max(each.drop_points for each in classes)),
+        "error_ratio": Estimate(pairs.error_ratio),
+        **_fidelity(values, truth),
+    }
+    verdict = judge(cell, AXIS, estimates, limits, HINTS)
+    more = {"mcnemar_p": pairs.mcnemar_p(), "worst_class": float(classes[0].label)}
+    said = _with_pairs(verdict, pairs, truth.metric, limits)
+    if truth.threshold is not None:
+        kind = "probability" if truth.threshold else "logit"
+        said += f"; the one output is taken as the {kind} of class 1, threshold {truth.threshold:g}"
+    return replace(verdict, message=said, metrics={**verdict.metrics, **more})
+
+
+def _judge_fidelity(cell: CellId, values: NDArray[np.float32], truth: Truth, limits: Mapping[str, float]) -> Verdict:
+    """Labels mean nothing to random weights: accuracy limits are not judged, and the message says so.
+
+    SQNR is that of what changes from sample to sample: most of a random network's output is the same for all of them,
+    and a variant that gives only that (0 dB) would look faithful.
+    """
+    same = truth.reference.mean(axis=0)
+    sqnr_db = Estimate(fidelity.sqnr_db(truth.reference - same, values - same))
+    verdict = judge(cell, AXIS, {**_fidelity(values, truth), "sqnr_db": sqnr_db}, limits, HINTS)
+    return replace(verdict, message=f"{verdict.message}; {NO_ACCURACY}")
+
+
+def _fidelity(values: NDArray[np.float32], truth: Truth) -> dict[str, Estimate]:
+    """How close the outputs are to the reference's, whatever the labels say."""
+    estimates = {
+        "sqnr_db": Estimate(columns.sqnr_db(values, truth)),
+        "output_difference": Estimate(fidelity.max_difference(truth.reference, values)),
+    }
+    if truth.classifies:
+        estimates["agreement_percent"] = fidelity.agreement(
+            truth.class_scores(truth.reference), truth.class_scores(values)
+        )
+    return estimates
+
+
+def _with_pairs(verdict: Verdict, pairs: PairedAccuracy, metric: str, limits: Mapping[str, float]) -> str:
+    """The verdict's message with both accuracies, McNemar's p, and how many samples would make it conclusive."""
+    said = (
+        f"{verdict.message}; {metric} {pairs.reference_percent:.2f} -> {pairs.candidate_percent:.2f} %"
+        f" on {pairs.n} samples (p = {pairs.mcnemar_p():.2g})"
+    )
+    limit = limits.get("max_drop_points")
+    if limit is not None and verdict.evidence == "inconclusive":
+        drop = {"drop_points": pairs.drop_interval()}
+        undecided = [check for check in checks_of(drop, {"max_drop_points": limit}) if check.evidence == "inconclusive"]
+        needed = pairs.samples_to_decide(limit) if undecided else None
+        if needed:
+            said += f"; inconclusive: about {needed:,} samples would decide"
+    return said

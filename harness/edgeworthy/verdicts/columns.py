@@ -1,0 +1,111 @@
+"""Outputs column by column, each against its own spread in the reference.
+
+One output may hold numbers of different kinds: boxes in pixels beside a score below 1. Over all of them together a lost
+score is invisible. A column is one value of a flat output, or one channel of an image (``Truth.channels``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.records import Estimate, Truth
+from edgeworthy.verdicts import fidelity
+
+Values = NDArray[np.floating[Any]]
+#: A column whose spread is below this share of the whole output's range may be rounded away: an int8 step is 1/255.
+SMALL = 0.05
+#: So many samples must be off a column's median before its variation counts.
+FEWEST = 2
+#: A column counts as predicted where the reference explains at least this share of its targets' variance.
+EXPLAINED = 0.1
+
+
+def columns(values: Values, truth: Truth) -> Values:
+    """Values of shape (samples, values) as (rows, columns): an image's pixels are rows, its channels columns."""
+    return values.reshape(-1, truth.channels) if truth.channels else values
+
+
+def has_targets(truth: Truth) -> bool:
+    """Whether every output has a target of its own."""
+    return truth.labels.shape == truth.reference.shape and np.issubdtype(truth.labels.dtype, np.floating)
+
+
+def explained(values: Values, truth: Truth) -> NDArray[np.float64]:
+    """The share of each column's variance over the targets that the values explain, at least 0; 0 where none varies."""
+    targets, given = columns(truth.labels, truth), columns(values, truth)
+    error, spread = np.zeros(targets.shape[1]), np.zeros(targets.shape[1])
+    mean = targets.mean(axis=0, dtype=np.float64)
+    for start in range(0, len(targets), fidelity.BLOCK):
+        block = targets[start : start + fidelity.BLOCK].astype(np.float64)
+        error += np.square(given[start : start + fidelity.BLOCK] - block).sum(axis=0)
+        spread += np.square(block - mean).sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = 1 - error / spread
+    return np.where(spread > 0, np.maximum(np.nan_to_num(share, nan=0.0, neginf=0.0), 0.0), 0.0)
+
+
+def drop_points(values: Values, truth: Truth) -> tuple[Estimate, int]:
+    """The largest loss of explained variance of one column in percentage points, and that column's number."""
+    lost = 100 * (explained(truth.reference, truth) - explained(values, truth))
+    worst = int(lost.argmax())
+    return Estimate(float(lost[worst])), worst
+
+
+def lost(values: Values, truth: Truth) -> list[int]:
+    """Columns that vary in the reference and are constant in the values.
+
+    A variation that rounding may remove does not count, unless the reference predicts the column's targets with it.
+    """
+    given, reference = columns(values, truth), columns(truth.reference, truth)
+    if len(given) < 2:
+        return []
+    constant = np.flatnonzero((given == given[0]).all(axis=0))
+    if not constant.size:
+        return []
+    predicted = explained(truth.reference, truth) >= EXPLAINED if has_targets(truth) else None
+    small = SMALL * float(np.ptp(reference))
+    return [
+        int(column)
+        for column in constant
+        if (predicted is not None and predicted[column] and len(given) >= fidelity.ENOUGH_TO_SUSPECT)
+        or _varies(reference[:, column], small)
+    ]
+
+
+def sqnr_db(values: Values, truth: Truth) -> float:
+    """Signal to quantization noise in dB: of class scores as a whole, of other outputs that of the worst column.
+
+    Columns count that the reference predicts, or whose spread is not small.
+    """
+    whole = fidelity.sqnr_db(truth.reference, values)
+    if truth.classifies:
+        return whole
+    given, reference = columns(values, truth), columns(truth.reference, truth)
+    counting = np.ptp(reference, axis=0) > SMALL * float(np.ptp(reference))
+    if has_targets(truth):
+        counting |= explained(truth.reference, truth) >= EXPLAINED
+    signal, noise = np.zeros(given.shape[1]), np.zeros(given.shape[1])
+    for start in range(0, len(given), fidelity.BLOCK):
+        block = reference[start : start + fidelity.BLOCK].astype(np.float64)
+        signal += np.square(block).sum(axis=0)
+        noise += np.square(block - given[start : start + fidelity.BLOCK]).sum(axis=0)
+    counting &= (noise > 0) | np.isnan(noise)
+    if not counting.any():
+        return whole
+    with np.errstate(divide="ignore"):
+        return float(min(whole, (10 * np.log10(signal[counting] / noise[counting])).min()))
+
+
+def named(numbers: Iterable[int]) -> str:
+    """``column 4``, ``columns 0, 1, 2, 3, 4 and 7 more``."""
+    found = list(numbers)
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return f"column{'s' if len(found) > 1 else ''} {', '.join(map(str, found[:5]))}{more}"
+
+
+def _varies(column: Values, small: float) -> bool:
+    return int((np.abs(column - np.median(column)) > small).sum()) >= FEWEST

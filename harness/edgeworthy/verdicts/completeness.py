@@ -1,0 +1,62 @@
+"""Nothing disappears: cells that the baseline has and a run lacks, and cells that a run planned and did not judge."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Collection, Sequence
+
+from edgeworthy.config import CANARY
+from edgeworthy.measurements.run_file import Scope
+from edgeworthy.records import CellId, Change, Verdict
+from edgeworthy.verdicts.regression import accept_command
+
+
+def in_scope(cell: CellId, scope: Scope) -> bool:
+    """Whether the run was meant to cover the cell."""
+    globs = (scope.models, scope.variants, scope.targets)
+    within = all(
+        not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+        for name, patterns in zip(cell, globs, strict=True)
+    )
+    return within and cell not in scope.left_out
+
+
+def missing_cells(accepted: Sequence[CellId], measured: Collection[CellId], scope: Scope, run: str) -> list[Change]:
+    """The accepted cells within the run's scope that were not measured, each with why and what to do."""
+    targets = {cell.target for cell in measured}
+    return [_missing(cell, targets, run) for cell in accepted if in_scope(cell, scope) and cell not in measured]
+
+
+def unproven(planned: Sequence[CellId], verdicts: Sequence[Verdict]) -> list[str]:
+    """What keeps a finished run from being evidence, in sentences."""
+    judged = {verdict.cell for verdict in verdicts}
+    canaries = {cell for cell in planned if cell.variant == CANARY}
+    found = [f"{cell}: nothing was judged of this cell" for cell in planned if cell not in judged | canaries]
+    found += [f"{cell}: the canary was not run, so nothing shows that the gate works" for cell in canaries - judged]
+    watched = {cell.model for cell in canaries}
+    for model in sorted({cell.model for cell in planned} - watched):
+        found.append(f"{model}: no selected backend runs this model's canary, so nothing shows that the gate works")
+    return found
+
+
+def scope_in_words(scope: Scope, accepted: Sequence[CellId]) -> str:
+    """What a partial run does not cover, in a sentence; empty if it covers everything."""
+    silent = sum(not in_scope(cell, scope) for cell in accepted)
+    globs = [
+        f"--edge-{noun} {pattern}"
+        for noun, patterns in (("model", scope.models), ("variant", scope.variants), ("target", scope.targets))
+        for pattern in patterns
+    ]
+    if scope.left_out:
+        globs.append(f"{len(scope.left_out)} cells left out by pytest's own selection")
+    if not globs:
+        return ""
+    return f"the run covered a part of the project ({', '.join(globs)}): {silent} accepted cells were not compared"
+
+
+def _missing(cell: CellId, targets: Collection[str], run: str) -> Change:
+    why = "the cell is in the baseline, but the run did not compare it"
+    if cell.target not in targets:
+        why += f", and none on {cell.target} at all: the device is offline, or no longer in devices.yaml"
+    step = f"bring it back, or, if it was removed on purpose: {accept_command(run, cell, removed=True)}"
+    return Change(cell, "cell", "missing", "exact", None, None, why, step)

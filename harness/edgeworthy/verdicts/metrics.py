@@ -1,0 +1,75 @@
+"""Metrics other than accuracy: a number for each sample, from a model's outputs and what they should have been."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.errors import SourceError
+from edgeworthy.records import Truth
+from edgeworthy.sources.function_files import function_digest
+from edgeworthy.sources.functions import load_function, users_code
+
+#: What PSNR is called where the error vanishes; it would be infinite.
+MOST_DB = 100.0
+
+
+def scores(values: NDArray[np.float32], truth: Truth) -> NDArray[np.float64]:
+    """The metric of each sample, shape (samples,), of outputs of shape (samples, values).
+
+    Raises SourceError where a function of the user's raises, or returns anything but a number for each sample.
+    """
+    if truth.metric == "mse":
+        return squared_errors(values, truth.labels)
+    if truth.metric == "psnr":
+        return psnr_db(values, truth.labels)
+    return _by_function(values, truth)
+
+
+def column(truth: Truth) -> str:
+    """The metric's name in reports and limits."""
+    return {"mse": "mse", "psnr": "psnr_db"}.get(truth.metric, "score" if truth.higher_is_better else "loss")
+
+
+def identity(truth: Truth) -> str:
+    """The metric's name; a function's with a checksum of its text, for another text measures something else.
+
+    Raises SourceError where there is no such function.
+    """
+    if not truth.folder:
+        return truth.metric
+    return f"{truth.metric} (text {function_digest(truth.metric, Path(truth.folder))[:8]})"
+
+
+def squared_errors(values: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float64]:
+    """The mean squared error of each sample."""
+    errors: NDArray[np.float64] = np.square(np.subtract(values, targets, dtype=np.float64)).mean(axis=1)
+    return errors
+
+
+def psnr_db(values: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float64]:
+    """The peak signal to noise ratio of each sample in dB, 10 log10(peak^2 / mse), at most MOST_DB.
+
+    The peak is that of the targets' kind: 1 within [0, 1], 255 within [0, 255], else their range.
+    """
+    low, high = float(targets.min()), float(targets.max())
+    peak = high - low if low < 0 or high > 255 else 1.0 if high <= 1 else 255.0
+    with np.errstate(divide="ignore"):
+        found = 10 * np.log10(peak**2 / squared_errors(values, targets))
+    capped: NDArray[np.float64] = np.minimum(found, MOST_DB)
+    return capped
+
+
+def _by_function(values: NDArray[np.float32], truth: Truth) -> NDArray[np.float64]:
+    metric = load_function(truth.metric, Path(truth.folder))
+    with users_code(f"metric {truth.metric}", "correct the metric's function"):
+        found = np.asarray(metric(values.copy(), truth.labels.copy()), np.float64)
+    if found.shape != (len(values),):
+        raise SourceError(
+            f"metric {truth.metric} returned shape {found.shape} for {len(values)} samples",
+            hint="return a number for each sample, an array of shape (samples,)",
+        )
+    return found

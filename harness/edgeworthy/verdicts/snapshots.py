@@ -1,0 +1,145 @@
+"""A cell's numbers as they are accepted and compared: from a run's stored measurements or from a baseline file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.measurements.journal import Journal
+from edgeworthy.records import CellId, Outputs, Timing, Truth
+from edgeworthy.verdicts import fidelity, metrics
+from edgeworthy.verdicts.accuracy import TOP_K
+
+LoadStatistic = Literal["median", "mean"]
+LATENCY_METRICS: dict[LoadStatistic, str] = {"median": "p50_ms", "mean": "mean_ms"}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One cell: numbers of each sample, latency and load times in ns of every reload.
+
+    ``predictions`` and ``correct`` (of an accuracy) or ``scores`` (of another metric) have shape (samples,).
+    ``statistic`` says whether a load's latency is the median or, where the device's tool prints no more, the mean of its
+    inferences; ``metrics`` has ``p50_ms`` or ``mean_ms`` accordingly.
+    ``metrics`` are exact numbers with their unit in the name; what was not measured is not among them.
+    ``fingerprint`` says where it ran, ``invalid_reason`` why its times cannot be compared, ``dataset`` and ``labels``
+    (checksums) and ``metric`` what it was measured by, ``source`` is a checksum of the model's source.
+    """
+
+    artifact: str
+    fingerprint: Mapping[str, str]
+    dataset: str
+    labels: str
+    metric: str
+    metrics: Mapping[str, float]
+    statistic: LoadStatistic
+    latency_loads_ns: NDArray[np.int64]
+    load_loads_ns: NDArray[np.int64]
+    predictions: NDArray[np.int64] | None
+    correct: NDArray[np.bool_] | None
+    scores: NDArray[np.float32] | None = None
+    higher_is_better: bool = True
+    invalid_reason: str = ""
+    source: str = ""
+
+    @property
+    def judged(self) -> NDArray[Any] | None:
+        """Per-sample quality: ``correct`` or ``scores``, if there is either."""
+        return self.correct if self.correct is not None else self.scores
+
+    @property
+    def latency_ms(self) -> float | None:
+        """The time of one inference: the median over loads of their medians, or the mean of their means."""
+        return self.metrics.get(LATENCY_METRICS[self.statistic])
+
+
+def snapshot(
+    provenance: Mapping[str, Any], truth: Truth | None, outputs: Outputs | None, timing: Timing | None
+) -> Snapshot:
+    """What was measured of a cell. Raises ValueError where nothing was."""
+    measured = timing or outputs
+    if measured is None:
+        raise ValueError("a cell without measurements has no snapshot")
+    sizes = {"size_kb": provenance["size_bytes"] / 1e3, "gzip_kb": provenance["gzip_bytes"] / 1e3}
+    return Snapshot(
+        artifact=provenance["artifact"],
+        fingerprint=measured.conditions.fingerprint,
+        dataset=truth.dataset if truth else "",
+        labels=checksum(truth.labels) if truth else "",
+        metric=metrics.identity(truth) if truth else "top1",
+        metrics={**sizes, **_accuracy(outputs, truth), **(_timed(timing) if timing else {})},
+        statistic=_statistic(timing) if timing else "median",
+        latency_loads_ns=_latency_loads(timing) if timing else np.zeros(0, np.int64),
+        load_loads_ns=timing.load_ns if timing else np.zeros(0, np.int64),
+        **(_judged(outputs, truth) if outputs and truth else {"predictions": None, "correct": None}),
+        higher_is_better=truth.higher_is_better if truth else True,
+        source=provenance.get("source", ""),
+        invalid_reason=timing.conditions.invalid_reason if timing else "",
+    )
+
+
+def stored_snapshot(journal: Journal, cell: CellId) -> Snapshot | None:
+    """The cell as a run's folder has it, or None where nothing of it was measured. Raises StoreError."""
+    outputs, timing = journal.find(Outputs, cell), journal.find(Timing, cell)
+    if outputs is None and timing is None:
+        return None
+    return snapshot(journal.provenance(cell), journal.truth(cell.model), outputs, timing)
+
+
+def checksum(labels: NDArray[Any]) -> str:
+    """The sha256 of labels, apart from the samples that they belong to."""
+    stored = "<i8" if np.issubdtype(labels.dtype, np.integer) else "<f4"
+    return hashlib.sha256(np.ascontiguousarray(labels, stored).tobytes()).hexdigest()
+
+
+def _judged(outputs: Outputs, truth: Truth) -> dict[str, Any]:
+    if truth.metric in TOP_K:
+        return {"predictions": fidelity.top1(truth.class_scores(outputs.values)), "correct": _correct(outputs, truth)}
+    return {"predictions": None, "correct": None, "scores": _scores(outputs, truth)}
+
+
+def _scores(outputs: Outputs, truth: Truth) -> NDArray[np.float32]:
+    return metrics.scores(outputs.values, truth).astype(np.float32)
+
+
+def _correct(outputs: Outputs, truth: Truth) -> NDArray[np.bool_]:
+    return fidelity.in_top_k(truth.class_scores(outputs.values), truth.labels, TOP_K[truth.metric])
+
+
+def _accuracy(outputs: Outputs | None, truth: Truth | None) -> dict[str, float]:
+    if outputs is None or truth is None:
+        return {}
+    if truth.metric not in TOP_K:
+        return {metrics.column(truth): float(_scores(outputs, truth).mean(dtype=np.float64))}
+    return {f"{truth.metric}_percent": 100.0 * float(_correct(outputs, truth).mean())}
+
+
+def _timed(timing: Timing) -> dict[str, float]:
+    found = {
+        LATENCY_METRICS[_statistic(timing)]: over_all(_statistic(timing), _latency_loads(timing)) / 1e6,
+        "load_ms": float(np.median(timing.load_ns)) / 1e6,
+        "peak_memory_mb": None if timing.peak_memory_bytes is None else timing.peak_memory_bytes / 1e6,
+        "delegated_percent": timing.delegation.percent if timing.delegation else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def over_all(statistic: LoadStatistic, loads_ns: NDArray[np.int64]) -> float:
+    """One number of all loads, in ns: the median of medians, the mean of means."""
+    return float(np.median(loads_ns) if statistic == "median" else np.mean(loads_ns))
+
+
+def _statistic(timing: Timing) -> LoadStatistic:
+    return "mean" if timing.statistic == "mean" else "median"
+
+
+def _latency_loads(timing: Timing) -> NDArray[np.int64]:
+    if timing.statistic != "inference":
+        return timing.samples_ns
+    loads = np.unique(timing.load_of)
+    return np.array([np.median(timing.samples_ns[timing.load_of == load]) for load in loads]).astype(np.int64)

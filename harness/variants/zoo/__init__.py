@@ -1,4 +1,0 @@
-"""Two small models that train in seconds on the digits: something to gate without downloading anything.
-
-They are imported only by the process that trains or converts.
-"""

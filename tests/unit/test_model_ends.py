@@ -1,0 +1,107 @@
+"""A model with several outputs is judged by the one that is chosen, and by none in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from edgeworthy.errors import SourceError
+from edgeworthy.variants.model_ends import check_one_input, chosen_output, onnx_with_output, tflite_with_output
+from onnx import TensorProto, helper, numpy_helper
+
+from tests import tflite_files
+
+WEIGHTS = np.random.default_rng(0).standard_normal((64, tflite_files.CLASSES)).astype(np.float32)
+
+
+def test_an_output_must_be_chosen_where_there_are_several() -> None:
+    """The outputs are named; a wrong name gets the nearest one."""
+    assert chosen_output("net.onnx", ["scores"], None) == 0
+    assert chosen_output("net.onnx", ["aux", "scores"], "scores") == 1
+    with pytest.raises(SourceError, match=r"net\.onnx: the model has .*aux.*scores.*, and none is chosen") as none:
+        chosen_output("net.onnx", ["aux", "scores"], None)
+    assert "output: NAME" in none.value.hint
+    with pytest.raises(SourceError, match="has no output 'score'; did you mean 'scores'"):
+        chosen_output("net.onnx", ["aux", "scores"], "score")
+    with pytest.raises(SourceError, match="has no output 'score'; did you mean 'scores'"):
+        chosen_output("net.onnx", ["scores"], "score")
+
+
+def test_a_model_of_several_inputs_is_refused_with_all_their_names() -> None:
+    """Also one without any."""
+    with pytest.raises(SourceError, match=r"image.*mask"):
+        check_one_input("net.onnx", ["image", "mask"])
+    with pytest.raises(SourceError, match="a model of one input is evaluated"):
+        check_one_input("net.onnx", [])
+
+
+def test_an_onnx_file_keeps_what_the_chosen_output_needs(tmp_path: Path) -> None:
+    """The other output, its nodes and its constants are gone; the answers are those of the whole file."""
+    nodes = [
+        helper.make_node("MatMul", ["flat", "aux_weights"], ["aux"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["scores"]),
+    ]
+    rows, aux, scores = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size])
+        for name, size in (("flat", 64), ("aux", 10), ("scores", 10))
+    )
+    constants = [
+        numpy_helper.from_array(values, name) for name, values in (("aux_weights", -WEIGHTS), ("weights", WEIGHTS))
+    ]
+    graph = helper.make_graph(nodes, "two", [rows], [aux, scores], constants)
+    path = tmp_path / "two.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    onnx_with_output(path, path, "scores")
+    kept = onnx.load(path).graph
+    assert ([each.name for each in kept.output], [each.name for each in kept.initializer]) == (["scores"], ["weights"])
+    given = np.random.default_rng(1).random((5, 64), dtype=np.float32)
+    (answers,) = onnxruntime.InferenceSession(path).run(None, {"flat": given})
+    np.testing.assert_allclose(answers, given @ WEIGHTS, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("output", "held"),
+    [
+        (helper.make_tensor_value_info("label", TensorProto.INT64, ["batch"]), "class numbers"),
+        (helper.make_tensor_value_info("label", TensorProto.STRING, ["batch"]), "texts"),
+        (
+            helper.make_value_info(
+                "label",
+                helper.make_sequence_type_proto(
+                    helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+                ),
+            ),
+            "a list of maps",
+        ),
+    ],
+    ids=["class numbers", "texts", "ZipMap"],
+)
+def test_an_onnx_output_without_scores_is_refused(tmp_path: Path, output: onnx.ValueInfoProto, held: str) -> None:
+    """What scikit-learn's converters add to a classifier."""
+    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["batch", 4])
+    graph = helper.make_graph([helper.make_node("Identity", ["rows"], ["label"])], "labels", [rows], [output])
+    onnx.save(helper.make_model(graph), tmp_path / "labels.onnx")
+    with pytest.raises(SourceError, match=f"the output 'label' is {held}, not scores or numbers to judge"):
+        onnx_with_output(tmp_path / "labels.onnx", "labels.onnx", None)
+
+
+@pytest.mark.parametrize(("wanted", "factor", "nodes"), [("scores", 1, 1), ("twice", 2, 2)])
+def test_a_tflite_file_keeps_what_the_chosen_output_needs(tmp_path: Path, wanted: str, factor: int, nodes: int) -> None:
+    """Without a signature, outputs are called as their tensors are."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = tflite_files.linear(tmp_path / "two.tflite", WEIGHTS, ending="twice")
+    kept = Interpreter(model_content=tflite_with_output(path.read_bytes(), path, wanted))
+    kept.allocate_tensors()
+    image = np.random.default_rng(2).random((1, 8, 8, 1), dtype=np.float32)
+    kept.set_tensor(kept.get_input_details()[0]["index"], image)
+    kept.invoke()
+    (output,) = kept.get_output_details()
+    assert output["name"] == wanted
+    assert len([each for each in kept._get_ops_details() if each["op_name"] != "DELEGATE"]) == nodes
+    np.testing.assert_allclose(
+        kept.get_tensor(output["index"]), factor * image.reshape(1, 64) @ WEIGHTS, rtol=1e-4, atol=1e-5
+    )
