@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 from unittest import mock
 
+from edgeworthy.cells import CellSelector
 from edgeworthy.config import LatencyPlan
 from edgeworthy.measurements.bench import Bench
-from edgeworthy.measurements.project import Project, Selection
+from edgeworthy.measurements.project import Project
 from edgeworthy.storage import open_store
 from edgeworthy.targets import device_jobs
 from edgeworthy.targets.links.adb import AdbLink
@@ -79,7 +80,7 @@ def measure():
 
 def _run(project, target, link, folder):
     """The traffic of every cell of a run, outputs and timing; the first one also opens the device."""
-    planned = project.cells(Selection(models=("cnn",), variants=VARIANTS, targets=(target,)))
+    planned = project.cells(CellSelector(models=("cnn",), variants=VARIANTS, targets=(target,)))
     store = open_store(ROOT / ".edgeworthy")
     with contextlib.closing(Bench(project, store, folder, planned, lambda text: print(f"  {text}"))) as bench:
         for cell in planned:

@@ -9,11 +9,11 @@ from pathlib import Path
 from statistics import median
 
 import sqlalchemy as sa
+from edgeworthy.cells import CellId
 from edgeworthy.history.database import History
 from edgeworthy.history.entry import CellEntry, RunEntry
 from edgeworthy.history.location import Location
 from edgeworthy.history.schema import CELLS, RUNS, SERIES
-from edgeworthy.records import CellId
 from edgeworthy.verdicts.limits import METRICS
 from finding import Finding
 

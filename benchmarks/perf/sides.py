@@ -8,10 +8,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from edgeworthy.cells import CellSelector
 from edgeworthy.config import LatencyPlan
 from edgeworthy.device_schema import RunnerBackend
 from edgeworthy.measurements.bench import Bench
-from edgeworthy.measurements.project import Project, Selection
+from edgeworthy.measurements.project import Project
 from edgeworthy.storage import open_store
 from edgeworthy.targets.base import Job
 from edgeworthy.targets.host import HostTarget
@@ -23,7 +24,7 @@ TIMEOUT_S = 300.0
 def artifacts(models_yaml, model, variants):
     """The artifacts of a model's variants, and its evaluation samples; made in the store where missing."""
     project = Project.load(models_yaml, ROOT / "devices.yaml")
-    planned = [cell for cell in project.cells(Selection()) if cell.model == model and cell.variant in variants]
+    planned = [cell for cell in project.cells(CellSelector()) if cell.model == model and cell.variant in variants]
     store = open_store(ROOT / ".edgeworthy")
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -13,9 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgeworthy.cells import CellId
     from edgeworthy.errors import EdgeworthyError, RecipeRefused
     from edgeworthy.pytest_plugin.device_clock import device_clock
-    from edgeworthy.records import CellId, Estimate, Verdict
+    from edgeworthy.records import Estimate, Verdict
     from edgeworthy.reports.frames import Run, load_run
     from edgeworthy.variants.registry import recipe
 

@@ -6,7 +6,6 @@ names file, line and key, and the nearest valid name. ``edgeworthy schema`` publ
 
 from __future__ import annotations
 
-import fnmatch
 import importlib.util
 import re
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from edgeworthy.cells import CellId, CellSelector, matches
 from edgeworthy.dataset_schema import Dataset
 from edgeworthy.device_schema import DevicesFile
 from edgeworthy.errors import ConfigError
@@ -92,10 +92,9 @@ class Budget(Limits):
     variant: str | None = Field(None, description="a variant, or a glob over variants")
     target: str | None = Field(None, description="a target 'device:backend', or a glob over targets")
 
-    def matches(self, model: str, variant: str, target: str) -> bool:
+    def matches(self, cell: CellId) -> bool:
         """Whether this budget applies to the cell."""
-        pairs = ((self.model, model), (self.variant, variant), (self.target, target))
-        return all(pattern is None or fnmatch.fnmatchcase(name, pattern) for pattern, name in pairs)
+        return CellSelector.of(self.model, self.variant, self.target).selects(cell)
 
     def specificity(self) -> tuple[int, int]:
         """More selectors first; among as many, more that name one thing rather than a glob."""
@@ -377,9 +376,9 @@ def default_limits(model: Model) -> dict[str, float]:
     return {**DEFAULT_LIMITS.given(), **(FIDELITY_LIMITS.given() if model.expect_weak_reference else {})}
 
 
-def limits_for(budgets: Iterable[Budget], model: str, variant: str, target: str) -> dict[str, float]:
+def limits_for(budgets: Iterable[Budget], cell: CellId) -> dict[str, float]:
     """The limits of one cell: of the budgets that match it, for every limit the most specific wins, then the later."""
-    matching = [budget for budget in budgets if budget.matches(model, variant, target)]
+    matching = [budget for budget in budgets if budget.matches(cell)]
     merged: dict[str, float] = {}
     for budget in sorted(matching, key=Budget.specificity):
         merged.update(budget.given())
@@ -409,12 +408,12 @@ def _check_budget(document: YamlFile, models: ModelsFile, index: int, budget: Bu
         variants = [
             variant
             for name, model in models.models.items()
-            if budget.model is None or fnmatch.fnmatchcase(name, budget.model)
+            if matches(name, [budget.model] if budget.model else [])
             for variant in model.variants
         ]
         _must_match(document, (*at, "variant"), "variant", budget.variant, sorted(set(variants)))
 
 
 def _must_match(document: YamlFile, at: KeyPath, kind: str, pattern: str, names: list[str]) -> None:
-    if not fnmatch.filter(names, pattern):
+    if not any(matches(name, [pattern]) for name in names):
         raise document.unknown_name(at, kind, pattern, names)

@@ -9,31 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.cells import CellId
 from edgeworthy.text import printable
 
 Layout = Literal["nhwc", "nchw"]
 #: What one latency sample is: a single inference, or, of a tool that prints no more, an average of one load's inferences.
 Statistic = Literal["inference", "median", "mean"]
-
-
-class CellId(NamedTuple):
-    """model x variant x target: the unit that is measured, judged and stored."""
-
-    model: str
-    variant: str
-    target: str
-
-    def __str__(self) -> str:
-        return f"{self.model}/{self.variant}/{self.target}"
-
-    def slug(self) -> str:
-        """A file name; names hold no ``/`` and targets exactly one ``:``, so it is unique."""
-        return f"{self.model}+{self.variant}+{self.target.replace(':', '@')}"
 
 
 @dataclass(frozen=True)

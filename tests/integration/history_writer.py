@@ -10,10 +10,10 @@ import sys
 import time
 
 import sqlalchemy as sa
+from edgeworthy.cells import CellId
 from edgeworthy.history.database import History
 from edgeworthy.history.entry import CellEntry, RunEntry
 from edgeworthy.history.location import Location
-from edgeworthy.records import CellId
 
 CELLS = 60
 SHARED = "20260101-000000-shared"

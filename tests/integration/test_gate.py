@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeworthy import cli
+from edgeworthy.cells import CellId
 from edgeworthy.config import Regression
 from edgeworthy.measurements.journal import Journal
 from edgeworthy.measurements.run_file import RunFile
-from edgeworthy.records import Artifact, CellId, Conditions, Outputs, Timing
+from edgeworthy.records import Artifact, Conditions, Outputs, Timing
 from edgeworthy.verdicts.baselines import Baselines
 from edgeworthy.verdicts.gate import run_changes
 from edgeworthy.verdicts.log import VerdictLog

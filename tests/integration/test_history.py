@@ -20,6 +20,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from edgeworthy import history as history_package
+from edgeworthy.cells import CellId
 from edgeworthy.errors import HistoryError
 from edgeworthy.history import upgrade as upgrade_module
 from edgeworthy.history.database import History
@@ -28,7 +29,6 @@ from edgeworthy.history.location import Location
 from edgeworthy.history.picture import picture
 from edgeworthy.history.schema import CELLS, RUNS, SERIES, VERSION, VERSION_TABLE
 from edgeworthy.history.trend import read_trend
-from edgeworthy.records import CellId
 
 from tests.integration import history_writer
 from tests.integration.private_postgres import binaries, private_postgres

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from edgeworthy.cells import CellId
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.journal import Journal
 from edgeworthy.measurements.project import Project
-from edgeworthy.records import CellId, Outputs
+from edgeworthy.records import Outputs
 from edgeworthy.storage import open_store
 
 #: Of a float output: another build of the same kernels may order its sums otherwise.

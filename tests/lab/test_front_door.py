@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeworthy.cells import CellId
 from edgeworthy.config import load_devices
 from edgeworthy.measurements.journal import Journal
-from edgeworthy.records import CellId, Outputs, Timing
+from edgeworthy.records import Outputs, Timing
 
 from tests.integration.conftest import Project
 from tests.lab.board import Board

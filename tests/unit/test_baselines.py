@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
-from edgeworthy.records import CellId
 from edgeworthy.verdicts import baselines
 from edgeworthy.verdicts.baselines import BaselineFile, Baselines, parse, write
 from edgeworthy.verdicts.packing import Packed, pack, unpack

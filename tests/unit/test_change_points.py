@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from edgeworthy.cells import CellId
 from edgeworthy.history.changes import FEWEST, Changes, find_changes
 from edgeworthy.history.database import Point
 from edgeworthy.history.trend import Trend, judged_trend
-from edgeworthy.records import CellId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

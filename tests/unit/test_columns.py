@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from edgeworthy.cells import CellId
 from edgeworthy.errors import ConfigError
-from edgeworthy.records import CellId, Truth
+from edgeworthy.records import Truth
 from edgeworthy.verdicts import columns
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.consistency import judge_consistency

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from edgeworthy.cells import CellId
 from edgeworthy.config import Budget, Limits, Source, limits_for, load_devices, load_models, parse_limit
 from edgeworthy.errors import ConfigError
 from edgeworthy.text import printable
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-CELL = ("linear", "int8", "host:cpu")
+CELL = CellId("linear", "int8", "host:cpu")
 
 
 def selectors(name: str) -> st.SearchStrategy[str | None]:
@@ -41,24 +42,24 @@ BUDGETS = st.builds(
 def test_the_order_of_unlike_budgets_does_not_matter(orders: tuple[list[Budget], list[Budget]]) -> None:
     """Where no two budgets are equally specific, any order gives the same limits."""
     one, other = orders
-    assert limits_for(one, *CELL) == limits_for(other, *CELL)
+    assert limits_for(one, CELL) == limits_for(other, CELL)
 
 
 @given(st.lists(BUDGETS))
 def test_the_most_specific_wins_and_then_the_later(budgets: list[Budget]) -> None:
     """Each limit is that of the last among the most specific budgets that match and set it."""
     for limit in ("max_p50_ms", "max_size_kb"):
-        setting = [budget for budget in budgets if budget.matches(*CELL) and getattr(budget, limit) is not None]
+        setting = [budget for budget in budgets if budget.matches(CELL) and getattr(budget, limit) is not None]
         best = max((budget.specificity() for budget in setting), default=None)
         expected = [getattr(budget, limit) for budget in setting if budget.specificity() == best]
-        assert limits_for(budgets, *CELL).get(limit) == (expected[-1] if expected else None)
+        assert limits_for(budgets, CELL).get(limit) == (expected[-1] if expected else None)
 
 
 @given(st.lists(BUDGETS))
 def test_budgets_of_other_cells_do_not_apply(budgets: list[Budget]) -> None:
     """A budget that does not match leaves no trace."""
-    matching = [budget for budget in budgets if budget.matches(*CELL)]
-    assert limits_for(budgets, *CELL) == limits_for(matching, *CELL)
+    matching = [budget for budget in budgets if budget.matches(CELL)]
+    assert limits_for(budgets, CELL) == limits_for(matching, CELL)
 
 
 @given(st.text(string.printable))

@@ -7,7 +7,8 @@ import re
 
 import numpy as np
 import pytest
-from edgeworthy.records import CellId, Conditions, Timing
+from edgeworthy.cells import CellId
+from edgeworthy.records import Conditions, Timing
 from edgeworthy.verdicts.latency import judge_latency
 from edgeworthy.verdicts.snapshots import snapshot
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
+from edgeworthy.cells import CellId
 from edgeworthy.config import Limits
-from edgeworthy.records import CellId, Estimate
+from edgeworthy.records import Estimate
 from edgeworthy.verdicts.limits import METRICS, Check, checks_of, describe, flat, judge
 from hypothesis import given
 from hypothesis import strategies as st

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeworthy.cells import CellId
 from edgeworthy.errors import SourceError
-from edgeworthy.records import CellId, Truth
+from edgeworthy.records import Truth
 from edgeworthy.verdicts import fidelity, metrics
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.consistency import judge_consistency

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from edgeworthy.cells import CellId
 from edgeworthy.config import limits_for, load_models
 
 REPOSITORY = Path(__file__).parents[2]
@@ -69,7 +70,7 @@ def test_ratios_are_those_of_the_sizes(row: Row) -> None:
 def test_the_published_ratio_is_a_budget(row: Row) -> None:
     """A file that is too large for the published ratio, less the band that the page states, breaks its budget."""
     models, _ = load_models(REPOSITORY / "benchmarks/reference_models.yaml")
-    allowed_kb = limits_for(models.budgets, row.model, row.variant, "host:cpu")["max_size_kb"]
+    allowed_kb = limits_for(models.budgets, CellId(row.model, row.variant, "host:cpu"))["max_size_kb"]
     assert 1000 * row.measured_mb <= allowed_kb + 5  # the page has 10 KB as its last digit
     band = FLOAT_BAND if row.variant == "fp32" else WIDER.get((row.model, row.variant), BAND)
     assert 1000 * float_mb(row) / allowed_kb == pytest.approx(row.published_ratio * (1 - band / 100), abs=0.005)

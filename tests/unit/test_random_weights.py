@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from edgeworthy.records import CellId, Truth
+from edgeworthy.cells import CellId
+from edgeworthy.records import Truth
 from edgeworthy.verdicts.accuracy import judge_accuracy
 
 CELL = CellId("model", "int8", "host:cpu")

@@ -6,10 +6,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from edgeworthy.cells import CellId
 from edgeworthy.config import Regression
 from edgeworthy.measurements.run_file import Scope
-from edgeworthy.records import CellId, Change, Estimate, Interleaved
-from edgeworthy.verdicts.completeness import in_scope, missing_cells, scope_in_words
+from edgeworthy.records import Change, Estimate, Interleaved
+from edgeworthy.verdicts.completeness import missing_cells, scope_in_words
 from edgeworthy.verdicts.regression import RED, compare_cell, new_cell, regression_verdict, stored_ratio
 from edgeworthy.verdicts.snapshots import Snapshot
 from hypothesis import given
@@ -294,7 +295,7 @@ def test_missing_cells_are_those_of_the_scope():
     assert "--removed" in everything[0].hint
     part = Scope(models=["cnn"], left_out=[gpu])
     assert missing_cells(accepted, [CELL], part, "r") == []
-    assert [in_scope(cell, part) for cell in accepted] == [True, False, False]
+    assert [part.selects(cell) for cell in accepted] == [True, False, False]
     assert "--edge-model cnn" in scope_in_words(part, accepted)
     assert "2 accepted cells were not compared" in scope_in_words(part, accepted)
     assert scope_in_words(Scope(), accepted) == ""

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
 from edgeworthy.measurements.journal import Journal
 from edgeworthy.measurements.run_file import COMPLETE, RunFile, Scope
-from edgeworthy.records import Artifact, CellId, Conditions, Outputs, Truth, Verdict
+from edgeworthy.records import Artifact, Conditions, Outputs, Truth, Verdict
 from edgeworthy.reports.frames import load_run
 from edgeworthy.verdicts.log import VerdictLog
 from hypothesis import given, settings

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeworthy.cells import CellId
 from edgeworthy.measurements.journal import Journal
-from edgeworthy.records import Artifact, CellId, Conditions, Delegation, Outputs, Timing, Truth, Verdict
+from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing, Truth, Verdict
 from edgeworthy.reports.frames import SAMPLE_COLUMNS, load_run, write_frames
 from edgeworthy.reports.rows import COLUMNS, STATUSES, cell_rows
 from edgeworthy.storage import write_json

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from edgeworthy.cells import CellId
 from edgeworthy.errors import EdgeworthyError, SourceError
-from edgeworthy.records import CellId, Change, Verdict
+from edgeworthy.records import Change, Verdict
 from edgeworthy.text import LONGEST, one_line, plural, printable
 from hypothesis import given
 from hypothesis import strategies as st

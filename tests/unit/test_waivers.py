@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from edgeworthy.cells import CellId
 from edgeworthy.errors import ConfigError
-from edgeworthy.records import CellId, Change, ChangeStatus, Verdict
+from edgeworthy.records import Change, ChangeStatus, Verdict
 from edgeworthy.verdicts.regression import METRICS
 from edgeworthy.verdicts.waivers import MetricName, Waivers
 

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from edgeworthy.cells import CellSelector
 from edgeworthy.cli.devices import devices_app
 from edgeworthy.cli.diagnose import diagnose
 from edgeworthy.cli.export import export
@@ -27,7 +28,7 @@ from edgeworthy.config import ModelsFile
 from edgeworthy.device_schema import DevicesFile
 from edgeworthy.errors import ConfigError, EdgeworthyError
 from edgeworthy.interruption import interrupt_on_signals
-from edgeworthy.measurements.project import Project, Selection
+from edgeworthy.measurements.project import Project
 from edgeworthy.pytest_ini import ini_path
 from edgeworthy.reports.run_folder import rows_of
 from edgeworthy.reports.summary import terminal_table
@@ -111,7 +112,7 @@ def _ignore_results(path: Path) -> None:
 def models(models: ModelsOption, devices: DevicesOption) -> None:
     """Check the configuration and list its cells with their limits."""
     project = Project.load(models, devices)
-    for cell in project.cells(Selection()):
+    for cell in project.cells(CellSelector()):
         limits = " ".join(f"{name}={value:g}" for name, value in sorted(project.limits(cell).items()))
         print(f"{cell}  {limits}")
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from edgeworthy.cells import TargetId
 from edgeworthy.config import load_devices
 from edgeworthy.device_schema import Abi, DevicesFile
 from edgeworthy.errors import ConfigError, DeviceError
@@ -45,7 +46,9 @@ class NewEntry:
         """
         if report.problem:
             raise DeviceError(f"{self.name} was not added: {report.problem}", hint=report.hint)
-        fit = {tried.target.partition(":")[2] for tried in report.backends if tried.works or tried.runtime_missing}
+        fit = {
+            TargetId.parse(tried.target).backend for tried in report.backends if tried.works or tried.runtime_missing
+        }
         if not fit:
             first = report.backends[0]
             raise DeviceError(

@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from edgeworthy.cells import CellId, CellSelector
 from edgeworthy.cli.options import DevicesOption, ModelsOption
 from edgeworthy.config import CANARY
 from edgeworthy.diagnosis.diagnose import Diagnostician, with_float
 from edgeworthy.diagnosis.report import terminal
 from edgeworthy.errors import ConfigError
 from edgeworthy.measurements.bench import Bench
-from edgeworthy.measurements.project import Project, Selection
+from edgeworthy.measurements.project import Project
 from edgeworthy.pytest_ini import ini_path
-from edgeworthy.records import CellId
 from edgeworthy.storage import open_store
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.temporary import temporary_folder
@@ -57,7 +57,7 @@ def chosen_cell(project: Project, model: str, variant: str | None, target: str) 
             f"the model {model!r} has no variant {variant!r}; {did_you_mean(variant, known)}",
             hint="correct the name, or add the variant to models.yaml",
         )
-    cells = project.cells(Selection(models=[model]))
+    cells = project.cells(CellSelector(models=[model]))
     cells += project.canaries(cells)
     found = [cell for cell in cells if variant in (None, cell.variant) and target in ("", cell.target)]
     if not found:

@@ -11,18 +11,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edgeworthy.cells import CellId, CellSelector
 from edgeworthy.cli.options import FolderOption, ModelsOption, RunArgument
 from edgeworthy.config import CANARY, Regression, load_models
 from edgeworthy.errors import ConfigError
 from edgeworthy.measurements.journal import Journal
 from edgeworthy.measurements.run_file import RunFile
-from edgeworthy.records import CellId, Change
+from edgeworthy.records import Change
 from edgeworthy.reports import gate_report
 from edgeworthy.storage import write_atomically
 from edgeworthy.text import one_line
 from edgeworthy.verdicts.acceptance import accept as accept_run
 from edgeworthy.verdicts.baselines import Baselines
-from edgeworthy.verdicts.completeness import in_scope
 from edgeworthy.verdicts.gate import judge_run
 from edgeworthy.verdicts.regression import compare_cell
 from edgeworthy.verdicts.snapshots import Snapshot, stored_snapshot
@@ -48,7 +48,7 @@ def accept(
     ] = False,
 ) -> None:
     """Make a run's cells the baseline: the only way in which a baseline changes."""
-    done = accept_run(run, folder, (model or [], variant or [], target or []), reason, removed)
+    done = accept_run(run, folder, CellSelector(model or [], variant or [], target or []), reason, removed)
     for cell, what in done:
         print(f"{what} {cell}")
     print(f"review and commit {one_line(str(folder))}")
@@ -113,7 +113,7 @@ def _snapshots(ref: str, folder: Path) -> dict[CellId, Snapshot]:
     """The cells of a run, of a folder of baselines, or of a revision. Raises StoreError."""
     if (Path(ref) / "run.json").is_file():
         run, journal = RunFile.read(Path(ref)), Journal(Path(ref))
-        stored = {cell: stored_snapshot(journal, cell) for cell in run.cells if in_scope(cell, run.scope)}
+        stored = {cell: stored_snapshot(journal, cell) for cell in run.cells if run.scope.selects(cell)}
         return {cell: found for cell, found in stored.items() if found and cell.variant != CANARY}
     baselines = _baselines(ref, folder)
     return {cell: found for cell in baselines.cells() if (found := baselines.find(cell))}

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from edgeworthy.cells import CellId, CellSelector
 from edgeworthy.cli.options import DevicesOption, ModelsOption, ResultsOption
 from edgeworthy.errors import ConfigError
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.interleaved import Enough, time_interleaved
-from edgeworthy.measurements.project import Project, Selection
+from edgeworthy.measurements.project import Project
 from edgeworthy.pytest_ini import ini_path
-from edgeworthy.records import CellId, PairedTiming
+from edgeworthy.records import PairedTiming
 from edgeworthy.storage import open_store
 from edgeworthy.targets.base import Side
 from edgeworthy.targets.device_lock import device_lock, exclusive_host
@@ -46,7 +47,7 @@ def noise(
 
 def _references(project: Project, target: str) -> list[CellId]:
     """The reference of every model that runs on the target."""
-    cells = project.cells(Selection(targets=[target]))
+    cells = project.cells(CellSelector(targets=[target]))
     found = [cell for cell in cells if cell.variant == project.models.models[cell.model].reference]
     if not found:
         raise ConfigError(f"--target {target}: no model's reference runs there", hint="choose another target")

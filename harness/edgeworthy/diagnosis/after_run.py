@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from edgeworthy.cells import CellId
 from edgeworthy.diagnosis.diagnose import Diagnostician, with_float
 from edgeworthy.diagnosis.findings import label
 from edgeworthy.diagnosis.records import Diagnosis
@@ -12,7 +13,7 @@ from edgeworthy.diagnosis.report import markdown
 from edgeworthy.errors import EdgeworthyError
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
-from edgeworthy.records import CellId, Verdict
+from edgeworthy.records import Verdict
 from edgeworthy.storage import Store, write_atomically, writing
 from edgeworthy.text import first_of
 from edgeworthy.verdicts.accuracy import AXIS

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from edgeworthy.cells import CellId
 from edgeworthy.config import Variant
 from edgeworthy.device_schema import CpuBackend, RunnerBackend
 from edgeworthy.diagnosis.findings import Facts, calibrated_otherwise, find
@@ -19,7 +20,7 @@ from edgeworthy.diagnosis.records import Diagnosis, Traced
 from edgeworthy.errors import DiagnosisError
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
-from edgeworthy.records import Artifact, CellId, Verdict
+from edgeworthy.records import Artifact, Verdict
 from edgeworthy.schema import RuntimeName
 from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import digest, log_tail, read_json, write_json
@@ -153,7 +154,7 @@ def _spread(samples: Samples) -> NDArray[np.float32]:
 
 def _by_xnnpack(project: Project, target: str) -> bool:
     """Whether the target delegates to XNNPACK, the one delegate that the host can report on."""
-    backend = project.device(target).backends[target.partition(":")[2]]
+    backend = project.backend(target)
     return (isinstance(backend, CpuBackend) and backend.xnnpack) or (
         isinstance(backend, RunnerBackend) and backend.delegate
     )

@@ -16,12 +16,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from edgeworthy.cells import CellId
 from edgeworthy.errors import HistoryError
 from edgeworthy.history.entry import RunEntry
 from edgeworthy.history.location import Location
 from edgeworthy.history.schema import CELLS, RUNS, SERIES, VERSION
 from edgeworthy.history.upgrade import upgrade, version_of
-from edgeworthy.records import CellId
 
 #: How long a writer waits for another one's transaction (SQLite), or for a connection (PostgreSQL), in seconds.
 LOCK_SECONDS, CONNECT_SECONDS = 60.0, 10

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from edgeworthy.cells import CellId
 from edgeworthy.errors import SourceError
 from edgeworthy.measurements.journal import Journal
 from edgeworthy.measurements.run_file import RunFile
-from edgeworthy.records import CellId, Outputs, Timing, Truth
+from edgeworthy.records import Outputs, Timing, Truth
 from edgeworthy.reports.run_folder import rows_of
 from edgeworthy.storage import digest, read_json
 from edgeworthy.verdicts.limits import METRICS

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeworthy.cells import CellId
 from edgeworthy.config import Limits
 from edgeworthy.errors import ConfigError
 from edgeworthy.history.changes import FEWEST, Change, find_changes
 from edgeworthy.history.database import History, Point
-from edgeworthy.records import CellId
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.verdicts import accuracy, consistency
 from edgeworthy.verdicts.limits import METRICS

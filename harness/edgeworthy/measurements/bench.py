@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.errors import (
     DeviceAbsent,
@@ -27,7 +28,7 @@ from edgeworthy.measurements.preconditions import check_again, timed_when_ready
 from edgeworthy.measurements.project import Project
 from edgeworthy.measurements.references import References
 from edgeworthy.measurements.truth import check_outputs
-from edgeworthy.records import Artifact, CellId, Outputs, PairedTiming, Timing
+from edgeworthy.records import Artifact, Outputs, PairedTiming, Timing
 from edgeworthy.sources.datasets import PreparedDataset, prepare
 from edgeworthy.storage import Store, digest
 from edgeworthy.targets.base import Job, Side, Target
@@ -101,16 +102,16 @@ class Bench:
         begun = self._host_outputs.take(cell) if self._host_outputs else None
         if begun:
             self.lanes.result(begun)
-        return self.lanes.call(self._device(cell), lambda: self._outputs(cell))
+        return self.lanes.call(cell.device, lambda: self._outputs(cell))
 
     def timing(self, cell: CellId) -> Timing:
         """How long the cell takes. Raises EdgeworthyError."""
         self._measure_ahead(Timing)
-        return self.lanes.call(self._device(cell), lambda: self._timing(cell))
+        return self.lanes.call(cell.device, lambda: self._timing(cell))
 
     def profile(self, cell: CellId) -> pd.DataFrame:
         """The time of every op of the cell, measured anew each time. Raises EdgeworthyError."""
-        return self.lanes.call(self._device(cell), lambda: self._profile(cell))
+        return self.lanes.call(cell.device, lambda: self._profile(cell))
 
     def interleaved(self, cell: CellId, baseline_key: str, enough: Enough, max_seconds: float) -> PairedTiming | None:
         """The cell's artifact in an interleaved A/B timing against the one that its baseline was measured on.
@@ -118,7 +119,7 @@ class Bench:
         None where the store no longer has that artifact. ``enough`` says when to stop (see time_interleaved). Raises
         EdgeworthyError.
         """
-        return self.lanes.call(self._device(cell), lambda: self._interleaved(cell, baseline_key, enough, max_seconds))
+        return self.lanes.call(cell.device, lambda: self._interleaved(cell, baseline_key, enough, max_seconds))
 
     def canaries(self, cell: CellId) -> list[tuple[NDArray[np.float32], str]]:
         """Outputs that the gate must reject, each with what was done to make them bad; the last speaks for all."""
@@ -143,15 +144,12 @@ class Bench:
 
     # -- each device beside the others --------------------------------------------------------------------------
 
-    def _device(self, cell: CellId) -> str:
-        return cell.target.partition(":")[0]
-
     def _is_host(self, cell: CellId) -> bool:
         return self.project.device(cell.target).kind == "host"
 
     def _other_devices(self) -> list[str]:
         """The devices of planned cells, the host apart."""
-        return list(dict.fromkeys(self._device(cell) for cell in self.planned if not self._is_host(cell)))
+        return list(dict.fromkeys(cell.device for cell in self.planned if not self._is_host(cell)))
 
     def _measure_ahead(self, kind: type[Outputs | Timing]) -> None:
         """At the first question of this kind, set every other device on all its cells, and the host on all its outputs.
@@ -169,8 +167,8 @@ class Bench:
         canaries = self.project.canaries(self.planned) if kind is Outputs else []
         for cell in (*self.planned, *canaries):
             work = functools.partial(self._try, measure, cell)
-            if self._device(cell) in self.lanes.devices:
-                self.lanes.ahead(self._device(cell), work)
+            if cell.device in self.lanes.devices:
+                self.lanes.ahead(cell.device, work)
             elif self._host_outputs and kind is Outputs:
                 self._host_outputs.begin(cell, work)
 
@@ -226,7 +224,7 @@ class Bench:
             with exclusive_host() if self._is_host(cell) else shared_host():
                 return measure()
 
-        device, target = self._device(cell), self.targets[cell.target]
+        device, target = cell.device, self.targets[cell.target]
         hygiene = self.project.device(cell.target).hygiene
         try:
             if device in self._not_ready:
@@ -240,7 +238,7 @@ class Bench:
     @contextlib.contextmanager
     def _held(self, cell: CellId) -> Iterator[None]:
         """The cell's device is this run's alone. One that is absent, or refuses us, is so for all further cells."""
-        device, entry = self._device(cell), self.project.device(cell.target)
+        device, entry = cell.device, self.project.device(cell.target)
         if device in self._out:
             raise self._out[device]
         try:

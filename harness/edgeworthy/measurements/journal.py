@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import TypeAdapter
 
+from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
-from edgeworthy.records import Artifact, CellId, Conditions, Delegation, Outputs, PairedTiming, Timing, Truth
+from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, PairedTiming, Timing, Truth
 from edgeworthy.storage import readable, write_atomically, writing
 from edgeworthy.text import printable
 

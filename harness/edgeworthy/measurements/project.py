@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgeworthy.cells import CellId, CellSelector, TargetId, matches
 from edgeworthy.config import (
     CANARY,
     Model,
@@ -20,21 +20,11 @@ from edgeworthy.config import (
 )
 from edgeworthy.device_schema import AnyAndroidBackend, Device, DevicesFile, RunnerBackend
 from edgeworthy.errors import ConfigError
-from edgeworthy.records import CellId
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.variants.artifact_keys import VariantPlan
 from edgeworthy.variants.canary import canary_variant
 from edgeworthy.variants.registry import Recipe, all_recipes, check_options
 from edgeworthy.yaml_file import YamlFile
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Globs over models, variants and targets; empty ones select everything."""
-
-    models: Sequence[str] = ()
-    variants: Sequence[str] = ()
-    targets: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -91,23 +81,20 @@ class Project:
         reference = entry.variants[entry.reference].recipe or entry.reference
         return canary_variant(self.recipes[reference].runtime)
 
-    def cells(self, selection: Selection) -> list[CellId]:
+    def cells(self, selection: CellSelector) -> list[CellId]:
         """The cells that the selection names, without the canaries. Raises ConfigError where a glob names nothing."""
         targets = self.devices.targets()
         variants = sorted({variant for model in self.models.models.values() for variant in model.variants})
         _check_globs("--edge-model", selection.models, list(self.models.models))
         _check_globs("--edge-variant", selection.variants, variants)
         _check_globs("--edge-target", selection.targets, targets)
-        return [
+        crossed = (
             CellId(name, variant, target)
             for name, model in self.models.models.items()
             for variant in model.variants
             for target in targets
-            if self._runs_on(name, variant, target)
-            and _selected(name, selection.models)
-            and _selected(variant, selection.variants)
-            and _selected(target, selection.targets)
-        ]
+        )
+        return [cell for cell in crossed if selection.selects(cell) and self._runs_on(*cell)]
 
     def canaries(self, cells: Sequence[CellId]) -> list[CellId]:
         """One canary for every model and target among the cells."""
@@ -124,22 +111,23 @@ class Project:
     def limits(self, cell: CellId) -> dict[str, float]:
         """A cell's limits: built-in ones, over them the backend's own, and over these the budgets of models.yaml."""
         runtime = self.plan(cell.model, cell.variant).recipe.runtime
-        backend = self._backend(cell.target).limits(runtime)
+        backend = self.backend(cell.target).limits(runtime)
         built_in = default_limits(self.models.models[cell.model])
-        return {**built_in, **backend, **limits_for(self.models.budgets, *cell)}
+        return {**built_in, **backend, **limits_for(self.models.budgets, cell)}
 
     def device(self, target: str) -> Device:
         """The entry of a target's device."""
-        return self.devices.devices[target.partition(":")[0]]
+        return self.devices.devices[TargetId.parse(target).device]
 
-    def _backend(self, target: str) -> RunnerBackend | AnyAndroidBackend:
-        return self.device(target).backends[target.partition(":")[2]]
+    def backend(self, target: str) -> RunnerBackend | AnyAndroidBackend:
+        """The entry of a target's backend."""
+        return self.device(target).backends[TargetId.parse(target).backend]
 
     def _runs_on(self, model: str, variant: str, target: str) -> bool:
         entry = self.models.models[model]
         needed = entry.variants[variant].needs if variant != CANARY else ()
-        runs = self.plan(model, variant).recipe.runtime in self._backend(target).runtimes
-        return runs and _selected(target, entry.targets) and set(needed) <= set(self.device(target).features)
+        runs = self.plan(model, variant).recipe.runtime in self.backend(target).runtimes
+        return runs and matches(target, entry.targets) and set(needed) <= set(self.device(target).features)
 
 
 def _check_recipe(
@@ -156,12 +144,8 @@ def _check_recipe(
 
 def _check_globs(option: str, globs: Sequence[str], names: Sequence[str]) -> None:
     for glob in globs:
-        if not fnmatch.filter(names, glob):
+        if not any(matches(name, [glob]) for name in names):
             raise ConfigError(
                 f"{option} {glob}: no {option.removeprefix('--edge-')} matches; {did_you_mean(glob, names)}",
                 hint="correct the name or the glob; 'edgeworthy models' lists all cells",
             )
-
-
-def _selected(name: str, globs: Sequence[str]) -> bool:
-    return not globs or any(fnmatch.fnmatchcase(name, glob) for glob in globs)

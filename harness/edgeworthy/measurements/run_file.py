@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from edgeworthy.cells import CellId, CellSelector
 from edgeworthy.errors import StoreError
-from edgeworthy.records import CellId
 from edgeworthy.storage import readable, write_json, writing
 
 FORMAT_VERSION = 2
@@ -19,16 +20,17 @@ _CELLS, _STATUS = TypeAdapter(list[CellId]), TypeAdapter(str)
 
 
 @dataclass(frozen=True)
-class Scope:
-    """Which part of the project a run speaks of: globs over models, variants and targets (none: all of them).
+class Scope(CellSelector):
+    """Which part of the project a run speaks of.
 
-    ``left_out`` are configured cells within these globs that pytest's own selection (``-k``, a path) took away.
+    ``left_out`` are configured cells within its globs that pytest's own selection (``-k``, a path) took away.
     """
 
-    models: tuple[str, ...] = ()
-    variants: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
-    left_out: tuple[CellId, ...] = ()
+    left_out: Sequence[CellId] = ()
+
+    def selects(self, cell: CellId) -> bool:
+        """Whether the run was meant to cover the cell."""
+        return super().selects(cell) and cell not in self.left_out
 
 
 _SCOPE = TypeAdapter(Scope)

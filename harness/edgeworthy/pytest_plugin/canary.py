@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from edgeworthy.cells import CellId
 from edgeworthy.config import DEFAULT_LIMITS
 from edgeworthy.errors import EdgeworthyError
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.pytest_plugin.cell import is_excused
-from edgeworthy.records import CellId, Status, Verdict
+from edgeworthy.records import Status, Verdict
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.log import VerdictLog
 

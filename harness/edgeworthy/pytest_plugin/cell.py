@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from edgeworthy.cells import CellId
 from edgeworthy.errors import DeviceAbsent, EdgeworthyError, RecipeRefused
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.pytest_plugin.gate import Gate
-from edgeworthy.records import Artifact, CellId, Outputs, Status, Timing, Verdict
+from edgeworthy.records import Artifact, Outputs, Status, Timing, Verdict
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.consistency import judge_consistency
 from edgeworthy.verdicts.footprint import judge_footprint

@@ -11,7 +11,8 @@ from edgeworthy.errors import EdgeworthyError
 from edgeworthy.text import first_of, plural
 
 if TYPE_CHECKING:
-    from edgeworthy.records import CellId, Verdict
+    from edgeworthy.cells import CellId
+    from edgeworthy.records import Verdict
 
 #: Attribute of a report: the place of its test in the run, the cell, and the text of edgeworthy's own error. Plain data,
 #: which xdist hands on.

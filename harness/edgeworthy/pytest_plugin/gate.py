@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeworthy.cells import CellId
 from edgeworthy.config import ModelsFile
 from edgeworthy.errors import ConfigError, RecipeRefused
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.run_file import RunFile
-from edgeworthy.records import CellId, Change, Interleaved, Verdict
+from edgeworthy.records import Change, Interleaved, Verdict
 from edgeworthy.verdicts.baselines import Baselines
 from edgeworthy.verdicts.completeness import missing_cells, scope_in_words
 from edgeworthy.verdicts.interleaving import enough, interleaved

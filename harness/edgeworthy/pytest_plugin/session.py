@@ -15,13 +15,14 @@ import pytest
 from edgeworthy.errors import DeviceError, EdgeworthyError
 
 if TYPE_CHECKING:
+    from edgeworthy.cells import CellId
     from edgeworthy.measurements.bench import Bench
     from edgeworthy.measurements.project import Project
     from edgeworthy.measurements.run_file import Scope
     from edgeworthy.pytest_plugin.cell import CellHandle, PairHandle
     from edgeworthy.pytest_plugin.ended_run import EndedRun
     from edgeworthy.pytest_plugin.gate import Gate
-    from edgeworthy.records import CellId, Verdict
+    from edgeworthy.records import Verdict
     from edgeworthy.verdicts.log import VerdictLog
 
 #: What --edge-resume means without a RUN.
@@ -128,11 +129,11 @@ class EdgeSession:
     @functools.cache  # noqa: B019 - one session per process
     def cells(self) -> list[CellId]:
         """The selected cells. Raises ConfigError, also when nothing is selected."""
+        from edgeworthy.cells import CellSelector
         from edgeworthy.errors import ConfigError
-        from edgeworthy.measurements.project import Selection
 
         option = self.config.getoption
-        selection = Selection(option("--edge-model"), option("--edge-variant"), option("--edge-target"))
+        selection = CellSelector(option("--edge-model"), option("--edge-variant"), option("--edge-target"))
         cells = self.project.cells(selection)
         if not cells:
             raise ConfigError(
@@ -200,10 +201,10 @@ class EdgeSession:
         waivers = self._path("edge_models").with_name("waivers.yaml")
         if self.config.getoption("--edge-baseline") is None and not waivers.is_file():
             return
-        from edgeworthy.measurements.project import Selection
+        from edgeworthy.cells import CellSelector
 
         try:
-            self.gate.check(self.project.cells(Selection()))
+            self.gate.check(self.project.cells(CellSelector()))
             if self.gate.folder is not None:
                 self._check_tolerance()
         except EdgeworthyError as error:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.errors import ConfigError, StoreError
 from edgeworthy.measurements.journal import Journal
 from edgeworthy.measurements.run_file import RunFile
-from edgeworthy.records import RED_STATUSES, CellId, Verdict
+from edgeworthy.records import RED_STATUSES, Verdict
 from edgeworthy.reports.signature import signature_of
 from edgeworthy.storage import Store, file_digest, read_json, write_json, writing
 from edgeworthy.suggestions import did_you_mean

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeworthy.cells import CellId
 from edgeworthy.measurements.journal import Journal
-from edgeworthy.records import CellId, Timing
+from edgeworthy.records import Timing
 from edgeworthy.reports.rows import COLUMNS
 from edgeworthy.storage import read_json, readable, write_atomically
 

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.measurements.journal import Journal
-from edgeworthy.records import RED_STATUSES, CellId, Conditions, Outputs, Timing, Verdict
+from edgeworthy.records import RED_STATUSES, Conditions, Outputs, Timing, Verdict
 from edgeworthy.verdicts.limits import METRICS
 
 #: Status of a cell, worst first.

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
 from edgeworthy.measurements.journal import Journal
 from edgeworthy.measurements.run_file import COMPLETE, UNFINISHED, RunFile, Scope
-from edgeworthy.records import CellId
 from edgeworthy.reports.environment import environment
 from edgeworthy.reports.frames import write_frames
 from edgeworthy.reports.rows import cell_rows

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.errors import ConfigError
-from edgeworthy.records import CellId, Estimate
+from edgeworthy.records import Estimate
 from edgeworthy.reports.frames import Run
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.verdicts.limits import Check, checks_of, describe

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeworthy.cells import TargetId
 from edgeworthy.device_schema import AndroidDevice, DevicesFile, HostDevice, LinuxDevice, RunnerBackend
 from edgeworthy.errors import DeviceError
 from edgeworthy.targets.base import Target
@@ -35,7 +36,7 @@ class Targets:
         self._open = ExitStack()
 
     def __getitem__(self, name: str) -> Target:
-        device, _, backend = name.partition(":")
+        device, backend = TargetId.parse(name)
         if device not in self._backends:
             self._backends[device] = self._opened(device)
         return self._backends[device][backend]

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from edgeworthy.cells import CellId
 from edgeworthy.diagnosis.diagnose import Diagnostician, with_float
 from edgeworthy.errors import EdgeworthyError
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
-from edgeworthy.records import Artifact, CellId, Estimate, Verdict
+from edgeworthy.records import Artifact, Estimate, Verdict
 from edgeworthy.schema import RuntimeName
 from edgeworthy.storage import Store, digest, writing
 from edgeworthy.tuning.candidates import BASES, Candidate, mixed_variants, other_recipes, own_variants
@@ -83,8 +84,7 @@ class Search:
             self.over = True
 
     def _runtimes(self) -> Sequence[RuntimeName]:
-        device, _, backend = self.target.partition(":")
-        return self.project.devices.devices[device].backends[backend].runtimes
+        return self.project.backend(self.target).runtimes
 
     def _try_all(self, candidates: Sequence[Candidate]) -> None:
         """Try some; what all of them lack is converted together, for a converter takes seconds to start."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,30 +9,29 @@ from typing import Any, Literal
 
 import numpy as np
 
+from edgeworthy.cells import CellId, CellSelector
 from edgeworthy.config import CANARY
 from edgeworthy.errors import ConfigError, StoreError
 from edgeworthy.measurements.journal import Journal
 from edgeworthy.measurements.run_file import RunFile
-from edgeworthy.records import RED_STATUSES, CellId
+from edgeworthy.records import RED_STATUSES
 from edgeworthy.storage import read_json
 from edgeworthy.verdicts import baselines
 from edgeworthy.verdicts.baselines import Acceptance, BaselineFile, Metrics, StoredCell, significant
-from edgeworthy.verdicts.completeness import in_scope
 from edgeworthy.verdicts.log import VerdictLog
 from edgeworthy.verdicts.packing import pack, pack_floats
 from edgeworthy.verdicts.regression import AXIS
 from edgeworthy.verdicts.snapshots import Snapshot, stored_snapshot
 
-Globs = tuple[Sequence[str], Sequence[str], Sequence[str]]
 #: What to do about a cell that is refused.
 _LEAVE_OUT = "repair it and run again, or accept other cells with --model, --variant and --target"
 Done = tuple[CellId, Literal["accepted", "removed"]]
 
 
-def accept(run_folder: Path, folder: Path, globs: Globs, reason: str, removed: bool = False) -> list[Done]:
+def accept(run_folder: Path, folder: Path, chosen: CellSelector, reason: str, removed: bool = False) -> list[Done]:
     """Make the run's selected cells the baseline; every other cell of the files stays as it is.
 
-    ``globs`` select models, variants and targets (none: all). With ``removed``, selected baseline cells that the run
+    With ``removed``, the chosen baseline cells that the run
     does not have are deleted from the baseline. A cell that failed on another axis than regression is refused, so that a baseline
     cannot excuse a broken budget. Raises ConfigError for an empty reason, StoreError for all else; then nothing changed.
     """
@@ -47,11 +45,11 @@ def accept(run_folder: Path, folder: Path, globs: Globs, reason: str, removed: b
             hint=f"pytest benchmarks/ --edge-resume {name}",
         )
     known = baselines.Baselines.from_folder(folder)
-    accepted = _acceptable(run, globs)
-    left = [cell for cell in known.cells() if in_scope(cell, run.scope) and cell not in run.cells] if removed else []
-    dropped = [cell for cell in left if _selected(cell, globs)]
+    accepted = _acceptable(run, chosen)
+    left = [cell for cell in known.cells() if run.scope.selects(cell) and cell not in run.cells] if removed else []
+    dropped = [cell for cell in left if chosen.selects(cell)]
     if not accepted and not dropped:
-        raise _nothing(run, globs)
+        raise _nothing(run, chosen)
     journal = Journal(run_folder)
     facts = _Facts(name, read_json(run_folder / "environment.json"), reason.strip())
     files = [
@@ -78,9 +76,9 @@ class _Facts:
         )
 
 
-def _acceptable(run: RunFile, globs: Globs) -> list[CellId]:
+def _acceptable(run: RunFile, chosen: CellSelector) -> list[CellId]:
     """The selected cells that were measured, canaries apart. Raises StoreError where one failed."""
-    cells = [cell for cell in run.cells if _selected(cell, globs) and cell.variant != CANARY]
+    cells = [cell for cell in run.cells if chosen.selects(cell) and cell.variant != CANARY]
     by_cell: dict[CellId, dict[str, tuple[str, str]]] = {cell: {} for cell in cells}
     for verdict in VerdictLog(run.folder).read():
         if verdict.cell in by_cell and verdict.axis != AXIS:
@@ -154,16 +152,9 @@ def _stored(taken: Snapshot, facts: _Facts) -> StoredCell:
     )
 
 
-def _selected(cell: CellId, globs: Globs) -> bool:
-    return all(
-        not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-        for name, patterns in zip(cell, globs, strict=True)
-    )
-
-
-def _nothing(run: RunFile, globs: Globs) -> StoreError:
+def _nothing(run: RunFile, chosen: CellSelector) -> StoreError:
     """Why there is nothing to accept."""
-    canaries = [cell for cell in run.cells if _selected(cell, globs)]
+    canaries = [cell for cell in run.cells if chosen.selects(cell)]
     why = (
         f"{canaries[0]} is a canary, which is built to be rejected and is never a baseline"
         if canaries

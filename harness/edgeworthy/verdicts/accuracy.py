@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.records import CellId, Estimate, Truth, Verdict
+from edgeworthy.cells import CellId
+from edgeworthy.records import Estimate, Truth, Verdict
 from edgeworthy.verdicts import columns, fidelity, metrics
 from edgeworthy.verdicts.defects import defect
 from edgeworthy.verdicts.limits import checks_of, judge

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
-from edgeworthy.records import CellId
 from edgeworthy.schema import Name, Percent, Positive, Strict, plain_words
 from edgeworthy.storage import write_json, writing
 from edgeworthy.verdicts.packing import Packed, unpack, unpack_floats

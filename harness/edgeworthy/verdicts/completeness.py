@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Collection, Sequence
 
+from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.measurements.run_file import Scope
-from edgeworthy.records import CellId, Change, Verdict
+from edgeworthy.records import Change, Verdict
 from edgeworthy.verdicts.regression import accept_command
-
-
-def in_scope(cell: CellId, scope: Scope) -> bool:
-    """Whether the run was meant to cover the cell."""
-    globs = (scope.models, scope.variants, scope.targets)
-    within = all(
-        not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-        for name, patterns in zip(cell, globs, strict=True)
-    )
-    return within and cell not in scope.left_out
 
 
 def missing_cells(accepted: Sequence[CellId], measured: Collection[CellId], scope: Scope, run: str) -> list[Change]:
     """The accepted cells within the run's scope that were not measured, each with why and what to do."""
     targets = {cell.target for cell in measured}
-    return [_missing(cell, targets, run) for cell in accepted if in_scope(cell, scope) and cell not in measured]
+    return [_missing(cell, targets, run) for cell in accepted if scope.selects(cell) and cell not in measured]
 
 
 def unproven(planned: Sequence[CellId], verdicts: Sequence[Verdict]) -> list[str]:
@@ -41,7 +31,7 @@ def unproven(planned: Sequence[CellId], verdicts: Sequence[Verdict]) -> list[str
 
 def scope_in_words(scope: Scope, accepted: Sequence[CellId]) -> str:
     """What a partial run does not cover, in a sentence; empty if it covers everything."""
-    silent = sum(not in_scope(cell, scope) for cell in accepted)
+    silent = sum(not scope.selects(cell) for cell in accepted)
     globs = [
         f"--edge-{noun} {pattern}"
         for noun, patterns in (("model", scope.models), ("variant", scope.variants), ("target", scope.targets))

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.records import CellId, Truth, Verdict
+from edgeworthy.cells import CellId
+from edgeworthy.records import Truth, Verdict
 from edgeworthy.verdicts import fidelity
 from edgeworthy.verdicts.limits import judge
 

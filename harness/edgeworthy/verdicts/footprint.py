@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgeworthy.records import Artifact, CellId, Estimate, Timing, Verdict
+from edgeworthy.cells import CellId
+from edgeworthy.records import Artifact, Estimate, Timing, Verdict
 from edgeworthy.verdicts.limits import judge
 
 AXIS = "footprint"

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY, Regression
 from edgeworthy.errors import StoreError
 from edgeworthy.measurements.journal import Journal
 from edgeworthy.measurements.run_file import RunFile, Scope
-from edgeworthy.records import JUDGED_STATUSES, CellId, Change, Timing, Verdict, identity_of
+from edgeworthy.records import JUDGED_STATUSES, Change, Timing, Verdict, identity_of
 from edgeworthy.verdicts.baselines import Baselines
 from edgeworthy.verdicts.completeness import missing_cells, scope_in_words, unproven
 from edgeworthy.verdicts.interleaving import stored_interleaved

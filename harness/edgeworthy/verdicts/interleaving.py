@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from edgeworthy.cells import CellId
 from edgeworthy.measurements.interleaved import Enough, interleaved_identity
 from edgeworthy.measurements.journal import Journal
-from edgeworthy.records import CellId, Estimate, Interleaved, PairedTiming, identity_of
+from edgeworthy.records import Estimate, Interleaved, PairedTiming, identity_of
 from edgeworthy.verdicts.sequential import decided, slowdown
 from edgeworthy.verdicts.snapshots import Snapshot
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgeworthy.records import CellId, Estimate, Timing, Verdict
+from edgeworthy.cells import CellId
+from edgeworthy.records import Estimate, Timing, Verdict
 from edgeworthy.verdicts.limits import METRICS, Estimates, judge
 from edgeworthy.verdicts.percentiles import mean, over_loads, percentile
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edgeworthy.records import CellId, Checked, Estimate, Evidence, Verdict
+from edgeworthy.cells import CellId
+from edgeworthy.records import Checked, Estimate, Evidence, Verdict
 from edgeworthy.verdicts.paired import Side, conclusive
 
 Estimates = Mapping[str, Estimate]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from edgeworthy.records import CellId, Status, Verdict
+from edgeworthy.cells import CellId
+from edgeworthy.records import Status, Verdict
 from edgeworthy.storage import readable, writing
 
 #: Worst first.

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.cells import CellId
 from edgeworthy.config import Regression
-from edgeworthy.records import CellId, Change, ChangeStatus, Estimate, Evidence, Interleaved, Verdict
+from edgeworthy.records import Change, ChangeStatus, Estimate, Evidence, Interleaved, Verdict
 from edgeworthy.verdicts.paired import PairedAccuracy, conclusive, share
 from edgeworthy.verdicts.paired_scores import PairedScores
 from edgeworthy.verdicts.percentiles import FEWEST_LOADS, over_loads

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.cells import CellId
 from edgeworthy.measurements.journal import Journal
-from edgeworthy.records import CellId, Outputs, Timing, Truth
+from edgeworthy.records import Outputs, Timing, Truth
 from edgeworthy.verdicts import fidelity, metrics
 from edgeworthy.verdicts.accuracy import TOP_K
 

@@ -6,7 +6,6 @@ it covers only that metric's comparison with the baseline. The canary is never w
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -15,7 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from edgeworthy.records import RED_STATUSES, CellId, Change, Verdict
+from edgeworthy.cells import CellId, CellSelector, matches
+from edgeworthy.records import RED_STATUSES, Change, Verdict
 from edgeworthy.schema import Strict, validate
 from edgeworthy.verdicts.regression import RED, regression_verdict
 from edgeworthy.yaml_file import YamlFile, read_yaml
@@ -37,9 +37,7 @@ class Waiver(Strict):
 
     def covers(self, cell: CellId, metric: str | None) -> bool:
         """Whether it covers this metric (None: anything but a comparison with the baseline) of the cell."""
-        patterns = (self.model, self.variant, self.target)
-        named = all(fnmatch.fnmatchcase(name, pattern) for name, pattern in zip(cell, patterns, strict=True))
-        return named and self.metric in (None, metric)
+        return CellSelector.of(self.model, self.variant, self.target).selects(cell) and self.metric in (None, metric)
 
 
 class WaiversFile(Strict):
@@ -95,7 +93,7 @@ class Waivers:
         for index, waiver in enumerate(self._document.data.get("waivers", [])):
             within = known
             for part, kind in enumerate(("model", "variant", "target")):
-                matching = [cell for cell in within if fnmatch.fnmatchcase(cell[part], waiver[kind])]
+                matching = [cell for cell in within if matches(cell[part], [waiver[kind]])]
                 if not matching:
                     names = sorted({cell[part] for cell in within})
                     raise self._document.unknown_name(("waivers", index, kind), kind, waiver[kind], names)
