@@ -17,6 +17,7 @@ from edgeworthy.cells import CellSelector
 from edgeworthy.config import LatencyPlan
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
+from edgeworthy.runs.journal import Journal
 from edgeworthy.storage import open_store
 from edgeworthy.targets import device_jobs
 from edgeworthy.targets.links.adb import AdbLink
@@ -82,7 +83,7 @@ def _run(project, target, link, folder):
     """The traffic of every cell of a run, outputs and timing; the first one also opens the device."""
     planned = project.cells(CellSelector(models=("cnn",), variants=VARIANTS, targets=(target,)))
     store = open_store(ROOT / ".edgeworthy")
-    with contextlib.closing(Bench(project, store, folder, planned, lambda text: print(f"  {text}"))) as bench:
+    with contextlib.closing(Bench(project, store, Journal(folder), planned, lambda text: print(f"  {text}"))) as bench:
         for cell in planned:
             bench.artifact(cell.model, cell.variant)
         return [_measured(bench, cell, link) for cell in planned]

@@ -8,8 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from edgeworthy.measurements.journal import Journal
 from edgeworthy.records import Outputs, Timing
+from edgeworthy.runs.journal import Journal
 from sides import ROOT
 
 #: Of pytest's exit codes: all passed, or some failed. What the cells are worth is not asked here.

@@ -13,6 +13,7 @@ from edgeworthy.config import LatencyPlan
 from edgeworthy.device_schema import RunnerBackend
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
+from edgeworthy.runs.journal import Journal
 from edgeworthy.storage import open_store
 from edgeworthy.targets.base import Job
 from edgeworthy.targets.host import HostTarget
@@ -29,7 +30,7 @@ def artifacts(models_yaml, model, variants):
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.closing(
-            Bench(project, store, Path(folder), planned, lambda text: print(text, file=sys.stderr))
+            Bench(project, store, Journal(Path(folder)), planned, lambda text: print(text, file=sys.stderr))
         ) as bench,
     ):
         return [bench.artifact(model, variant) for variant in variants], bench.dataset(model).samples("evaluation")

@@ -34,7 +34,7 @@ __all__ = [
 
 #: The module of each public name.
 _MODULES = {
-    "CellId": "records",
+    "CellId": "cells",
     "EdgeworthyError": "errors",
     "Estimate": "records",
     "RecipeRefused": "errors",

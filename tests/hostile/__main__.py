@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from edgeworthy.measurements.run_file import Scope
 from edgeworthy.reports import run_folder
-from edgeworthy.verdicts.log import VerdictLog
+from edgeworthy.runs.run import Run
+from edgeworthy.runs.run_file import Scope
 
 from tests.hostile import front_door, results, yaml_files
 from tests.unit.test_rows import CELL, full_run
@@ -91,14 +91,14 @@ def _make_good(folder: Path) -> None:
     for path, document in (("benchmarks/models", MODELS), ("devices", DEVICES), ("benchmarks/waivers", WAIVERS)):
         (folder / f"{path}.yaml").write_text(yaml.safe_dump(document))
     (folder / "pytest.ini").write_text("[pytest]\nedge_results = results\n")
-    run_folder.begin(run, [CELL], Scope())
+    begun = Run.begin(run, [CELL], Scope())
     verdicts, journal = full_run(run)
     truth = journal.truth(CELL.model)
     assert truth is not None
     journal.save_truth(CELL.model, dataclasses.replace(truth, dataset="0" * 64))
     for verdict in verdicts:
-        VerdictLog(run).add(verdict)
-    run_folder.finish(run, folder, complete=True, notes=[])
+        begun.log.add(verdict)
+    run_folder.finish(begun, folder, complete=True, notes=[])
     for arguments in (["models"], ["report", RUN], ["baseline", "accept", RUN, "--reason", "first"], *_READ):
         front_door.warm(folder, list(arguments))
         ended = front_door.run(folder, list(arguments))

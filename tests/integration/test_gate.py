@@ -23,12 +23,13 @@ import pytest
 from edgeworthy import cli
 from edgeworthy.cells import CellId
 from edgeworthy.config import Regression
-from edgeworthy.measurements.journal import Journal
-from edgeworthy.measurements.run_file import RunFile
 from edgeworthy.records import Artifact, Conditions, Outputs, Timing
+from edgeworthy.runs.journal import Journal
+from edgeworthy.runs.run import Run
+from edgeworthy.runs.run_file import RunFile
+from edgeworthy.runs.verdict_log import VerdictLog
 from edgeworthy.verdicts.baselines import Baselines
 from edgeworthy.verdicts.gate import run_changes
-from edgeworthy.verdicts.log import VerdictLog
 from junitparser import Error, Failure, JUnitXml, Skipped
 
 from tests.integration.conftest import BESIDE_OTHER_TESTS, REPOSITORY, Digits, Project, linear_model, make_project
@@ -500,7 +501,7 @@ def test_worse_model_removed_cell_and_offline_device_fail(accepted: Project, dig
     done = accepted.run("--edge-baseline")
     assert done.returncode == 1
     assert "regressed: accuracy top1" in done.stdout
-    run = RunFile.read(accepted.root / "results" / "latest")
+    run = Run.open(accepted.root / "results" / "latest")
     baselines = Baselines.from_folder(accepted.root / "results" / "baselines")
     times = [change for change in run_changes(run, baselines, Regression()) if change.metric == "latency"]
     assert len(times) == 2

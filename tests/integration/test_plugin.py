@@ -25,7 +25,7 @@ def pytest_unconfigure():
     pathlib.Path("modules.txt").write_text(" ".join({name.partition(".")[0] for name in sys.modules}))
 """
 TELL_SAVES = """
-from edgeworthy.measurements.journal import Journal
+from edgeworthy.runs.journal import Journal
 save = Journal.save
 def telling(self, cell, identity, artifact, measurement):
     with open("saves.txt", "a") as stream:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from edgeworthy.cells import CellId
 from edgeworthy.measurements.bench import Bench
-from edgeworthy.measurements.journal import Journal
 from edgeworthy.measurements.project import Project
 from edgeworthy.records import Outputs
+from edgeworthy.runs.journal import Journal
 from edgeworthy.storage import open_store
 
 #: Of a float output: another build of the same kernels may order its sums otherwise.
@@ -42,7 +42,9 @@ def compare(run_folder: Path, project: Project, device: str, scratch: Path) -> l
     cells = [cell for cell in measured.cells() if cell.target.startswith(f"{device}:") and cell.variant != "canary"]
     on_host = {cell: cell._replace(target=cell.target.replace(device, "host", 1)) for cell in cells}
     store = open_store(Path(".edgeworthy").absolute())
-    with contextlib.closing(Bench(project, store, scratch, list(on_host.values()), lambda text: None)) as bench:
+    with contextlib.closing(
+        Bench(project, store, Journal(scratch), list(on_host.values()), lambda text: None)
+    ) as bench:
         return [_compared(cell, measured, bench.outputs(on_host[cell]).values) for cell in cells]
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.config import load_devices
-from edgeworthy.measurements.journal import Journal
 from edgeworthy.records import Outputs, Timing
+from edgeworthy.runs.journal import Journal
 
 from tests.integration.conftest import Project
 from tests.lab.board import Board

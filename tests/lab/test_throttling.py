@@ -17,9 +17,9 @@ from edgeworthy.cells import CellId
 from edgeworthy.config import LatencyPlan
 from edgeworthy.device_schema import Hygiene
 from edgeworthy.measurements.interleaved import time_interleaved
-from edgeworthy.measurements.journal import Journal
 from edgeworthy.measurements.preconditions import timed_when_ready
 from edgeworthy.records import PairedTiming, Timing
+from edgeworthy.runs.journal import Journal
 from edgeworthy.targets.base import Side
 from edgeworthy.targets.links.adb import AdbLink
 from edgeworthy.targets.links.adb_transport import TcpConnection

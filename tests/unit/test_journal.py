@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
-from edgeworthy.measurements.journal import Journal
 from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing, Truth
+from edgeworthy.runs.journal import Journal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp

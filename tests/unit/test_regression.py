@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.config import Regression
-from edgeworthy.measurements.run_file import Scope
 from edgeworthy.records import Change, Estimate, Interleaved
+from edgeworthy.runs.run_file import Scope
 from edgeworthy.verdicts.completeness import missing_cells, scope_in_words
 from edgeworthy.verdicts.regression import RED, compare_cell, new_cell, regression_verdict, stored_ratio
 from edgeworthy.verdicts.snapshots import Snapshot

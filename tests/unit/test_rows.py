@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeworthy.cells import CellId
-from edgeworthy.measurements.journal import Journal
 from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing, Truth, Verdict
 from edgeworthy.reports.frames import SAMPLE_COLUMNS, load_run, write_frames
 from edgeworthy.reports.rows import COLUMNS, STATUSES, cell_rows
+from edgeworthy.runs.journal import Journal
+from edgeworthy.runs.verdict_log import VerdictLog
 from edgeworthy.storage import write_json
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.consistency import judge_consistency
 from edgeworthy.verdicts.footprint import judge_footprint
 from edgeworthy.verdicts.latency import judge_latency
-from edgeworthy.verdicts.log import VerdictLog
 
 CELL = CellId("cnn", "int8", "host:cpu")
 ARTIFACT = Artifact("abc", Path("artifact.onnx"), "ort_dynamic", "onnxruntime", "nchw", 2000, 1000)

@@ -32,6 +32,7 @@ from edgeworthy.measurements.project import Project
 from edgeworthy.pytest_ini import ini_path
 from edgeworthy.reports.run_folder import rows_of
 from edgeworthy.reports.summary import terminal_table
+from edgeworthy.runs.run import Run
 from edgeworthy.schema import Strict
 from edgeworthy.storage import Store, writing
 from edgeworthy.text import one_line, printable
@@ -120,7 +121,7 @@ def models(models: ModelsOption, devices: DevicesOption) -> None:
 @app.command()
 def report(run: RunArgument) -> None:
     """Show a run's table again."""
-    print(terminal_table(rows_of(run), Console().is_terminal, shutil.get_terminal_size().columns), end="")
+    print(terminal_table(rows_of(Run.open(run)), Console().is_terminal, shutil.get_terminal_size().columns), end="")
 
 
 @app.command()

@@ -17,6 +17,7 @@ from edgeworthy.errors import ConfigError
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
 from edgeworthy.pytest_ini import ini_path
+from edgeworthy.runs.journal import Journal
 from edgeworthy.storage import open_store
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.temporary import temporary_folder
@@ -35,7 +36,7 @@ def diagnose(
     cell = chosen_cell(project, model, variant, target)
     project, floats = with_float(project, cell)
     with temporary_folder() as folder:
-        bench = Bench(project, open_store(ini_path("edge_store")), folder, [cell, floats], say)
+        bench = Bench(project, open_store(ini_path("edge_store")), Journal(folder), [cell, floats], say)
         try:
             found = Diagnostician(bench).diagnose(cell, floats, timed=True)
         finally:

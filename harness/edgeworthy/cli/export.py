@@ -10,6 +10,7 @@ import typer
 from edgeworthy.cli.options import RunOption
 from edgeworthy.pytest_ini import ini_path
 from edgeworthy.reports.export import export_variant
+from edgeworthy.runs.run import Run
 from edgeworthy.storage import open_store
 from edgeworthy.text import one_line
 
@@ -26,5 +27,5 @@ def export(
 ) -> None:
     """Write a variant's artifact and its manifest; what did not pass on every target is refused, with exit status 2."""
     store = open_store(ini_path("edge_store"))
-    for path in export_variant(run, store, model, variant, target or [], to, even_if_failed=even_if_failed):
+    for path in export_variant(Run.open(run), store, model, variant, target or [], to, even_if_failed=even_if_failed):
         print(f"wrote {one_line(str(path))}")

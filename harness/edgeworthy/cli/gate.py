@@ -15,10 +15,9 @@ from edgeworthy.cells import CellId, CellSelector
 from edgeworthy.cli.options import FolderOption, ModelsOption, RunArgument
 from edgeworthy.config import CANARY, Regression, load_models
 from edgeworthy.errors import ConfigError
-from edgeworthy.measurements.journal import Journal
-from edgeworthy.measurements.run_file import RunFile
 from edgeworthy.records import Change
 from edgeworthy.reports import gate_report
+from edgeworthy.runs.run import Run
 from edgeworthy.storage import write_atomically
 from edgeworthy.text import one_line
 from edgeworthy.verdicts.acceptance import accept as accept_run
@@ -48,7 +47,7 @@ def accept(
     ] = False,
 ) -> None:
     """Make a run's cells the baseline: the only way in which a baseline changes."""
-    done = accept_run(run, folder, CellSelector(model or [], variant or [], target or []), reason, removed)
+    done = accept_run(Run.open(run), folder, CellSelector(model or [], variant or [], target or []), reason, removed)
     for cell, what in done:
         print(f"{what} {cell}")
     print(f"review and commit {one_line(str(folder))}")
@@ -88,7 +87,7 @@ def gate(
 ) -> None:
     """Judge a stored run against baselines, without measuring: exit 0, 1 (regressed) or 2 (could not judge)."""
     tolerances, waivers = load_models(models)[0].regression, Waivers.load(models.with_name("waivers.yaml"))
-    result = judge_run(run, _baselines(baseline, folder), tolerances, waivers)
+    result = judge_run(Run.open(run), _baselines(baseline, folder), tolerances, waivers)
     if markdown:
         write_atomically(markdown, gate_report.markdown(result).encode())
     if junit:
@@ -112,8 +111,8 @@ def _baselines(ref: str, folder: Path) -> Baselines:
 def _snapshots(ref: str, folder: Path) -> dict[CellId, Snapshot]:
     """The cells of a run, of a folder of baselines, or of a revision. Raises StoreError."""
     if (Path(ref) / "run.json").is_file():
-        run, journal = RunFile.read(Path(ref)), Journal(Path(ref))
-        stored = {cell: stored_snapshot(journal, cell) for cell in run.cells if run.scope.selects(cell)}
+        run = Run.open(Path(ref))
+        stored = {cell: stored_snapshot(run.journal, cell) for cell in run.cells if run.scope.selects(cell)}
         return {cell: found for cell, found in stored.items() if found and cell.variant != CANARY}
     baselines = _baselines(ref, folder)
     return {cell: found for cell in baselines.cells() if (found := baselines.find(cell))}

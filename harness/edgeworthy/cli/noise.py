@@ -14,6 +14,7 @@ from edgeworthy.measurements.interleaved import Enough, time_interleaved
 from edgeworthy.measurements.project import Project
 from edgeworthy.pytest_ini import ini_path
 from edgeworthy.records import PairedTiming
+from edgeworthy.runs.journal import Journal
 from edgeworthy.storage import open_store
 from edgeworthy.targets.base import Side
 from edgeworthy.targets.device_lock import device_lock, exclusive_host
@@ -33,7 +34,7 @@ def noise(
     project = Project.load(models, devices)
     cells = _references(project, target)
     with temporary_folder() as folder:
-        bench = Bench(project, open_store(ini_path("edge_store")), folder, cells, print)
+        bench = Bench(project, open_store(ini_path("edge_store")), Journal(folder), cells, print)
         try:
             found = {cell.model: _study(bench, cell, trials, max_seconds) for cell in cells}
             study = Noise(

@@ -14,6 +14,7 @@ from edgeworthy.errors import EdgeworthyError
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
 from edgeworthy.records import Verdict
+from edgeworthy.runs.journal import Journal
 from edgeworthy.storage import Store, write_atomically, writing
 from edgeworthy.text import first_of
 from edgeworthy.verdicts.accuracy import AXIS
@@ -52,7 +53,7 @@ def _diagnosed(
     project: Project, store: Store, run_folder: Path, cell: CellId, progress: Callable[[str], None]
 ) -> Diagnosis:
     wider, floats = with_float(project, cell)
-    bench = Bench(wider, store, run_folder, [cell, floats], progress)
+    bench = Bench(wider, store, Journal(run_folder), [cell, floats], progress)
     try:
         return Diagnostician(bench).diagnose(cell, floats, timed=False)
     finally:

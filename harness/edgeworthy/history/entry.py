@@ -11,10 +11,10 @@ from typing import Any
 
 from edgeworthy.cells import CellId
 from edgeworthy.errors import SourceError
-from edgeworthy.measurements.journal import Journal
-from edgeworthy.measurements.run_file import RunFile
 from edgeworthy.records import Outputs, Timing, Truth
 from edgeworthy.reports.run_folder import rows_of
+from edgeworthy.runs.journal import Journal
+from edgeworthy.runs.run import Run
 from edgeworthy.storage import digest, read_json
 from edgeworthy.verdicts.limits import METRICS
 from edgeworthy.verdicts.metrics import identity
@@ -52,7 +52,8 @@ class RunEntry:
 def read_entry(folder: Path) -> RunEntry:
     """Read a run, finished or not. Raises StoreError."""
     folder = folder.resolve()  # results/latest is a link, and a run has one name
-    rows, file, journal = rows_of(folder), RunFile.read(folder), Journal(folder)
+    run = Run.open(folder)
+    rows, journal = rows_of(run), run.journal
     path = folder / "environment.json"
     environment: dict[str, Any] = read_json(path) if path.is_file() else {}
     hardware = environment.get("hardware", {})
@@ -61,7 +62,7 @@ def read_entry(folder: Path) -> RunEntry:
     return RunEntry(
         name=folder.name,
         began_utc=_began(folder),
-        status=file.status,
+        status=run.status,
         revision=environment.get("git_revision"),
         modified=environment.get("git_modified"),
         edgeworthy=environment.get("versions", {}).get("edgeworthy"),

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -21,7 +20,6 @@ from edgeworthy.errors import (
     VariantError,
 )
 from edgeworthy.measurements.interleaved import Enough, interleaved_identity, time_interleaved
-from edgeworthy.measurements.journal import Journal
 from edgeworthy.measurements.lanes import Ahead, Lanes
 from edgeworthy.measurements.once import once
 from edgeworthy.measurements.preconditions import check_again, timed_when_ready
@@ -29,6 +27,7 @@ from edgeworthy.measurements.project import Project
 from edgeworthy.measurements.references import References
 from edgeworthy.measurements.truth import check_outputs
 from edgeworthy.records import Artifact, Outputs, PairedTiming, Timing
+from edgeworthy.runs.journal import Journal
 from edgeworthy.sources.datasets import PreparedDataset, prepare
 from edgeworthy.storage import Store, digest
 from edgeworthy.targets.base import Job, Side, Target
@@ -47,7 +46,7 @@ Timed = TypeVar("Timed", Timing, PairedTiming)
 
 
 class Bench:
-    """Measures the cells of a project into a run folder.
+    """Measures the cells of a project into a run's journal.
 
     What fails, fails once: asking again for the same artifact or measurement raises the same error.
     """
@@ -56,7 +55,7 @@ class Bench:
         self,
         project: Project,
         store: Store,
-        run_folder: Path,
+        journal: Journal,
         planned: Sequence[CellId],
         progress: Callable[[str], None],
         ahead: bool = False,
@@ -67,7 +66,7 @@ class Bench:
         """
         self.project = project
         self.store = store
-        self.journal = Journal(run_folder)
+        self.journal = journal
         self.planned = planned
         self.lanes = Lanes(self._other_devices() if ahead else (), progress)
         self._host_outputs: Ahead[CellId] | None = Ahead(cores()) if ahead else None

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import EdgeworthyError, RecipeRefused, VariantError
-from edgeworthy.measurements.journal import Journal
 from edgeworthy.measurements.once import once
 from edgeworthy.measurements.project import Project
 from edgeworthy.measurements.reference_check import CHANGES, TRIED, Trial, check_reference
 from edgeworthy.measurements.truth import check_labels, check_outputs, truth_of
 from edgeworthy.records import Artifact, Truth
+from edgeworthy.runs.journal import Journal
 from edgeworthy.sources.datasets import PreparedDataset
 from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import Store, digest

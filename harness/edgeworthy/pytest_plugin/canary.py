@@ -15,8 +15,8 @@ from edgeworthy.errors import EdgeworthyError
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.pytest_plugin.cell import is_excused
 from edgeworthy.records import Status, Verdict
+from edgeworthy.runs.verdict_log import VerdictLog
 from edgeworthy.verdicts.accuracy import judge_accuracy
-from edgeworthy.verdicts.log import VerdictLog
 
 AXIS = "canary"
 #: Where the built-in limits reject the canary, and where they do not either.

@@ -12,12 +12,12 @@ from edgeworthy.errors import DeviceAbsent, EdgeworthyError, RecipeRefused
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.pytest_plugin.gate import Gate
 from edgeworthy.records import Artifact, Outputs, Status, Timing, Verdict
+from edgeworthy.runs.verdict_log import VerdictLog
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.consistency import judge_consistency
 from edgeworthy.verdicts.footprint import judge_footprint
 from edgeworthy.verdicts.hints import fit_hint
 from edgeworthy.verdicts.latency import judge_latency
-from edgeworthy.verdicts.log import VerdictLog
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,26 +11,24 @@ from edgeworthy.diagnosis.after_run import diagnose_cells, failed_on_accuracy
 from edgeworthy.errors import ConfigError, EdgeworthyError
 from edgeworthy.history.recording import record_ended
 from edgeworthy.measurements.project import Project
-from edgeworthy.measurements.run_file import RunFile
 from edgeworthy.pytest_plugin.gate import Ending, Gate
 from edgeworthy.pytest_plugin.progress import Progress
 from edgeworthy.records import JUDGED_STATUSES, RED_STATUSES
 from edgeworthy.reports import run_folder
 from edgeworthy.reports.summary import terminal_table
+from edgeworthy.runs.run import Run
 from edgeworthy.storage import open_store
 from edgeworthy.text import plural
 from edgeworthy.verdicts.completeness import unproven
 from edgeworthy.verdicts.gate import noise_notes
-from edgeworthy.verdicts.log import VerdictLog
 
 
 class EndedRun:
     """The run in ``folder``, after its last test."""
 
-    def __init__(self, folder: Path, gate: Gate, log: VerdictLog, config: pytest.Config) -> None:
+    def __init__(self, folder: Path, gate: Gate, config: pytest.Config) -> None:
         self.folder = folder
         self.gate = gate
-        self.log = log
         self.config = config
         self._rows: list[dict[str, object]] = []
         self._notes: list[str] = []
@@ -44,22 +42,23 @@ class EndedRun:
         """
         ended = not stopped and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         try:
-            ending = self._compared_with_baselines() if ended else None
-            self._notes += noise_notes(RunFile.read(self.folder))
-            self._notes += self._diagnoses() if ended else []
-            rows = run_folder.finish(self.folder, self.config.rootpath, complete=ended, notes=self._notes)
+            run = Run.open(self.folder)
+            ending = self._compared_with_baselines(run) if ended else None
+            self._notes += noise_notes(run)
+            self._notes += self._diagnoses(run) if ended else []
+            rows = run_folder.finish(run, self.config.rootpath, complete=ended, notes=self._notes)
             self._prune()
         except EdgeworthyError as error:
             self._trouble = str(error)
             return True
         self._rows = rows
         self._record()
-        self._trouble = "\nedgeworthy: ".join(self._troubles(ending, exitstatus))
+        self._trouble = "\nedgeworthy: ".join(self._troubles(run, ending, exitstatus))
         return bool(self._trouble)
 
-    def _troubles(self, ending: Ending | None, exitstatus: int) -> list[str]:
+    def _troubles(self, run: Run, ending: Ending | None, exitstatus: int) -> list[str]:
         """Why the run fails beside its failing tests, one sentence each."""
-        troubles = [*ending.troubles, *self._unproven(exitstatus)] if ending else []
+        troubles = [*ending.troubles, *self._unproven(run, exitstatus)] if ending else []
         if not any(row["status"] in JUDGED_STATUSES for row in self._rows):
             troubles.append(
                 "no cell was judged: all were skipped, refused, waived or absent, so there is no evidence that any may ship"
@@ -69,26 +68,26 @@ class EndedRun:
             troubles.append(f"{plural(len(missing), 'cell')} of the baseline missing from this run")
         return troubles
 
-    def _unproven(self, exitstatus: int) -> list[str]:
+    def _unproven(self, run: Run, exitstatus: int) -> list[str]:
         """Why a finished run proves nothing although no test failed."""
-        verdicts = self.log.read()
+        verdicts = run.verdicts()
         red = [verdict for verdict in verdicts if verdict.status in RED_STATUSES]
         if exitstatus == pytest.ExitCode.OK and red:
             first = f"{red[0].cell} {red[0].axis}: {red[0].message}"
             return [f"{plural(len(red), 'verdict')} failed but no test did (is an assert missing?), first: {first}"]
-        return unproven(RunFile.read(self.folder).cells, verdicts)
+        return unproven(run.cells, verdicts)
 
-    def _compared_with_baselines(self) -> Ending:
+    def _compared_with_baselines(self, run: Run) -> Ending:
         """Compare with the baselines; cells that the run lacks get a verdict, too."""
-        ending = self.gate.end(RunFile.read(self.folder), self.log.read())
+        ending = self.gate.end(run, run.verdicts())
         for verdict in ending.missing:
-            self.log.add(verdict)
+            run.log.add(verdict)
         self._notes = list(ending.notes)
         return ending
 
-    def _diagnoses(self) -> list[str]:
+    def _diagnoses(self, run: Run) -> list[str]:
         """Why cells failed on accuracy, one line each."""
-        failed = failed_on_accuracy(self.log.read())
+        failed = failed_on_accuracy(run.verdicts())
         if not failed or not self.config.getini("edge_diagnose"):
             return []
         root, ini = self.config.rootpath, self.config.getini

@@ -12,8 +12,8 @@ from edgeworthy.cells import CellId
 from edgeworthy.config import ModelsFile
 from edgeworthy.errors import ConfigError, RecipeRefused
 from edgeworthy.measurements.bench import Bench
-from edgeworthy.measurements.run_file import RunFile
 from edgeworthy.records import Change, Interleaved, Verdict
+from edgeworthy.runs.run import Run
 from edgeworthy.verdicts.baselines import Baselines
 from edgeworthy.verdicts.completeness import missing_cells, scope_in_words
 from edgeworthy.verdicts.interleaving import enough, interleaved
@@ -67,7 +67,7 @@ class Gate:
         """Measure what is not measured yet, and compare it with the baseline. Raises EdgeworthyError."""
         return self.waivers.judge(cell, self._changes(bench, cell))
 
-    def end(self, run: RunFile, verdicts: Sequence[Verdict]) -> Ending:
+    def end(self, run: Run, verdicts: Sequence[Verdict]) -> Ending:
         """Compare a finished run with all accepted cells. Raises EdgeworthyError."""
         troubles = list(self.waivers.expired)
         if self.folder is None:

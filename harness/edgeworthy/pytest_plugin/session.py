@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from edgeworthy.cells import CellId
     from edgeworthy.measurements.bench import Bench
     from edgeworthy.measurements.project import Project
-    from edgeworthy.measurements.run_file import Scope
     from edgeworthy.pytest_plugin.cell import CellHandle, PairHandle
     from edgeworthy.pytest_plugin.ended_run import EndedRun
     from edgeworthy.pytest_plugin.gate import Gate
     from edgeworthy.records import Verdict
-    from edgeworthy.verdicts.log import VerdictLog
+    from edgeworthy.runs.run_file import Scope
+    from edgeworthy.runs.verdict_log import VerdictLog
 
 #: What --edge-resume means without a RUN.
 NEWEST = "NEWEST"
@@ -74,7 +74,7 @@ class EdgeSession:
         results = self._path("edge_results")
         asked = self.config.getoption("--edge-resume")
         if asked == NEWEST:
-            from edgeworthy.reports.run_folder import unfinished
+            from edgeworthy.runs.run import unfinished
 
             return unfinished(results) or results / _new_name()
         return (results / asked).resolve() if asked else results / _new_name()  # 'latest' is a link
@@ -108,7 +108,7 @@ class EdgeSession:
     @functools.cached_property
     def log(self) -> VerdictLog:
         """The run's verdicts, as far as this process gives them."""
-        from edgeworthy.verdicts.log import VerdictLog
+        from edgeworthy.runs.verdict_log import VerdictLog
 
         return VerdictLog(self.run_folder, self._worker or "main")
 
@@ -116,12 +116,15 @@ class EdgeSession:
         """The bench, opened on first use. Raises EdgeworthyError."""
         from edgeworthy.measurements.bench import Bench
         from edgeworthy.pytest_plugin.progress import Progress
+        from edgeworthy.runs.journal import Journal
         from edgeworthy.storage import open_store
 
         if self._bench is None:
             store = open_store(self._path("edge_store"))
             ahead = self._worker is None  # xdist's workers are already beside one another
-            self._bench = Bench(self.project, store, self.run_folder, self.planned, Progress(self.config), ahead)
+            self._bench = Bench(
+                self.project, store, Journal(self.run_folder), self.planned, Progress(self.config), ahead
+            )
         return self._bench
 
     # -- collection -------------------------------------------------------------------------------------------
@@ -253,16 +256,16 @@ class EdgeSession:
         return self.bench()
 
     def _begin(self) -> None:
-        from edgeworthy.reports import run_folder
+        from edgeworthy.runs.run import Run
 
         planned = [*self.planned, *self.project.canaries(self.planned)]
         if self._worker is None:
             self.log.clear()
-        run_folder.begin(self.run_folder, planned, self._scope())
+        Run.begin(self.run_folder, planned, self._scope())
 
     def _scope(self) -> Scope:
         """Which part of the project this run speaks of."""
-        from edgeworthy.measurements.run_file import Scope
+        from edgeworthy.runs.run_file import Scope
 
         models, variants, targets = (
             tuple(self.config.getoption(f"--edge-{noun}")) for noun in ("model", "variant", "target")
@@ -341,7 +344,7 @@ class EdgeSession:
             return False
         from edgeworthy.pytest_plugin.ended_run import EndedRun
 
-        self._ended = EndedRun(self.run_folder, self.gate, self.log, self.config)
+        self._ended = EndedRun(self.run_folder, self.gate, self.config)
         return self._ended.finish(exitstatus, stopped)
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:

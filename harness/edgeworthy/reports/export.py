@@ -11,20 +11,18 @@ from typing import Any
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.errors import ConfigError, StoreError
-from edgeworthy.measurements.journal import Journal
-from edgeworthy.measurements.run_file import RunFile
 from edgeworthy.records import RED_STATUSES, Verdict
 from edgeworthy.reports.signature import signature_of
+from edgeworthy.runs.run import Run
 from edgeworthy.storage import Store, file_digest, read_json, write_json, writing
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.variants.registry import SUFFIXES
-from edgeworthy.verdicts.log import VerdictLog
 
 FORMAT_VERSION = 1
 
 
 def export_variant(
-    run_folder: Path,
+    run: Run,
     store: Store,
     model: str,
     variant: str,
@@ -38,16 +36,15 @@ def export_variant(
     ``targets`` are those on which it must have passed; none means all of the run. Raises ConfigError for a name that the run
     does not have or, without ``even_if_failed``, a variant that did not pass; StoreError where its artifact is not kept.
     """
-    run = RunFile.read(run_folder)
     cells = _cells(run, model, variant, targets)
-    verdicts = VerdictLog(run_folder).read()
+    verdicts = run.verdicts()
     reason = _unproven(run, cells, verdicts)
     if reason and not even_if_failed:
         raise ConfigError(
             f"{model}/{variant} is not exported: {reason}",
             hint="export a variant that passed ('edgeworthy select' lists them), or add --even-if-failed",
         )
-    stored = _stored_file(run_folder, store, cells)
+    stored = _stored_file(run, store, cells)
     name = f"{model}-{variant}{stored.suffix}"
     exported, manifest = to / name, to / f"{name}.json"
     with writing(to):
@@ -55,11 +52,11 @@ def export_variant(
         shutil.copyfile(stored, exported)
     facts = read_json(stored.with_name("artifact.json"))
     own = [verdict for verdict in verdicts if verdict.cell in cells]
-    write_json(manifest, {**_identity(exported, model, variant, facts), **_judged(run_folder, own, reason)})
+    write_json(manifest, {**_identity(exported, model, variant, facts), **_judged(run, own, reason)})
     return [exported, manifest]
 
 
-def _cells(run: RunFile, model: str, variant: str, targets: Sequence[str]) -> list[CellId]:
+def _cells(run: Run, model: str, variant: str, targets: Sequence[str]) -> list[CellId]:
     """The variant's cells of the run. Raises ConfigError."""
     known = [cell for cell in run.cells if cell.variant != CANARY]
     for name, what, names in (
@@ -69,17 +66,17 @@ def _cells(run: RunFile, model: str, variant: str, targets: Sequence[str]) -> li
     ):
         if name not in names:
             raise ConfigError(
-                f"{run.folder.resolve().name} has no {what} {name!r}; {did_you_mean(name, names)}",
+                f"{run.name} has no {what} {name!r}; {did_you_mean(name, names)}",
                 hint="name what the run measured, or another run with --run",
             )
     own = [cell for cell in known if (cell.model, cell.variant) == (model, variant)]
     return [cell for cell in own if not targets or cell.target in targets]
 
 
-def _unproven(run: RunFile, cells: Sequence[CellId], verdicts: Sequence[Verdict]) -> str:
+def _unproven(run: Run, cells: Sequence[CellId], verdicts: Sequence[Verdict]) -> str:
     """Why the run does not show that the variant may ship; empty where it does."""
     if not run.complete:
-        return f"the run {run.folder.resolve().name} did not finish"
+        return f"the run {run.name} did not finish"
     for cell in cells:
         own = [verdict for verdict in verdicts if verdict.cell == cell]
         for verdict in own:
@@ -93,16 +90,15 @@ def _unproven(run: RunFile, cells: Sequence[CellId], verdicts: Sequence[Verdict]
     return ""
 
 
-def _stored_file(run_folder: Path, store: Store, cells: Sequence[CellId]) -> Path:
+def _stored_file(run: Run, store: Store, cells: Sequence[CellId]) -> Path:
     """The artifact that the cells measured. Raises StoreError."""
-    journal = Journal(run_folder)
-    measured = [cell for cell in journal.cells() if cell in cells]
+    measured = [cell for cell in run.journal.cells() if cell in cells]
     if not measured:
         raise StoreError(
-            f"{run_folder}: nothing was measured of {cells[0].model}/{cells[0].variant}, so that there is no artifact",
+            f"{run.folder}: nothing was measured of {cells[0].model}/{cells[0].variant}, so that there is no artifact",
             hint="export another variant, or run pytest again",
         )
-    key = str(journal.provenance(measured[0])["artifact"])
+    key = str(run.journal.provenance(measured[0])["artifact"])
     folder = store.find("artifacts", key)
     found = sorted(folder.glob("artifact.*")) if folder else []
     path = next((path for path in found if path.suffix in SUFFIXES.values()), None)
@@ -131,14 +127,14 @@ def _identity(artifact: Path, model: str, variant: str, facts: dict[str, Any]) -
     }
 
 
-def _judged(run_folder: Path, verdicts: Sequence[Verdict], reason: str) -> dict[str, Any]:
+def _judged(run: Run, verdicts: Sequence[Verdict], reason: str) -> dict[str, Any]:
     """How it was judged, and by what."""
-    made = read_json(run_folder / "environment.json") if (run_folder / "environment.json").is_file() else {}
+    made = read_json(run.folder / "environment.json") if (run.folder / "environment.json").is_file() else {}
     return {
         "passed": not reason,
         "not_passed_because": reason,
         "run": {
-            "name": run_folder.resolve().name,
+            "name": run.name,
             **{name: made.get(name) for name in ("made_utc", "git_revision", "git_modified", "hardware", "datasets")},
         },
         "versions": made.get("versions", {}),

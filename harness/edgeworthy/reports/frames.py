@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeworthy.cells import CellId
-from edgeworthy.measurements.journal import Journal
 from edgeworthy.records import Timing
 from edgeworthy.reports.rows import COLUMNS
+from edgeworthy.runs.journal import Journal
 from edgeworthy.storage import read_json, readable, write_atomically
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from junitparser.junitparser import FinalResult
 
 from edgeworthy.records import RED_STATUSES, Change, Verdict
 from edgeworthy.reports.summary import escape_markdown
+from edgeworthy.runs.verdict_log import STATUSES
 from edgeworthy.text import one_line
 from edgeworthy.verdicts.gate import NOT_JUDGED, PASSED, REGRESSED, GateResult
-from edgeworthy.verdicts.log import STATUSES
 from edgeworthy.verdicts.regression import METRICS, WORDS
 
 TITLES = {

@@ -8,8 +8,8 @@ from typing import Any
 
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
-from edgeworthy.measurements.journal import Journal
 from edgeworthy.records import RED_STATUSES, Conditions, Outputs, Timing, Verdict
+from edgeworthy.runs.journal import Journal
 from edgeworthy.verdicts.limits import METRICS
 
 #: Status of a cell, worst first.

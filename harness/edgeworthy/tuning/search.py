@@ -13,6 +13,7 @@ from edgeworthy.errors import EdgeworthyError
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
 from edgeworthy.records import Artifact, Estimate, Verdict
+from edgeworthy.runs.journal import Journal
 from edgeworthy.schema import RuntimeName
 from edgeworthy.storage import Store, digest, writing
 from edgeworthy.tuning.candidates import BASES, Candidate, mixed_variants, other_recipes, own_variants
@@ -139,7 +140,7 @@ class Search:
 
     def _bench(self, project: Project, cells: Sequence[CellId]) -> Bench:
         """A bench whose measurements stay in the store, so that the next search finds them."""
-        return Bench(project.hurried(self.clock.left_s), self.store, self._folder(), cells, self.clock.report)
+        return Bench(project.hurried(self.clock.left_s), self.store, Journal(self._folder()), cells, self.clock.report)
 
     def _folder(self) -> Path:
         key = digest(["tuning", str(self.project.base), self.model, self.target])

@@ -12,13 +12,12 @@ import numpy as np
 from edgeworthy.cells import CellId, CellSelector
 from edgeworthy.config import CANARY
 from edgeworthy.errors import ConfigError, StoreError
-from edgeworthy.measurements.journal import Journal
-from edgeworthy.measurements.run_file import RunFile
 from edgeworthy.records import RED_STATUSES
+from edgeworthy.runs.journal import Journal
+from edgeworthy.runs.run import Run
 from edgeworthy.storage import read_json
 from edgeworthy.verdicts import baselines
 from edgeworthy.verdicts.baselines import Acceptance, BaselineFile, Metrics, StoredCell, significant
-from edgeworthy.verdicts.log import VerdictLog
 from edgeworthy.verdicts.packing import pack, pack_floats
 from edgeworthy.verdicts.regression import AXIS
 from edgeworthy.verdicts.snapshots import Snapshot, stored_snapshot
@@ -28,7 +27,7 @@ _LEAVE_OUT = "repair it and run again, or accept other cells with --model, --var
 Done = tuple[CellId, Literal["accepted", "removed"]]
 
 
-def accept(run_folder: Path, folder: Path, chosen: CellSelector, reason: str, removed: bool = False) -> list[Done]:
+def accept(run: Run, folder: Path, chosen: CellSelector, reason: str, removed: bool = False) -> list[Done]:
     """Make the run's selected cells the baseline; every other cell of the files stays as it is.
 
     With ``removed``, the chosen baseline cells that the run
@@ -37,23 +36,16 @@ def accept(run_folder: Path, folder: Path, chosen: CellSelector, reason: str, re
     """
     if not reason.strip():
         raise ConfigError("--reason is empty", hint="say in one sentence why these numbers may become the baseline")
-    run = RunFile.read(run_folder)
-    name = run_folder.resolve().name
-    if not run.complete:
-        raise StoreError(
-            f"{run_folder}: the run did not finish, so nothing of it is accepted",
-            hint=f"pytest benchmarks/ --edge-resume {name}",
-        )
+    run.check_complete(", so nothing of it is accepted")
     known = baselines.Baselines.from_folder(folder)
     accepted = _acceptable(run, chosen)
     left = [cell for cell in known.cells() if run.scope.selects(cell) and cell not in run.cells] if removed else []
     dropped = [cell for cell in left if chosen.selects(cell)]
     if not accepted and not dropped:
         raise _nothing(run, chosen)
-    journal = Journal(run_folder)
-    facts = _Facts(name, read_json(run_folder / "environment.json"), reason.strip())
+    facts = _Facts(run.name, read_json(run.folder / "environment.json"), reason.strip())
     files = [
-        _merged(known.files.get(model), model, journal, facts, accepted, dropped)
+        _merged(known.files.get(model), model, run.journal, facts, accepted, dropped)
         for model in sorted({cell.model for cell in [*accepted, *dropped]})
     ]
     for file in files:
@@ -76,14 +68,13 @@ class _Facts:
         )
 
 
-def _acceptable(run: RunFile, chosen: CellSelector) -> list[CellId]:
+def _acceptable(run: Run, chosen: CellSelector) -> list[CellId]:
     """The selected cells that were measured, canaries apart. Raises StoreError where one failed."""
     cells = [cell for cell in run.cells if chosen.selects(cell) and cell.variant != CANARY]
     by_cell: dict[CellId, dict[str, tuple[str, str]]] = {cell: {} for cell in cells}
-    for verdict in VerdictLog(run.folder).read():
+    for verdict in run.verdicts():
         if verdict.cell in by_cell and verdict.axis != AXIS:
             by_cell[verdict.cell][verdict.axis] = verdict.status, verdict.message
-    journal = Journal(run.folder)
     found = []
     for cell, verdicts in by_cell.items():
         for axis, (status, message) in verdicts.items():
@@ -91,7 +82,7 @@ def _acceptable(run: RunFile, chosen: CellSelector) -> list[CellId]:
                 raise StoreError(f"{run.folder}: {cell} is not accepted: {axis} {status}: {message}", hint=_LEAVE_OUT)
         if any(status in ("refused", "absent") for status, _ in verdicts.values()):
             continue
-        taken = stored_snapshot(journal, cell)
+        taken = stored_snapshot(run.journal, cell)
         judged = {"accuracy", "latency"} <= set(verdicts)
         if not judged or taken is None or taken.judged is None or not taken.latency_loads_ns.size:
             raise StoreError(
@@ -152,7 +143,7 @@ def _stored(taken: Snapshot, facts: _Facts) -> StoredCell:
     )
 
 
-def _nothing(run: RunFile, chosen: CellSelector) -> StoreError:
+def _nothing(run: Run, chosen: CellSelector) -> StoreError:
     """Why there is nothing to accept."""
     canaries = [cell for cell in run.cells if chosen.selects(cell)]
     why = (

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
-from edgeworthy.measurements.run_file import Scope
 from edgeworthy.records import Change, Verdict
+from edgeworthy.runs.run_file import Scope
 from edgeworthy.verdicts.regression import accept_command
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY, Regression
 from edgeworthy.errors import StoreError
-from edgeworthy.measurements.journal import Journal
-from edgeworthy.measurements.run_file import RunFile, Scope
 from edgeworthy.records import JUDGED_STATUSES, Change, Timing, Verdict, identity_of
+from edgeworthy.runs.run import Run
+from edgeworthy.runs.run_file import Scope
 from edgeworthy.verdicts.baselines import Baselines
 from edgeworthy.verdicts.completeness import missing_cells, scope_in_words, unproven
 from edgeworthy.verdicts.interleaving import stored_interleaved
-from edgeworthy.verdicts.log import VerdictLog
 from edgeworthy.verdicts.noise import noise_note
 from edgeworthy.verdicts.regression import AXIS, RED, compare_cell, new_cell
 from edgeworthy.verdicts.snapshots import stored_snapshot
@@ -37,22 +35,17 @@ class GateResult:
     status: int
 
 
-def judge_run(run_folder: Path, baselines: Baselines, tolerances: Regression, waivers: Waivers) -> GateResult:
+def judge_run(run: Run, baselines: Baselines, tolerances: Regression, waivers: Waivers) -> GateResult:
     """Judge a finished run. Raises StoreError where it, or the baselines, cannot be read."""
-    run = RunFile.read(run_folder)
-    if not run.complete:
-        raise StoreError(
-            f"{run_folder}: the run did not finish",
-            hint=f"pytest benchmarks/ --edge-resume {run_folder.resolve().name}",
-        )
+    run.check_complete()
     accepted = baselines.cells()
     if not accepted:
         raise StoreError(
             f"{baselines.origin}: there is no baseline",
-            hint=f'edgeworthy baseline accept {run_folder} --reason "..."',
+            hint=f'edgeworthy baseline accept {run.folder} --reason "..."',
         )
     changes = run_changes(run, baselines, tolerances)
-    stored = [_again(verdict, waivers) for verdict in VerdictLog(run_folder).read() if verdict.axis != AXIS]
+    stored = [_again(verdict, waivers) for verdict in run.verdicts() if verdict.axis != AXIS]
     compared = [waivers.judge(cell, own) for cell, own in _by_cell(changes).items()]
     verdicts = [*stored, *compared]
     if run.scope == Scope():  # of a part of the project, not every name is known here
@@ -63,27 +56,27 @@ def judge_run(run_folder: Path, baselines: Baselines, tolerances: Regression, wa
     scope = scope_in_words(run.scope, accepted)
     notes = [*([scope] if scope else []), *waivers.unneeded(verdicts), *noise_notes(run)]
     status = _status(verdicts, changes, waivers, troubles)
-    return GateResult(str(run_folder), baselines.origin, changes, verdicts, troubles, notes, status)
+    return GateResult(str(run.folder), baselines.origin, changes, verdicts, troubles, notes, status)
 
 
-def noise_notes(run: RunFile) -> list[str]:
+def noise_notes(run: Run) -> list[str]:
     """For each target, the smallest slowdown visible there, from the noise studies beside the runs."""
-    journal, fingerprints = Journal(run.folder), {}
+    fingerprints: dict[str, dict[str, str]] = {}
     for cell in run.cells:
-        timing = journal.find(Timing, cell)
+        timing = run.journal.find(Timing, cell)
         if timing:
             fingerprints[cell.target] = identity_of(timing.conditions.fingerprint)
     results = run.folder.resolve().parent
     return [noise_note(results, target, identity) for target, identity in fingerprints.items()]
 
 
-def run_changes(run: RunFile, baselines: Baselines, tolerances: Regression) -> list[Change]:
+def run_changes(run: Run, baselines: Baselines, tolerances: Regression) -> list[Change]:
     """Every change of every cell of the run, canaries apart, and the cells that are new or missing."""
-    journal, name = Journal(run.folder), str(run.folder)
+    name = str(run.folder)
     changes: list[Change] = []
     measured: list[CellId] = []
     for cell in run.cells:
-        after = stored_snapshot(journal, cell) if cell.variant != CANARY else None
+        after = stored_snapshot(run.journal, cell) if cell.variant != CANARY else None
         if after is None:
             continue
         measured.append(cell)
@@ -91,7 +84,7 @@ def run_changes(run: RunFile, baselines: Baselines, tolerances: Regression) -> l
         if before is None:
             changes.append(new_cell(cell, name))
             continue
-        turn = stored_interleaved(journal, cell, before, after, tolerances.latency_percent)
+        turn = stored_interleaved(run.journal, cell, before, after, tolerances.latency_percent)
         changes += compare_cell(cell, before, after, tolerances, run=name, interleaved=turn)
     return [*changes, *missing_cells(baselines.cells(), measured, run.scope, name)]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edgeworthy.cells import CellId
 from edgeworthy.measurements.interleaved import Enough, interleaved_identity
-from edgeworthy.measurements.journal import Journal
 from edgeworthy.records import Estimate, Interleaved, PairedTiming, identity_of
+from edgeworthy.runs.journal import Journal
 from edgeworthy.verdicts.sequential import decided, slowdown
 from edgeworthy.verdicts.snapshots import Snapshot
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
-from edgeworthy.measurements.journal import Journal
 from edgeworthy.records import Outputs, Timing, Truth
+from edgeworthy.runs.journal import Journal
 from edgeworthy.verdicts import fidelity, metrics
 from edgeworthy.verdicts.accuracy import TOP_K
 
