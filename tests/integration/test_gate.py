@@ -23,13 +23,14 @@ import pytest
 from edgeworthy import cli
 from edgeworthy.cells import CellId
 from edgeworthy.config import Regression
+from edgeworthy.judging.gate import Gate, stored_changes
 from edgeworthy.records import Artifact, Conditions, Outputs, Timing
 from edgeworthy.runs.journal import Journal
 from edgeworthy.runs.run import Run
 from edgeworthy.runs.run_file import RunFile
 from edgeworthy.runs.verdict_log import VerdictLog
 from edgeworthy.verdicts.baselines import Baselines
-from edgeworthy.verdicts.gate import run_changes
+from edgeworthy.verdicts.waivers import Waivers
 from junitparser import Error, Failure, JUnitXml, Skipped
 
 from tests.integration.conftest import BESIDE_OTHER_TESTS, REPOSITORY, Digits, Project, linear_model, make_project
@@ -503,7 +504,8 @@ def test_worse_model_removed_cell_and_offline_device_fail(accepted: Project, dig
     assert "regressed: accuracy top1" in done.stdout
     run = Run.open(accepted.root / "results" / "latest")
     baselines = Baselines.from_folder(accepted.root / "results" / "baselines")
-    times = [change for change in run_changes(run, baselines, Regression()) if change.metric == "latency"]
+    gate = Gate(str(run.folder), baselines, Waivers.load(Path("no waivers")), Regression())
+    times = [change for change in stored_changes(run, gate) if change.metric == "latency"]
     assert len(times) == 2
     assert all("interleaved A/B rounds" in change.message for change in times), times
     assert accepted.statuses()["linear/ort_dynamic/host:cpu"] == "fail"

@@ -22,6 +22,7 @@ from edgeworthy.cli.gate import baseline_app, gate
 from edgeworthy.cli.history import history, record
 from edgeworthy.cli.noise import noise
 from edgeworthy.cli.options import DevicesOption, ModelsOption, RunArgument
+from edgeworthy.cli.run import run
 from edgeworthy.cli.select import select
 from edgeworthy.cli.tune import tune
 from edgeworthy.config import ModelsFile
@@ -53,6 +54,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Accuracy and
 
 app.add_typer(baseline_app, name="baseline")
 app.add_typer(devices_app, name="devices")
+app.command()(run)
 app.command()(gate)
 app.command()(noise)
 app.command()(diagnose)

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeworthy.cells import CellId, CellSelector
-from edgeworthy.cli.options import FolderOption, ModelsOption, RunArgument
+from edgeworthy.cli.options import FolderOption, ModelGlobs, ModelsOption, RunArgument, TargetGlobs, VariantGlobs
 from edgeworthy.config import CANARY, Regression, load_models
 from edgeworthy.errors import ConfigError
+from edgeworthy.judging.gate import judge_run
 from edgeworthy.records import Change
 from edgeworthy.reports import gate_report
 from edgeworthy.runs.run import Run
@@ -22,7 +23,6 @@ from edgeworthy.storage import write_atomically
 from edgeworthy.text import one_line
 from edgeworthy.verdicts.acceptance import accept as accept_run
 from edgeworthy.verdicts.baselines import Baselines
-from edgeworthy.verdicts.gate import judge_run
 from edgeworthy.verdicts.regression import compare_cell
 from edgeworthy.verdicts.snapshots import Snapshot, stored_snapshot
 from edgeworthy.verdicts.waivers import Waivers
@@ -31,17 +31,15 @@ baseline_app = typer.Typer(
     no_args_is_help=True, help="Accepted measurements: accept those of a run, show what changed."
 )
 
-Globs = list[str] | None
-
 
 @baseline_app.command()
 def accept(
     run: RunArgument,
     folder: FolderOption,
     reason: Annotated[str, typer.Option(help="why these numbers may be the baseline")] = "",
-    model: Annotated[Globs, typer.Option(help="only models that match (may be repeated)")] = None,
-    variant: Annotated[Globs, typer.Option(help="only variants that match (may be repeated)")] = None,
-    target: Annotated[Globs, typer.Option(help="only targets that match (may be repeated)")] = None,
+    model: ModelGlobs = None,
+    variant: VariantGlobs = None,
+    target: TargetGlobs = None,
     removed: Annotated[
         bool, typer.Option("--removed", "--gone", help="also remove selected cells that the run does not have")
     ] = False,
@@ -87,7 +85,7 @@ def gate(
 ) -> None:
     """Judge a stored run against baselines, without measuring: exit 0, 1 (regressed) or 2 (could not judge)."""
     tolerances, waivers = load_models(models)[0].regression, Waivers.load(models.with_name("waivers.yaml"))
-    result = judge_run(Run.open(run), _baselines(baseline, folder), tolerances, waivers)
+    result = judge_run(Run.open(run), _baselines(baseline, folder), waivers, tolerances)
     if markdown:
         write_atomically(markdown, gate_report.markdown(result).encode())
     if junit:

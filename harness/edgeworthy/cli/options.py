@@ -38,3 +38,12 @@ RunOption = Annotated[
     Path,
     typer.Option("--run", default_factory=_latest, show_default=False, help="a run's folder; default: the newest run"),
 ]
+
+
+def _globs(what: str) -> Any:
+    return typer.Option(metavar="GLOB", help=f"only {what} that match (may be repeated)")
+
+
+ModelGlobs = Annotated[list[str] | None, _globs("models")]
+VariantGlobs = Annotated[list[str] | None, _globs("variants")]
+TargetGlobs = Annotated[list[str] | None, _globs("targets")]

@@ -18,6 +18,7 @@ from edgeworthy.diagnosis.findings import Facts, calibrated_otherwise, find
 from edgeworthy.diagnosis.proposal import propose
 from edgeworthy.diagnosis.records import Diagnosis, Traced
 from edgeworthy.errors import DiagnosisError
+from edgeworthy.judging import axes
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
 from edgeworthy.records import Artifact, Verdict
@@ -29,8 +30,6 @@ from edgeworthy.targets.device_lock import device_lock
 from edgeworthy.targets.open_targets import REFERENCE
 from edgeworthy.targets.runner_server import describe_exit
 from edgeworthy.temporary import temporary_folder
-from edgeworthy.verdicts.accuracy import judge_accuracy
-from edgeworthy.verdicts.latency import judge_latency
 
 #: The recipe that makes the float artifact of each runtime whose graphs can be read.
 FLOAT_RECIPES: dict[RuntimeName, str] = {"litert": "fp32", "onnxruntime": "ort_fp32"}
@@ -74,8 +73,8 @@ class Diagnostician:
         Raises EdgeworthyError where it cannot be measured, DiagnosisError where its graph cannot be compared.
         """
         traced = self.traced(cell, floats)
-        accuracy = self._accuracy(cell)
-        latency = self._latency(cell) if timed else None
+        accuracy = axes.accuracy(self.bench, cell, self._limits(cell))
+        latency = axes.latency(self.bench, cell, self._limits(cell)) if timed else None
         slower = self._slower(latency, floats) if latency else ""
         recipe = self.bench.project.plan(cell.model, cell.variant).recipe
         repair = not accuracy and not calibrated_otherwise(traced)
@@ -130,16 +129,12 @@ class Diagnostician:
             _run_child(cell, scratch, limit)
         _check_answer(cell, folder / "traced.json")
 
-    def _accuracy(self, cell: CellId) -> Verdict:
-        values, truth = self.bench.outputs(cell).values, self.bench.truth(cell.model)
-        return judge_accuracy(cell, values, truth, self.bench.project.limits(cell))
-
-    def _latency(self, cell: CellId) -> Verdict:
-        return judge_latency(cell, self.bench.timing(cell), self.bench.project.limits(cell))
+    def _limits(self, cell: CellId) -> dict[str, float]:
+        return self.bench.project.limits(cell)
 
     def _slower(self, latency: Verdict, floats: CellId) -> str:
         """``p50 0.14 ms, fp32 0.04 ms``, where the intervals say that the cell is slower than its float variant."""
-        reference = self._latency(floats).metrics
+        reference = axes.latency(self.bench, floats, self._limits(floats)).metrics
         if latency.metrics["p50_ms"] <= reference.get("p50_ms_high", reference["p50_ms"]):
             return ""
         return f"p50 {latency.metrics['p50_ms']:.4f} ms, {floats.variant} {reference['p50_ms']:.4f} ms"

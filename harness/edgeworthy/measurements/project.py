@@ -81,13 +81,16 @@ class Project:
         reference = entry.variants[entry.reference].recipe or entry.reference
         return canary_variant(self.recipes[reference].runtime)
 
-    def cells(self, selection: CellSelector) -> list[CellId]:
-        """The cells that the selection names, without the canaries. Raises ConfigError where a glob names nothing."""
+    def cells(self, selection: CellSelector, prefix: str = "--edge-") -> list[CellId]:
+        """The cells that the selection names, without the canaries.
+
+        Raises ConfigError where a glob names nothing; ``prefix`` begins the names of the options that gave the globs.
+        """
         targets = self.devices.targets()
         variants = sorted({variant for model in self.models.models.values() for variant in model.variants})
-        _check_globs("--edge-model", selection.models, list(self.models.models))
-        _check_globs("--edge-variant", selection.variants, variants)
-        _check_globs("--edge-target", selection.targets, targets)
+        _check_globs(prefix, "model", selection.models, list(self.models.models))
+        _check_globs(prefix, "variant", selection.variants, variants)
+        _check_globs(prefix, "target", selection.targets, targets)
         crossed = (
             CellId(name, variant, target)
             for name, model in self.models.models.items()
@@ -95,6 +98,16 @@ class Project:
             for target in targets
         )
         return [cell for cell in crossed if selection.selects(cell) and self._runs_on(*cell)]
+
+    def selected(self, selection: CellSelector, prefix: str = "--edge-") -> list[CellId]:
+        """The cells that the selection names. Raises ConfigError where there are none."""
+        found = self.cells(selection, prefix)
+        if not found:
+            raise ConfigError(
+                "the selection is empty: no selected variant runs on a selected target",
+                hint="widen the selection; 'edgeworthy models' lists all cells",
+            )
+        return found
 
     def canaries(self, cells: Sequence[CellId]) -> list[CellId]:
         """One canary for every model and target among the cells."""
@@ -142,10 +155,10 @@ def _check_recipe(
         raise document.error((*at, "options"), error.message) from error
 
 
-def _check_globs(option: str, globs: Sequence[str], names: Sequence[str]) -> None:
+def _check_globs(prefix: str, kind: str, globs: Sequence[str], names: Sequence[str]) -> None:
     for glob in globs:
         if not any(matches(name, [glob]) for name in names):
             raise ConfigError(
-                f"{option} {glob}: no {option.removeprefix('--edge-')} matches; {did_you_mean(glob, names)}",
+                f"{prefix}{kind} {glob}: no {kind} matches; {did_you_mean(glob, names)}",
                 hint="correct the name or the glob; 'edgeworthy models' lists all cells",
             )

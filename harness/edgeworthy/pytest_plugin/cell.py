@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from edgeworthy.cells import CellId
-from edgeworthy.errors import DeviceAbsent, EdgeworthyError, RecipeRefused
+from edgeworthy.errors import EdgeworthyError
+from edgeworthy.judging.gate import Gate
+from edgeworthy.judging.judge import Judge, Judged
 from edgeworthy.measurements.bench import Bench
-from edgeworthy.pytest_plugin.gate import Gate
-from edgeworthy.records import Artifact, Outputs, Status, Timing, Verdict
+from edgeworthy.records import Artifact, Outputs, Timing, Verdict
 from edgeworthy.runs.verdict_log import VerdictLog
-from edgeworthy.verdicts.accuracy import judge_accuracy
-from edgeworthy.verdicts.consistency import judge_consistency
-from edgeworthy.verdicts.footprint import judge_footprint
-from edgeworthy.verdicts.hints import fit_hint
-from edgeworthy.verdicts.latency import judge_latency
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,11 +27,6 @@ class BenchmarkFixture(Protocol):
 
     def pedantic(self, target: Callable[[], None], *, rounds: int) -> object:
         """Call ``target`` ``rounds`` times and time it with the fixture's timer."""
-
-
-def is_excused(error: EdgeworthyError) -> bool:
-    """Whether the error is the absence of an optional device."""
-    return isinstance(error, DeviceAbsent) and not error.required
 
 
 class Handle:
@@ -55,7 +46,7 @@ class Handle:
     @property
     def limits(self) -> dict[str, float]:
         """The cell's limits, all layers of configuration applied."""
-        return {**self._bench.project.limits(self.id), **self._overrides}
+        return self._judge.limits(self.id)
 
     def settle(self, test: str, raised: BaseException | None) -> None:
         """Record the test's outcome as a verdict on the axis ``test``, unless a verdict of the handle explains it already."""
@@ -82,31 +73,23 @@ class Handle:
             }
             self._item.user_properties.extend((f"edge_{name}", value) for name, value in properties.items())
 
-    def _judged(self, axis: str, judge: Callable[[], Verdict]) -> Verdict:
-        """The verdict, logged; an error that keeps the cell from being judged is logged as one too.
+    @property
+    def _judge(self) -> Judge:
+        return Judge(self._bench, self._gate, self._overrides)
 
-        Skips where a recipe refuses the model or an optional device is absent; a test whose verdict is waived xfails.
+    def _outcome(self, judged: Judged) -> Verdict:
+        """The verdict, noted; skips where there is nothing to judge, and ends a waived test as expected to fail (xfail).
+
+        Raises the error that kept the cell from being judged.
         """
-        try:
-            return self._waived(judge())
-        except EdgeworthyError as error:
-            status = self._outcome(error)
-            self._waived(Verdict(self.id, axis, status, "exact", error.message, error.hint))
-            if status == "error":
-                raise
-            pytest.skip(f"{status}: {error.message}")
-
-    def _outcome(self, error: EdgeworthyError) -> Status:
-        if isinstance(error, RecipeRefused) and not self._bench.project.plan(self.id.model, self.id.variant).required:
-            return "refused"
-        return "absent" if is_excused(error) else "error"
-
-    def _waived(self, verdict: Verdict) -> Verdict:
-        """Record the verdict; where a waiver covers it, end the test as expected to fail (xfail)."""
-        noted = self._note(self._gate.waivers.waive(verdict))
-        if noted.status == "waived":
-            pytest.xfail(noted.message)
-        return noted
+        verdict = self._note(judged.verdict)
+        if verdict.status == "waived":
+            pytest.xfail(verdict.message)
+        if verdict.status in ("refused", "absent"):
+            pytest.skip(f"{verdict.status}: {verdict.message}")
+        if judged.error is not None:
+            raise judged.error
+        return verdict
 
     def _note(self, verdict: Verdict) -> Verdict:
         self.verdicts.append(verdict)
@@ -146,15 +129,7 @@ class CellHandle(Handle):
         The verdict is true where the cell may ship. Skips the test where the recipe refuses the model and the model's
         entry does not require it. Raises EdgeworthyError where the cell cannot be measured, ValueError for another axis.
         """
-        judges = {
-            "accuracy": self._accuracy,
-            "latency": self._latency,
-            "footprint": self._footprint,
-            "regression": self._regression,
-        }
-        if axis not in judges:
-            raise ValueError(f"no axis {axis!r}; there are: {', '.join(judges)}")
-        return self._judged(axis, judges[axis])
+        return self._outcome(self._judge.judge(axis, self.id))
 
     def replay(self, benchmark: BenchmarkFixture) -> None:
         """Feed the raw samples through pytest-benchmark's fixture; the test's mark gives it ``device_clock`` as timer."""
@@ -166,21 +141,6 @@ class CellHandle(Handle):
             model=self.id.model, variant=self.id.variant, target=self.id.target, statistic=timing.statistic
         )
         benchmark.pedantic(device_clock.replay(timing.samples_ns), rounds=len(timing.samples_ns))
-
-    def _accuracy(self) -> Verdict:
-        project, (model, variant, _) = self._bench.project, self.id
-        verdict = judge_accuracy(self.id, self.outputs.values, self._bench.truth(model), self.limits)
-        is_reference = variant == project.models.models[model].reference
-        return fit_hint(verdict, project.plan(model, variant).recipe, is_reference=is_reference)
-
-    def _latency(self) -> Verdict:
-        return judge_latency(self.id, self.timing, self.limits)
-
-    def _footprint(self) -> Verdict:
-        return judge_footprint(self.id, self.artifact, self.timing, self.limits)
-
-    def _regression(self) -> Verdict:
-        return self._gate.judge(self._bench, self.id)
 
 
 class PairHandle(Handle):
@@ -201,10 +161,4 @@ class PairHandle(Handle):
 
     def judge(self) -> Verdict:
         """Whether the two targets give the same predictions. Skips and raises as CellHandle.judge does."""
-        return self._judged("consistency", self._consistency)
-
-    def _consistency(self) -> Verdict:
-        values = self._bench.outputs(self.id).values
-        truth = self._bench.truth(self.id.model)
-        first = self._bench.outputs(self.first).values
-        return judge_consistency(self.id, values, self.first, first, self.limits, truth)
+        return self._outcome(self._judge.consistency(self.id, self.first))

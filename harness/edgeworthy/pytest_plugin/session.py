@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import uuid
+import shutil
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from edgeworthy.errors import DeviceError, EdgeworthyError
+from edgeworthy.pytest_ini import PATHS
 
 if TYPE_CHECKING:
     from edgeworthy.cells import CellId
+    from edgeworthy.judging.gate import Gate
+    from edgeworthy.judging.judge import Judge
     from edgeworthy.measurements.bench import Bench
     from edgeworthy.measurements.project import Project
     from edgeworthy.pytest_plugin.cell import CellHandle, PairHandle
-    from edgeworthy.pytest_plugin.ended_run import EndedRun
-    from edgeworthy.pytest_plugin.gate import Gate
     from edgeworthy.records import Verdict
     from edgeworthy.runs.run_file import Scope
     from edgeworthy.runs.verdict_log import VerdictLog
+    from edgeworthy.session.ending import Ended
+    from edgeworthy.session.settings import Settings
 
 #: What --edge-resume means without a RUN.
 NEWEST = "NEWEST"
@@ -41,7 +43,7 @@ class EdgeSession:
         self.planned: list[CellId] = []
         self._misuse = ""
         self._bench: Bench | None = None
-        self._ended: EndedRun | None = None
+        self._ended: Ended | None = None
 
     # -- where things are -------------------------------------------------------------------------------------
 
@@ -52,6 +54,21 @@ class EdgeSession:
 
     def _path(self, ini: str) -> Path:
         return self.config.rootpath / str(self.config.getini(ini))
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The ini values."""
+        from edgeworthy.session.settings import Settings
+
+        ini = self.config.getini
+        paths = {name.removeprefix("edge_"): self._path(name) for name in PATHS}
+        return Settings(
+            self.config.rootpath,
+            **paths,
+            history=str(ini("edge_history")),
+            diagnose=bool(ini("edge_diagnose")),
+            store_max_gb=str(ini("edge_store_max_gb")),
+        )
 
     def check_options(self) -> None:
         """Refuse options that no test could be run with. Raises ConfigError, and imports nothing where none is given."""
@@ -71,13 +88,15 @@ class EdgeSession:
         """The run's folder; a worker gets the controller's."""
         if self._worker:
             return Path(self.config.workerinput["edge_run"])  # type: ignore[attr-defined]
+        from edgeworthy.runs.naming import new_name
+
         results = self._path("edge_results")
         asked = self.config.getoption("--edge-resume")
         if asked == NEWEST:
             from edgeworthy.runs.run import unfinished
 
-            return unfinished(results) or results / _new_name()
-        return (results / asked).resolve() if asked else results / _new_name()  # 'latest' is a link
+            return unfinished(results) or results / new_name()
+        return (results / asked).resolve() if asked else results / new_name()  # 'latest' is a link
 
     @functools.cached_property
     def shared_run(self) -> str:
@@ -98,12 +117,12 @@ class EdgeSession:
 
     @functools.cached_property
     def gate(self) -> Gate:
-        """The baselines and waivers; nothing of them is read yet. Raises ConfigError."""
-        from edgeworthy.pytest_plugin.gate import Gate
-
-        asked, default = self.config.getoption("--edge-baseline"), self._path("edge_baselines")
-        folder = default if asked == ACCEPTED else self.config.invocation_params.dir / asked if asked else None
-        return Gate(self._path("edge_models"), self.project.models, folder, default, self.run_folder)
+        """The baselines and waivers. Raises EdgeworthyError."""
+        asked = self.config.getoption("--edge-baseline")
+        given = self.config.invocation_params.dir / asked if asked else None
+        return self.settings.gate(
+            self.project, self.settings.baselines if asked == ACCEPTED else given, self.run_folder
+        )
 
     @functools.cached_property
     def log(self) -> VerdictLog:
@@ -117,10 +136,9 @@ class EdgeSession:
         from edgeworthy.measurements.bench import Bench
         from edgeworthy.pytest_plugin.progress import Progress
         from edgeworthy.runs.journal import Journal
-        from edgeworthy.storage import open_store
 
         if self._bench is None:
-            store = open_store(self._path("edge_store"))
+            store = self.settings.open_store()
             ahead = self._worker is None  # xdist's workers are already beside one another
             self._bench = Bench(
                 self.project, store, Journal(self.run_folder), self.planned, Progress(self.config), ahead
@@ -133,17 +151,11 @@ class EdgeSession:
     def cells(self) -> list[CellId]:
         """The selected cells. Raises ConfigError, also when nothing is selected."""
         from edgeworthy.cells import CellSelector
-        from edgeworthy.errors import ConfigError
 
         option = self.config.getoption
-        selection = CellSelector(option("--edge-model"), option("--edge-variant"), option("--edge-target"))
-        cells = self.project.cells(selection)
-        if not cells:
-            raise ConfigError(
-                "the selection is empty: no selected variant runs on a selected target",
-                hint="widen the selection; 'edgeworthy models' lists all cells",
-            )
-        return cells
+        return self.project.selected(
+            CellSelector(option("--edge-model"), option("--edge-variant"), option("--edge-target"))
+        )
 
     def pairs(self) -> list[tuple[CellId, CellId]]:
         """The selected cells whose artifact also runs on an earlier selected target."""
@@ -204,11 +216,8 @@ class EdgeSession:
         waivers = self._path("edge_models").with_name("waivers.yaml")
         if self.config.getoption("--edge-baseline") is None and not waivers.is_file():
             return
-        from edgeworthy.cells import CellSelector
-
         try:
-            self.gate.check(self.project.cells(CellSelector()))
-            if self.gate.folder is not None:
+            if self.gate.baselines is not None:
                 self._check_tolerance()
         except EdgeworthyError as error:
             if not self._worker:  # there, each test says it
@@ -235,9 +244,15 @@ class EdgeSession:
             name=name,
             nodeid=f"edgeworthy::{name}",
             cell=cell,
-            setup=lambda: (self._opened(), self.log, self._asked_limits()),
+            setup=lambda: (self._judge(), self.log),
         )
         return item
+
+    def _judge(self) -> Judge:
+        """What judges the canaries, by the limits of the command line."""
+        from edgeworthy.judging.judge import Judge
+
+        return Judge(self._opened(), self.gate, self._asked_limits())
 
     def _quiet_benchmark_table(self, items: Iterable[pytest.Item]) -> None:
         """Hide pytest-benchmark's own table, unless its options or benchmarks without cells are used."""
@@ -342,15 +357,42 @@ class EdgeSession:
         """
         if self._worker or "run_folder" not in self.__dict__ or not (self.run_folder / "run.json").is_file():
             return False
-        from edgeworthy.pytest_plugin.ended_run import EndedRun
+        self._ended = self._end(exitstatus, stopped)
+        return bool(self._ended.troubles)
 
-        self._ended = EndedRun(self.run_folder, self.gate, self.config)
-        return self._ended.finish(exitstatus, stopped)
+    def _end(self, exitstatus: int, stopped: bool) -> Ended:
+        from edgeworthy.pytest_plugin.progress import Progress
+        from edgeworthy.runs.run import Run
+        from edgeworthy.session.ending import Ended, end_run
+
+        green = exitstatus == pytest.ExitCode.OK
+        try:
+            return end_run(
+                Run.open(self.run_folder),
+                self.gate,
+                self.settings,
+                Progress(self.config),
+                complete=not stopped and (green or exitstatus == pytest.ExitCode.TESTS_FAILED),
+                unasserted=green,
+            )
+        except EdgeworthyError as error:  # the run's own file, or a gate that has changed meanwhile
+            return Ended(troubles=[str(error)])
 
     def summarize(self, reporter: pytest.TerminalReporter) -> None:
         """The table, where the reports are, and why the run fails although no test did."""
-        if self._ended is not None:
-            self._ended.summarize(reporter)
+        if self._ended is None:
+            return
+        table = self._ended.table(bool(reporter.hasmarkup), shutil.get_terminal_size().columns)
+        if table:
+            reporter.section("edgeworthy")
+            reporter.write(table)
+            reporter.write_line(f"reports: {self.run_folder}")
+        for note in self._ended.notes:
+            reporter.write_line(f"edgeworthy: {note}")
+        for warning in self._ended.warnings:
+            reporter.write_line(f"edgeworthy: {warning}", yellow=True)
+        for trouble in self._ended.troubles:
+            reporter.write_line(f"edgeworthy: {trouble}", red=True)
 
     def close(self) -> None:
         """Close the connections to all devices."""
@@ -362,11 +404,6 @@ def _held(item: pytest.Item) -> list[CellHandle | PairHandle]:
     """The fixtures of ours that a test has."""
     held: dict[str, CellHandle | PairHandle] = getattr(item, "funcargs", {})
     return [held[fixture] for fixture in (CELL, PAIR) if fixture in held]
-
-
-def _new_name() -> str:
-    """A run's name, which sorts by time; hosts that begin in the same second share a history, so chance must not meet."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}"
 
 
 def cells_of(item: pytest.Item) -> tuple[CellId, ...]:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import FinalResult
 
+from edgeworthy.judging.gate import NOT_JUDGED, PASSED, REGRESSED, GateResult
 from edgeworthy.records import RED_STATUSES, Change, Verdict
 from edgeworthy.reports.summary import escape_markdown
 from edgeworthy.runs.verdict_log import STATUSES
 from edgeworthy.text import one_line
-from edgeworthy.verdicts.gate import NOT_JUDGED, PASSED, REGRESSED, GateResult
 from edgeworthy.verdicts.regression import METRICS, WORDS
 
 TITLES = {

@@ -10,6 +10,7 @@ from typing import TypeVar
 from edgeworthy.cells import CellId
 from edgeworthy.diagnosis.diagnose import Diagnostician, with_float
 from edgeworthy.errors import EdgeworthyError
+from edgeworthy.judging import axes
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
 from edgeworthy.records import Artifact, Estimate, Verdict
@@ -19,9 +20,7 @@ from edgeworthy.storage import Store, digest, writing
 from edgeworthy.tuning.candidates import BASES, Candidate, mixed_variants, other_recipes, own_variants
 from edgeworthy.tuning.choice import Tried
 from edgeworthy.verdicts import metrics
-from edgeworthy.verdicts.accuracy import TOP_K, judge_accuracy
-from edgeworthy.verdicts.footprint import judge_footprint
-from edgeworthy.verdicts.latency import judge_latency
+from edgeworthy.verdicts.accuracy import TOP_K
 from edgeworthy.verdicts.limits import checks_of
 
 Made = TypeVar("Made")
@@ -164,7 +163,7 @@ class _Trial:
         """Raises EdgeworthyError where it cannot be made or measured."""
         artifact = self.bench.artifact(self.cell.model, self.cell.variant)
         self.known["size_kb"] = artifact.size_bytes / 1e3
-        against = self._too_large(artifact) or self._inaccurate() or self._slow(artifact)
+        against = self._too_large(artifact) or self._inaccurate() or self._slow()
         return Tried(self.candidate, against=against, **self.known)
 
     def _too_large(self, artifact: Artifact) -> str:
@@ -172,18 +171,16 @@ class _Trial:
         return next((check.message() for check in checks_of(sizes, self.limits) if not check.passed), "")
 
     def _inaccurate(self) -> str:
-        values, truth = self.bench.outputs(self.cell).values, self.bench.truth(self.cell.model)
-        verdict = judge_accuracy(self.cell, values, truth, self.limits)
+        verdict, truth = axes.accuracy(self.bench, self.cell, self.limits), self.bench.truth(self.cell.model)
         names = ("top1_percent", "drop_points") if truth.metric in TOP_K else (metrics.column(truth), "metric_drop")
         self.known["accuracy"], self.known["lost"] = (verdict.metrics.get(name) for name in names)
         return _broken(verdict)
 
-    def _slow(self, artifact: Artifact) -> str:
-        timing = self.bench.timing(self.cell)
-        latency = judge_latency(self.cell, timing, self.limits)
+    def _slow(self) -> str:
+        latency = axes.latency(self.bench, self.cell, self.limits)
         self.known["p50_ms"] = latency.metrics.get("p50_ms")
         untimed = "" if self.known["p50_ms"] is not None else "the device's tool reports no median"
-        return _broken(latency) or _broken(judge_footprint(self.cell, artifact, timing, self.limits)) or untimed
+        return _broken(latency) or _broken(axes.footprint(self.bench, self.cell, self.limits)) or untimed
 
 
 def _broken(verdict: Verdict) -> str:

@@ -1,0 +1,51 @@
+"""``edgeworthy run``: measure and judge the project's cells, as a suite with all axes does by pytest."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from edgeworthy.cells import CellSelector
+from edgeworthy.cli.diagnose import say
+from edgeworthy.cli.options import DevicesOption, ModelGlobs, ModelsOption, ResultsOption, TargetGlobs, VariantGlobs
+from edgeworthy.config import parse_limit
+from edgeworthy.runs.run import unfinished
+from edgeworthy.session.running import Asked, run_cells
+from edgeworthy.session.settings import Settings
+
+
+def run(
+    models: ModelsOption,
+    devices: DevicesOption,
+    results: ResultsOption,
+    model: ModelGlobs = None,
+    variant: VariantGlobs = None,
+    target: TargetGlobs = None,
+    budget: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="a limit for every selected cell (may be repeated)")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="compare every cell with the accepted baselines in this folder")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="resume the newest unfinished run")] = False,
+) -> None:
+    """Measure and judge all cells without pytest; exit status 1 where one may not ship."""
+    limits: dict[str, float] = {}
+    for text in budget or ():
+        limits.update(parse_limit(text, "--budget"))
+    asked = Asked(
+        CellSelector(model or (), variant or (), target or ()),
+        limits,
+        baseline,
+        unfinished(results) if resume else None,
+    )
+    measured, ended = run_cells(Settings.from_ini(models, devices, results), asked, say)
+    print(ended.table(Console().is_terminal, shutil.get_terminal_size().columns), end="")
+    print(f"reports: {measured.folder}")
+    for sentence in (*ended.notes, *ended.warnings, *ended.troubles):
+        print(f"edgeworthy: {sentence}")
+    raise typer.Exit(int(ended.red))

@@ -1,0 +1,1 @@
+"""Judge cells, and compare runs with baselines: with measurements at hand or from a stored run, without pytest."""

@@ -1,0 +1,114 @@
+"""The end of a run: its reports, its record in the history, and what fails it although no verdict did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgeworthy.diagnosis.after_run import diagnose_cells, failed_on_accuracy
+from edgeworthy.errors import EdgeworthyError
+from edgeworthy.history.recording import record_ended
+from edgeworthy.judging.gate import Ending, Gate, noise_notes
+from edgeworthy.records import JUDGED_STATUSES, RED_STATUSES, Verdict
+from edgeworthy.reports import run_folder
+from edgeworthy.reports.summary import terminal_table
+from edgeworthy.runs.run import Run
+from edgeworthy.session.settings import Settings
+from edgeworthy.text import plural
+from edgeworthy.verdicts.completeness import unproven
+
+
+@dataclass
+class Ended:
+    """What to show of a run that ended: its ``rows``, worst first, and in sentences notes, warnings and why it fails."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+
+    @property
+    def red(self) -> bool:
+        """Whether a cell may not ship, or the run proves nothing."""
+        return bool(self.troubles) or any(row["status"] in RED_STATUSES for row in self.rows)
+
+    def table(self, color: bool, width: int) -> str:
+        """The rows for a terminal of that many columns; empty where there are none."""
+        return terminal_table(self.rows, color, width) if self.rows else ""
+
+
+def end_run(
+    run: Run,
+    gate: Gate,
+    settings: Settings,
+    progress: Callable[[str], None],
+    *,
+    complete: bool,
+    unasserted: bool = False,
+) -> Ended:
+    """Write the reports, diagnose what failed, and record the run.
+
+    A run that is not ``complete`` was stopped, and can be resumed. ``unasserted``: no test failed, so that a red verdict is
+    one that no test asserts. What goes wrong here is among the troubles.
+    """
+    ended = Ended()
+    try:
+        ending = _compared(run, gate, ended) if complete else None
+        ended.notes += noise_notes(run)
+        ended.notes += _diagnoses(run, settings, progress) if complete else []
+        ended.rows = run_folder.finish(run, settings.root, complete=complete, notes=ended.notes)
+        settings.prune()
+    except EdgeworthyError as error:
+        ended.rows = []
+        ended.troubles.append(str(error))
+        return ended
+    warning = record_ended(run.folder, settings.history, settings.root)
+    ended.warnings += [warning] if warning else []
+    ended.troubles += _troubles(run, ending, ended.rows, unasserted)
+    return ended
+
+
+def _compared(run: Run, gate: Gate, ended: Ended) -> Ending:
+    """Compare with the baselines; cells that the run lacks get a verdict, too."""
+    ending = gate.end(run.scope, run.verdicts())
+    for verdict in ending.missing:
+        run.log.add(verdict)
+    ended.notes += ending.notes
+    return ending
+
+
+def _diagnoses(run: Run, settings: Settings, progress: Callable[[str], None]) -> list[str]:
+    """Why cells failed on accuracy, one line each."""
+    failed = failed_on_accuracy(run.verdicts())
+    if not failed or not settings.diagnose:
+        return []
+    return diagnose_cells(settings.project(), settings.open_store(), run.folder, failed, progress)
+
+
+def _troubles(run: Run, ending: Ending | None, rows: Sequence[dict[str, Any]], unasserted: bool) -> list[str]:
+    """Why the run fails beside its failing tests, one sentence each."""
+    troubles = [*ending.troubles, *_unproven(run, unasserted)] if ending else []
+    if not any(row["status"] in JUDGED_STATUSES for row in rows):
+        troubles.append(
+            "no cell was judged: all were skipped, refused, waived or absent, so there is no evidence that any may ship"
+        )
+    missing = [verdict for verdict in ending.missing if verdict.status == "fail"] if ending else []
+    if missing:
+        troubles.append(f"{plural(len(missing), 'cell')} of the baseline missing from this run")
+    return troubles
+
+
+def _unproven(run: Run, unasserted: bool) -> list[str]:
+    """Why a finished run proves nothing although no test failed."""
+    verdicts = run.verdicts()
+    red = [verdict for verdict in verdicts if verdict.status in RED_STATUSES]
+    if unasserted and red:
+        return [
+            f"{plural(len(red), 'verdict')} failed but no test did (is an assert missing?), first: {_shown(red[0])}"
+        ]
+    return unproven(run.cells, verdicts)
+
+
+def _shown(verdict: Verdict) -> str:
+    return f"{verdict.cell} {verdict.axis}: {verdict.message}"
