@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,6 @@ from edgeworthy.targets.android.op_profile import COLUMNS
 from edgeworthy.targets.android.target import AndroidTarget
 from edgeworthy.targets.base import Job, Side
 from edgeworthy.targets.host import HostTarget
-from edgeworthy.targets.open_targets import REFERENCE
 
 from tests import faulty_tool
 from tests.local_link import LocalLink
@@ -84,28 +85,37 @@ def test_answers_are_the_hosts_sample_by_sample(target: AndroidTarget, tmp_path:
     assert not list(tmp_path.rglob("pwned"))
 
 
+@pytest.fixture
+def reference() -> Iterator[HostTarget]:
+    """This host, with plain settings."""
+    with closing(HostTarget("host", "reference", RunnerBackend())) as found:
+        yield found
+
+
 @pytest.mark.parametrize("link", ["sh"], indirect=True)
 @pytest.mark.parametrize(
     ("ending", "why"), [("reshape", "cannot be run in batches"), ("maximum", "gives other outputs in a batch")]
 )
-def test_what_cannot_be_batched_runs_one_sample_a_process(target: AndroidTarget, tmp_path: Path, ending: str, why: str):
+def test_what_cannot_be_batched_runs_one_sample_a_process(
+    target: AndroidTarget, reference: HostTarget, tmp_path: Path, ending: str, why: str
+):
     """The answers are those of single samples, and what that costs is told."""
     asked = job(tmp_path, ending=ending, count=33)
     found = target.outputs(asked)
     assert found.batch == 1
-    assert np.allclose(found.values, REFERENCE.outputs(asked).values, atol=1e-6)
+    assert np.allclose(found.values, reference.outputs(asked).values, atol=1e-6)
     [told] = target.told  # type: ignore[attr-defined]
     assert why in told
     assert "one process for each of 33 samples, about" in told
 
 
 @pytest.mark.parametrize("link", ["sh"], indirect=True)
-def test_first_output_counts_also_in_a_batch(target: AndroidTarget, tmp_path: Path):
+def test_first_output_counts_also_in_a_batch(target: AndroidTarget, reference: HostTarget, tmp_path: Path):
     """The tool writes all outputs one after the other; the first one is the model's answer, as on the host."""
     asked = job(tmp_path, ending="twice", count=40)
     found = target.outputs(asked)
     assert found.batch == 32
-    assert np.allclose(found.values, REFERENCE.outputs(asked).values, atol=1e-6)
+    assert np.allclose(found.values, reference.outputs(asked).values, atol=1e-6)
 
 
 def test_second_run_pushes_nothing(link: LocalLink, target: AndroidTarget, tmp_path: Path):

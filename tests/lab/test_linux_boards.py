@@ -16,7 +16,7 @@ from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import file_digest
 from edgeworthy.targets.base import Job
 from edgeworthy.targets.host import HostTarget
-from edgeworthy.targets.open_targets import REFERENCE, Targets
+from edgeworthy.targets.open_targets import Targets
 
 from tests.lab.board import Board
 from tests.lab.cnn import cnn
@@ -48,7 +48,7 @@ def test_aarch64_board_gives_this_machines_int8_outputs(arm_board: Board, job: J
         target = opened["board:cpu"]
         assert target.identity()["machine"] == "aarch64"
         found = target.outputs(job).values
-    assert found.tobytes() == REFERENCE.outputs(job).values.tobytes()
+        assert found.tobytes() == opened.reference.outputs(job).values.tobytes()
 
 
 def test_board_that_restarts_is_measured_once_more(pi: Board, job: Job) -> None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from edgeworthy.cells import CellId
 from edgeworthy.config import Variant
-from edgeworthy.device_schema import CpuBackend, RunnerBackend
+from edgeworthy.device_schema import CpuBackend, HostDevice, RunnerBackend
 from edgeworthy.diagnosis.findings import Facts, calibrated_otherwise, find
 from edgeworthy.diagnosis.proposal import propose
 from edgeworthy.diagnosis.records import Diagnosis, Traced
@@ -27,7 +27,6 @@ from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import digest, log_tail, read_json, write_json
 from edgeworthy.targets import host_state
 from edgeworthy.targets.device_lock import device_lock
-from edgeworthy.targets.open_targets import REFERENCE
 from edgeworthy.targets.runner_server import describe_exit
 from edgeworthy.temporary import temporary_folder
 
@@ -106,7 +105,7 @@ class Diagnostician:
             self.bench.progress(f"comparing {cell.variant} with {floats.variant} of {cell.model}, layer by layer")
             with self.bench.store.create("diagnoses", key) as made:
                 np.save(made / "samples.npy", _spread(dataset.samples("evaluation")))
-                with device_lock(REFERENCE.device, self.bench.progress):
+                with device_lock(HostDevice.connection, self.bench.progress):
                     self._run(cell, artifact, reference, made)
                 (made / "samples.npy").unlink()
             folder = self.bench.store.root / "diagnoses" / key

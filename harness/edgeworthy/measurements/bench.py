@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
+from edgeworthy.device_schema import HostDevice
 from edgeworthy.errors import (
     DeviceAbsent,
     DeviceNotReady,
@@ -32,7 +33,7 @@ from edgeworthy.sources.datasets import PreparedDataset, prepare
 from edgeworthy.storage import Store, digest
 from edgeworthy.targets.base import Job, Side, Target
 from edgeworthy.targets.device_lock import device_lock, exclusive_host, shared_host
-from edgeworthy.targets.open_targets import REFERENCE, Targets
+from edgeworthy.targets.open_targets import Targets
 from edgeworthy.variants import canary
 from edgeworthy.variants.artifacts import ArtifactMaker
 from edgeworthy.variants.slots import Slots, cores
@@ -86,7 +87,9 @@ class Bench:
         self.dataset = once(self._dataset)
         self._maker = once(self._new_maker)
         #: A model's reference outputs (samples, ...) float32, and its truth; raise EdgeworthyError.
-        references = References(project, store, self.journal, self.dataset, self.artifact, self.progress)
+        references = References(
+            project, store, self.journal, self.dataset, self.artifact, self.targets.reference, self.progress
+        )
         self.reference = references.outputs
         self.truth = references.truth
 
@@ -139,7 +142,6 @@ class Bench:
         for device in self.lanes.busy:
             self.targets.end_jobs(device)
         self.targets.close()
-        REFERENCE.close()
 
     # -- each device beside the others --------------------------------------------------------------------------
 
@@ -251,7 +253,7 @@ class Bench:
 
     def _dataset(self, model: str) -> PreparedDataset:
         name = self.project.models.models[model].dataset
-        entry, alone = self.project.models.datasets[name], lambda: device_lock(REFERENCE.device, self.progress)
+        entry, alone = self.project.models.datasets[name], lambda: device_lock(HostDevice.connection, self.progress)
         prepared = prepare(self.store, name, entry, self.project.base, self.progress, alone)
         self.journal.save_dataset(name, prepared.description)
         if not self.project.models.models[model].expect_weak_reference:

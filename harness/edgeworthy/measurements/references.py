@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.device_schema import HostDevice
 from edgeworthy.errors import EdgeworthyError, RecipeRefused, VariantError
 from edgeworthy.measurements.once import once
 from edgeworthy.measurements.project import Project
@@ -20,9 +21,8 @@ from edgeworthy.sources.datasets import PreparedDataset
 from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import Store, digest
 from edgeworthy.targets import host_state
-from edgeworthy.targets.base import Job
+from edgeworthy.targets.base import Job, Target
 from edgeworthy.targets.device_lock import device_lock
-from edgeworthy.targets.open_targets import REFERENCE
 
 
 class References:
@@ -35,14 +35,16 @@ class References:
         journal: Journal,
         dataset: Callable[[str], PreparedDataset],
         artifact: Callable[[str, str], Artifact],
+        target: Target,
         progress: Callable[[str], None],
     ) -> None:
-        """``dataset`` gives a model's, ``artifact`` that of a model and a variant."""
+        """``dataset`` gives a model's, ``artifact`` that of a model and a variant; ``target`` runs them on this host."""
         self._project = project
         self._store = store
         self._journal = journal
         self._dataset = dataset
         self._artifact = artifact
+        self._target = target
         self._progress = progress
         self.outputs = once(self._outputs)
         self.truth = once(self._truth)
@@ -62,8 +64,8 @@ class References:
         folder = self._store.find("references", key)
         if folder is None:
             self._progress(f"running the reference of {model}")
-            with device_lock(REFERENCE.device, self._progress):
-                values = REFERENCE.outputs(self._job(artifact, dataset.samples("evaluation"), seed)).values
+            with device_lock(HostDevice.connection, self._progress):
+                values = self._target.outputs(self._job(artifact, dataset.samples("evaluation"), seed)).values
             check_outputs(artifact, values, dataset)
             check_labels(model, values, dataset)
             if not np.isfinite(values).all():
@@ -98,11 +100,11 @@ class References:
             changed = change(inputs)
             if changed is None:
                 continue
-            with self._store.scratch() as folder, device_lock(REFERENCE.device, self._progress):
+            with self._store.scratch() as folder, device_lock(HostDevice.connection, self._progress):
                 np.save(folder / "inputs.npy", changed)
                 job = self._job(artifact, Samples(folder / "inputs.npy"), None)
                 try:
-                    values = REFERENCE.outputs(job).values
+                    values = self._target.outputs(job).values
                 except EdgeworthyError:  # inputs that the model cannot take are not what was meant
                     continue
             yield Trial(how, chosen, values)

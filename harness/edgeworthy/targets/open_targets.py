@@ -18,8 +18,6 @@ from edgeworthy.targets.host import HostTarget
 if TYPE_CHECKING:
     from edgeworthy.targets.linux.board import Board
 
-#: Where every model's reference is run: plain settings, whatever devices.yaml says of the host.
-REFERENCE = HostTarget("host", "reference", RunnerBackend())
 Tell = Callable[[str], None]
 
 
@@ -34,6 +32,8 @@ class Targets:
         self._backends: dict[str, dict[str, Target]] = {}
         self._boards: dict[str, Board] = {}
         self._open = ExitStack()
+        #: Where every model's reference is run: plain settings, whatever devices.yaml says of the host.
+        self.reference = HostTarget("host", "reference", RunnerBackend())
 
     def __getitem__(self, name: str) -> Target:
         device, backend = TargetId.parse(name)
@@ -73,6 +73,7 @@ class Targets:
     def close(self) -> None:
         """Let go of every device."""
         self._open.close()
+        self.reference.close()
         self._backends.clear()
         self._boards.clear()
 
