@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.schema import Name, Percent, Positive, RuntimeName, Strict
 
 Core = Annotated[int, Field(ge=0, lt=1024)]
@@ -44,7 +45,7 @@ class RunnerBackend(Backend):
     delegate: bool = Field(
         True, description="XNNPACK for LiteRT, graph optimizations for ONNX Runtime, oneDNN for torch"
     )
-    runtimes: list[RuntimeName] = Field(["litert", "onnxruntime", "torch"], min_length=1)
+    runtimes: list[RuntimeName] = Field(list(RUNTIMES), min_length=1)
     providers: list[str] = Field(
         ["CPUExecutionProvider"], min_length=1, description="ONNX Runtime's execution providers, the first preferred"
     )
@@ -59,7 +60,7 @@ class RunnerBackend(Backend):
 class BoardBackend(RunnerBackend):
     """How the runner executes artifacts on a board: what ``edgeworthy devices setup`` installs there."""
 
-    runtimes: list[RuntimeName] = Field(["litert", "onnxruntime"], min_length=1)
+    runtimes: list[RuntimeName] = Field([name for name, row in RUNTIMES.items() if row.on_boards], min_length=1)
 
 
 class AndroidBackend(Backend):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.yaml_file import KeyPath, YamlFile
 
@@ -18,7 +19,19 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Positive = Annotated[float, Field(gt=0)]
 
-RuntimeName = Literal["litert", "onnxruntime", "torch"]
+
+def _known_runtime(name: str) -> str:
+    if name not in RUNTIMES:
+        raise PydanticCustomError(
+            "unknown_runtime",
+            "unknown value '{name}'; {hint}",
+            {"name": name, "hint": did_you_mean(name, list(RUNTIMES))},
+        )
+    return name
+
+
+#: The name of a row of the table of runtimes.
+RuntimeName = Annotated[str, AfterValidator(_known_runtime), WithJsonSchema({"enum": list(RUNTIMES), "type": "string"})]
 
 
 class Strict(BaseModel):
@@ -95,5 +108,5 @@ def plain_words(problem: dict[str, Any]) -> str:
     if problem["type"] in ("missing", "union_tag_not_found"):
         return "this key is missing"
     message = str(problem["msg"]).removeprefix("Value error, ")
-    shown = "" if isinstance(given, dict | list) or problem["type"] == "unknown_key" else f" (given: {given!r})"
+    shown = "" if isinstance(given, dict | list) or problem["type"].startswith("unknown_") else f" (given: {given!r})"
     return message[0].lower() + message[1:] + shown

@@ -22,7 +22,7 @@ from edgeworthy.judging import axes
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
 from edgeworthy.records import Artifact, Verdict
-from edgeworthy.schema import RuntimeName
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import digest, log_tail, read_json, write_json
 from edgeworthy.targets import host_state
@@ -30,8 +30,6 @@ from edgeworthy.targets.device_lock import device_lock
 from edgeworthy.targets.runner_server import describe_exit
 from edgeworthy.temporary import temporary_folder
 
-#: The recipe that makes the float artifact of each runtime whose graphs can be read.
-FLOAT_RECIPES: dict[RuntimeName, str] = {"litert": "fp32", "onnxruntime": "ort_fp32"}
 SAMPLES = 64
 #: Fewer samples where a model is so large that these would take longer.
 SECONDS = 45.0
@@ -41,12 +39,12 @@ _FORMAT = "traced 2"
 def with_float(project: Project, cell: CellId) -> tuple[Project, CellId]:
     """The project with a float variant of the cell's runtime, and that variant's cell. Raises DiagnosisError."""
     recipe = project.plan(cell.model, cell.variant).recipe
-    if recipe.runtime not in FLOAT_RECIPES:
+    wanted = RUNTIMES[recipe.runtime].float_recipe
+    if wanted is None:
         raise DiagnosisError(
             f"{cell}: its recipe {recipe.name!r} makes {recipe.runtime} files, whose layers cannot be read",
             hint="diagnose the variant of a LiteRT or ONNX Runtime recipe instead",
         )
-    wanted = FLOAT_RECIPES[recipe.runtime]
     variants = project.models.models[cell.model].variants
     for name, variant in variants.items():
         if (variant.recipe or name) == wanted and not variant.options:

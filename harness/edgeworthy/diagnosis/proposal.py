@@ -7,10 +7,9 @@ from typing import Any
 
 from edgeworthy.diagnosis.graph import MOVING
 from edgeworthy.diagnosis.records import LayerError, Proposal, Traced
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.schema import RuntimeName
 
-#: The recipe of each runtime that leaves chosen ops and nodes float.
-MIXED: dict[RuntimeName, str] = {"litert": "mixed", "onnxruntime": "ort_mixed"}
 #: So much of the added error may stay.
 LEFT_PERCENT = 10.0
 #: Where more of the layers would be float, few layers are not what is wrong.
@@ -24,21 +23,20 @@ def propose(traced: Traced, runtime: RuntimeName, name: str, *, accuracy: bool) 
     """
     layers = worst_layers(traced) if accuracy else []
     ops = [op.op for op in traced.delegated.left if op.float_taken] if traced.delegated else []
-    if accuracy and not layers:
+    recipe = RUNTIMES[runtime].mixed
+    if recipe is None or (accuracy and not layers):
         return None
-    return leaving_float(traced, runtime, name, layers, ops) if layers or ops else None
+    return leaving_float(traced, recipe, name, layers, ops) if layers or ops else None
 
 
-def leaving_float(
-    traced: Traced, runtime: RuntimeName, name: str, tensors: Collection[str], ops: Collection[str]
-) -> Proposal:
-    """The variant that leaves these layers and these kinds of ops float."""
+def leaving_float(traced: Traced, recipe: str, name: str, tensors: Collection[str], ops: Collection[str]) -> Proposal:
+    """The variant by this recipe that leaves these layers and these kinds of ops float."""
     layers = {layer.tensor: layer for layer in traced.layers}
     parts = [part for tensor in tensors for part in layers[tensor].parts if layers[tensor].op not in ops]
     given = {"float_ops": list(ops), "float_nodes": list(dict.fromkeys(parts))}
     options: dict[str, Any] = {option: names for option, names in given.items() if names}
     left = left_percent(traced, set(tensors))
-    return Proposal(name=name, recipe=MIXED[runtime], options=options, left_percent=left)
+    return Proposal(name=name, recipe=recipe, options=options, left_percent=left)
 
 
 def worst_layers(traced: Traced) -> list[str]:

@@ -13,6 +13,7 @@ from edgeworthy.config import LatencyPlan
 from edgeworthy.device_schema import Device
 from edgeworthy.errors import EdgeworthyError, RuntimeMissing
 from edgeworthy.records import Artifact, Delegation
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.schema import RuntimeName
 from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import file_digest
@@ -25,7 +26,6 @@ from edgeworthy.temporary import temporary_folder
 RAMP_OUTPUT = (-0.0666681, 0.0687147, 0.0237044, -0.0779215)
 #: What a delegate that computes in float16 may differ by.
 TOLERANCE = 2e-3
-FILES: dict[RuntimeName, str] = {"litert": "tiny.tflite", "onnxruntime": "tiny.onnx"}
 PLAN = LatencyPlan(loads=3, samples_per_load=5, min_load_ms=0, warmup=1)
 TIMEOUT_S = 60.0
 
@@ -67,7 +67,7 @@ def probe(name: str, device: Device, targets: Targets, tell: Callable[[str], Non
                 _try(targets[f"{name}:{backend}"], runtime, ramp)
                 for backend, entry in device.backends.items()
                 for runtime in entry.runtimes
-                if runtime in FILES
+                if RUNTIMES[runtime].tiny
             )
     except EdgeworthyError as error:
         return DeviceReport(name, device.required, problem=error.message, hint=error.hint)
@@ -83,7 +83,9 @@ def probe(name: str, device: Device, targets: Targets, tell: Callable[[str], Non
 
 def tiny_artifact(runtime: RuntimeName) -> Artifact:
     """The tiny model for a runtime."""
-    path = Path(__file__).with_name("tiny") / FILES[runtime]
+    row = RUNTIMES[runtime]
+    assert row.tiny is not None
+    path = Path(__file__).with_name("tiny") / row.tiny
     size = path.stat().st_size
     return Artifact(file_digest(path), path, "tiny", runtime, "nhwc", size, size)
 

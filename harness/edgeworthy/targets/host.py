@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeworthy.device_schema import RunnerBackend
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.targets import host_state
 from edgeworthy.targets.runner_server import RunnerServer
 from edgeworthy.targets.runner_target import RunnerTarget
-
-_EXTRAS = {"litert": "litert", "onnxruntime": "onnx", "torch": "torch"}
 
 
 class HostTarget(RunnerTarget):
@@ -75,4 +74,4 @@ class HostTarget(RunnerTarget):
                     self._idle[runtime].append(server)
 
     def _how_to_install(self, runtime: str) -> str:
-        return f"pip install 'edgeworthy[{_EXTRAS[runtime]}]'"
+        return f"pip install 'edgeworthy[{RUNTIMES[runtime].extra}]'"

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import psutil
 
-#: The distribution that installs each runtime.
-RUNTIME_PACKAGES = {"litert": "ai-edge-litert", "onnxruntime": "onnxruntime", "torch": "torch"}
+from edgeworthy.runtimes import RUNTIMES
 
 
 @functools.cache
@@ -30,7 +29,7 @@ def hardware() -> dict[str, str]:
 def runtime_version(runtime: str) -> str:
     """The installed version of a runtime, or ``absent``."""
     try:
-        return metadata.version(RUNTIME_PACKAGES[runtime])
+        return metadata.version(RUNTIMES[runtime].distribution)
     except metadata.PackageNotFoundError:
         return "absent"
 

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from edgeworthy.config import Variant
-from edgeworthy.diagnosis.proposal import MIXED, leaving_float, prefix
+from edgeworthy.diagnosis.proposal import leaving_float, prefix
 from edgeworthy.diagnosis.records import Traced
 from edgeworthy.measurements.project import Project
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.schema import RuntimeName
 from edgeworthy.variants.registry import Recipe
 
-#: The fully quantized recipe of each runtime whose layers are looked into for mixed ones, the preferred first.
-BASES: dict[RuntimeName, tuple[str, ...]] = {"litert": ("int8_float_io", "int8"), "onnxruntime": ("ort_int8_minmax",)}
 #: Ops without weights cost no bytes in float, and their int8 kernels are often the slow ones: those that reduce or scale
 #: a whole tensor first, then also those that add tensors.
 REDUCING = frozenset(
@@ -68,7 +67,7 @@ def other_recipes(project: Project, model: str, runtimes: Sequence[RuntimeName],
         for recipe in project.recipes.values()
         if recipe.runtime in runtimes
         and recipe.trained == trained
-        and recipe.name not in MIXED.values()
+        and recipe.name != RUNTIMES[recipe.runtime].mixed
         and (recipe.name, False) not in taken
         and not any(option.required for option in recipe.options.values())
     ]
@@ -78,13 +77,16 @@ def other_recipes(project: Project, model: str, runtimes: Sequence[RuntimeName],
     ]
 
 
-def mixed_variants(project: Project, model: str, runtime: RuntimeName, traced: Traced) -> list[Candidate]:
-    """Without the ops that the delegate leaves, or that have no weights; without more and more layers that add most error."""
+def mixed_variants(project: Project, model: str, recipe: str, traced: Traced) -> list[Candidate]:
+    """Variants by ``recipe`` that leave more and more float.
+
+    First the ops that the delegate leaves, or that have no weights; then the layers that add most error.
+    """
     names = {name for name, _ in _variants(project, model)}
     known = [(variant.recipe or name, variant.options) for name, variant in _variants(project, model)]
     found: list[Candidate] = []
     for floats, ops in _choices(traced):
-        proposal = leaving_float(traced, runtime, "", floats, ops)
+        proposal = leaving_float(traced, recipe, "", floats, ops)
         if (proposal.recipe, proposal.options) in known or not proposal.options:
             continue
         known.append((proposal.recipe, proposal.options))

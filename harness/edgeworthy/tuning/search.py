@@ -15,9 +15,10 @@ from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
 from edgeworthy.records import Artifact, Estimate, Verdict
 from edgeworthy.runs.journal import Journal
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.schema import RuntimeName
 from edgeworthy.storage import Store, digest, writing
-from edgeworthy.tuning.candidates import BASES, Candidate, mixed_variants, other_recipes, own_variants
+from edgeworthy.tuning.candidates import Candidate, mixed_variants, other_recipes, own_variants
 from edgeworthy.tuning.choice import Tried
 from edgeworthy.verdicts import metrics
 from edgeworthy.verdicts.accuracy import TOP_K
@@ -119,8 +120,9 @@ class Search:
     def _mixed(self, runtime: RuntimeName) -> list[Candidate]:
         """Mixed variants, from a look into the fully quantized one that was made."""
         made = {one.candidate.recipe: one.candidate for one in self.tried if one.size_kb is not None}
-        base = next((made[recipe] for recipe in BASES.get(runtime, ()) if recipe in made), None)
-        if base is None:
+        base = next((made[recipe] for recipe in RUNTIMES[runtime].quantized if recipe in made), None)
+        mixed = RUNTIMES[runtime].mixed
+        if base is None or mixed is None:
             return []
         project = self.project.with_variants(self.model, {base.name: base.variant})
         project, floats = with_float(project, self._cell(base.name))
@@ -132,7 +134,7 @@ class Search:
             return []
         finally:
             bench.close()
-        return mixed_variants(self.project, self.model, runtime, traced)
+        return mixed_variants(self.project, self.model, mixed, traced)
 
     def _cell(self, variant: str) -> CellId:
         return CellId(self.model, variant, self.target)

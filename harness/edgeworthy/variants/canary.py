@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from edgeworthy.config import Variant
 from edgeworthy.errors import RecipeRefused
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.sources.samples import Samples
 from edgeworthy.variants.same_model import ROUNDING, Infer, singly
 from edgeworthy.variants.source_outputs import SourceOutputs
 
-#: The statically quantizing recipe of each runtime.
-RECIPES = {"litert": "int8", "onnxruntime": "ort_int8_minmax", "torch": "torch_int8"}
 #: One int8 step becomes four times as wide as all real inputs.
 TOO_WIDE = 1000.0
 SCRAMBLED = "the reference's outputs, scrambled"
@@ -33,7 +32,7 @@ SEED = 0
 
 def canary_variant(runtime: str) -> Variant:
     """The canary for a model whose reference runs in ``runtime``."""
-    return Variant(recipe=RECIPES[runtime], options={}, required=True)
+    return Variant(recipe=RUNTIMES[runtime].canary, options={}, required=True)
 
 
 def wrong_calibration(inputs: Samples, channels: int) -> Samples:

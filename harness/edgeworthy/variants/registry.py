@@ -23,12 +23,12 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from edgeworthy.errors import ConfigError, SourceError
 from edgeworthy.records import Layout
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.schema import RuntimeName
 from edgeworthy.sources.function_files import imported_files
 from edgeworthy.sources.functions import load_file
 from edgeworthy.suggestions import did_you_mean
 
-SUFFIXES: dict[RuntimeName, str] = {"litert": ".tflite", "onnxruntime": ".onnx", "torch": ".pt"}
 BUILTIN_MODULES = ("recipes_tflite", "recipes_trained", "recipes_onnxruntime", "recipes_torch")
 #: Arguments of make() that are no options.
 GIVEN = ("calibration", "training")
@@ -87,7 +87,7 @@ class Recipe:
     @property
     def suffix(self) -> str:
         """The artifact's file suffix, with the dot."""
-        return SUFFIXES[self.runtime]
+        return RUNTIMES[self.runtime].suffix
 
     @property
     def file(self) -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgeworthy.records import Verdict
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.variants.registry import Recipe
 from edgeworthy.verdicts.accuracy import REPAIR
 
-_MIXED = {"litert": "'mixed'", "onnxruntime": "'ort_mixed'"}
 _REFERENCE = "this is the model's reference: check the model, its labels and its preprocessing, or the budget"
 _FLOAT = "this variant is not quantized: check its conversion, and the preprocessing and layout of its input"
 _TRAINED = "train for more epochs, or ask for less: a lower sparsity, more clusters"
@@ -35,7 +35,8 @@ def _hint(recipe: Recipe) -> str:
         return _TRAINED
     if _halves(recipe):
         return _FLOAT16
-    leave = f"leave sensitive ops float with the {_MIXED[recipe.runtime]} recipe" if recipe.runtime in _MIXED else ""
+    mixed = RUNTIMES[recipe.runtime].mixed
+    leave = f"leave sensitive ops float with the {mixed!r} recipe" if mixed else ""
     if recipe.calibrated:
         calibrate = "calibrate on real samples, preprocessed as the evaluation samples are"
         ways = [calibrate, leave, _VNNI if "reduce_range" in recipe.options else ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pydantic import TypeAdapter
 
 from edgeworthy.device_schema import LinuxDevice
 from edgeworthy.errors import CommandFailed, DeviceError, RuntimeMissing
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.targets.device_files import DeviceFiles
 from edgeworthy.targets.links.base import Link
 from edgeworthy.targets.links.patience import at_first_contact, patiently
@@ -25,6 +27,7 @@ _FACTS = r"""
 import json, os, platform, sys
 work = os.path.abspath(os.path.expanduser(sys.argv[1]))
 packages = os.path.join(work, "python")
+runtimes = json.loads(sys.argv[2])
 
 def lines(path):
     try:
@@ -56,8 +59,7 @@ def version(*names):
     found = installed(*names)
     return found[1] if found else "absent"
 
-vendor = ("onnxruntime-gpu", "onnxruntime-openvino")
-own = {"onnxruntime": installed(*vendor)}
+own = {name: installed(*builds[1:]) for name, builds in runtimes.items()}
 sys.path.insert(0, packages)
 cpu = "/proc/cpuinfo"
 part = " ".join(filter(None, [field(cpu, "cpu implementer"), field(cpu, "cpu part")]))
@@ -76,14 +78,14 @@ print(json.dumps({
         "system": platform.system() + " " + platform.release(),
         "python": platform.python_version(),
     },
-    "runtimes": {
-        "litert": version("ai-edge-litert"),
-        "onnxruntime": version("onnxruntime", *vendor),
-        "torch": version("torch"),
-    },
+    "runtimes": {name: version(*builds) for name, builds in runtimes.items()},
     "own_builds": {name: " ".join(build) for name, build in own.items() if build},
 }))
 """
+
+
+#: The distributions that may install each runtime: our own first, then those of a board's maker.
+_BUILDS = {name: [row.distribution, *row.vendor_builds] for name, row in RUNTIMES.items()}
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Board:
     @functools.cached_property
     def facts(self) -> BoardFacts:
         """What it is, asked once. Raises DeviceError, at once if nothing replies."""
-        asking = [self.entry.python, "-c", _FACTS, self.entry.work_folder]
+        asking = [self.entry.python, "-c", _FACTS, self.entry.work_folder, json.dumps(_BUILDS)]
         done = at_first_contact(lambda: self.link.run(asking, COMMAND_S))
         if done.status != 0:
             said = done.why

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeworthy.errors import CommandFailed, RuntimeMissing
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.schema import RuntimeName
 from edgeworthy.storage import LOG_TAIL_LINES
 from edgeworthy.targets import host_state
@@ -68,15 +69,8 @@ def _install(board: Board, runtimes: Sequence[RuntimeName], tell: Callable[[str]
         remote = [board.files.put(wheel) for wheel in wheels]
     _python(board, "the wheels cannot be unpacked", _UNPACK, facts.packages, *remote)
     for runtime in runtimes:
-        code = f"import sys; sys.path.insert(0, sys.argv[1]); import numpy, {_IMPORTS[runtime]}"
+        code = f"import sys; sys.path.insert(0, sys.argv[1]); import numpy, {RUNTIMES[runtime].module}"
         _python(board, f"{runtime} was installed and cannot be imported", code, facts.packages)
-
-
-_IMPORTS: dict[RuntimeName, str] = {
-    "litert": "ai_edge_litert.interpreter",
-    "onnxruntime": "onnxruntime",
-    "torch": "torch",
-}
 
 
 def _fetch(board: Board, runtimes: Sequence[RuntimeName], folder: Path) -> list[Path]:
@@ -109,7 +103,7 @@ def _fetch(board: Board, runtimes: Sequence[RuntimeName], folder: Path) -> list[
 
 def _requirement(runtime: RuntimeName) -> str:
     """The version that is installed here, so that both sides of a comparison run the same; else the newest."""
-    package, version = host_state.RUNTIME_PACKAGES[runtime], host_state.runtime_version(runtime)
+    package, version = RUNTIMES[runtime].distribution, host_state.runtime_version(runtime)
     return package if version == "absent" else f"{package}=={version.partition('+')[0]}"
 
 

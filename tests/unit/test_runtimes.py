@@ -1,0 +1,52 @@
+"""The table of runtimes agrees with what uses it: the registry of recipes, the runner, the extras, the tiny models."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import edgeworthy
+import pytest
+from edgeworthy.runners import python_runner
+from edgeworthy.runtimes import RUNTIMES, Runtime
+from edgeworthy.variants.registry import all_recipes
+
+REPOSITORY = Path(__file__).parents[2]
+ROWS = pytest.mark.parametrize("row", RUNTIMES.values(), ids=list(RUNTIMES))
+
+
+@ROWS
+def test_its_recipes_make_its_files(row: Runtime):
+    """Every recipe that a row names is one of that runtime, and does what the row says of it."""
+    recipes = all_recipes([])
+    named = [row.canary, row.float_recipe, row.mixed, *row.quantized]
+    assert {recipes[name].runtime for name in named if name} == {row.name}
+    assert recipes[row.canary].calibrated
+    assert row.float_recipe is None or recipes[row.float_recipe].lossless
+    assert row.mixed is None or set(recipes[row.mixed].options) >= {"float_ops", "float_nodes"}
+
+
+@ROWS
+def test_the_runner_runs_it(row: Runtime):
+    """The runner, which stands alone, imports what the row names."""
+    assert python_runner.IMPORTS[row.name] == row.module
+    assert row.name in python_runner.MODELS
+
+
+@ROWS
+def test_an_extra_installs_it(row: Runtime):
+    """The extra of that name lists the distribution."""
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert any(line.startswith(row.distribution) for line in extras[row.extra])
+
+
+@ROWS
+def test_its_tiny_model_is_there(row: Runtime):
+    """A row names a file that exists."""
+    folder = Path(str(edgeworthy.__file__)).parent / "measurements" / "tiny"
+    assert row.tiny is None or (folder / row.tiny).is_file()
+
+
+def test_the_runner_runs_nothing_else():
+    """No runtime is known to the runner alone."""
+    assert set(python_runner.MODELS) == set(RUNTIMES)
