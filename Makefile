@@ -10,6 +10,8 @@
 # make dist: build the sdist and the wheel into dist/, and try the wheel in an environment of its own.
 # make reference: MobileNet and Xception at their real sizes (docs/published-numbers.md).
 # make lab: build the devices that the tests start on loopback; make lab-bench: the benchmarks on them (docs/lab.md).
+# Suites start hundreds of processes, each of which would compile edgeworthy anew.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 BIN := .venv/bin
 LITERT_TORCH := .venv/litert-torch
@@ -41,9 +43,9 @@ weights: setup
 reference: setup
 	$(BIN)/pytest benchmarks/ -o edge_models=benchmarks/reference_models.yaml $(ARGS)
 
-# A file's tests stay together, for they share what they convert.
+# A file's tests stay together, for they share what they convert. A test that hangs fails after a quarter of an hour.
 test: setup
-	$(BIN)/pytest $(PARALLEL) $(TESTS) $(ARGS)
+	$(BIN)/pytest --timeout 900 $(PARALLEL) $(TESTS) $(ARGS)
 
 test-fast: setup
 	$(BIN)/pytest $(PARALLEL) $(FAST) $(ARGS)

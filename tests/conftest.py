@@ -12,9 +12,11 @@ import pytest
 
 from tests.integration.conftest import Digits, Project, make_project
 
-# Timings are judged by make perf, never in a test: a machine may be busy.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
+# Timings are judged by make perf, never in a test: a machine may be busy. Examples are the same each time, so that a run is
+# red for what changed; HYPOTHESIS_PROFILE=search looks for new ones.
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("search", deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 # None waits for a run outside of the suite. xdist's workers do not wait for one another either, since no test judges a time.
 os.environ.setdefault("XDG_STATE_HOME", f"{tempfile.gettempdir()}/tests-of-edgeworthy-{os.getuid()}")

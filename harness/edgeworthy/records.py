@@ -37,6 +37,25 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """Which artifact was measured: its recipe, layout and key, its sizes in bytes, and a checksum of the model's source."""
+
+    recipe: str
+    layout: str
+    artifact: str
+    size_bytes: int
+    gzip_bytes: int
+    source: str = ""
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> Provenance:
+        """That of an artifact at hand."""
+        return cls(
+            artifact.recipe, artifact.layout, artifact.key, artifact.size_bytes, artifact.gzip_bytes, artifact.source
+        )
+
+
+@dataclass(frozen=True)
 class Delegation:
     """Evidence of where the graph ran: how many of its nodes the backend's delegate took."""
 

@@ -16,8 +16,8 @@ import yaml
 from edgeworthy.reports.frames import Run, load_run
 from onnx import TensorProto, helper, numpy_helper
 
-#: An inner run, without the plugin of hypothesis, which takes half a second and which a user need not have.
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+#: An inner run, without plugins that a user need not have; that of hypothesis takes half a second.
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:timeout")
 #: Other tests run on the same cores: what they take from a model of some microseconds is no change of the device.
 BESIDE_OTHER_TESTS = {"latency_floor_us": 10_000}
 REPOSITORY = Path(__file__).parents[2]

@@ -105,8 +105,8 @@ def seed(cell: CellId = INT8, **changes: Any) -> None:
     assert outputs is not None
     assert timing is not None
     was = journal.provenance(cell)
-    size = changes.pop("size_bytes", was["size_bytes"])
-    artifact = Artifact("f" * 64, Path("a.onnx"), was["recipe"], "onnxruntime", "nchw", size, was["gzip_bytes"])
+    size = changes.pop("size_bytes", was.size_bytes)
+    artifact = Artifact("f" * 64, Path("a.onnx"), was.recipe, "onnxruntime", "nchw", size, was.gzip_bytes)
     if "fingerprint" in changes:
         fingerprint = {**timing.conditions.fingerprint, **changes.pop("fingerprint")}
         changes["conditions"] = Conditions(fingerprint, {}, {})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
-from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing, Truth
+from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Provenance, Timing, Truth
 from edgeworthy.runs.journal import Journal
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,15 +73,7 @@ def test_only_the_same_identity_is_found(tmp_path: Path):
     assert journal.find(Outputs, CELL, "one") is not None
     assert journal.find(Timing, CELL) is None
     assert journal.cells() == [CELL]
-    made = {
-        "recipe": "ort_dynamic",
-        "layout": "nchw",
-        "artifact": "abc",
-        "source": "",
-        "size_bytes": 1,
-        "gzip_bytes": 1,
-    }
-    assert journal.provenance(CELL) == made
+    assert journal.provenance(CELL) == Provenance("ort_dynamic", "nchw", "abc", size_bytes=1, gzip_bytes=1)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.9, 0.99])

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 from edgeworthy.cells import CellId
-from edgeworthy.records import Conditions, Timing
+from edgeworthy.records import Conditions, Provenance, Timing
 from edgeworthy.verdicts.latency import judge_latency
 from edgeworthy.verdicts.snapshots import snapshot
 
@@ -69,6 +69,6 @@ def test_percentiles_are_medians_over_the_loads():
 @pytest.mark.parametrize(("timing", "statistic", "latency_ms"), [(MEAN_ONLY, "mean", 1.3), (MEDIANS, "median", 1.15)])
 def test_snapshot_says_which_average_it_holds(timing: Timing, statistic: str, latency_ms: float):
     """What is accepted as a baseline has one number per load, and its name."""
-    made = snapshot({"artifact": "a", "size_bytes": 1, "gzip_bytes": 1}, None, None, timing)
+    made = snapshot(Provenance("fp32", "nhwc", "a", 1, 1), None, None, timing)
     assert (made.statistic, made.latency_ms) == (statistic, pytest.approx(latency_ms))
     assert made.latency_loads_ns.tolist() == timing.samples_ns.tolist()

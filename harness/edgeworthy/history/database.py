@@ -7,13 +7,13 @@ leaves nothing behind, and recording a run again (it was resumed, or the reply w
 from __future__ import annotations
 
 import contextlib
+import importlib
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from edgeworthy.cells import CellId
@@ -30,7 +30,6 @@ ATTEMPTS = 6
 LONGEST = 5000
 #: PostgreSQL: serialization failure, deadlock, lock not available.
 _AGAIN = ("40001", "40P01", "55P03")
-_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Point(NamedTuple):
@@ -180,8 +179,13 @@ def _worth_another_try(error: DBAPIError) -> bool:
     return error.connection_invalidated or locked or getattr(error.orig, "sqlstate", None) in _AGAIN
 
 
+def _insert_of(connection: sa.Connection) -> Any:
+    """The INSERT of the database at hand, which can say what happens on conflict; the other one's driver is not imported."""
+    return importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert
+
+
 def _store(connection: sa.Connection, run: RunEntry) -> None:
-    insert = _INSERT[connection.dialect.name]
+    insert = _insert_of(connection)
     facts = {name: getattr(run, name) for name in RUNS.c.keys() if name != "id"}  # noqa: SIM118 - a column collection
     run_id = connection.scalar(
         insert(RUNS).values(facts).on_conflict_do_update(index_elements=["name"], set_=facts).returning(RUNS.c.id)
@@ -210,9 +214,7 @@ def _series_ids(connection: sa.Connection, cells: Sequence[CellId]) -> dict[Cell
     known = _known_series(connection)
     new = sorted(set(cells) - set(known))
     if new:
-        connection.execute(
-            _INSERT[connection.dialect.name](SERIES).on_conflict_do_nothing(), [cell._asdict() for cell in new]
-        )
+        connection.execute(_insert_of(connection)(SERIES).on_conflict_do_nothing(), [cell._asdict() for cell in new])
         known = _known_series(connection)
     return known
 

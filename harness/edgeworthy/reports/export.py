@@ -98,7 +98,7 @@ def _stored_file(run: Run, store: Store, cells: Sequence[CellId]) -> Path:
             f"{run.folder}: nothing was measured of {cells[0].model}/{cells[0].variant}, so that there is no artifact",
             hint="export another variant, or run pytest again",
         )
-    key = str(run.journal.provenance(measured[0])["artifact"])
+    key = run.journal.provenance(measured[0]).artifact
     folder = store.find("artifacts", key)
     found = sorted(folder.glob("artifact.*")) if folder else []
     path = next((path for path in found if path.suffix in {row.suffix for row in RUNTIMES.values()}), None)

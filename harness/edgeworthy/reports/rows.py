@@ -149,7 +149,7 @@ def _measured(cell: CellId, journal: Journal) -> dict[str, Any]:
     if measured:
         facts["runtime"] = measured.conditions.fingerprint["runtime"]
         provenance = journal.provenance(cell)
-        facts.update({name: provenance[name] for name in ("recipe", "layout", "artifact") if name in provenance})
+        facts.update(recipe=provenance.recipe, layout=provenance.layout, artifact=provenance.artifact)
     return facts
 
 

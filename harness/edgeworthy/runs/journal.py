@@ -20,14 +20,14 @@ from pydantic import TypeAdapter
 
 from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
-from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, PairedTiming, Timing, Truth
+from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, PairedTiming, Provenance, Timing, Truth
 from edgeworthy.storage import readable, write_atomically, writing
 from edgeworthy.text import printable
 
 FORMAT_VERSION = 3
 Measurement = TypeVar("Measurement", Outputs, Timing, PairedTiming)
 _CELL, _CONDITIONS, _DELEGATION = TypeAdapter(CellId), TypeAdapter(Conditions), TypeAdapter(Delegation)
-_PROVENANCE = TypeAdapter(dict[str, str | int])
+_PROVENANCE = TypeAdapter(Provenance)
 _AXES: dict[type, str] = {Outputs: "outputs", Timing: "timing", PairedTiming: "interleaved"}
 
 
@@ -48,14 +48,7 @@ class Journal:
             "version": FORMAT_VERSION,
             "cell": list(cell),
             "identity": identity,
-            "provenance": {
-                "recipe": artifact.recipe,
-                "layout": artifact.layout,
-                "artifact": artifact.key,
-                "source": artifact.source,
-                "size_bytes": artifact.size_bytes,
-                "gzip_bytes": artifact.gzip_bytes,
-            },
+            "provenance": dataclasses.asdict(Provenance.of(artifact)),
             "measurement": plain,
         }
         _write(self._path(cell, type(measurement)), arrays, stored)
@@ -105,13 +98,13 @@ class Journal:
                 found.add(_CELL.validate_python(_read(path)[1]["cell"]))
         return sorted(found)
 
-    def provenance(self, cell: CellId) -> dict[str, Any]:
-        """Of a measured cell: ``recipe``, ``layout``, ``artifact`` (its key), ``size_bytes`` and ``gzip_bytes``."""
-        found: list[dict[str, Any]] = []
+    def provenance(self, cell: CellId) -> Provenance:
+        """What was measured of a measured cell. Raises StoreError where it is unreadable, or not one artifact."""
+        found: list[Provenance] = []
         for path in (self._path(cell, kind) for kind in _AXES):
             with _measurement(path):
                 found += [_PROVENANCE.validate_python(_read(path)[1]["provenance"])] if path.is_file() else []
-        if any(provenance["artifact"] != found[0]["artifact"] for provenance in found):
+        if any(provenance.artifact != found[0].artifact for provenance in found):
             raise StoreError(
                 f"{self.folder}: the measurements of {cell} are of two different artifacts",
                 hint="the variant changed while the run was interrupted: run all suites in a new run",

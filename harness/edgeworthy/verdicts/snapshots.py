@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
-from edgeworthy.records import Outputs, Timing, Truth
+from edgeworthy.records import Outputs, Provenance, Timing, Truth
 from edgeworthy.runs.journal import Journal
 from edgeworthy.verdicts import fidelity, metrics
 from edgeworthy.verdicts.accuracy import TOP_K
@@ -59,16 +59,14 @@ class Snapshot:
         return self.metrics.get(LATENCY_METRICS[self.statistic])
 
 
-def snapshot(
-    provenance: Mapping[str, Any], truth: Truth | None, outputs: Outputs | None, timing: Timing | None
-) -> Snapshot:
+def snapshot(provenance: Provenance, truth: Truth | None, outputs: Outputs | None, timing: Timing | None) -> Snapshot:
     """What was measured of a cell. Raises ValueError where nothing was."""
     measured = timing or outputs
     if measured is None:
         raise ValueError("a cell without measurements has no snapshot")
-    sizes = {"size_kb": provenance["size_bytes"] / 1e3, "gzip_kb": provenance["gzip_bytes"] / 1e3}
+    sizes = {"size_kb": provenance.size_bytes / 1e3, "gzip_kb": provenance.gzip_bytes / 1e3}
     return Snapshot(
-        artifact=provenance["artifact"],
+        artifact=provenance.artifact,
         fingerprint=measured.conditions.fingerprint,
         dataset=truth.dataset if truth else "",
         labels=checksum(truth.labels) if truth else "",
@@ -79,7 +77,7 @@ def snapshot(
         load_loads_ns=timing.load_ns if timing else np.zeros(0, np.int64),
         **(_judged(outputs, truth) if outputs and truth else {"predictions": None, "correct": None}),
         higher_is_better=truth.higher_is_better if truth else True,
-        source=provenance.get("source", ""),
+        source=provenance.source,
         invalid_reason=timing.conditions.invalid_reason if timing else "",
     )
 
