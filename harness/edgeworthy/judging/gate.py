@@ -136,7 +136,7 @@ def judge_run(run: Run, baselines: Baselines, waivers: Waivers, tolerances: Regr
     stored = [_again(verdict, waivers) for verdict in run.verdicts() if verdict.axis != AXIS]
     compared = [waivers.judge(cell, own) for cell, own in _by_cell(changes).items()]
     verdicts = [*stored, *compared]
-    if run.scope == Scope():  # of a part of the project, not every name is known here
+    if run.scope.whole:  # of a part of the project, not every name is known here
         waivers.check_names([*accepted, *run.cells])
     troubles = [*waivers.expired, *unproven(run.cells, stored)]
     if not any(verdict.status in JUDGED_STATUSES for verdict in compared):

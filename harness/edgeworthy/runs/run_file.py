@@ -28,6 +28,11 @@ class Scope(CellSelector):
 
     left_out: Sequence[CellId] = ()
 
+    @property
+    def whole(self) -> bool:
+        """Whether the run speaks of the whole project."""
+        return not (self.models or self.variants or self.targets or self.left_out)
+
     def selects(self, cell: CellId) -> bool:
         """Whether the run was meant to cover the cell."""
         return super().selects(cell) and cell not in self.left_out
