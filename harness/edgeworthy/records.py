@@ -115,7 +115,8 @@ class Truth:
     """What a model's outputs are judged by: ``labels`` and the reference's outputs, float32 (samples, values).
 
     Labels are class numbers, int64 (samples,), or numbers that were to be predicted, float32 (samples, values).
-    ``metric`` is what is judged: ``top1``, ``top5``, ``mse``, ``psnr``, or a function's name, found from ``folder``.
+    ``metric`` is what is judged: ``top1``, ``top5``, ``mse``, ``psnr``, or a function's name. A function is found from
+    ``folder``; a run's own copy of it is called ``copy`` there, and ``text`` is the digest of its files.
     ``dataset`` is the checksum of the evaluation samples and their labels.
     ``channels`` is the last dimension of targets that are images, 0 where every value is a column of its own.
     ``threshold`` is set where a binary classifier has one output: class 1 above it (0.5 of a probability, 0 of a logit).
@@ -132,6 +133,8 @@ class Truth:
     random_weights: bool = False
     channels: int = 0
     threshold: float | None = None
+    copy: str = ""
+    text: str = ""
 
     def class_scores(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs (samples, values) as one score per class: a binary classifier's one output becomes two columns."""

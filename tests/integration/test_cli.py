@@ -29,12 +29,19 @@ YAML_FILES = [
 ]
 
 
-def edgeworthy(folder: Path, *arguments: str, store: Path | None = None) -> subprocess.CompletedProcess[str]:
+def edgeworthy(
+    folder: Path, *arguments: str, store: Path | None = None, path: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder, with an artifact store and a folder of modules where they are given."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("EDGE_", "PYTEST_"))}
     return subprocess.run(
         [EDGEWORTHY, *arguments],
         cwd=folder,
-        env={**environment, **({"EDGE_STORE": str(store)} if store else {})},
+        env={
+            **environment,
+            **({"EDGE_STORE": str(store)} if store else {}),
+            **({"PYTHONPATH": str(path)} if path else {}),
+        },
         capture_output=True,
         text=True,
         timeout=60,

@@ -18,6 +18,7 @@ from edgeworthy.measurements.truth import check_labels, check_outputs, truth_of
 from edgeworthy.records import Artifact, Truth
 from edgeworthy.runs.journal import Journal
 from edgeworthy.sources.datasets import PreparedDataset
+from edgeworthy.sources.function_files import function_copy, function_digest
 from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import Store, digest
 from edgeworthy.targets import host_state
@@ -87,8 +88,17 @@ class References:
         truth = replace(truth, random_weights=entry.source.random)
         if not entry.expect_weak_reference:
             check_reference(model, truth, functools.partial(self._trials, model))
-        self._journal.save_truth(model, truth)
+        self._save(model, truth)
         return truth
+
+    def _save(self, model: str, truth: Truth) -> None:
+        """Keep it in the run; a function of the user's with its files, so that the run can be judged elsewhere."""
+        if not truth.folder:
+            self._journal.save_truth(model, truth)
+            return
+        base = self._project.base
+        copy, code = function_copy(truth.metric, base)
+        self._journal.save_truth(model, replace(truth, copy=copy, text=function_digest(truth.metric, base)), code)
 
     def _trials(self, model: str) -> Iterator[Trial]:
         """The reference's outputs for some evaluation samples whose inputs were changed, for each change that may be."""

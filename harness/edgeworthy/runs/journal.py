@@ -3,7 +3,7 @@
 ``measurements/<cell>.<outputs|timing|interleaved>.npz`` holds a record's arrays and, as JSON under ``facts``, all the rest,
 with the identity of what was measured, so that a resumed run takes only what it would measure the same way.
 ``datasets/<name>.txt`` says what a dataset is and how it was preprocessed; ``truths/<model>.npz`` holds what the outputs
-are judged by, so that a run can be judged again from its folder alone.
+are judged by, a metric function of the user's with its files, so that a run can be judged again from its folder alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,9 +54,11 @@ class Journal:
         }
         _write(self._path(cell, type(measurement)), arrays, stored)
 
-    def save_truth(self, model: str, truth: Truth) -> None:
-        """Write what the model's outputs are judged by, atomically."""
-        arrays, plain = _split(truth)
+    def save_truth(self, model: str, truth: Truth, code: Mapping[str, bytes] | None = None) -> None:
+        """Write what the model's outputs are judged by, atomically; ``code`` are the files of a function, by relative path."""
+        for relative, content in (code or {}).items():
+            _write_file(self.truths / model / relative, content)
+        arrays, plain = _split(dataclasses.replace(truth, folder="") if truth.copy else truth)
         _write(self.truths / f"{model}.npz", arrays, {"version": FORMAT_VERSION, **plain})
 
     def truth(self, model: str) -> Truth | None:
@@ -65,7 +68,8 @@ class Journal:
             if not path.is_file():
                 return None
             arrays, facts = _read(path)
-            return Truth(**arrays, **{name: value for name, value in facts.items() if name != "version"})
+            found = Truth(**arrays, **{name: value for name, value in facts.items() if name != "version"})
+        return dataclasses.replace(found, folder=str(self.truths / model)) if found.copy else found
 
     def save_dataset(self, name: str, description: str) -> None:
         """Write what a dataset is and how it was preprocessed, atomically."""

@@ -42,6 +42,12 @@ class Module(NamedTuple):
     is_package: bool
 
     @property
+    def relative(self) -> str:
+        """Where it lies below the folder that it is found in, with ``/``."""
+        parts = self.name.split(".") if self.name else [self.file.stem]
+        return "/".join([*parts, "__init__.py"] if self.is_package else [*parts[:-1], parts[-1] + self.file.suffix])
+
+    @property
     def package(self) -> str:
         """What its relative imports start from."""
         return self.name if self.is_package else self.name.rpartition(".")[0]
@@ -59,10 +65,27 @@ def function_parts(name: str) -> tuple[str, str]:
 
 def function_digest(name: str, base_dir: Path) -> str:
     """A digest of a function's name and of its files' text. Raises SourceError where there is no such file."""
+    return digest([name, *(file_digest(module.file) for module in function_modules(name, base_dir))])
+
+
+def function_copy(name: str, base_dir: Path) -> tuple[str, dict[str, bytes]]:
+    """What a folder must hold so that the function can be loaded from it, by relative path, and its name there.
+
+    Raises SourceError where there is no such file.
+    """
+    where, attribute = function_parts(name)
+    files: dict[str, bytes] = {}
+    for module in function_modules(name, base_dir):
+        files.setdefault(module.relative, module.file.read_bytes())
+    return (f"{Path(where).name}:{attribute}" if where.endswith(".py") else name), files
+
+
+def function_modules(name: str, base_dir: Path) -> list[Module]:
+    """The modules that a function consists of, its own first. Raises SourceError where there is no such file."""
     where, _ = function_parts(name)
     folders = _folders(base_dir)
     if where.endswith(".py"):
-        return digest([name, *map(file_digest, imported_files(_existing(base_dir / where, name), base_dir))])
+        return imported_modules(_existing(base_dir / where, name), base_dir)
     found = _modules(where, folders)
     if not found:
         raise SourceError(
@@ -70,7 +93,7 @@ def function_digest(name: str, base_dir: Path) -> str:
             hint="check the spelling, and that the module can be imported from where edgeworthy was started",
         )
     own = found[0].file.parent if found[0].is_package else None
-    return digest([name, *(file_digest(module.file) for module in _followed(found, folders, own))])
+    return _followed(found, folders, own)
 
 
 def imported_files(path: Path, base_dir: Path) -> list[Path]:

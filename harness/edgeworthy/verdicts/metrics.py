@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgeworthy.errors import SourceError
 from edgeworthy.records import Truth
 from edgeworthy.sources.function_files import function_digest
-from edgeworthy.sources.functions import load_function, users_code
+from edgeworthy.sources.functions import load_copy, load_function, users_code
 
 #: What PSNR is called where the error vanishes; it would be infinite.
 MOST_DB = 100.0
@@ -41,7 +41,8 @@ def identity(truth: Truth) -> str:
     """
     if not truth.folder:
         return truth.metric
-    return f"{truth.metric} (text {function_digest(truth.metric, Path(truth.folder))[:8]})"
+    text = truth.text or function_digest(truth.metric, Path(truth.folder))
+    return f"{truth.metric} (text {text[:8]})"
 
 
 def squared_errors(values: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float64]:
@@ -64,7 +65,8 @@ def psnr_db(values: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.fl
 
 
 def _by_function(values: NDArray[np.float32], truth: Truth) -> NDArray[np.float64]:
-    metric = load_function(truth.metric, Path(truth.folder))
+    folder = Path(truth.folder)
+    metric = load_copy(truth.copy, folder) if truth.copy else load_function(truth.metric, folder)
     with users_code(f"metric {truth.metric}", "correct the metric's function"):
         found = np.asarray(metric(values.copy(), truth.labels.copy()), np.float64)
     if found.shape != (len(values),):
