@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from edgeworthy import load_run
+from edgeworthy import CellId, load_run
 from edgeworthy.config import limits_for, load_models
 from edgeworthy.variants.registry import all_recipes
 from pytest_runs import RAN
@@ -112,7 +112,7 @@ def asked_for(path):
 def worst(cells):
     """For each limit of the variant: the worst value over its runs, where it was seen, and the margin that is left."""
     first = cells.iloc[0]
-    budgets = limits_for(load_models(MODELS)[0].budgets, first.model, first.variant, TARGET)
+    budgets = limits_for(load_models(MODELS)[0].budgets, CellId(first.model, first.variant, TARGET))
     if broken := sorted(set(cells.loc[~cells.status.isin(KEPT), "message"])):
         yield first.model, first.variant, len(cells), broken[0][:40], 0, "", "", -1.0
     for limit in (limit for limit in LIMITS if limit in budgets):
