@@ -14,7 +14,7 @@ from edgeworthy.history.database import History
 from edgeworthy.history.entry import CellEntry, RunEntry
 from edgeworthy.history.location import Location
 from edgeworthy.history.schema import CELLS, RUNS, SERIES
-from edgeworthy.verdicts.limits import METRICS
+from edgeworthy.metrics import METRICS
 from finding import Finding
 
 sys.path.append(str(Path(__file__).parents[2]))

@@ -10,79 +10,63 @@ import importlib.util
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, create_model, model_validator
 
 from edgeworthy.cells import CellId, CellSelector, matches
 from edgeworthy.dataset_schema import Dataset
 from edgeworthy.device_schema import DevicesFile
 from edgeworthy.errors import ConfigError
-from edgeworthy.schema import Name, Percent, Positive, Strict, validate
+from edgeworthy.metrics import METRICS, QUALITIES, Limit
+from edgeworthy.schema import Name, Percent, Positive, QualityName, Strict, validate
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.yaml_file import KeyPath, YamlFile, read_yaml
 
 CANARY = "canary"
 
 
-class Limits(Strict):
+class _Limits(Strict):
     """What a cell must keep. Each limit's name is ``max_`` or ``min_``, a metric, and the metric's unit.
 
     Accuracy is judged in pairs against the model's reference, sample by sample; latency on the raw samples.
     """
-
-    min_top1_percent: Percent | None = Field(None, description="top-1 accuracy")
-    min_top5_percent: Percent | None = Field(None, description="top-5 accuracy")
-    max_drop_points: float | None = Field(
-        None, ge=0, le=100, description="accuracy lost against the reference, in percentage points, paired"
-    )
-    max_mse: float | None = Field(None, ge=0, description="mean squared error")
-    min_psnr_db: float | None = Field(None, description="peak signal to noise ratio, mean over samples")
-    min_score: float | None = Field(None, description="your own metric where higher is better, in its unit")
-    max_loss: float | None = Field(None, description="your own metric where lower is better, in its unit")
-    max_metric_drop: float | None = Field(
-        None, ge=0, description="how much worse than the reference such a metric is, in its unit, paired"
-    )
-    max_metric_drop_percent: float | None = Field(None, ge=0, description="the same, in percent of the reference's")
-    max_column_drop_points: Percent | None = Field(
-        None, description="largest loss of one output column's explained variance (R squared over its targets), in pp"
-    )
-    min_worst_class_percent: Percent | None = Field(None, description="accuracy of the class that has the lowest one")
-    max_class_drop_points: Percent | None = Field(None, description="largest loss of accuracy of one class")
-    max_error_ratio: Positive | None = Field(
-        None, description="wrong predictions over the reference's wrong predictions"
-    )
-    min_agreement_percent: Percent | None = Field(
-        None, description="samples with the same top-1 prediction as the reference"
-    )
-    min_sqnr_db: float | None = Field(None, description="signal to quantization noise of the raw outputs")
-    max_output_difference: Positive | None = Field(None, description="largest difference of one dequantized output")
-    max_mean_ms: Positive | None = Field(None, description="mean time of one inference")
-    max_p50_ms: Positive | None = Field(None, description="median time of one inference")
-    max_p90_ms: Positive | None = None
-    max_p95_ms: Positive | None = None
-    max_p99_ms: Positive | None = None
-    max_first_inference_ms: Positive | None = Field(None, description="first inference after a load, median of loads")
-    max_load_ms: Positive | None = Field(None, description="time to load, median of loads")
-    max_size_kb: Positive | None = Field(None, description="size of the file, 1 KB = 1,000 bytes")
-    max_gzip_kb: Positive | None = Field(None, description="size of the file after gzip")
-    max_peak_memory_mb: Positive | None = Field(
-        None, description="growth of the runner's resident memory, 1 MB = 1,000,000 bytes"
-    )
-    min_delegated_percent: Percent | None = Field(None, description="graph nodes that the backend's delegate took")
-    min_consistency_percent: Percent | None = Field(None, description="same top-1 prediction as on the first target")
 
     def given(self) -> dict[str, float]:
         """The limits that are set, by name."""
         return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
-DEFAULT_LIMITS = Limits(
-    max_drop_points=1.0, max_metric_drop_percent=1.0, max_column_drop_points=10.0, min_consistency_percent=99.0
+def _limit_field(limit: Limit) -> Any:
+    """The type and the field of a limit, for pydantic."""
+    types = {"any": float, "not negative": Annotated[float, Field(ge=0)], "positive": Positive, "percent": Percent}
+    return Optional[types[limit.within]], Field(None, description=limit.description)  # noqa: UP045 - a type at run time
+
+
+if TYPE_CHECKING:
+
+    class Limits(_Limits):
+        """A field for every metric that has a limit."""
+else:
+    Limits = create_model(
+        "Limits",
+        __base__=_Limits,
+        __doc__=_Limits.__doc__,
+        **{metric.limit_name: _limit_field(metric.limit) for metric in METRICS.values() if metric.limit},
+    )
+
+
+DEFAULT_LIMITS = Limits.model_validate(
+    {
+        "max_drop_points": 1.0,
+        "max_metric_drop_percent": 1.0,
+        "max_column_drop_points": 10.0,
+        "min_consistency_percent": 99.0,
+    }
 )
 #: Of a model whose accuracy says little: random weights, or a reference that is expected to be weak. A constant output has
 #: 0 dB; faithful int8 variants were measured at 3.5 dB and more, canaries at -1.4 dB and less (docs/published-numbers.md).
-FIDELITY_LIMITS = Limits(min_sqnr_db=2.0)
+FIDELITY_LIMITS = Limits.model_validate({"min_sqnr_db": 2.0})
 
 
 class Budget(Limits):
@@ -207,13 +191,10 @@ NamedVariant = Annotated[
 ]
 
 
-METRICS = ("top1", "top5", "mse", "psnr")
-
-
 class Metric(Strict):
     """How good a model's outputs are: the name of a metric, or a function of your own."""
 
-    name: Literal["top1", "top5", "mse", "psnr"] | None = Field(None, description="``metric: top1`` says the same")
+    name: QualityName | None = Field(None, description="``metric: top1`` says the same")
     function: str | None = Field(
         None,
         description="'module:function' or 'file.py:function': of outputs and targets, a number for each sample",
@@ -225,8 +206,6 @@ class Metric(Strict):
     @classmethod
     def _by_name(cls, given: Any) -> Any:
         if isinstance(given, str):
-            if given not in METRICS:
-                raise ValueError(f"unknown value {given!r}; {did_you_mean(given, METRICS)}")
             return {"name": given}
         return given
 
@@ -246,12 +225,12 @@ class Metric(Strict):
     @property
     def higher_is_better(self) -> bool:
         """Whether a larger number is the better one."""
-        return self.better == "higher" if self.function else self.title != "mse"
+        return self.better == "higher" if self.function else QUALITIES[self.title].higher_is_better
 
     @property
     def unit_of_value(self) -> str:
         """The unit of its numbers."""
-        return self.unit if self.function else {"mse": "", "psnr": "dB"}.get(self.title, "%")
+        return self.unit if self.function else QUALITIES[self.title].unit
 
 
 class Model(Strict):

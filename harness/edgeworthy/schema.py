@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from edgeworthy.metrics import COMPARED, QUALITIES
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.yaml_file import KeyPath, YamlFile
@@ -20,18 +21,24 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-def _known_runtime(name: str) -> str:
-    if name not in RUNTIMES:
-        raise PydanticCustomError(
-            "unknown_runtime",
-            "unknown value '{name}'; {hint}",
-            {"name": name, "hint": did_you_mean(name, list(RUNTIMES))},
-        )
-    return name
+def _one_of(names: Iterable[str]) -> Any:
+    """A string that is one of these names: a check that names the nearest one, and the enum of the JSON schema."""
+    known = list(names)
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise PydanticCustomError(
+                "unknown_name", "unknown value '{name}'; {hint}", {"name": name, "hint": did_you_mean(name, known)}
+            )
+        return name
+
+    return AfterValidator(check), WithJsonSchema({"enum": known, "type": "string"})
 
 
-#: The name of a row of the table of runtimes.
-RuntimeName = Annotated[str, AfterValidator(_known_runtime), WithJsonSchema({"enum": list(RUNTIMES), "type": "string"})]
+#: Names of rows of the tables of runtimes and of metrics.
+RuntimeName = Annotated[str, *_one_of(RUNTIMES)]
+QualityName = Annotated[str, *_one_of(QUALITIES)]
+ComparedName = Annotated[str, *_one_of(name for name in COMPARED if name != "cell")]
 
 
 class Strict(BaseModel):

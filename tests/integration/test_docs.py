@@ -23,6 +23,7 @@ from edgeworthy.cli import TEMPLATES, app
 from edgeworthy.diagnosis import diagnose, findings, proposal
 from edgeworthy.history import database, trend
 from edgeworthy.measurements import interleaved
+from edgeworthy.metrics import METRICS
 from edgeworthy.reports.frames import SAMPLE_COLUMNS
 from edgeworthy.reports.rows import COLUMNS, STATUSES
 from edgeworthy.runners import python_runner
@@ -31,7 +32,6 @@ from edgeworthy.targets.android import op_profile
 from edgeworthy.targets.links import adb_session, adb_transport
 from edgeworthy.variants import canary, converters, fine_tuning, same_model
 from edgeworthy.variants.registry import builtin_recipes
-from edgeworthy.verdicts.limits import METRICS
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 

@@ -7,8 +7,9 @@ import math
 import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.config import Limits
+from edgeworthy.metrics import METRICS
 from edgeworthy.records import Estimate
-from edgeworthy.verdicts.limits import METRICS, Check, checks_of, describe, flat, judge
+from edgeworthy.verdicts.limits import Check, checks_of, describe, flat, judge
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,4 +95,4 @@ def test_verdict_fails_exactly_where_a_check_does(values: dict[str, float], limi
     verdict = judge(CELL, "latency", estimates, limits, {})
     assert bool(verdict) == all(value <= limit for value in values.values())
     assert verdict.metrics == values
-    assert describe(*next(iter(estimates.items()))).startswith(METRICS[next(iter(values))][0])
+    assert describe(*next(iter(estimates.items()))).startswith(METRICS[next(iter(values))].label)

@@ -6,7 +6,7 @@ import html
 from typing import Any
 
 from edgeworthy.history.trend import Trend, revision
-from edgeworthy.verdicts.limits import METRICS
+from edgeworthy.metrics import METRICS
 
 #: The page's content security policy: nothing is loaded from outside the file.
 _POLICY = (
@@ -16,7 +16,7 @@ _POLICY = (
 
 def picture(trend: Trend) -> str:
     """The page. Names are escaped for HTML, and once more for plotly, which reads tags in its own texts."""
-    title = html.escape(f"{trend.cell}: {METRICS[trend.metric][0]}")
+    title = html.escape(f"{trend.cell}: {METRICS[trend.metric].label}")
     findings = "".join(f"<li>{html.escape(found.message())}</li>" for found in trend.findings)
     chart = _figure(trend).to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False})
     return (
@@ -30,7 +30,8 @@ def picture(trend: Trend) -> str:
 def _figure(trend: Trend) -> Any:
     import plotly.graph_objects as go
 
-    label, unit, _ = METRICS[trend.metric]
+    metric = METRICS[trend.metric]
+    label, unit = metric.label, metric.unit
     figure = go.Figure()
     judged = set(trend.judged)
     others = [index for index in range(len(trend.points)) if index not in judged]

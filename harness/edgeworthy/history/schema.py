@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from edgeworthy.verdicts.limits import METRICS
+from edgeworthy.metrics import METRICS
 
 VERSION = 5
 #: Not alembic's own name: the database may be shared with others who use alembic.

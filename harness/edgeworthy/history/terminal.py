@@ -11,9 +11,9 @@ from rich.text import Text
 
 from edgeworthy.history.database import Point
 from edgeworthy.history.trend import Finding, Trend
+from edgeworthy.metrics import METRICS
 from edgeworthy.reports.page import blank_page, text_of
 from edgeworthy.text import one_line
-from edgeworthy.verdicts.limits import METRICS
 
 #: Size of the plot in characters, and how many runs the table has.
 HEIGHT, WIDTH, NEWEST = 8, 72, 15
@@ -24,8 +24,8 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 def terminal_trend(trend: Trend, color: bool) -> str:
     """The table, the plot and the findings. Names stay text: no markup or control character comes through."""
     page = blank_page(color)
-    label, unit, _ = METRICS[trend.metric]
-    page.print(Text(one_line(f"{trend.cell}: {label},{unit or ' no unit'}"), "bold"))
+    metric = METRICS[trend.metric]
+    page.print(Text(one_line(f"{trend.cell}: {metric.label},{metric.unit or ' no unit'}"), "bold"))
     page.print(_table(trend))
     page.print(Text("\n".join(_plot(trend))))
     page.print(Text(trend.summary()))
@@ -37,11 +37,11 @@ def terminal_trend(trend: Trend, color: bool) -> str:
 def _table(trend: Trend) -> Table:
     began = {found.began.run: found for found in trend.findings}
     judged = set(trend.judged)
-    table = Table("run", "revision", "status", METRICS[trend.metric][0], "", box=None, pad_edge=False)
+    table = Table("run", "revision", "status", METRICS[trend.metric].label, "", box=None, pad_edge=False)
     table.columns[3].justify = "right"
     for index in range(max(0, len(trend.points) - NEWEST), len(trend.points)):
         point = trend.points[index]
-        value = f"{point.value:.{METRICS[trend.metric][2]}f}"
+        value = f"{point.value:.{METRICS[trend.metric].digits}f}"
         found = began.get(point.run)
         note = (
             Text(f"<- {found.status} from here", _style(found)) if found else Text("" if index in judged else "other")
@@ -57,7 +57,7 @@ def _plot(trend: Trend) -> list[str]:
     heights = np.array([float(np.median(column)) for column in columns])
     low, high = _range(heights)
     eighths = np.clip(np.round((heights - low) / (high - low) * HEIGHT * 8), 1, HEIGHT * 8).astype(int)
-    digits = METRICS[trend.metric][2]
+    digits = METRICS[trend.metric].digits
     edges = {0: f"{high:.{digits}f}", HEIGHT - 1: f"{low:.{digits}f}"}
     width = max(map(len, edges.values()))
     rows = [

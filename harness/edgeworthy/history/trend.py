@@ -13,9 +13,9 @@ from edgeworthy.config import Limits
 from edgeworthy.errors import ConfigError
 from edgeworthy.history.changes import FEWEST, Change, find_changes
 from edgeworthy.history.database import History, Point
+from edgeworthy.metrics import METRICS
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.verdicts import accuracy, consistency
-from edgeworthy.verdicts.limits import METRICS
 
 #: Of a longer history the newest runs are judged: more than a year of nights.
 JUDGED = 500
@@ -45,7 +45,8 @@ class Finding:
 
     def message(self) -> str:
         """What happened, by how much, and the run and revision where it began."""
-        label, unit, digits = METRICS[self.metric]
+        row = METRICS[self.metric]
+        label, unit, digits = row.label, row.unit, row.digits
         before, after = self.change.before, self.change.after
         how = f"crept over {self.runs} runs" if self.change.kind == "creep" else "stepped"
         by = (
@@ -154,7 +155,7 @@ def revision(point: Point) -> str:
 
 
 def _by_share(metric: str, value: float) -> bool:
-    return METRICS[metric][1] in SHARES and value > 0
+    return METRICS[metric].unit in SHARES and value > 0
 
 
 def _higher_is_better(metric: str) -> bool:

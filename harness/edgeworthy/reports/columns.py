@@ -6,14 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgeworthy.metrics import METRICS, QUALITIES, TOP_K
+
 Row = dict[str, Any]
-#: Column of a metric by which a model may be judged -> its header and digits. A function's is its score or loss.
-_QUALITY = {
-    "top1": ("top1_percent", "top-1 %", 2),
-    "top5": ("top5_percent", "top-5 %", 2),
-    "mse": ("mse", "mse", 6),
-    "psnr": ("psnr_db", "PSNR dB", 2),
-}
 
 
 @dataclass(frozen=True)
@@ -50,8 +45,9 @@ def _with_interval(row: Row, metric: str, digits: int) -> str:
 def _quality(row: Row) -> tuple[str, str, int]:
     """Column, header and digits of the metric that the row's model is judged by."""
     metric = row["metric"] or "top1"
-    if metric in _QUALITY:
-        return _QUALITY[metric]
+    if metric in QUALITIES:
+        quality = QUALITIES[metric]
+        return quality.metric, quality.header, METRICS[quality.metric].digits
     name = "score" if row["score"] is not None else "loss"
     return name, metric.rpartition(":")[2], 4
 
@@ -69,9 +65,7 @@ def _quality_shown(row: Row, rows: Sequence[Row]) -> str:
 
 def _lost(row: Row) -> tuple[str, str]:
     """Column and unit of what the cell loses against its reference."""
-    return (
-        ("drop_points", "pp") if _quality(row)[0] in ("top1_percent", "top5_percent") else ("metric_drop_percent", "%")
-    )
+    return ("drop_points", "pp") if (row["metric"] or "top1") in TOP_K else ("metric_drop_percent", "%")
 
 
 def _lost_unit(rows: Sequence[Row]) -> str:

@@ -9,11 +9,12 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import FinalResult
 
 from edgeworthy.judging.gate import NOT_JUDGED, PASSED, REGRESSED, GateResult
+from edgeworthy.metrics import COMPARED
 from edgeworthy.records import RED_STATUSES, Change, Verdict
 from edgeworthy.reports.summary import escape_markdown
 from edgeworthy.runs.verdict_log import STATUSES
 from edgeworthy.text import one_line
-from edgeworthy.verdicts.regression import METRICS, WORDS
+from edgeworthy.verdicts.regression import WORDS
 
 TITLES = {
     PASSED: "passed",
@@ -95,7 +96,7 @@ def worst_first(changes: Iterable[Change]) -> list[Change]:
 
 def row(change: Change) -> tuple[str, ...]:
     """Status, cell, metric, before, after, evidence."""
-    shown = METRICS[change.metric].shown
+    shown = COMPARED[change.metric].shown
     before, after = ("" if value is None else shown(value) for value in (change.before, change.after))
     return change.status, str(change.cell), change.metric, before, after, change.evidence
 

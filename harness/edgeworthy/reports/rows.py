@@ -8,18 +8,14 @@ from typing import Any
 
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
+from edgeworthy.metrics import METRICS
 from edgeworthy.records import RED_STATUSES, Conditions, Outputs, Timing, Verdict
 from edgeworthy.runs.journal import Journal
-from edgeworthy.verdicts.limits import METRICS
 
 #: Status of a cell, worst first.
 STATUSES = ("error", "fail", "not comparable", "not run", "waived", "absent", "refused", "pass", "rejected")
 
-_INTERVALS = (
-    "drop_points", "agreement_percent", "top1_percent", "top5_percent", "consistency_percent", "mse", "psnr_db",
-    "score", "loss", "metric_drop", "metric_drop_percent", "worst_class_percent",
-)  # fmt: skip
-_TIMES = ("mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "first_inference_ms", "load_ms")
+_INTERVALS = tuple(name for name, metric in METRICS.items() if metric.interval)
 
 #: Readings of the device that are shown with a cell: those of ``Target.state``.
 _READINGS = {
@@ -50,12 +46,8 @@ COLUMNS: dict[str, str] = {
     "layout": "layout of its input: nhwc (batch, height, width, channels) or nchw",
     "runtime": "runtime and version that ran it",
     "artifact": "content address of the artifact (sha256)",
-    **{name: f"{label}{f',{unit}' if unit else ''}" for name, (label, unit, _) in METRICS.items()},
-    **{
-        f"{name}_{end}": f"{end} end of the 95 % interval of {name}"
-        for name in (*_INTERVALS, *_TIMES)
-        for end in ("low", "high")
-    },
+    **{name: f"{metric.label}{f',{metric.unit}' if metric.unit else ''}" for name, metric in METRICS.items()},
+    **{f"{name}_{end}": f"{end} end of the 95 % interval of {name}" for name in _INTERVALS for end in ("low", "high")},
     "mcnemar_p": "exact two-sided p-value of McNemar's test against the reference",
     "metric_p": "two-sided p-value of the paired t test of the model's metric against the reference",
     "worst_class": "the class with the lowest accuracy",

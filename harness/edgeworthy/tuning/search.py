@@ -13,6 +13,7 @@ from edgeworthy.errors import EdgeworthyError
 from edgeworthy.judging import axes
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
+from edgeworthy.metrics import TOP_K
 from edgeworthy.records import Artifact, Estimate, Verdict
 from edgeworthy.runs.journal import Journal
 from edgeworthy.runtimes import RUNTIMES
@@ -20,8 +21,7 @@ from edgeworthy.schema import RuntimeName
 from edgeworthy.storage import Store, digest, writing
 from edgeworthy.tuning.candidates import Candidate, mixed_variants, other_recipes, own_variants
 from edgeworthy.tuning.choice import Tried
-from edgeworthy.verdicts import metrics
-from edgeworthy.verdicts.accuracy import TOP_K
+from edgeworthy.verdicts import scoring
 from edgeworthy.verdicts.limits import checks_of
 
 Made = TypeVar("Made")
@@ -174,7 +174,7 @@ class _Trial:
 
     def _inaccurate(self) -> str:
         verdict, truth = axes.accuracy(self.bench, self.cell, self.limits), self.bench.truth(self.cell.model)
-        names = ("top1_percent", "drop_points") if truth.metric in TOP_K else (metrics.column(truth), "metric_drop")
+        names = ("top1_percent", "drop_points") if truth.metric in TOP_K else (scoring.column(truth), "metric_drop")
         self.known["accuracy"], self.known["lost"] = (verdict.metrics.get(name) for name in names)
         return _broken(verdict)
 

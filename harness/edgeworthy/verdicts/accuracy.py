@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
+from edgeworthy.metrics import TOP_K
 from edgeworthy.records import Estimate, Truth, Verdict
-from edgeworthy.verdicts import columns, fidelity, metrics
+from edgeworthy.verdicts import columns, fidelity, scoring
 from edgeworthy.verdicts.defects import defect
 from edgeworthy.verdicts.limits import checks_of, judge
 from edgeworthy.verdicts.paired import PairedAccuracy, share
@@ -19,7 +20,6 @@ from edgeworthy.verdicts.per_class import per_class
 from edgeworthy.verdicts.vacuous import refuse_vacuous
 
 AXIS = "accuracy"
-TOP_K = {"top1": 1, "top5": 5}
 NO_ACCURACY = "accuracy is not judged: the model's weights are random"
 REPAIR = "calibrate on real, equally preprocessed inputs, or leave sensitive ops float with the 'mixed' recipe"
 HINTS = dict.fromkeys(
@@ -69,8 +69,8 @@ def judge_accuracy(
 
 def _judge_scores(cell: CellId, values: NDArray[np.float32], truth: Truth, limits: Mapping[str, float]) -> Verdict:
     """By a metric that gives a number for each sample."""
-    pairs = PairedScores(metrics.scores(truth.reference, truth), metrics.scores(values, truth), truth.higher_is_better)
-    name = metrics.column(truth)
+    pairs = PairedScores(scoring.scores(truth.reference, truth), scoring.scores(values, truth), truth.higher_is_better)
+    name = scoring.column(truth)
     estimates = {
         name: mean_with_interval(pairs.candidate),
         "metric_drop": pairs.drop(),

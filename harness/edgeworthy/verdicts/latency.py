@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from edgeworthy.cells import CellId
+from edgeworthy.metrics import METRICS
 from edgeworthy.records import Estimate, Timing, Verdict
-from edgeworthy.verdicts.limits import METRICS, Estimates, judge
+from edgeworthy.verdicts.limits import Estimates, judge
 from edgeworthy.verdicts.percentiles import mean, over_loads, percentile
 
 AXIS = "latency"
@@ -52,7 +53,7 @@ def judge_latency(cell: CellId, timing: Timing, limits: Mapping[str, float]) -> 
     verdict = judge(cell, AXIS, estimates, limits, {**HINTS, **dict.fromkeys(unknown, _PRINTED)})
     worst = verdict.checks[0].metric if verdict.checks else ""
     if worst in unknown:
-        known_names = ", ".join(METRICS[name][0] for name in known)
+        known_names = ", ".join(METRICS[name].label for name in known)
         return replace(verdict, message=f"{verdict.message}: the device's tool prints only {known_names} for each load")
     if worst == "delegated_percent":
         verdict = replace(verdict, message=f"{verdict.message}: {_proof(timing)}")

@@ -7,42 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgeworthy.cells import CellId
+from edgeworthy.metrics import METRICS
 from edgeworthy.records import Checked, Estimate, Evidence, Verdict
 from edgeworthy.verdicts.paired import Side, conclusive
 
 Estimates = Mapping[str, Estimate]
-
-#: Metric -> its label, unit and digits after the decimal point. A limit's name is ``max_`` or ``min_`` and a metric.
-METRICS: dict[str, tuple[str, str, int]] = {
-    "top1_percent": ("top-1 accuracy", " %", 2),
-    "top5_percent": ("top-5 accuracy", " %", 2),
-    "worst_class_percent": ("accuracy of the worst class", " %", 2),
-    "class_drop_points": ("accuracy lost in one class", " pp", 2),
-    "mse": ("mean squared error", "", 6),
-    "psnr_db": ("PSNR", " dB", 2),
-    "score": ("score", "", 4),
-    "loss": ("loss", "", 4),
-    "metric_drop": ("metric lost against the reference", "", 4),
-    "metric_drop_percent": ("metric lost against the reference", " %", 2),
-    "column_drop_points": ("explained variance lost in one output column", " pp", 2),
-    "drop_points": ("accuracy lost against the reference", " pp", 2),
-    "error_ratio": ("errors over the reference's", "x", 2),
-    "agreement_percent": ("agreement with the reference", " %", 2),
-    "sqnr_db": ("signal to quantization noise", " dB", 1),
-    "output_difference": ("largest output difference", "", 4),
-    "mean_ms": ("mean latency", " ms", 4),
-    "p50_ms": ("p50 latency", " ms", 4),
-    "p90_ms": ("p90 latency", " ms", 4),
-    "p95_ms": ("p95 latency", " ms", 4),
-    "p99_ms": ("p99 latency", " ms", 4),
-    "first_inference_ms": ("first inference", " ms", 3),
-    "load_ms": ("load time", " ms", 3),
-    "size_kb": ("file size", " KB", 1),
-    "gzip_kb": ("gzip size", " KB", 1),
-    "peak_memory_mb": ("peak memory growth", " MB", 2),
-    "delegated_percent": ("delegated share of the graph", " %", 1),
-    "consistency_percent": ("same prediction as on the first target", " %", 2),
-}
 
 
 @dataclass(frozen=True)
@@ -89,8 +58,8 @@ class Check:
         """The number, its interval and its limit."""
         bound = "at most {} allowed" if self.side == "max" else "at least {} wanted"
         if math.isnan(self.estimate.value):
-            return f"{METRICS[self.metric][0]} is unknown, {bound.format(_number(self.metric, self.limit))}"
-        return f"{describe(self.metric, self.estimate)}, {bound.format(_number(self.metric, self.limit))}"
+            return f"{METRICS[self.metric].label} is unknown, {bound.format(METRICS[self.metric].shown(self.limit))}"
+        return f"{describe(self.metric, self.estimate)}, {bound.format(METRICS[self.metric].shown(self.limit))}"
 
 
 def judge(
@@ -132,9 +101,9 @@ def describe(metric: str, estimate: Estimate) -> str:
     """``p50 latency 0.0561 ms (0.0550 to 0.0570)``."""
     interval = ""
     if estimate.low is not None and estimate.high is not None:
-        digits = METRICS[metric][2]
+        digits = METRICS[metric].digits
         interval = f" ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
-    return f"{METRICS[metric][0]} {_number(metric, estimate.value)}{interval}"
+    return f"{METRICS[metric].label} {METRICS[metric].shown(estimate.value)}{interval}"
 
 
 def flat(estimates: Estimates) -> dict[str, float]:
@@ -145,8 +114,3 @@ def flat(estimates: Estimates) -> dict[str, float]:
         if estimate.low is not None and estimate.high is not None:
             columns[f"{metric}_low"], columns[f"{metric}_high"] = estimate.low, estimate.high
     return columns
-
-
-def _number(metric: str, value: float) -> str:
-    _, unit, digits = METRICS[metric]
-    return f"{value:.{digits}f}{unit}"

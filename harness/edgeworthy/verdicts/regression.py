@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
 from edgeworthy.config import Regression
+from edgeworthy.metrics import COMPARED
 from edgeworthy.records import Change, ChangeStatus, Estimate, Evidence, Interleaved, Verdict
 from edgeworthy.verdicts.paired import PairedAccuracy, conclusive, share
 from edgeworthy.verdicts.paired_scores import PairedScores
@@ -25,36 +25,6 @@ AXIS = "regression"
 #: Statuses that fail, worst first, and the others.
 RED: tuple[ChangeStatus, ...] = ("regressed", "missing", "not comparable", "new")
 WORDS: tuple[ChangeStatus, ...] = (*RED, "improved", "unchanged")
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric's label, unit and digits, and what larger and smaller values are called."""
-
-    label: str
-    unit: str
-    digits: int
-    larger: str
-    smaller: str
-
-    def shown(self, value: float) -> str:
-        """The value with its unit."""
-        return f"{value:.{self.digits}f}{self.unit}"
-
-
-#: Every metric that is compared; ``cell`` is the cell as a whole.
-METRICS: dict[str, Metric] = {
-    "accuracy": Metric("accuracy", " %", 2, "higher", "lower"),
-    "metric": Metric("metric", "", 6, "higher", "lower"),
-    "agreement": Metric("agreement with the baseline", " %", 2, "more", "less"),
-    "latency": Metric("p50 latency", " ms", 4, "slower", "faster"),
-    "load": Metric("load time", " ms", 3, "slower", "faster"),
-    "memory": Metric("peak memory growth", " MB", 2, "more", "less"),
-    "size": Metric("file size", " KB", 1, "larger", "smaller"),
-    "gzip": Metric("gzip size", " KB", 1, "larger", "smaller"),
-    "delegated": Metric("delegated share of the graph", " %", 1, "more", "less"),
-    "cell": Metric("the cell", "", 0, "", ""),
-}
 
 
 def accept_command(run: str, cell: CellId, removed: bool = False) -> str:
@@ -132,7 +102,7 @@ class _Comparison:
         self.same = same_artifact(before, after)
 
     def changes(self) -> list[Change]:
-        """Every metric in the order of METRICS."""
+        """Every metric in the order of COMPARED."""
         t = self.tolerances
         found = [
             *self._quality(),
@@ -303,7 +273,7 @@ class _Comparison:
         ratio = stored_ratio(*loads, self.tolerances.between_session_percent)
         status, said = self._times(metric, ratio, after_ms - before_ms, tolerance_percent, floor_ms)
         evidence: Evidence = "conclusive" if conclusive(ratio, 1 + tolerance_percent / 100, "max") else "inconclusive"
-        shown = METRICS[metric].shown
+        shown = COMPARED[metric].shown
         said = (
             f"{shown(before_ms)} -> {shown(after_ms)}: {said}; stored times of two sessions,"
             f" {self.tolerances.between_session_percent:g} % allowed for what differs between sessions"
@@ -322,7 +292,7 @@ class _Comparison:
             status = "regressed"
         elif ratio.value < 1 / limit and high < 1 and -slower_ms > floor_ms:
             status = "improved"
-        names = METRICS[metric]
+        names = COMPARED[metric]
         percent = Estimate(*(100 * (value - 1) for value in (ratio.value, low, high)))
         said = f"{_signed(percent)} % {names.larger}{_allowed(status, f'{tolerance_percent:g} %')}"
         if status == "unchanged" and ratio.value > limit:
@@ -344,7 +314,7 @@ class _Comparison:
         lacking = self._lacking(metric, before is not None, after is not None)
         if lacking or before is None or after is None:
             return lacking
-        names, more = METRICS[metric], after - before
+        names, more = COMPARED[metric], after - before
         percent = 100 * more / before if before else math.inf * more if more else 0.0
         status: ChangeStatus = "unchanged"
         if abs(percent) > tolerance_percent and abs(more) > floor and not _near(before, after):
@@ -359,7 +329,7 @@ class _Comparison:
         lacking = self._lacking("delegated", before is not None, after is not None)
         if lacking or before is None or after is None:
             return lacking
-        limit, names = self.tolerances.delegated_points, METRICS["delegated"]
+        limit, names = self.tolerances.delegated_points, COMPARED["delegated"]
         status: ChangeStatus = "unchanged"
         if abs(after - before) > limit and not _near(before, after):
             status = "regressed" if after < before else "improved"
@@ -386,7 +356,7 @@ class _Comparison:
     ) -> Change:
         said += self._cause() if metric in ("accuracy", "metric", "agreement") else ""
         hint = f"{_STEPS[status]}: {self.accept}" if status in RED else ""
-        label = "mean latency" if metric == "latency" and self.after.statistic == "mean" else METRICS[metric].label
+        label = "mean latency" if metric == "latency" and self.after.statistic == "mean" else COMPARED[metric].label
         return Change(self.cell, metric, status, evidence, before, after, f"{label} {said}", hint)
 
     def _cause(self) -> str:

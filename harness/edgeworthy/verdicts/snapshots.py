@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
+from edgeworthy.metrics import TOP_K
 from edgeworthy.records import Outputs, Provenance, Timing, Truth
 from edgeworthy.runs.journal import Journal
-from edgeworthy.verdicts import fidelity, metrics
-from edgeworthy.verdicts.accuracy import TOP_K
+from edgeworthy.verdicts import fidelity, scoring
 
 LoadStatistic = Literal["median", "mean"]
 LATENCY_METRICS: dict[LoadStatistic, str] = {"median": "p50_ms", "mean": "mean_ms"}
@@ -70,7 +70,7 @@ def snapshot(provenance: Provenance, truth: Truth | None, outputs: Outputs | Non
         fingerprint=measured.conditions.fingerprint,
         dataset=truth.dataset if truth else "",
         labels=checksum(truth.labels) if truth else "",
-        metric=metrics.identity(truth) if truth else "top1",
+        metric=scoring.identity(truth) if truth else "top1",
         metrics={**sizes, **_accuracy(outputs, truth), **(_timed(timing) if timing else {})},
         statistic=_statistic(timing) if timing else "median",
         latency_loads_ns=_latency_loads(timing) if timing else np.zeros(0, np.int64),
@@ -103,7 +103,7 @@ def _judged(outputs: Outputs, truth: Truth) -> dict[str, Any]:
 
 
 def _scores(outputs: Outputs, truth: Truth) -> NDArray[np.float32]:
-    return metrics.scores(outputs.values, truth).astype(np.float32)
+    return scoring.scores(outputs.values, truth).astype(np.float32)
 
 
 def _correct(outputs: Outputs, truth: Truth) -> NDArray[np.bool_]:
@@ -114,7 +114,7 @@ def _accuracy(outputs: Outputs | None, truth: Truth | None) -> dict[str, float]:
     if outputs is None or truth is None:
         return {}
     if truth.metric not in TOP_K:
-        return {metrics.column(truth): float(_scores(outputs, truth).mean(dtype=np.float64))}
+        return {scoring.column(truth): float(_scores(outputs, truth).mean(dtype=np.float64))}
     return {f"{truth.metric}_percent": 100.0 * float(_correct(outputs, truth).mean())}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from edgeworthy.config import DEFAULT_LIMITS
 from edgeworthy.errors import ConfigError
 from edgeworthy.records import Truth
-from edgeworthy.verdicts import columns, fidelity, metrics
+from edgeworthy.verdicts import columns, fidelity, scoring
 
 
 def refuse_vacuous(model: str, truth: Truth, limits: Mapping[str, float]) -> None:
@@ -45,7 +45,7 @@ def _of_classes(truth: Truth, limits: Mapping[str, float]) -> Iterator[tuple[str
 def _of_targets(truth: Truth, limits: Mapping[str, float]) -> Iterator[tuple[str, str]]:
     """Limits that the mean of the targets keeps, where the reference is better than that."""
     mean = np.broadcast_to(truth.labels.mean(axis=0), truth.labels.shape)
-    constant, reference = (float(metrics.scores(values, truth).mean()) for values in (mean, truth.reference))
+    constant, reference = (float(scoring.scores(values, truth).mean()) for values in (mean, truth.reference))
     if (reference <= constant) if truth.higher_is_better else (reference >= constant):
         return
     allowed = {

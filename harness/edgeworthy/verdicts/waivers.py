@@ -16,12 +16,11 @@ from pydantic import Field
 
 from edgeworthy.cells import CellId, CellSelector, matches
 from edgeworthy.records import RED_STATUSES, Change, Verdict
-from edgeworthy.schema import Strict, validate
+from edgeworthy.schema import ComparedName, Strict, validate
 from edgeworthy.verdicts.regression import RED, regression_verdict
 from edgeworthy.yaml_file import YamlFile, read_yaml
 
 Text = Annotated[str, Field(min_length=1)]
-MetricName = Literal["accuracy", "metric", "agreement", "latency", "load", "memory", "size", "gzip", "delegated"]
 
 
 class Waiver(Strict):
@@ -30,7 +29,7 @@ class Waiver(Strict):
     model: Text = Field(description="a model, or a glob")
     variant: Text = Field(description="a variant, or a glob")
     target: Text = Field(description="a target 'device:backend', or a glob")
-    metric: MetricName | None = Field(None, description="only this metric's comparison with the baseline")
+    metric: ComparedName | None = Field(None, description="only this metric's comparison with the baseline")
     reason: Text = Field(description="why the cell may fail for now")
     issue: str = Field(pattern=r"^https?://\S+$", description="link to the issue that will resolve it")
     expires: date = Field(description="the last day on which it holds, in UTC")

@@ -10,7 +10,7 @@ import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.errors import SourceError
 from edgeworthy.records import Truth
-from edgeworthy.verdicts import fidelity, metrics
+from edgeworthy.verdicts import fidelity, scoring
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.consistency import judge_consistency
 from edgeworthy.verdicts.packing import pack_floats, unpack_floats
@@ -79,12 +79,12 @@ def test_mse_and_psnr_are_their_formulas(targets: np.ndarray) -> None:
     """Per sample: the mean of squared errors, and 10 log10(peak^2 / mse) with the peak of the targets' kind."""
     values = targets + np.float32(0.1)
     asked = truth(targets, values, "mse")
-    np.testing.assert_allclose(metrics.scores(values, asked), 0.01, rtol=1e-4)
-    np.testing.assert_allclose(metrics.psnr_db(values, targets), 20.0, atol=1e-3)
-    assert (metrics.psnr_db(targets, targets) == metrics.MOST_DB).all()
+    np.testing.assert_allclose(scoring.scores(values, asked), 0.01, rtol=1e-4)
+    np.testing.assert_allclose(scoring.psnr_db(values, targets), 20.0, atol=1e-3)
+    assert (scoring.psnr_db(targets, targets) == scoring.MOST_DB).all()
     wide = targets * 254 + np.float32(1)
     if wide.max() > 1:
-        np.testing.assert_allclose(metrics.psnr_db(wide + np.float32(25.5), wide), 20.0, atol=1e-2)
+        np.testing.assert_allclose(scoring.psnr_db(wide + np.float32(25.5), wide), 20.0, atol=1e-2)
 
 
 def regression(noise: float) -> tuple[np.ndarray, Truth]:
@@ -149,13 +149,13 @@ def test_user_function_is_judged(tmp_path: Path) -> None:
 def test_changed_metric_function_is_another_metric(tmp_path: Path) -> None:
     """What a baseline was judged by is the function's text and that of the modules it imports, not its name alone."""
     _, asked = regression(0.1)
-    assert metrics.identity(asked) == "mse"
+    assert scoring.identity(asked) == "mse"
     own = truth(asked.labels, asked.reference, "mine.py:far", folder=str(tmp_path))
     (tmp_path / "mine.py").write_text("from far_away import far\n")
     identities = []
     for text in ("far = max", "far = max", "far = min"):
         (tmp_path / "far_away.py").write_text(text)
-        identities.append(metrics.identity(own))
+        identities.append(scoring.identity(own))
     assert identities[0] == identities[1] != identities[2]
     assert identities[0].startswith("mine.py:far (text ")
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
+from edgeworthy.metrics import QUALITIES
 from edgeworthy.records import Truth
 from edgeworthy.sources.function_files import function_digest
 from edgeworthy.sources.functions import load_copy, load_function, users_code
@@ -31,7 +32,9 @@ def scores(values: NDArray[np.float32], truth: Truth) -> NDArray[np.float64]:
 
 def column(truth: Truth) -> str:
     """The metric's name in reports and limits."""
-    return {"mse": "mse", "psnr": "psnr_db"}.get(truth.metric, "score" if truth.higher_is_better else "loss")
+    if truth.metric in QUALITIES:
+        return QUALITIES[truth.metric].metric
+    return "score" if truth.higher_is_better else "loss"
 
 
 def identity(truth: Truth) -> str:

@@ -1,0 +1,192 @@
+"""The table of metrics: what is measured and judged of a cell, what a model may be judged by, what is compared with a baseline.
+
+Limits, columns of reports, the history's columns, the waivers' names and the schemas derive from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: Which values a limit may have.
+Within = Literal["any", "not negative", "positive", "percent"]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The limit that a metric may have: ``max`` allows at most it, ``min`` at least."""
+
+    side: Literal["max", "min"]
+    within: Within
+    description: str | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row. ``name`` ends with the unit; it is the column of reports, and with its limit's side before it the limit's name.
+
+    ``interval`` says that it has a 95 % interval, in two more columns.
+    """
+
+    name: str
+    label: str
+    unit: str
+    digits: int
+    limit: Limit | None = None
+    interval: bool = False
+
+    @property
+    def limit_name(self) -> str:
+        """``max_p50_ms``; empty without a limit."""
+        return f"{self.limit.side}_{self.name}" if self.limit else ""
+
+    def shown(self, value: float) -> str:
+        """The value with its unit."""
+        return f"{value:.{self.digits}f}{self.unit}"
+
+
+def _least(within: Within, description: str) -> Limit:
+    return Limit("min", within, description)
+
+
+def _most(within: Within, description: str | None = None) -> Limit:
+    return Limit("max", within, description)
+
+
+_ROWS = (
+    Metric("top1_percent", "top-1 accuracy", " %", 2, _least("percent", "top-1 accuracy"), interval=True),
+    Metric("top5_percent", "top-5 accuracy", " %", 2, _least("percent", "top-5 accuracy"), interval=True),
+    Metric(
+        "worst_class_percent", "accuracy of the worst class", " %", 2,
+        _least("percent", "accuracy of the class that has the lowest one"), interval=True,
+    ),
+    Metric(
+        "class_drop_points", "accuracy lost in one class", " pp", 2,
+        _most("percent", "largest loss of accuracy of one class"),
+    ),
+    Metric("mse", "mean squared error", "", 6, _most("not negative", "mean squared error"), interval=True),
+    Metric(
+        "psnr_db", "PSNR", " dB", 2, _least("any", "peak signal to noise ratio, mean over samples"), interval=True
+    ),
+    Metric(
+        "score", "score", "", 4, _least("any", "your own metric where higher is better, in its unit"), interval=True
+    ),
+    Metric("loss", "loss", "", 4, _most("any", "your own metric where lower is better, in its unit"), interval=True),
+    Metric(
+        "metric_drop", "metric lost against the reference", "", 4,
+        _most("not negative", "how much worse than the reference such a metric is, in its unit, paired"), interval=True,
+    ),
+    Metric(
+        "metric_drop_percent", "metric lost against the reference", " %", 2,
+        _most("not negative", "the same, in percent of the reference's"), interval=True,
+    ),
+    Metric(
+        "column_drop_points", "explained variance lost in one output column", " pp", 2,
+        _most("percent", "largest loss of one output column's explained variance (R squared over its targets), in pp"),
+    ),
+    Metric(
+        "drop_points", "accuracy lost against the reference", " pp", 2,
+        _most("percent", "accuracy lost against the reference, in percentage points, paired"), interval=True,
+    ),
+    Metric(
+        "error_ratio", "errors over the reference's", "x", 2,
+        _most("positive", "wrong predictions over the reference's wrong predictions"),
+    ),
+    Metric(
+        "agreement_percent", "agreement with the reference", " %", 2,
+        _least("percent", "samples with the same top-1 prediction as the reference"), interval=True,
+    ),
+    Metric(
+        "sqnr_db", "signal to quantization noise", " dB", 1,
+        _least("any", "signal to quantization noise of the raw outputs"),
+    ),
+    Metric(
+        "output_difference", "largest output difference", "", 4,
+        _most("positive", "largest difference of one dequantized output"),
+    ),
+    Metric("mean_ms", "mean latency", " ms", 4, _most("positive", "mean time of one inference"), interval=True),
+    Metric("p50_ms", "p50 latency", " ms", 4, _most("positive", "median time of one inference"), interval=True),
+    Metric("p90_ms", "p90 latency", " ms", 4, _most("positive"), interval=True),
+    Metric("p95_ms", "p95 latency", " ms", 4, _most("positive"), interval=True),
+    Metric("p99_ms", "p99 latency", " ms", 4, _most("positive"), interval=True),
+    Metric(
+        "first_inference_ms", "first inference", " ms", 3,
+        _most("positive", "first inference after a load, median of loads"), interval=True,
+    ),
+    Metric("load_ms", "load time", " ms", 3, _most("positive", "time to load, median of loads"), interval=True),
+    Metric("size_kb", "file size", " KB", 1, _most("positive", "size of the file, 1 KB = 1,000 bytes")),
+    Metric("gzip_kb", "gzip size", " KB", 1, _most("positive", "size of the file after gzip")),
+    Metric(
+        "peak_memory_mb", "peak memory growth", " MB", 2,
+        _most("positive", "growth of the runner's resident memory, 1 MB = 1,000,000 bytes"),
+    ),
+    Metric(
+        "delegated_percent", "delegated share of the graph", " %", 1,
+        _least("percent", "graph nodes that the backend's delegate took"),
+    ),
+    Metric(
+        "consistency_percent", "same prediction as on the first target", " %", 2,
+        _least("percent", "same top-1 prediction as on the first target"), interval=True,
+    ),
+)  # fmt: skip
+#: Name -> row.
+METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a model may be judged by: ``name`` in models.yaml, the metric that has its value, and the header in tables.
+
+    ``top_k`` is set where a prediction is right if the label is among the k best classes.
+    """
+
+    name: str
+    metric: str
+    header: str
+    unit: str
+    higher_is_better: bool = True
+    top_k: int | None = None
+
+
+#: Name -> row. A function of the user's is none of these; its values are a score or a loss.
+QUALITIES: dict[str, Quality] = {
+    row.name: row
+    for row in (
+        Quality("top1", "top1_percent", "top-1 %", "%", top_k=1),
+        Quality("top5", "top5_percent", "top-5 %", "%", top_k=5),
+        Quality("mse", "mse", "mse", "", higher_is_better=False),
+        Quality("psnr", "psnr_db", "PSNR dB", "dB"),
+    )
+}
+#: Those of classifiers that count right predictions.
+TOP_K: dict[str, int] = {name: row.top_k for name, row in QUALITIES.items() if row.top_k is not None}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What is compared with a baseline: label, unit and digits, and what larger and smaller values are called."""
+
+    label: str
+    unit: str
+    digits: int
+    larger: str
+    smaller: str
+
+    def shown(self, value: float) -> str:
+        """The value with its unit."""
+        return f"{value:.{self.digits}f}{self.unit}"
+
+
+#: Everything that is compared; ``cell`` is the cell as a whole.
+COMPARED: dict[str, Compared] = {
+    "accuracy": Compared("accuracy", " %", 2, "higher", "lower"),
+    "metric": Compared("metric", "", 6, "higher", "lower"),
+    "agreement": Compared("agreement with the baseline", " %", 2, "more", "less"),
+    "latency": Compared("p50 latency", " ms", 4, "slower", "faster"),
+    "load": Compared("load time", " ms", 3, "slower", "faster"),
+    "memory": Compared("peak memory growth", " MB", 2, "more", "less"),
+    "size": Compared("file size", " KB", 1, "larger", "smaller"),
+    "gzip": Compared("gzip size", " KB", 1, "larger", "smaller"),
+    "delegated": Compared("delegated share of the graph", " %", 1, "more", "less"),
+    "cell": Compared("the cell", "", 0, "", ""),
+}
