@@ -167,6 +167,7 @@ def make_project(root: Path, digits: Digits, store: Path) -> Project:
     (root / "pytest.ini").write_text(
         "[pytest]\naddopts = --strict-markers --strict-config\nfilterwarnings = error\n"
         "edge_diagnose = false\n"  # test_diagnose.py switches it on: looking into seeded faults takes seconds each
+        "edge_history = off\n"  # test_history.py switches it on
     )
     np.savez(benchmarks / "digits.npz", **digits.arrays)
     linear_model(benchmarks / "linear.onnx", digits.weights, digits.bias)

@@ -247,7 +247,11 @@ def test_accuracy_is_compared_between_equal_samples_and_metrics(tmp_path: Path):
 
 
 def test_a_run_records_itself(project: Project):
-    """Into a file beside the runs; recording it again by hand changes nothing."""
+    """Into a file beside the runs, unless that is off; recording it again by hand changes nothing."""
+    off = project.run("--edge-variant", "ort_fp32")
+    assert off.returncode == 0, off.stdout + off.stderr
+    assert not (project.root / "results" / "history.sqlite").exists()
+    set_history(project, "")
     done = project.run()
     assert done.returncode == 0, done.stdout + done.stderr
     name = (project.root / "results" / "latest").resolve().name
@@ -274,7 +278,7 @@ def test_a_run_records_itself(project: Project):
 
 def test_a_run_records_itself_in_postgresql(project: Project, server: str):
     """EDGE_HISTORY_URL is stronger than the ini value, and its password is nowhere."""
-    add_ini(project, "edge_history = elsewhere.sqlite")
+    set_history(project, "elsewhere.sqlite")
     project.write()
     done = subprocess.run(
         project.command(), cwd=project.root, env={**project.environment(), "EDGE_HISTORY_URL": server},
@@ -290,7 +294,7 @@ def test_a_run_records_itself_in_postgresql(project: Project, server: str):
 
 def test_a_history_that_cannot_be_reached_costs_nothing(project: Project):
     """One yellow line that names it without its password, and the command for later; the run is green and whole."""
-    add_ini(project, "edge_history = postgresql://me:s3cret@127.0.0.1:9/edge")
+    set_history(project, "postgresql://me:s3cret@127.0.0.1:9/edge")
     done = project.run("--color=yes")
     assert done.returncode == 0, done.stdout + done.stderr
     [line] = [line for line in done.stdout.splitlines() if "not in the history" in line]
@@ -304,9 +308,10 @@ def test_a_history_that_cannot_be_reached_costs_nothing(project: Project):
     assert later.returncode == 0, later.stderr
 
 
-def add_ini(project: Project, line: str) -> None:
+def set_history(project: Project, where: str) -> None:
+    """Where the project's runs record themselves; empty: where they do by default."""
     path = project.root / "pytest.ini"
-    path.write_text(f"{path.read_text()}{line}\n")
+    path.write_text(path.read_text().replace("edge_history = off\n", f"edge_history = {where}\n" if where else ""))
 
 
 def assert_nowhere(secret: str, project: Project, done: subprocess.CompletedProcess[str]) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from edgeworthy.cli.options import RunArgument
 from edgeworthy.errors import ConfigError
-from edgeworthy.history.location import FILE_NAME, Location
+from edgeworthy.history.location import FILE_NAME, OFF, Location
 from edgeworthy.history.recording import record_run
 from edgeworthy.pytest_ini import ini_path, ini_value
 from edgeworthy.storage import writing
@@ -70,6 +70,7 @@ def record(run: RunArgument, history: HistoryOption = "") -> None:
 def _location(asked: str, results: Path) -> Location:
     """Of the history: as asked for, or as pytest's ini value says, or beside the runs."""
     root, written = ini_value("edge_history")
+    written = "" if written == OFF else written
     if written and "://" not in written:
         written = str(root / written)
     return Location.parse(asked or written or str(results / FILE_NAME))

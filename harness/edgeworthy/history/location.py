@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 FILE_NAME = "history.sqlite"
+#: The ini value of a project whose runs do not record themselves.
+OFF = "off"
 BACKENDS = ("sqlite", "postgresql")
 _FORMS = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
 

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from edgeworthy.errors import EdgeworthyError
-from edgeworthy.history.location import FILE_NAME, Location, installed
+from edgeworthy.history.location import FILE_NAME, OFF, Location, installed
 
 
 def record_run(folder: Path, location: Location) -> None:
@@ -22,10 +22,10 @@ def record_ended(folder: Path, configured: str, root: Path) -> str:
     """Record a run that just ended; returns a message if that failed.
 
     EDGE_HISTORY_URL says where, else ``configured`` (the ini value ``edge_history``: a URL, or a file relative to ``root``),
-    else it is a file beside the run. Without the extra and without configuration, nothing is done.
+    else it is a file beside the run. Where it is off, or without the extra and without configuration, nothing is done.
     """
     url = os.environ.get("EDGE_HISTORY_URL", "")
-    if not installed() and not (url or configured):
+    if not url and (configured == OFF or not (installed() or configured)):
         return ""
     file = str(root / configured) if configured else str(folder.parent / FILE_NAME)
     try:

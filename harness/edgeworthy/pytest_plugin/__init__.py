@@ -71,7 +71,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("edge_results", "folder that gets a folder per run (default: results)", default=PATHS["edge_results"])
     parser.addini(
         "edge_history",
-        "database of all runs, a URL or a SQLite file; EDGE_HISTORY_URL overrides it (default: history.sqlite in edge_results)",
+        "database of all runs, a URL or a SQLite file, or off; EDGE_HISTORY_URL overrides it (default: history.sqlite in "
+        "edge_results)",
         default="",
     )
     parser.addini(
