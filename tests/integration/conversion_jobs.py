@@ -28,7 +28,7 @@ from edgeworthy.variants.frameworks import keep_apart
 child.quiet_libraries()
 pipe = child.take_stdout()
 emit = child.emitter(pipe)
-keep_apart(sys.argv[1] or None)
+keep_apart(sys.argv[1] or None, lean=True)
 for path in sys.argv[2:]:
     emit({"job": path})
     child.convert(json.loads(Path(path).read_text()), emit)

@@ -159,3 +159,17 @@ def test_a_process_holds_one_framework(folder: Path) -> None:
     (failed,) = child_events(job_of(folder, "of_two_frameworks"), WITHIN_2_MINUTES)
     assert failed["error_type"] == "FrameworkClash"
     assert failed["message"] == (f"{folder / 'trainers.py'}:38 imports torch in a process that holds tensorflow")
+
+
+def test_keras_starts_without_scikit_learn_where_no_users_code_runs():
+    """Only Keras' wrappers do without it; whoever else imports it gets it."""
+    code = (
+        "import sys\n"
+        "from edgeworthy.variants.frameworks import keep_apart\n"
+        "keep_apart('tensorflow', lean=True)\n"
+        "import keras\n"
+        "assert keras.layers.Dense(2) is not None and 'sklearn' not in sys.modules\n"
+        "import sklearn.datasets\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -62,8 +62,12 @@ def main(arguments: list[str]) -> None:
     quiet_libraries()
     emit = emitter(take_stdout())
     job = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-    keep_apart(job.get("framework"))
+    keep_apart(job.get("framework"), lean=not _runs_users_code(job))
     {"train": _train, "convert": convert}[job["action"]](job, emit)
+
+
+def _runs_users_code(job: Job) -> bool:
+    return job["action"] == "train" or bool(job["recipe_files"] or job["source"].get("factory"))
 
 
 def _train(job: Job, emit: Emit) -> None:
