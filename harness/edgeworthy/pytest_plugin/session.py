@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import shutil
 from collections.abc import Iterable, Sequence
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeworthy.errors import DeviceError, EdgeworthyError
+from edgeworthy.errors import EdgeworthyError
 from edgeworthy.pytest_ini import PATHS
 
 if TYPE_CHECKING:
@@ -218,22 +217,12 @@ class EdgeSession:
             return
         try:
             if self.gate.baselines is not None:
-                self._check_tolerance()
+                from edgeworthy.session.tolerance import check_tolerances
+
+                check_tolerances(self.settings, self.project, self.planned)
         except EdgeworthyError as error:
             if not self._worker:  # there, each test says it
                 raise pytest.UsageError(str(error)) from error
-
-    def _check_tolerance(self) -> None:
-        """Refuse a tolerance that a target's noise hides; a device that cannot be asked says so with its cells."""
-        from edgeworthy.targets.open_targets import Targets
-        from edgeworthy.verdicts.noise import check_tolerance, noise_path
-
-        results, percent = self._path("edge_results"), self.gate.tolerances.latency_percent
-        with contextlib.closing(Targets(self.project.devices, self.project.devices_base)) as targets:
-            for target in dict.fromkeys(cell.target for cell in self.planned):
-                if noise_path(results, target).is_file():
-                    with contextlib.suppress(DeviceError):
-                        check_tolerance(results, target, targets[target].identity(), percent)
 
     def _canary(self, session: pytest.Session, cell: CellId) -> pytest.Item:
         from edgeworthy.pytest_plugin.canary import CanaryItem

@@ -17,6 +17,7 @@ from edgeworthy.runs.run import Run
 from edgeworthy.runs.run_file import Scope
 from edgeworthy.session.ending import Ended, end_run
 from edgeworthy.session.settings import Settings
+from edgeworthy.session.tolerance import check_tolerances
 from edgeworthy.verdicts.regression import AXIS as REGRESSION
 
 #: The axes of every cell, in the order in which a suite asks for them.
@@ -36,22 +37,29 @@ class Asked:
 def run_cells(settings: Settings, asked: Asked, say: Callable[[str], None]) -> tuple[Run, Ended]:
     """Measure and judge as a suite with all axes would. Raises EdgeworthyError before anything is measured.
 
-    ``say`` gets progress, and a line for every verdict that fails.
+    ``say`` gets progress, and a line for every verdict that fails. What was measured before ctrl-C is reported, and can be
+    resumed.
     """
     project = settings.project()
     cells = project.selected(asked.selection, "--")
     folder = asked.resumed or settings.results / new_name()
     gate = settings.gate(project, asked.baselines, folder, "--baseline")
+    if asked.baselines is not None:
+        check_tolerances(settings, project, cells)
     scope = Scope(asked.selection.models, asked.selection.variants, asked.selection.targets)
     run = Run.begin(folder, [*cells, *project.canaries(cells)], scope)
     run.log.clear()
     bench = Bench(project, settings.open_store(), run.journal, cells, say, ahead=True)
+    axes = (*AXES, *([REGRESSION] if asked.baselines else []))
     with contextlib.closing(bench):
-        judge = Judge(bench, gate, asked.limits)
-        for judged in _judged(judge, project, cells, (*AXES, *([REGRESSION] if asked.baselines else []))):
-            run.log.add(judged.verdict)
-            if judged.verdict.status in RED_STATUSES:
-                say(f"{judged.verdict.status} {judged.verdict.cell} {judged.verdict.axis}: {judged.verdict}")
+        try:
+            for judged in _judged(Judge(bench, gate, asked.limits), project, cells, axes):
+                run.log.add(judged.verdict)
+                if judged.verdict.status in RED_STATUSES:
+                    say(f"{judged.verdict.status} {judged.verdict.cell} {judged.verdict.axis}: {judged.verdict}")
+        except KeyboardInterrupt:
+            end_run(run, gate, settings, say, complete=False)
+            raise
     return run, end_run(run, gate, settings, say, complete=True)
 
 

@@ -32,19 +32,6 @@ ROUTE_PACKAGES: dict[Kind, tuple[str, ...]] = {
 }
 #: Further distributions, for a source that names a route.
 LITERT_TORCH_PACKAGES = ("litert-torch", "litert-converter", "jax")
-#: Files of this folder that shape every artifact.
-MACHINERY = (
-    "opened_source.py",
-    "converters.py",
-    "keras_sources.py",
-    "tensorflow_sources.py",
-    "torch_sources.py",
-    "handover.py",
-    "canary.py",
-    "model_outputs.py",
-    "same_model.py",
-    "source_outputs.py",
-)
 TRAINING_ARRAYS = ("train_x", "train_y", "validation_x", "validation_y")
 TRAINING_PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 
@@ -81,7 +68,7 @@ class ArtifactKeys:
         calibration = self.calibration(plan)
         return digest(
             {
-                "format": "artifact 4",
+                "format": "artifact 5",
                 "machinery": _machinery(),
                 "source": self.source_key,
                 "input_shape": self.dataset.input_shape,
@@ -103,7 +90,7 @@ class ArtifactKeys:
             prepared = [recipe.prepare.__qualname__, *map(_digest_of, recipe.files), options, training]
         return digest(
             {
-                "format": "export 1",
+                "format": "export 2",
                 "machinery": _machinery(),
                 "source": self.source_key,
                 "samples": self.dataset.sha256["evaluation_x"],
@@ -201,8 +188,11 @@ class ArtifactKeys:
         return self.dataset.samples(split).to_json() if part == "x" else str(self.dataset.array(array))
 
 
-def _machinery() -> list[str]:
-    return [_digest_of(Path(__file__).with_name(name)) for name in MACHINERY]
+@functools.cache
+def _machinery() -> str:
+    """What of edgeworthy shapes artifacts: its version, and the text of all that opens, converts and checks models."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return digest([_version("edgeworthy"), *map(file_digest, files)])
 
 
 def _used(calibration: Samples, count: int | None) -> str:

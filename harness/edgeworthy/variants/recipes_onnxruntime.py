@@ -29,7 +29,7 @@ QUANTIZATION = "https://onnxruntime.ai/docs/performance/model-optimizations/quan
 SECONDS = "1 to 10 s, most of it the export to ONNX"
 
 Calibration = NDArray[np.float32]
-ort = partial(recipe, runtime="onnxruntime", packages=PACKAGES, helpers=("scheme.py",), cost=SECONDS)
+ort = partial(recipe, runtime="onnxruntime", packages=PACKAGES, cost=SECONDS)
 
 
 class StaticOptions(TypedDict, total=False):

@@ -31,14 +31,13 @@ from edgeworthy.variants.tflite_graph import graph_layout
 #: A source reaches the SavedModel through some of these; a version that is not installed cannot have mattered.
 FLOAT_PACKAGES = ("tensorflow", "keras", "onnx", "onnx2tf", "onnxscript", "torch")
 PACKAGES = (*FLOAT_PACKAGES, "ai-edge-quantizer")
-HELPERS = ("scheme.py", "tflite_converter.py", "tflite_quantizer.py", "tflite_graph.py", "tflite_packing.py")
 SECONDS = "3 to 20 s with the route from its source; under 1 s from a .tflite"
 CONVERTER = "https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/post_training_quantization"
 QUANTIZER = "https://github.com/google-ai-edge/ai-edge-quantizer"
 INTEGER_ONLY = "Jacob et al. 2018, https://arxiv.org/abs/1712.05877"
 
 Calibration = NDArray[np.float32]
-litert = partial(recipe, runtime="litert", framework="tensorflow", packages=PACKAGES, helpers=HELPERS, cost=SECONDS)
+litert = partial(recipe, runtime="litert", framework="tensorflow", packages=PACKAGES, cost=SECONDS)
 
 
 class IntegerOptions(AllowedOps, total=False):

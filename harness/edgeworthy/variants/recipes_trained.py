@@ -20,14 +20,6 @@ from edgeworthy.variants.recipes_tflite import Calibration, fp32, int8
 from edgeworthy.variants.registry import recipe
 from edgeworthy.variants.weight_constraints import Clustering, Pruning, Rounding, Schedule
 
-HELPERS = (
-    "recipes_tflite.py",
-    *recipes_tflite.HELPERS,
-    "fine_tuning.py",
-    "trainable_keras.py",
-    "trainable_torch.py",
-    "weight_constraints.py",
-)
 MINUTES = "a training of some epochs: seconds for the digits, as long as an epoch of yours takes times epochs"
 litert = partial(
     recipe,
@@ -35,7 +27,6 @@ litert = partial(
     framework="tensorflow",
     trained=True,
     packages=(*recipes_tflite.PACKAGES, "scipy"),
-    helpers=HELPERS,
     cost=MINUTES,
 )
 

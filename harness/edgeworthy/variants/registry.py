@@ -66,9 +66,9 @@ class Recipe:
     fine-tune, and is given ``training`` in its place; ``make`` is given what it returns.
 
     What shapes the artifact: ``packages``, the distributions whose installed versions do, and ``files``, of which the
-    first defines ``make``. For people: ``keeps`` is the docstring's first line, ``cost`` the time and memory it typically
-    takes, ``reference`` where the method is described. The artifact of a ``lossless`` recipe has float input and output,
-    and its outputs must equal the source's.
+    first defines ``make`` (all of edgeworthy's own converting code counts besides). For people: ``keeps`` is the docstring's
+    first line, ``cost`` the time and memory it typically takes, ``reference`` where the method is described. The artifact of a
+    ``lossless`` recipe has float input and output, and its outputs must equal the source's.
     """
 
     name: str
@@ -137,7 +137,6 @@ def recipe(
     calibrated: bool = False,
     trained: bool = False,
     lossless: bool = False,
-    helpers: Sequence[str] = (),
     cost: str = "",
     reference: str = "",
     framework: Literal["tensorflow", "torch"] | None = None,
@@ -145,13 +144,11 @@ def recipe(
 ) -> Callable[[MakeT], MakeT]:
     """Register the decorated make function as ``name``; the rest as in :class:`Recipe`.
 
-    ``helpers`` are files beside the recipe's own that shape what it makes. Without ``framework``, it is the one whose
-    distributions are among ``packages``, if only one is.
+    Without ``framework``, it is the one whose distributions are among ``packages``, if only one is.
     """
 
     def register(make: MakeT) -> MakeT:
         file = Path(inspect.getfile(make)).resolve()
-        files = (file, *(file.with_name(helper) for helper in helpers))
         _defined.setdefault(file, {})[name] = Recipe(
             name,
             runtime,
@@ -159,7 +156,7 @@ def recipe(
             calibrated,
             trained,
             tuple(packages),
-            files,
+            (file,),
             lossless,
             cost,
             reference,
