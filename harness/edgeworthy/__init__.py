@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgeworthy.errors import EdgeworthyError, RecipeRefused
     from edgeworthy.pytest_plugin.device_clock import device_clock
     from edgeworthy.records import Estimate, Verdict
-    from edgeworthy.reports.frames import Run, load_run
+    from edgeworthy.reports.frames import RunFrames, load_run
     from edgeworthy.variants.registry import recipe
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "EdgeworthyError",
     "Estimate",
     "RecipeRefused",
-    "Run",
+    "RunFrames",
     "Verdict",
     "device_clock",
     "load_run",
@@ -38,7 +38,7 @@ _MODULES = {
     "EdgeworthyError": "errors",
     "Estimate": "records",
     "RecipeRefused": "errors",
-    "Run": "reports.frames",
+    "RunFrames": "reports.frames",
     "Verdict": "records",
     "device_clock": "pytest_plugin.device_clock",
     "load_run": "reports.frames",

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, create_model, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, create_model, model_validator
 
 from edgeworthy.cells import CellId, CellSelector, matches
 from edgeworthy.dataset_schema import Dataset
@@ -206,7 +206,7 @@ class Metric(Strict):
     @classmethod
     def _by_name(cls, given: Any) -> Any:
         if isinstance(given, str):
-            return {"name": given}
+            return {"name": TypeAdapter(QualityName).validate_python(given)}
         return given
 
     @model_validator(mode="after")

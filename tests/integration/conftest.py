@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import yaml
-from edgeworthy.reports.frames import Run, load_run
+from edgeworthy.reports.frames import RunFrames, load_run
 from onnx import TensorProto, helper, numpy_helper
 
 #: An inner run, without plugins that a user need not have; that of hypothesis takes half a second.
@@ -65,7 +65,7 @@ class Project:
         (self.root / "benchmarks" / "recipes.py").write_text(code)
         self.models["recipe_files"] = ["recipes.py"]
 
-    def result(self) -> Run:
+    def result(self) -> RunFrames:
         """The newest run, read back."""
         return load_run(self.root / "results" / "latest")
 

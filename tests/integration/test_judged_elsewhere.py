@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
 from pathlib import Path
@@ -31,25 +30,53 @@ def softmax(outputs):
 
 
 def test_a_metric_of_ones_own_goes_with_the_run(project: Project, digits: Digits, tmp_path: Path) -> None:
-    """The function imports a package beside it. Elsewhere, with nothing but the run and the baselines, both read-only, the
-    run is judged and compared as it was; where another module of that name would be imported, it is refused.
+    """Two models are judged by one function, which imports a package beside it. Elsewhere, with nothing but the run and the
+    baselines, the run read-only and another module of that name on Python's path, they are judged and compared as they were.
     """
+    elsewhere = _taken_elsewhere(project, digits, tmp_path)
+    other = tmp_path / "other" / "helpers"
+    other.mkdir(parents=True)
+    (other / "softmax.py").write_text("def softmax(outputs):\n    return outputs\n")
+    before = sorted(path for path in (elsewhere / "run").rglob("*"))
+    judge = ("gate", "--run", "run", "--baseline", "accepted")
+    again = edgeworthy(elsewhere, *judge, path=other.parent)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "cells: 6 pass" in again.stdout
+    assert "regressed" not in again.stdout
+    assert sorted(path for path in (elsewhere / "run").rglob("*")) == before
+    same = edgeworthy(elsewhere, "baseline", "diff", "run", "run", path=other.parent)
+    assert same.returncode == 0, same.stderr
+    assert "regressed" not in same.stdout
+
+
+def test_a_changed_copy_of_the_function_is_refused(project: Project, digits: Digits, tmp_path: Path) -> None:
+    """What the run says of the metric's text would not be true."""
+    elsewhere = _taken_elsewhere(project, digits, tmp_path)
+    [copied, _] = sorted((elsewhere / "run" / "truths").rglob("softmax.py"))
+    copied.chmod(0o644)
+    copied.write_text(SOFTMAX.replace("powers /", "2 * powers /"))
+    refused = edgeworthy(elsewhere, "gate", "--run", "run", "--baseline", "accepted")
+    assert refused.returncode == 2
+    assert "are not those that the run wrote" in refused.stderr
+
+
+def _taken_elsewhere(project: Project, digits: Digits, tmp_path: Path) -> Path:
+    """A run and its baselines in a folder of their own; the project is no more."""
     folder = project.root / "benchmarks"
     linear_model(folder / "linear.onnx", digits.weights, digits.bias)
     (folder / "mine.py").write_text(METRIC)
     (folder / "helpers").mkdir()
-    (folder / "helpers" / "__init__.py").touch()
     (folder / "helpers" / "softmax.py").write_text(SOFTMAX)
     linear = project.models["models"]["linear"]
     linear["metric"] = {"function": "mine.py:surprise", "better": "lower", "unit": "nats"}
     linear["variants"] = {"ort_fp32": {}, "ort_int8_minmax": {}}
+    project.models["models"]["twin"] = dict(linear)
     project.models["budgets"] = [{"max_metric_drop_percent": 5.0}]
     project.models["regression"] = BESIDE_OTHER_TESTS
     done = project.run()
     assert done.returncode == 0, done.stdout + done.stderr
     accepted = edgeworthy(project.root, "baseline", "accept", "--reason", "first", store=project.store)
     assert accepted.returncode == 0, accepted.stderr
-
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree((project.root / "results" / "latest").resolve(), elsewhere / "run")
     shutil.copytree(project.root / "results" / "baselines", elsewhere / "accepted")
@@ -59,19 +86,7 @@ def test_a_metric_of_ones_own_goes_with_the_run(project: Project, digits: Digits
     for path in (elsewhere / "run").rglob("*"):
         path.chmod(path.stat().st_mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
     assert str(project.root) not in "".join(map(str, _texts(elsewhere / "run")))
-    judge = ("gate", "--run", "run", "--baseline", "accepted")
-    again = edgeworthy(elsewhere, *judge)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "cells: 3 pass" in again.stdout or "unchanged" in again.stdout
-
-    other = tmp_path / "other" / "helpers"
-    other.mkdir(parents=True)
-    (other / "__init__.py").touch()
-    (other / "softmax.py").write_text("def softmax(outputs):\n    return outputs\n")
-    confused = edgeworthy(elsewhere, *judge, path=other.parent)
-    assert confused.returncode == 2, confused.stdout
-    assert "'helpers.softmax' would be imported from" in confused.stderr
-    assert os.fspath(other.parent) in confused.stderr
+    return elsewhere
 
 
 def _texts(folder: Path) -> list[bytes]:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from edgeworthy.errors import ConfigError
-from edgeworthy.reports.frames import Run
+from edgeworthy.reports.frames import RunFrames
 from edgeworthy.reports.selection import choices
 
 LIMITS = {"max_p50_ms": 1.0, "min_top1_percent": 90.0, "max_size_kb": 100.0}
@@ -21,8 +21,8 @@ def row(
     return {"model": "m", "variant": variant, "target": target, "status": "pass", "message": "why", **numbers, **more}
 
 
-def run(*rows: dict[str, Any]) -> Run:
-    return Run(Path("results/one"), pd.DataFrame(rows), pd.DataFrame(), {})
+def run(*rows: dict[str, Any]) -> RunFrames:
+    return RunFrames(Path("results/one"), pd.DataFrame(rows), pd.DataFrame(), {})
 
 
 def test_fastest_that_fits_is_first() -> None:

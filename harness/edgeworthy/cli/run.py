@@ -13,9 +13,13 @@ from edgeworthy.cells import CellSelector
 from edgeworthy.cli.diagnose import say
 from edgeworthy.cli.options import DevicesOption, ModelGlobs, ModelsOption, ResultsOption, TargetGlobs, VariantGlobs
 from edgeworthy.config import parse_limit
-from edgeworthy.runs.run import unfinished
+from edgeworthy.runs.run import Run, unfinished
 from edgeworthy.session.running import Asked, run_cells
 from edgeworthy.session.settings import Settings
+from edgeworthy.text import one_line
+
+#: As shells call what ctrl-C ended.
+INTERRUPTED = 130
 
 
 def run(
@@ -45,7 +49,11 @@ def run(
     )
     measured, ended = run_cells(Settings.from_ini(models, devices, results), asked, say)
     print(ended.table(Console().is_terminal, shutil.get_terminal_size().columns), end="")
-    print(f"reports: {measured.folder}")
+    if ended.rows:
+        print(f"reports: {one_line(str(measured.folder))}")
     for sentence in (*ended.notes, *ended.warnings, *ended.troubles):
         print(f"edgeworthy: {sentence}")
+    if not Run.open(measured.folder).complete:
+        print(f"edgeworthy: interrupted; edgeworthy run --resume continues {one_line(measured.name)}")
+        raise typer.Exit(INTERRUPTED)
     raise typer.Exit(int(ended.red))

@@ -18,7 +18,7 @@ from edgeworthy.measurements.truth import check_labels, check_outputs, truth_of
 from edgeworthy.records import Artifact, Truth
 from edgeworthy.runs.journal import Journal
 from edgeworthy.sources.datasets import PreparedDataset
-from edgeworthy.sources.function_files import function_copy, function_digest
+from edgeworthy.sources.function_files import function_copy
 from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import Store, digest
 from edgeworthy.targets import host_state
@@ -93,12 +93,11 @@ class References:
 
     def _save(self, model: str, truth: Truth) -> None:
         """Keep it in the run; a function of the user's with its files, so that the run can be judged elsewhere."""
-        if not truth.folder:
+        copy = function_copy(truth.metric, self._project.base) if truth.folder else None
+        if copy is None:
             self._journal.save_truth(model, truth)
-            return
-        base = self._project.base
-        copy, code = function_copy(truth.metric, base)
-        self._journal.save_truth(model, replace(truth, copy=copy, text=function_digest(truth.metric, base)), code)
+        else:
+            self._journal.save_truth(model, replace(truth, copy=copy.name, text=copy.text), copy.files)
 
     def _trials(self, model: str) -> Iterator[Trial]:
         """The reference's outputs for some evaluation samples whose inputs were changed, for each change that may be."""

@@ -9,31 +9,30 @@ from numpy.typing import NDArray
 
 from edgeworthy.config import Metric
 from edgeworthy.errors import InputMismatch, SourceError
+from edgeworthy.metrics import TOP_K
 from edgeworthy.records import Artifact, Truth
 from edgeworthy.sources.datasets import PreparedDataset
 from edgeworthy.sources.folders import TEXT_ORDER
 from edgeworthy.sources.labels import shifted
 
-ACCURACIES = ("top1", "top5")
-TOP = 5
-
 
 def truth_of(metric: Metric, dataset: PreparedDataset, reference: NDArray[np.float32], base: Path) -> Truth:
     """What outputs are judged by. Raises SourceError where metric, targets and the reference's outputs do not fit."""
     labels, name, predicts = dataset.labels(), metric.title, dataset.classes is None
-    if name in ACCURACIES and predicts:
+    if name in TOP_K and predicts:
         raise SourceError(
             f"metric {name}: the targets of dataset {dataset.name!r} are numbers to predict, not class numbers",
             hint="set the model's metric to mse, psnr or a function of your own",
         )
     threshold = threshold_of(reference, dataset.classes)
     classes = 2 if threshold is not None else reference.shape[1]
-    if name == "top5" and classes <= TOP:
+    most = TOP_K.get(name, 0)
+    if most > 1 and classes <= most:
         raise SourceError(
-            f"metric top5: dataset {dataset.name!r} has {classes} classes, and every label is among the best {TOP} of them",
+            f"metric {name}: dataset {dataset.name!r} has {classes} classes, and every label is among the best {most} of them",
             hint="set the model's metric to top1",
         )
-    if not metric.function and name not in ACCURACIES:
+    if not metric.function and name not in TOP_K:
         if not predicts:
             raise SourceError(
                 f"metric {name}: the targets of dataset {dataset.name!r} are class numbers, not numbers to predict",

@@ -29,7 +29,7 @@ SAMPLE_COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFrames:
     """A run read back: ``cells`` has the columns of reports.rows.COLUMNS, ``samples`` those of SAMPLE_COLUMNS."""
 
     folder: Path
@@ -38,7 +38,7 @@ class Run:
     environment: dict[str, Any]
 
 
-def load_run(folder: Path | str) -> Run:
+def load_run(folder: Path | str) -> RunFrames:
     """Read a run's folder. Raises StoreError where it holds no finished report."""
     import pandas as pd
 
@@ -46,7 +46,7 @@ def load_run(folder: Path | str) -> Run:
     with readable(folder, "not a readable run", "give a folder below results/ that a run has finished"):
         cells = pd.read_parquet(folder / "cells.parquet")
         samples = pd.read_parquet(folder / "samples.parquet")
-    return Run(folder, cells, samples, read_json(folder / "environment.json"))
+    return RunFrames(folder, cells, samples, read_json(folder / "environment.json"))
 
 
 def write_frames(folder: Path, rows: Sequence[dict[str, Any]], journal: Journal) -> None:

@@ -12,7 +12,7 @@ from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.errors import ConfigError
 from edgeworthy.records import Estimate
-from edgeworthy.reports.frames import Run
+from edgeworthy.reports.frames import RunFrames
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.verdicts.limits import Check, checks_of, describe
 
@@ -67,7 +67,7 @@ class Choice:
         return min([*self.rejected, *self.others], key=lambda candidate: candidate.excess, default=None)
 
 
-def choices(run: Run, target: str, limits: Mapping[str, float], models: Sequence[str] = ()) -> list[Choice]:
+def choices(run: RunFrames, target: str, limits: Mapping[str, float], models: Sequence[str] = ()) -> list[Choice]:
     """What of every model (or of ``models``) fits ``limits``, named as budgets are. Raises ConfigError for an unknown name."""
     rows = [row for row in run.cells.to_dict("records") if row["variant"] != CANARY]
     _check_known("--target", [target], {row["target"] for row in rows}, run)
@@ -111,7 +111,7 @@ def _estimate(row: Mapping[Any, Any], metric: str) -> Estimate:
     return Estimate(float(row[metric]), float(low), float(high))
 
 
-def _check_known(option: str, names: Iterable[str], known: set[str], run: Run) -> None:
+def _check_known(option: str, names: Iterable[str], known: set[str], run: RunFrames) -> None:
     for name in names:
         if name not in known:
             raise ConfigError(

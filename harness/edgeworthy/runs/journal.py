@@ -9,6 +9,7 @@ are judged by, a metric function of the user's with its files, so that a run can
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -22,13 +23,13 @@ from pydantic import TypeAdapter
 from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
 from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, PairedTiming, Provenance, Timing, Truth
-from edgeworthy.storage import readable, write_atomically, writing
+from edgeworthy.storage import digest, readable, write_atomically, writing
 from edgeworthy.text import printable
 
 FORMAT_VERSION = 3
 Measurement = TypeVar("Measurement", Outputs, Timing, PairedTiming)
 _CELL, _CONDITIONS, _DELEGATION = TypeAdapter(CellId), TypeAdapter(Conditions), TypeAdapter(Delegation)
-_PROVENANCE = TypeAdapter(Provenance)
+_PROVENANCE, _TEXT = TypeAdapter(Provenance), TypeAdapter(str)
 _AXES: dict[type, str] = {Outputs: "outputs", Timing: "timing", PairedTiming: "interleaved"}
 
 
@@ -56,10 +57,11 @@ class Journal:
 
     def save_truth(self, model: str, truth: Truth, code: Mapping[str, bytes] | None = None) -> None:
         """Write what the model's outputs are judged by, atomically; ``code`` are the files of a function, by relative path."""
+        kept = _digest_of(code) if code else ""
         for relative, content in (code or {}).items():
-            _write_file(self.truths / model / relative, content)
-        arrays, plain = _split(dataclasses.replace(truth, folder="") if truth.copy else truth)
-        _write(self.truths / f"{model}.npz", arrays, {"version": FORMAT_VERSION, **plain})
+            _write_file(self._code(model, kept) / relative, content)
+        arrays, plain = _split(dataclasses.replace(truth, folder="") if code else truth)
+        _write(self.truths / f"{model}.npz", arrays, {"version": FORMAT_VERSION, "code": kept, **plain})
 
     def truth(self, model: str) -> Truth | None:
         """What the model's outputs were judged by, if any were. Raises StoreError where it is unreadable."""
@@ -68,8 +70,25 @@ class Journal:
             if not path.is_file():
                 return None
             arrays, facts = _read(path)
-            found = Truth(**arrays, **{name: value for name, value in facts.items() if name != "version"})
-        return dataclasses.replace(found, folder=str(self.truths / model)) if found.copy else found
+            kept = _TEXT.validate_python(facts.pop("code", ""))
+            truth = Truth(**arrays, **{name: value for name, value in facts.items() if name != "version"})
+            for text in (truth.metric, truth.folder, truth.copy, truth.text):
+                _TEXT.validate_python(text)
+        return dataclasses.replace(truth, folder=str(self._checked_code(model, kept))) if truth.copy else truth
+
+    def _code(self, model: str, kept: str) -> Path:
+        return self.truths / f"{model}.{kept[:16]}"
+
+    def _checked_code(self, model: str, kept: str) -> Path:
+        """The folder with a function's files, as they were written. Raises StoreError."""
+        folder = self._code(model, kept)
+        found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        if _digest_of(found) != kept:
+            raise StoreError(
+                f"{folder}: the files of the metric's function are not those that the run wrote",
+                hint="restore the run's folder, or measure again",
+            )
+        return folder
 
     def save_dataset(self, name: str, description: str) -> None:
         """Write what a dataset is and how it was preprocessed, atomically."""
@@ -117,6 +136,10 @@ class Journal:
 
     def _path(self, cell: CellId, kind: type) -> Path:
         return self.folder / f"{cell.slug()}.{_AXES[kind]}.npz"
+
+
+def _digest_of(files: Mapping[str, bytes]) -> str:
+    return digest({name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
 
 
 def _write(path: Path, arrays: dict[str, Any], facts: dict[str, Any]) -> None:

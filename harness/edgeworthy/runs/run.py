@@ -21,12 +21,11 @@ class Run:
     :meth:`open` writes nothing, also where the folder may not be written; :meth:`begin` starts one to be measured.
     """
 
-    def __init__(self, plan: RunFile, writer: str = "main") -> None:
-        """``writer`` names the process whose verdicts these are, of several that measure one run."""
+    def __init__(self, plan: RunFile) -> None:
         self._plan = plan
         self.folder = plan.folder
         self.journal = Journal(plan.folder)
-        self.log = VerdictLog(plan.folder, writer)
+        self.log = VerdictLog(plan.folder)
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -34,11 +33,11 @@ class Run:
         return cls(RunFile.read(folder))
 
     @classmethod
-    def begin(cls, folder: Path, cells: Sequence[CellId], scope: Scope, writer: str = "main") -> Run:
+    def begin(cls, folder: Path, cells: Sequence[CellId], scope: Scope) -> Run:
         """Make the folder and note what is planned, so that an interrupted run says what it lacks. Raises StoreError."""
         plan = RunFile(folder, list(cells), scope, UNFINISHED)
         plan.write()
-        return cls(plan, writer)
+        return cls(plan)
 
     @property
     def name(self) -> str:

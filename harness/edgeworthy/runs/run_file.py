@@ -50,11 +50,6 @@ class RunFile:
     scope: Scope
     status: str
 
-    @property
-    def complete(self) -> bool:
-        """Whether the run came to its end."""
-        return self.status == COMPLETE
-
     def write(self) -> None:
         """Write ``run.json``, atomically; the folder is made where it is not there."""
         with writing(self.folder):

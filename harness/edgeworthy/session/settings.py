@@ -43,7 +43,7 @@ class Settings:
             results,
             ini_path("edge_store"),
             history=history,
-            diagnose=diagnose.lower() not in ("false", "0", "no", "off"),
+            diagnose=diagnose.lower() not in ("0", "false", "f", "no", "n", "off"),
             store_max_gb=most or "10",
         )
 
@@ -71,7 +71,8 @@ class Settings:
         if found is not None and baselines != self.baselines and not found.files:
             raise ConfigError(
                 f"{option} {baselines}: there is no baseline",
-                hint="name a folder of baselines, and the tests before the option: pytest benchmarks/ --edge-baseline",
+                hint="name a folder that 'edgeworthy baseline accept' wrote"
+                + (", and the tests before the option: pytest benchmarks/ --edge-baseline" if "edge" in option else ""),
             )
         if self.waivers.is_file():
             accepted = found or Baselines.from_folder(self.baselines)

@@ -34,6 +34,10 @@ INSTALLED = [
 ]
 
 
+#: In a copy of a function's files: where a file lies that is loaded by its path, so that nothing imports it by its name.
+LOADED = "loaded"
+
+
 class Module(NamedTuple):
     """A module by its full name (empty for a file that is loaded by its path), not imported."""
 
@@ -43,8 +47,8 @@ class Module(NamedTuple):
 
     @property
     def relative(self) -> str:
-        """Where it lies below the folder that it is found in, with ``/``."""
-        parts = self.name.split(".") if self.name else [self.file.stem]
+        """Where a copy of it lies, with ``/``: as below the folder that it is found in; what is loaded by its path, apart."""
+        parts = self.name.split(".") if self.name else [LOADED, self.file.stem]
         return "/".join([*parts, "__init__.py"] if self.is_package else [*parts[:-1], parts[-1] + self.file.suffix])
 
     @property
@@ -65,19 +69,43 @@ def function_parts(name: str) -> tuple[str, str]:
 
 def function_digest(name: str, base_dir: Path) -> str:
     """A digest of a function's name and of its files' text. Raises SourceError where there is no such file."""
-    return digest([name, *(file_digest(module.file) for module in function_modules(name, base_dir))])
+    return _text(name, function_modules(name, base_dir))
 
 
-def function_copy(name: str, base_dir: Path) -> tuple[str, dict[str, bytes]]:
-    """What a folder must hold so that the function can be loaded from it, by relative path, and its name there.
+class FunctionCopy(NamedTuple):
+    """What a folder must hold so that a function can be loaded from it: ``files`` by relative path, its ``name`` there.
 
-    Raises SourceError where there is no such file.
+    ``text`` is its function_digest.
     """
+
+    name: str
+    files: dict[str, bytes]
+    text: str
+
+
+def function_copy(name: str, base_dir: Path) -> FunctionCopy | None:
+    """The function's own files; None where it comes with an installed package, or by an importer of its own."""
     where, attribute = function_parts(name)
-    files: dict[str, bytes] = {}
-    for module in function_modules(name, base_dir):
-        files.setdefault(module.relative, module.file.read_bytes())
-    return (f"{Path(where).name}:{attribute}" if where.endswith(".py") else name), files
+    try:
+        modules = function_modules(name, base_dir)
+    except SourceError:
+        return None
+    if is_installed(modules[0].file):
+        return None
+    files = {module.relative: module.file.read_bytes() for module in reversed(_as_imported(modules))}
+    copied = f"{LOADED}/{Path(where).name}:{attribute}" if where.endswith(".py") else name
+    return FunctionCopy(copied, files, _text(name, modules))
+
+
+def _as_imported(modules: Sequence[Module]) -> list[Module]:
+    """The modules, of several that lie at one relative path first the one that ``import`` gives."""
+    search = [*map(Path, sys.path), modules[0].file.parent]
+    places = [(folder / module.relative).resolve() for folder in search for module in modules]
+    return sorted(modules, key=lambda module: places.index(module.file) if module.file in places else len(places))
+
+
+def _text(name: str, modules: Sequence[Module]) -> str:
+    return digest([name, *(file_digest(module.file) for module in modules)])
 
 
 def function_modules(name: str, base_dir: Path) -> list[Module]:

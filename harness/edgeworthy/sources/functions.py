@@ -26,7 +26,7 @@ def load_function(name: str, base_dir: Path) -> Callable[..., Any]:
     Raises SourceError where the name is malformed, or the module or the function does not exist or cannot be imported.
     """
     where, attribute = function_parts(name)
-    module = load_file(base_dir / where) if where.endswith(".py") else _load_module(where, name, base_dir)
+    module = load_file(base_dir / where) if where.endswith(".py") else _load_module(where, name)
     function = getattr(module, attribute, None)
     if not callable(function):
         raise SourceError(
@@ -34,27 +34,6 @@ def load_function(name: str, base_dir: Path) -> Callable[..., Any]:
             hint=f"correct the name in models.yaml, or define the function in {where}",
         )
     return function  # type: ignore[no-any-return]
-
-
-def load_copy(name: str, folder: Path) -> Callable[..., Any]:
-    """The function called ``name`` from the copy of its files in ``folder`` (see function_copy).
-
-    Raises SourceError as load_function does, and where this process would import another text in place of one of the files.
-    """
-    for file in sorted(folder.rglob("*.py")):
-        relative = file.relative_to(folder)
-        origin = _origin(relative.parts[0].removesuffix(".py"))
-        if origin is None or not Path(origin).is_absolute() or _is_below(origin, folder):
-            continue
-        root = Path(origin).parents[1 if Path(origin).name == "__init__.py" else 0]
-        other = root / relative
-        if not other.is_file() or other.read_bytes() != file.read_bytes():
-            raise SourceError(
-                f"{file}: {relative.with_suffix('').as_posix().replace('/', '.')!r} would be imported from {root}, where its "
-                "text is another",
-                hint="judge the run in an environment without that module, or measure it again with the function as it is now",
-            )
-    return load_function(name, folder)
 
 
 def load_file(path: Path) -> ModuleType:
@@ -128,11 +107,7 @@ def _place(error: BaseException) -> str:
     return f" ({Path(own[-1].filename).name}:{own[-1].lineno}: {(own[-1].line or '')[:MAX_LINE]})"
 
 
-def _load_module(module_name: str, asked_for: str, base_dir: Path) -> ModuleType:
-    outermost = module_name.partition(".")[0]
-    beside = any((base_dir / name).exists() for name in (f"{outermost}.py", outermost))
-    if beside and _origin(outermost) is None:
-        sys.path.append(str(base_dir))
+def _load_module(module_name: str, asked_for: str) -> ModuleType:
     with users_code(
         f"{asked_for!r}: importing {module_name}",
         f"fix it so that 'python -c \"import {module_name}\"' runs without errors where edgeworthy was started",

@@ -28,11 +28,11 @@ Done = tuple[CellId, Literal["accepted", "removed"]]
 
 
 def accept(run: Run, folder: Path, chosen: CellSelector, reason: str, removed: bool = False) -> list[Done]:
-    """Make the run's selected cells the baseline; every other cell of the files stays as it is.
+    """Make the run's chosen cells the baseline; every other cell of the files stays as it is.
 
-    With ``removed``, the chosen baseline cells that the run
-    does not have are deleted from the baseline. A cell that failed on another axis than regression is refused, so that a baseline
-    cannot excuse a broken budget. Raises ConfigError for an empty reason, StoreError for all else; then nothing changed.
+    With ``removed``, chosen baseline cells that the run does not have are deleted from the baseline. A cell that failed on
+    another axis than regression is refused, so that a baseline cannot excuse a broken budget. Raises ConfigError for an empty
+    reason, StoreError for all else; then nothing changed.
     """
     if not reason.strip():
         raise ConfigError("--reason is empty", hint="say in one sentence why these numbers may become the baseline")

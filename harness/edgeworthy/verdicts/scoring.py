@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from edgeworthy.errors import SourceError
 from edgeworthy.metrics import QUALITIES
 from edgeworthy.records import Truth
+from edgeworthy.sources.function_copies import load_copy
 from edgeworthy.sources.function_files import function_digest
-from edgeworthy.sources.functions import load_copy, load_function, users_code
+from edgeworthy.sources.functions import load_function, users_code
 
 #: What PSNR is called where the error vanishes; it would be infinite.
 MOST_DB = 100.0
