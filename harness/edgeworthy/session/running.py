@@ -84,7 +84,7 @@ def _questions(judge: Judge, project: Project, cells: Sequence[CellId], compared
 
 
 def _verdict(cell: CellId, axis: str, ask: Callable[[], Judged]) -> Verdict:
-    """The answer; what nobody foresaw costs this cell alone, as it costs one test under pytest."""
+    """The verdict; what nobody foresaw costs this cell alone, as it costs one test under pytest."""
     try:
         return ask().verdict
     except Exception as error:
