@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.integration.conftest import BESIDE_OTHER_TESTS, linear_model
 from tests.integration.test_cli import edgeworthy
 
@@ -29,10 +31,13 @@ def softmax(outputs):
 """
 
 
-def test_a_metric_of_ones_own_goes_with_the_run(project: Project, digits: Digits, tmp_path: Path) -> None:
+def test_a_metric_of_ones_own_goes_with_the_run(
+    project: Project, digits: Digits, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Two models are judged by one function, which imports a package beside it. Elsewhere, with nothing but the run and the
     baselines, the run read-only and another module of that name on Python's path, they are judged and compared as they were.
     """
+    tmp_path = tmp_path_factory.mktemp("another machine")
     elsewhere = _taken_elsewhere(project, digits, tmp_path)
     other = tmp_path / "other" / "helpers"
     other.mkdir(parents=True)
@@ -49,8 +54,11 @@ def test_a_metric_of_ones_own_goes_with_the_run(project: Project, digits: Digits
     assert "regressed" not in same.stdout
 
 
-def test_a_changed_copy_of_the_function_is_refused(project: Project, digits: Digits, tmp_path: Path) -> None:
+def test_a_changed_copy_of_the_function_is_refused(
+    project: Project, digits: Digits, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """What the run says of the metric's text would not be true."""
+    tmp_path = tmp_path_factory.mktemp("another machine")
     elsewhere = _taken_elsewhere(project, digits, tmp_path)
     [copied, _] = sorted((elsewhere / "run" / "truths").rglob("softmax.py"))
     copied.chmod(0o644)
