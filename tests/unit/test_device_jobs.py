@@ -245,7 +245,8 @@ def test_vanished_folder_and_garbage_are_reported(link: LocalLink, tmp_path: Pat
 
     def removed(words: Sequence[str]) -> None:
         if WAIT in words:
-            shutil.rmtree(tmp_path / "work" / "jobs")
+            # At once, whatever the job is writing into it.
+            (tmp_path / "work" / "jobs").rename(tmp_path / "removed")
 
     link.before = removed
     with job_folder(link, str(tmp_path / "work")) as folder, pytest.raises(CommandFailed, match=r"here no longer has"):
