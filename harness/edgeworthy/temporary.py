@@ -21,6 +21,8 @@ PREFIX = "edgeworthy-"
 _LOCK = ".lock"
 #: A folder without a lock may be one that is just being made, for so long.
 _YOUNG_S = 60.0
+#: So often a folder is made anew that was removed before its lock was held.
+_TRIES = 10
 #: With less than this left nothing can be measured or converted.
 SPARE_BYTES = 1_000_000
 
@@ -33,12 +35,27 @@ def temporary_folder() -> Iterator[Path]:
     _remove_leftovers(root)
     if free := _too_little(root):
         raise _full(root, free)
-    with (
-        tempfile.TemporaryDirectory(prefix=PREFIX, dir=root) as name,
-        _named_where_full(root),
-        FileLock(Path(name) / _LOCK),
-    ):
-        yield Path(name)
+    with _named_where_full(root), _locked_folder(root) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def _locked_folder(root: Path) -> Iterator[Path]:
+    """A new folder with its lock held; another one where a process that removes leftovers took it first for one of them."""
+    for last in (*[False] * (_TRIES - 1), True):
+        with tempfile.TemporaryDirectory(prefix=PREFIX, dir=root) as name:
+            lock = FileLock(Path(name) / _LOCK)
+            try:
+                lock.acquire()
+            except FileNotFoundError:
+                if last:
+                    raise
+                continue
+            try:
+                yield Path(name)
+            finally:
+                lock.release()
+            return
 
 
 @functools.cache

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edgeworthy import temporary
 from edgeworthy.errors import RunnerTimeout, StoreError
 from edgeworthy.temporary import temporary_folder
+from filelock import FileLock
 
 #: Makes a folder and waits in it.
 HOLDER = """
@@ -63,6 +66,26 @@ def test_folder_of_an_ended_process_is_removed(root: Path, name: str) -> None:
         with temporary_folder() as folder:
             assert {path.name for path in root.iterdir()} == {folder.name, kept.name, young.name, users.name}
         living.kill()
+
+
+def test_folder_that_is_taken_for_a_leftover_is_made_anew(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may remove leftovers between the moments in which a folder is made and in which its lock is held."""
+    removed: list[Path] = []
+
+    class Lock(FileLock):  # type: ignore[misc, valid-type]
+        def acquire(self, *given: Any, **named: Any) -> Any:
+            if len(removed) == 2:
+                return super().acquire(*given, **named)
+            removed.append(Path(self.lock_file).parent)
+            shutil.rmtree(removed[-1])
+            raise FileNotFoundError(2, "No such file or directory", self.lock_file)
+
+    monkeypatch.setattr(temporary, "FileLock", Lock)
+    with temporary_folder() as folder:
+        (folder / "file").write_text("")
+        assert folder not in removed
+        assert list(root.iterdir()) == [folder]
+    assert not list(root.iterdir())
 
 
 def test_full_disk_is_named_at_once_and_afterwards(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
