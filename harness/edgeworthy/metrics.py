@@ -21,8 +21,19 @@ class Limit:
     description: str | None = None
 
 
+class _Shown:
+    """How a row's values are written."""
+
+    unit: str
+    digits: int
+
+    def shown(self, value: float) -> str:
+        """The value with its unit."""
+        return f"{value:.{self.digits}f}{self.unit}"
+
+
 @dataclass(frozen=True)
-class Metric:
+class Metric(_Shown):
     """One row. ``name`` ends with the unit; it is the column of reports, and with its limit's side before it the limit's name.
 
     ``interval`` says that it has a 95 % interval, in two more columns.
@@ -39,10 +50,6 @@ class Metric:
     def limit_name(self) -> str:
         """``max_p50_ms``; empty without a limit."""
         return f"{self.limit.side}_{self.name}" if self.limit else ""
-
-    def shown(self, value: float) -> str:
-        """The value with its unit."""
-        return f"{value:.{self.digits}f}{self.unit}"
 
 
 def _least(within: Within, description: str) -> Limit:
@@ -163,7 +170,7 @@ TOP_K: dict[str, int] = {name: row.top_k for name, row in QUALITIES.items() if r
 
 
 @dataclass(frozen=True)
-class Compared:
+class Compared(_Shown):
     """What is compared with a baseline: label, unit and digits, and what larger and smaller values are called."""
 
     label: str
@@ -172,9 +179,11 @@ class Compared:
     larger: str
     smaller: str
 
-    def shown(self, value: float) -> str:
-        """The value with its unit."""
-        return f"{value:.{self.digits}f}{self.unit}"
+
+def _compared(name: str, larger: str, smaller: str) -> Compared:
+    """A metric that is compared as its own row shows it."""
+    row = METRICS[name]
+    return Compared(row.label, row.unit, row.digits, larger, smaller)
 
 
 #: Everything that is compared; ``cell`` is the cell as a whole.
@@ -182,11 +191,11 @@ COMPARED: dict[str, Compared] = {
     "accuracy": Compared("accuracy", " %", 2, "higher", "lower"),
     "metric": Compared("metric", "", 6, "higher", "lower"),
     "agreement": Compared("agreement with the baseline", " %", 2, "more", "less"),
-    "latency": Compared("p50 latency", " ms", 4, "slower", "faster"),
-    "load": Compared("load time", " ms", 3, "slower", "faster"),
-    "memory": Compared("peak memory growth", " MB", 2, "more", "less"),
-    "size": Compared("file size", " KB", 1, "larger", "smaller"),
-    "gzip": Compared("gzip size", " KB", 1, "larger", "smaller"),
-    "delegated": Compared("delegated share of the graph", " %", 1, "more", "less"),
+    "latency": _compared("p50_ms", "slower", "faster"),
+    "load": _compared("load_ms", "slower", "faster"),
+    "memory": _compared("peak_memory_mb", "more", "less"),
+    "size": _compared("size_kb", "larger", "smaller"),
+    "gzip": _compared("gzip_kb", "larger", "smaller"),
+    "delegated": _compared("delegated_percent", "more", "less"),
     "cell": Compared("the cell", "", 0, "", ""),
 }

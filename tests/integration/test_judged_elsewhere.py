@@ -15,12 +15,19 @@ from tests.integration.test_cli import edgeworthy
 if TYPE_CHECKING:
     from tests.integration.conftest import Digits, Project
 
+#: A dataclass looks its own module up while it is made.
 METRIC = """
+from __future__ import annotations
+from dataclasses import dataclass
 import numpy as np
 from helpers.softmax import softmax
 
+@dataclass
+class Score:
+    nats: object
+
 def surprise(outputs, targets):
-    return -np.log(softmax(outputs)[np.arange(len(targets)), targets])
+    return Score(-np.log(softmax(outputs)[np.arange(len(targets)), targets])).nats
 """
 SOFTMAX = """
 import numpy as np

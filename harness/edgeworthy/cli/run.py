@@ -13,7 +13,7 @@ from edgeworthy.cells import CellSelector
 from edgeworthy.cli.diagnose import say
 from edgeworthy.cli.options import DevicesOption, ModelGlobs, ModelsOption, ResultsOption, TargetGlobs, VariantGlobs
 from edgeworthy.config import parse_limit
-from edgeworthy.runs.run import Run, unfinished
+from edgeworthy.runs.run import unfinished
 from edgeworthy.session.running import Asked, run_cells
 from edgeworthy.session.settings import Settings
 from edgeworthy.text import one_line
@@ -53,7 +53,7 @@ def run(
         print(f"reports: {one_line(str(measured.folder))}")
     for sentence in (*ended.notes, *ended.warnings, *ended.troubles):
         print(f"edgeworthy: {sentence}")
-    if not Run.open(measured.folder).complete:
+    if ended.stopped:
         print(f"edgeworthy: interrupted; edgeworthy run --resume continues {one_line(measured.name)}")
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(int(ended.red))

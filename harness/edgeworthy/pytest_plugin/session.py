@@ -14,7 +14,7 @@ from edgeworthy.errors import EdgeworthyError
 from edgeworthy.pytest_ini import PATHS
 
 if TYPE_CHECKING:
-    from edgeworthy.cells import CellId
+    from edgeworthy.cells import CellId, CellSelector
     from edgeworthy.judging.gate import Gate
     from edgeworthy.judging.judge import Judge
     from edgeworthy.measurements.bench import Bench
@@ -149,11 +149,13 @@ class EdgeSession:
     @functools.cache  # noqa: B019 - one session per process
     def cells(self) -> list[CellId]:
         """The selected cells. Raises ConfigError, also when nothing is selected."""
+        return self.project.selected(self._selection())
+
+    def _selection(self) -> CellSelector:
         from edgeworthy.cells import CellSelector
 
-        option = self.config.getoption
-        return self.project.selected(
-            CellSelector(option("--edge-model"), option("--edge-variant"), option("--edge-target"))
+        return CellSelector(
+            *(tuple(self.config.getoption(f"--edge-{noun}")) for noun in ("model", "variant", "target"))
         )
 
     def pairs(self) -> list[tuple[CellId, CellId]]:
@@ -271,11 +273,8 @@ class EdgeSession:
         """Which part of the project this run speaks of."""
         from edgeworthy.runs.run_file import Scope
 
-        models, variants, targets = (
-            tuple(self.config.getoption(f"--edge-{noun}")) for noun in ("model", "variant", "target")
-        )
         planned = set(self.planned)
-        return Scope(models, variants, targets, tuple(cell for cell in self.cells() if cell not in planned))
+        return Scope.within(self._selection(), tuple(cell for cell in self.cells() if cell not in planned))
 
     def handle(self, item: pytest.Item, cell: CellId) -> CellHandle:
         """What the test gets as ``edge_cell``."""

@@ -28,6 +28,11 @@ class Scope(CellSelector):
 
     left_out: Sequence[CellId] = ()
 
+    @classmethod
+    def within(cls, selection: CellSelector, left_out: Sequence[CellId] = ()) -> Scope:
+        """The selected cells without those."""
+        return cls(selection.models, selection.variants, selection.targets, left_out)
+
     @property
     def whole(self) -> bool:
         """Whether the run speaks of the whole project."""

@@ -21,8 +21,9 @@ from edgeworthy.verdicts.completeness import unproven
 
 @dataclass
 class Ended:
-    """What to show of a run that ended: its ``rows``, worst first, and in sentences notes, warnings and why it fails."""
+    """What to show of a run that ended, or was ``stopped``: its ``rows``, worst first; notes, warnings, why it fails."""
 
+    stopped: bool = False
     rows: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -52,7 +53,7 @@ def end_run(
     A run that is not ``complete`` was stopped, and can be resumed. ``unasserted``: no test failed, so that a red verdict is
     one that no test asserts. What goes wrong here is among the troubles.
     """
-    ended = Ended()
+    ended = Ended(stopped=not complete)
     try:
         ending = _compared(run, gate, ended) if complete else None
         ended.notes += noise_notes(run)

@@ -48,8 +48,7 @@ def run_cells(settings: Settings, asked: Asked, say: Callable[[str], None]) -> t
     gate = settings.gate(project, asked.baselines, folder, "--baseline")
     if asked.baselines is not None:
         check_tolerances(settings, project, cells)
-    scope = Scope(asked.selection.models, asked.selection.variants, asked.selection.targets)
-    run = Run.begin(folder, [*cells, *project.canaries(cells)], scope)
+    run = Run.begin(folder, [*cells, *project.canaries(cells)], Scope.within(asked.selection))
     run.log.clear()
     bench = Bench(project, settings.open_store(), run.journal, cells, say, ahead=True)
     judge, complete = Judge(bench, gate, asked.limits), True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import Any
 
 from edgeworthy.errors import SourceError
 from edgeworthy.sources.function_files import LOADED, function_parts
-from edgeworthy.sources.functions import users_code
+from edgeworthy.sources.functions import loaded_once, users_code
 
 
 def load_copy(name: str, folder: Path) -> Callable[..., Any]:
@@ -77,12 +76,7 @@ class _Copy:
         path = (self.folder / where).resolve()
         if self.folder not in path.parents or not path.is_file():
             raise SourceError(f"{self.folder}: {where!r} is not among its files", hint="measure the run again")
-        spec = importlib.util.spec_from_file_location(f"edgeworthy_copy_{path.as_posix().encode().hex()}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+        return loaded_once(path)
 
 
 @functools.cache

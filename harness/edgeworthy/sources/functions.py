@@ -42,22 +42,37 @@ def load_file(path: Path) -> ModuleType:
     Raises SourceError where that fails, or where another module would be imported than the one beside the file.
     """
     path = checked_file(path, "correct the path in models.yaml").resolve()
-    # The whole path is in the name: two users' files may both be called train.py.
-    name = "edgeworthy_file_" + path.as_posix().encode().hex()
+    if not is_loaded(path):
+        _find_siblings(path)
+    with users_code(f"{path}: importing it", f"fix the file so that 'python {path}' runs without errors"):
+        return loaded_once(path)
+
+
+def is_loaded(path: Path) -> bool:
+    """Whether loaded_once has the module of this resolved path already."""
+    return _module_name(path) in sys.modules
+
+
+def loaded_once(path: Path) -> ModuleType:
+    """The module of the file at the resolved ``path``, executed once per process; raises what the file raises."""
+    name = _module_name(path)
     if name in sys.modules:
         return sys.modules[name]
-    _find_siblings(path)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        with users_code(f"{path}: importing it", f"fix the file so that 'python {path}' runs without errors"):
-            spec.loader.exec_module(module)
+        spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]  # a half-imported module is worse than none
         raise
     return module
+
+
+def _module_name(path: Path) -> str:
+    """The whole path is in the name: two users' files may both be called train.py."""
+    return "edgeworthy_file_" + path.as_posix().encode().hex()
 
 
 def _find_siblings(path: Path) -> None:
