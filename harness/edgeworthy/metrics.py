@@ -80,6 +80,11 @@ _ROWS = (
     ),
     Metric("loss", "loss", "", 4, _most("any", "your own metric where lower is better, in its unit"), interval=True),
     Metric(
+        "nmse", "normalized error", "", 4,
+        _most("positive", "for `metric: fidelity`: power of the outputs' error over that of the reference's variation"),
+        interval=True,
+    ),
+    Metric(
         "metric_drop", "metric lost against the reference", "", 4,
         _most("not negative", "how much worse than the reference such a metric is, in its unit, paired"), interval=True,
     ),
@@ -163,8 +168,11 @@ QUALITIES: dict[str, Quality] = {
         Quality("top5", "top5_percent", "top-5 %", "%", top_k=5),
         Quality("mse", "mse", "mse", "", higher_is_better=False),
         Quality("psnr", "psnr_db", "PSNR dB", "dB"),
+        Quality("fidelity", "nmse", "NMSE", "", higher_is_better=False),
     )
 }
+#: The one that needs no targets: how close the outputs are to the float reference's.
+FIDELITY = "fidelity"
 #: Those of classifiers that count right predictions.
 TOP_K: dict[str, int] = {name: row.top_k for name, row in QUALITIES.items() if row.top_k is not None}
 

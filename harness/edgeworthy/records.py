@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
+from edgeworthy.metrics import FIDELITY
 from edgeworthy.text import printable
 
 Layout = Literal["nhwc", "nchw"]
@@ -114,9 +115,10 @@ class Outputs:
 class Truth:
     """What a model's outputs are judged by: ``labels`` and the reference's outputs, float32 (samples, values).
 
-    Labels are class numbers, int64 (samples,), or numbers that were to be predicted, float32 (samples, values).
-    ``metric`` is what is judged: ``top1``, ``top5``, ``mse``, ``psnr``, or a function's name. A function is found from
-    ``folder``; a run's own copy of it is called ``copy`` there, and ``text`` is the digest of its files.
+    Labels are class numbers, int64 (samples,), or numbers that were to be predicted, float32 (samples, values). Without
+    targets they are -1 where the outputs are scores of classes, and else have no values.
+    ``metric`` is what is judged: ``top1``, ``top5``, ``mse``, ``psnr``, ``fidelity``, or a function's name. A function is
+    found from ``folder``; a run's own copy of it is called ``copy`` there, and ``text`` is the digest of its files.
     ``dataset`` is the checksum of the evaluation samples and their labels.
     ``channels`` is the last dimension of targets that are images, 0 where every value is a column of its own.
     ``threshold`` is set where a binary classifier has one output: class 1 above it (0.5 of a probability, 0 of a logit).
@@ -142,6 +144,11 @@ class Truth:
             return values
         margin = values - np.float32(self.threshold)
         return np.concatenate([-margin, margin], axis=1)
+
+    @property
+    def by_fidelity(self) -> bool:
+        """Whether the labels say nothing: a variant is then judged by how close it is to the reference alone."""
+        return self.random_weights or self.metric == FIDELITY
 
     @property
     def classifies(self) -> bool:

@@ -76,12 +76,18 @@ CALLED = {"factory": "build", "trainer": "train", "data": "splits", "metric": "s
 BAD_DATASETS = {
     "no_file": (r"dataset 'no_file': .*nowhere\.npz: no such file", "correct its path"),
     "no_samples": (r"dataset 'no_samples': evaluation_x is empty", "correct the dataset's arrays"),
-    "no_labels": (r"dataset 'no_labels' lacks 'evaluation_y'", "its arrays may be"),
+    "no_labels": (
+        r"dataset 'no_labels' lacks 'evaluation_y', which the metric top1 needs",
+        "add the array evaluation_y; or judge the model without targets, by 'metric: fidelity'",
+    ),
     "bad_label": (r"evaluation_y has 2 labels out of range \(0 to 9\): sample 3 is 10", "correct the dataset's arrays"),
     "nan": (r"dataset 'nan': evaluation_x holds NaN or infinity", "correct the dataset's arrays"),
     "pickled": (r"pickled\.npz: not a readable \.npz of plain arrays", "write it with numpy.savez"),
     "cut": (r"cut\.npz: not a readable \.npz of plain arrays", "write it with numpy.savez"),
-    "flat": (r"evaluation_x is float32 of shape \(697, 64\)", "correct the dataset's arrays"),
+    "flat": (
+        r"dataset 'flat': calibration_x has samples of shape \(8, 8, 1\), evaluation_x of \(64,\)",
+        "correct the dataset's arrays",
+    ),
     "float_labels": (
         r"evaluation_y is float64 of shape \(697,\); 697 integers are needed",
         "correct the dataset's arrays",

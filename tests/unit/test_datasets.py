@@ -253,13 +253,6 @@ BROKEN: dict[str, tuple[Callable[[Path], object], dict[str, object], str]] = {
         {"preprocessing": {"center_crop": 11}},
         r"none of 9 images|is 10x12, which is smaller than the crop of 11x11",
     ),
-    "no labels": (
-        lambda root: [
-            path.rename(root / "flat" / f"{path.parent.name}_{path.name}") for path in (root / "val").rglob("*.png")
-        ],
-        {"path": "flat"},
-        r"flat: evaluation samples need labels, and there are no class folders",
-    ),
     "too few": (lambda root: None, {"count": 10}, r"evaluation asks for 10 samples of val, of which 9 are left"),
     "mean": (
         lambda root: None,
@@ -284,6 +277,24 @@ def test_unusable_images_are_named(tmp_path: Path, prepared: Prepare, name: str)
     with pytest.raises(SourceError, match=rf"(?s)dataset 'mine': .*({message})"):
         prepared(**{"kind": "images", "path": "val", **keys})
     assert not list((tmp_path / "store" / "scratch").glob("*"))
+
+
+def test_a_metric_that_needs_labels_names_where_they_would_be(tmp_path: Path, prepared: Prepare) -> None:
+    """Images without class folders can be judged by fidelity alone; arrays without targets too."""
+    write_images(tmp_path / "val", 3)
+    (tmp_path / "flat").mkdir()
+    for path in (tmp_path / "val").rglob("*.png"):
+        path.rename(tmp_path / "flat" / f"{path.parent.name}_{path.name}")
+    np.savez(tmp_path / "x.npz", evaluation_x=np.zeros((3, 5), np.float32))
+    flat, arrays = prepared(kind="images", path="flat"), prepared(kind="npz", path="x.npz")
+    with pytest.raises(
+        SourceError, match="'mine': its evaluation samples have no labels, which the metric top1 needs"
+    ) as one:
+        flat.check_labelled("top1")
+    with pytest.raises(SourceError, match="'mine' lacks 'evaluation_y', which the metric top1 needs") as other:
+        arrays.check_labelled("top1")
+    assert ["folder per class" in str(one.value), "evaluation_y" in str(other.value.hint)] == [True, True]
+    assert [flat.labels().shape, arrays.labels().shape] == [(9, 0), (3, 0)]
 
 
 LABELS = {

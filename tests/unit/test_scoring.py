@@ -209,3 +209,21 @@ def test_a_lost_class_is_caught_though_the_mean_hardly_moves() -> None:
 def test_scores_survive_a_baseline_file(values: np.ndarray) -> None:
     """Packed and unpacked, every bit is there."""
     np.testing.assert_array_equal(unpack_floats(pack_floats(values)), values)
+
+
+def test_the_normalized_error_is_one_for_a_constant_output() -> None:
+    """0 for equal outputs, 1 for the reference's mean, its share of the power for noise."""
+    random = np.random.default_rng(0)
+    reference = random.normal(3, 2, (400, 5)).astype(np.float32)
+    mean = np.broadcast_to(reference.mean(axis=0), reference.shape)
+    noisy = reference + random.normal(0, 0.2, reference.shape).astype(np.float32)
+    assert scoring.normalized_errors(reference, reference).max() == 0
+    assert scoring.normalized_errors(mean, reference).mean() == pytest.approx(1, rel=1e-5)
+    assert scoring.normalized_errors(noisy, reference).mean() == pytest.approx(0.01, rel=0.1)
+
+
+def test_a_reference_that_does_not_vary_is_its_own_measure() -> None:
+    same, zero = np.full((3, 2), 2.0, np.float32), np.zeros((3, 2), np.float32)
+    np.testing.assert_allclose(scoring.normalized_errors(same * 1.1, same), 0.01, rtol=1e-5)
+    assert np.isinf(scoring.normalized_errors(same, zero)).all()
+    assert (scoring.normalized_errors(zero, zero) == 0).all()

@@ -1,6 +1,6 @@
 """The process that runs both graphs: ``python -m edgeworthy.diagnosis.child JOB.json``.
 
-A job has ``runtime``, ``float`` and ``quantized`` (``path`` and ``layout``), ``inputs`` (.npy, float32 NHWC), ``seconds``
+A job has ``runtime``, ``float`` and ``quantized`` (``path`` and ``layout``), ``inputs`` (.npy, float32, images NHWC), ``seconds``
 and ``out``; the result is a ``Traced`` as JSON, or ``{"error": ...}`` with its hint.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 from edgeworthy.diagnosis.trace import opened, trace
 from edgeworthy.errors import EdgeworthyError
 from edgeworthy.runners.python_runner import die_with_parent
+from edgeworthy.sources.samples import in_layout
 from edgeworthy.storage import write_atomically
 
 
@@ -35,7 +36,7 @@ def _traced(job: dict[str, Any]) -> str:
         opened(job["runtime"], Path(job[side]["path"]), job[side]["layout"]) for side in ("float", "quantized")
     )
     inputs = np.load(job["inputs"], allow_pickle=False)
-    both = [inputs.transpose(0, 3, 1, 2) if job[s]["layout"] == "nchw" else inputs for s in ("float", "quantized")]
+    both = [in_layout(inputs, job[side]["layout"]) for side in ("float", "quantized")]
     delegated = quantized.delegated(Path(job["float"]["path"]))
     return trace(floats, quantized, (both[0], both[1]), job["seconds"], delegated).model_dump_json()
 

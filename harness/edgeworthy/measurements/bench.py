@@ -27,6 +27,7 @@ from edgeworthy.measurements.preconditions import check_again, timed_when_ready
 from edgeworthy.measurements.project import Project
 from edgeworthy.measurements.references import References
 from edgeworthy.measurements.truth import check_outputs
+from edgeworthy.metrics import FIDELITY
 from edgeworthy.records import Artifact, Outputs, PairedTiming, Timing
 from edgeworthy.runs.journal import Journal
 from edgeworthy.sources.datasets import PreparedDataset, prepare
@@ -256,6 +257,8 @@ class Bench:
         entry, alone = self.project.models.datasets[name], lambda: device_lock(HostDevice.connection, self.progress)
         prepared = prepare(self.store, name, entry, self.project.base, self.progress, alone)
         self.journal.save_dataset(name, prepared.description)
+        if (metric := self.project.models.models[model].metric).title != FIDELITY:
+            prepared.check_labelled(metric.title)
         if not self.project.models.models[model].expect_weak_reference:
             prepared.check_calibration()
         return prepared

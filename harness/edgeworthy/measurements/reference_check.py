@@ -65,7 +65,7 @@ def check_reference(model: str, truth: Truth, trials: Callable[[], Iterable[Tria
     reference on changed inputs; it is called only where it is needed.
     """
     judged = _judged(truth)
-    if truth.random_weights or judged is None or judged.acceptable:
+    if truth.by_fidelity or judged is None or judged.acceptable:
         return
     cause = judged.own_cause() or _input_cause(truth, trials)
     raise SourceError(

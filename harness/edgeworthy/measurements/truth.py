@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.config import Metric
 from edgeworthy.errors import InputMismatch, SourceError
-from edgeworthy.metrics import TOP_K
+from edgeworthy.metrics import FIDELITY, TOP_K
 from edgeworthy.records import Artifact, Truth
 from edgeworthy.sources.datasets import PreparedDataset
 from edgeworthy.sources.folders import TEXT_ORDER
@@ -19,6 +19,9 @@ from edgeworthy.sources.labels import shifted
 def truth_of(metric: Metric, dataset: PreparedDataset, reference: NDArray[np.float32], base: Path) -> Truth:
     """What outputs are judged by. Raises SourceError where metric, targets and the reference's outputs do not fit."""
     labels, name, predicts = dataset.labels(), metric.title, dataset.classes is None
+    if name == FIDELITY:
+        threshold = threshold_of(reference, dataset.classes)
+        return Truth(labels, reference, name, dataset.checksum, metric.higher_is_better, threshold=threshold)
     if name in TOP_K and predicts:
         raise SourceError(
             f"metric {name}: the targets of dataset {dataset.name!r} are numbers to predict, not class numbers",
@@ -70,7 +73,7 @@ def threshold_of(reference: NDArray[np.float32], classes: int | None) -> float |
 
 def check_labels(model: str, values: NDArray[np.float32], dataset: PreparedDataset) -> None:
     """Raise SourceError where a float model's predictions are right once the labels are shifted: then these are wrong."""
-    if not dataset.classes or values.shape[1] == 1:
+    if not dataset.classes or not dataset.labelled or values.shape[1] == 1:
         return
     shift = shifted(values.argmax(axis=1), dataset.labels())
     if shift:

@@ -69,6 +69,6 @@ def _onnx_tensor(value: Any) -> dict[str, Any]:
     return {
         "name": value.name,
         "dtype": helper.tensor_dtype_to_np_dtype(tensor.elem_type).name,
-        "shape": [size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim],
+        "shape": [size.dim_value if size.dim_value > 0 else None for size in tensor.shape.dim],
         "quantization": None,
     }

@@ -43,6 +43,8 @@ Facts = dict[str, Any]
 Array = NDArray[Any]
 
 BATCH = 32
+#: Images, (samples, height, width, channels), have so many axes; other arrays are taken as they are.
+IMAGE_RANK = 4
 #: So many samples are also run one at a time, to see whether a larger batch changes the outputs.
 BATCH_CHECK = 4
 #: Largest unused block of memory that shifts the layout of the next load.
@@ -72,6 +74,8 @@ class LiteRtModel:
             job["artifact"], num_threads=job["threads"], experimental_op_resolver_type=resolver
         )
         self.interpreter.allocate_tensors()
+        #: Resource variables outlive every inference, and nothing but another load resets them.
+        self.keeps_state = any(node["op_name"] == "VAR_HANDLE" for node in self.interpreter._get_ops_details())
         check_signature(
             [(each["name"], shape_text(each["shape"])) for each in self.interpreter.get_input_details()],
             [(each["name"], np.dtype(each["dtype"])) for each in self.interpreter.get_output_details()],
@@ -151,6 +155,8 @@ def delegated_nodes(interpreter: Any) -> tuple[int, set[int], list[dict[str, Any
 class OnnxModel:
     """An .onnx file on ONNX Runtime's execution providers, the first one preferred."""
 
+    keeps_state = False
+
     def __init__(self, job: Job, profile_prefix: str | None = None) -> None:
         import onnxruntime
 
@@ -176,7 +182,7 @@ class OnnxModel:
         if described.type not in ONNX_TYPES:
             raise RunnerError("input_mismatch", f"the model's input {described.name!r} is {described.type}, no numbers")
         self.dtype = ONNX_TYPES[described.type]
-        self.input_shape = tuple(size if isinstance(size, int) else None for size in described.shape)
+        self.input_shape = tuple(size if isinstance(size, int) and size > 0 else None for size in described.shape)
         self.feeds: dict[str, Any] = {}
         self.results: list[Any] = []
 
@@ -238,6 +244,8 @@ class OnnxModel:
 
 class TorchModel:
     """A TorchScript file."""
+
+    keeps_state = False
 
     def __init__(self, job: Job) -> None:
         import torch
@@ -404,14 +412,16 @@ class Inputs:
 
     def __init__(self, job: Job) -> None:
         self.path = job["inputs"]["path"]
-        self.nchw = job["layout"] == "nchw"
         self._map()
+        self.nchw = job["layout"] == "nchw" and self.stored.ndim == IMAGE_RANK
         self.steps = [(getattr(np, name), self._operand(each)) for name, each in job["inputs"]["steps"]]
         self.shape = self[:0].shape[1:]
 
     def _operand(self, per_channel: list[float]) -> Array:
         """Shaped for the layout; repeated along the width, whose long rows numpy goes over three times as fast."""
         operand = np.array(per_channel, np.float32)
+        if self.stored.ndim != IMAGE_RANK:
+            return operand
         return operand[:, None, None] if self.nchw else np.tile(operand, (self.stored.shape[2], 1))
 
     def _map(self) -> None:
@@ -462,6 +472,8 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     model = load(job)
     inputs = read_inputs(job, model)
     start = time.perf_counter()
+    if model.keeps_state:
+        return {"values": _each_loaded(job, inputs)}, {"batch": 1, "seconds": time.perf_counter() - start}
     raw = None if job.get("batch") == 1 else _batched(model, inputs)
     batch = 1 if raw is None else BATCH
     if raw is None:
@@ -470,10 +482,20 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
         raw = np.concatenate([_run_once(model, inputs, index, 1) for index in range(len(inputs))])
     if job.get("random_seed") is None:
         check_repeatable(job, model, inputs, raw, batch)
-    if raw.ndim == 4 and job["layout"] == "nchw":  # images keep the layout of the dataset
+    if raw.ndim == IMAGE_RANK and job["layout"] == "nchw":  # images keep the layout of the dataset
         raw = raw.transpose(0, 2, 3, 1)
     values = model.floats(raw).reshape(len(inputs), -1)
     return {"values": values}, {"batch": batch, "seconds": time.perf_counter() - start}
+
+
+def _each_loaded(job: Job, inputs: Inputs) -> Array:
+    """Outputs of every sample by a model that was loaded for it: each is the first step of a sequence of its own."""
+    values = []
+    for index in range(len(inputs)):
+        model = load(job)
+        model.fit(inputs.shape)
+        values.append(model.floats(_run_once(model, inputs, index, 1)).reshape(1, -1))
+    return np.concatenate(values)
 
 
 def _run_once(model: Any, inputs: Inputs, first: int, batch: int, step: int = 1) -> Array:

@@ -1,8 +1,9 @@
 """Datasets given as arrays: the embedded digits, an .npz file, a user's function.
 
-They are a mapping of arrays: ``evaluation_x`` and ``evaluation_y`` (required), ``calibration_x`` (for recipes that
-calibrate) and, for sources that are trained, ``train_x``, ``train_y``, ``validation_x``, ``validation_y``. Inputs are
-(N, H, W, C) numbers; targets are integers (N,) from 0, or floating-point numbers (N, ...) to be predicted.
+They are a mapping of arrays: ``evaluation_x`` (required), ``evaluation_y`` (for every metric but fidelity),
+``calibration_x`` (for recipes that calibrate) and, for sources that are trained, ``train_x``, ``train_y``, ``validation_x``,
+``validation_y``. Inputs are numbers of any shape (N, ...), images (N, H, W, C); targets are integers (N,) from 0, or
+floating-point numbers (N, ...) to be predicted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from edgeworthy.sources.functions import load_function, users_code
 from edgeworthy.sources.readers import checked_file, reading
 from edgeworthy.storage import file_digest
 
-REQUIRED = ("evaluation_x", "evaluation_y")
+EVALUATION = ("evaluation_x", "evaluation_y")
 SPLITS = ("evaluation", "calibration", "train", "validation")
 KNOWN = tuple(f"{split}_{part}" for split in SPLITS for part in ("x", "y"))
 Arrays = dict[str, NDArray[Any]]
@@ -44,7 +45,7 @@ def load_arrays(dataset: Dataset, base: Path) -> Arrays:
     Raises SourceError that names the array that is wrong.
     """
     arrays = _load(dataset, base)
-    missing = [key for key in REQUIRED if key not in arrays]
+    missing = [key for key in EVALUATION[:1] if key not in arrays]
     unknown = sorted(set(arrays) - set(KNOWN))
     if missing or unknown:
         problem = f"lacks {missing[0]!r}" if missing else f"has an unknown array {unknown[0]!r}"
@@ -119,9 +120,11 @@ def _check_split(dataset: Dataset, split: str, arrays: Arrays) -> None:
 
     if x is None:
         raise refuse("y", f"has targets but there is no {split}_x")
-    if x.ndim != 4 or x.dtype.kind not in "iuf":
+    if x.ndim == 0 or x.dtype.kind not in "iuf":
         raise refuse(
-            "x", f"is {x.dtype} of shape {x.shape}; numbers of shape (samples, height, width, channels) are needed"
+            "x",
+            f"is {x.dtype} of shape {x.shape}; numbers of shape (samples, ...) are needed,"
+            " of images (samples, height, width, channels)",
         )
     if x.shape[1:] != arrays["evaluation_x"].shape[1:]:
         raise refuse("x", f"has samples of shape {x.shape[1:]}, evaluation_x of {arrays['evaluation_x'].shape[1:]}")

@@ -21,22 +21,29 @@ from edgeworthy.sources.preprocessing import check_values, described, value_step
 from edgeworthy.sources.samples import Samples, Step
 from edgeworthy.storage import Store, digest, read_json
 
+#: The hint of a dataset of files, and of one of arrays.
+_WHERE_LABELS_ARE = {
+    True: "name a labels file under 'labels', or sort the images into a folder per class",
+    False: "add the array evaluation_y",
+}
+
 
 @dataclass(frozen=True)
 class PreparedDataset:
     """A dataset's splits and what they contain.
 
-    ``inputs`` has the samples of each split, ``sha256`` a checksum of each array; ``input_shape`` is (H, W, C) of one
-    sample; ``count`` and ``classes`` (None where numbers are to be predicted) describe the evaluation samples;
+    ``inputs`` has the samples of each split, ``sha256`` a checksum of each array; ``input_shape`` is that of one sample, of an
+    image (H, W, C); ``count`` and ``classes`` (None where numbers are to be predicted) describe the evaluation samples;
     ``description`` says in a line what was done to them; ``mismatch`` how the ranges of calibration inputs differ from
     those of evaluation inputs, or None.
     """
 
     name: str
+    kind: str
     folder: Path
     inputs: Mapping[str, Samples]
     sha256: Mapping[str, str]
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     count: int
     classes: int | None
     description: str
@@ -50,8 +57,28 @@ class PreparedDataset:
         """The inputs of one split."""
         return self.inputs[split]
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the evaluation samples have targets."""
+        return "evaluation_y" in self.sha256
+
+    def check_labelled(self, metric: str) -> None:
+        """Raise SourceError where there are no targets, which ``metric`` needs."""
+        if self.labelled:
+            return
+        lacking = "its evaluation samples have no labels" if self.kind in FILE_KINDS else "lacks 'evaluation_y'"
+        raise SourceError(
+            f"dataset {self.name!r}{':' if self.kind in FILE_KINDS else ''} {lacking}, which the metric {metric} needs",
+            hint=f"{_WHERE_LABELS_ARE[self.kind in FILE_KINDS]}; or judge the model without targets, by 'metric: fidelity'",
+        )
+
     def labels(self) -> NDArray[Any]:
-        """The evaluation targets: class numbers int64 (N,), or float32 (N, values)."""
+        """The evaluation targets: class numbers int64 (N,), or float32 (N, values).
+
+        Without targets -1 (N,) where the dataset has classes, else (N, 0).
+        """
+        if not self.labelled:
+            return np.full(self.count, -1, np.int64) if self.classes else np.zeros((self.count, 0), np.float32)
         targets: NDArray[Any] = np.load(self.array("evaluation_y"))
         return targets if targets.dtype == np.int64 else targets.reshape(len(targets), -1)
 
@@ -66,13 +93,15 @@ class PreparedDataset:
 
     def target_channels(self) -> int:
         """The last dimension of targets that are images, (N, ..., channels); 0 for others."""
+        if not self.labelled:
+            return 0
         targets = np.load(self.array("evaluation_y"), mmap_mode="r")
         return targets.shape[-1] if targets.ndim > 2 else 0
 
     @property
     def checksum(self) -> str:
         """One checksum for the evaluation samples, as a model is given them, and their targets."""
-        return digest([self.sha256[name] for name in arrays.REQUIRED])
+        return digest([self.sha256[name] for name in arrays.EVALUATION if name in self.sha256])
 
 
 def prepare(
@@ -97,16 +126,17 @@ def prepare(
             (folder, inputs), notes = from_arrays(store, dataset, base), []
         facts = read_json(folder / "dataset.json")
         count, *shape = facts["shapes"]["evaluation"]
-        steps = value_steps(dataset.preprocessing, shape[2])
+        steps = value_steps(dataset.preprocessing, shape[-1] if shape else 1)
         sha256 = {array: _with_steps(array, sha, steps) for array, sha in facts["sha256"].items()}
         checksum = f"checksum {sha256['evaluation_x'][:12]}"
         counted = _counted(dataset.preprocessing, facts)
         prepared = PreparedDataset(
             name=name,
+            kind=dataset.kind,
             folder=folder,
             inputs={split: Samples(path, steps) for split, path in inputs.items()},
             sha256=sha256,
-            input_shape=(shape[0], shape[1], shape[2]),
+            input_shape=tuple(shape),
             count=count,
             classes=facts["classes"],
             mismatch=facts["mismatch"],
@@ -131,7 +161,7 @@ def _with_steps(array: str, sha: str, steps: tuple[Step, ...]) -> str:
 
 
 def _description(dataset: Dataset, facts: dict[str, Any]) -> str:
-    shape = "x".join(map(str, facts["shapes"]["evaluation"][1:]))
+    shape = "x".join(map(str, facts["shapes"]["evaluation"][1:])) or "one number"
     counts = [f"{facts['shapes'][split][0]:,} {split}" for split in arrays.SPLITS if split in facts["shapes"]]
     return f"{', '.join(counts)} samples of {shape}; {described(dataset.preprocessing)}"
 

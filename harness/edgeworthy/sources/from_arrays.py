@@ -15,6 +15,7 @@ from edgeworthy.errors import SourceError
 from edgeworthy.sources import arrays
 from edgeworthy.sources.overlap import refuse_overlap, row_digests
 from edgeworthy.sources.preprocessing import geometry
+from edgeworthy.sources.samples import IMAGE_RANK
 from edgeworthy.sources.splits import Indices, Pool, Request, assign
 from edgeworthy.sources.statistics import mismatch_of
 from edgeworthy.storage import Store, digest, file_digest, read_json, write_json
@@ -80,8 +81,18 @@ def _chosen(given: arrays.Arrays, requests: Mapping[str, Request], assigned: Map
     }
 
 
+def _classes_of(dataset: Dataset, targets: NDArray[Any]) -> int | None:
+    return (dataset.classes or int(targets.max()) + 1) if targets.dtype == np.int64 else None
+
+
 def _store_arrays(store: Store, key: str, dataset: Dataset, chosen: arrays.Arrays) -> None:
     how = dataset.preprocessing or Preprocessing()
+    x, y = chosen["evaluation_x"], chosen.get("evaluation_y")
+    if how.channels == "bgr" and x.ndim != IMAGE_RANK:
+        raise SourceError(
+            f"preprocessing has channels: bgr, and evaluation_x of shape {x.shape} holds no images",
+            hint="remove 'channels' from preprocessing, or give images of shape (samples, height, width, channels)",
+        )
     if how.resize or how.center_crop or how.channels == "gray":
         raise SourceError(
             "preprocessing resizes, crops and converts images, not arrays",
@@ -91,7 +102,6 @@ def _store_arrays(store: Store, key: str, dataset: Dataset, chosen: arrays.Array
         for array, values in chosen.items():
             swapped = array.endswith("_x") and how.channels == "bgr"
             np.save(folder / f"{array}.npy", values[..., ::-1] if swapped else values)
-        x, y = chosen["evaluation_x"], chosen["evaluation_y"]
         write_json(
             folder / "dataset.json",
             {
@@ -99,7 +109,7 @@ def _store_arrays(store: Store, key: str, dataset: Dataset, chosen: arrays.Array
                 "shapes": {
                     array.removesuffix("_x"): list(chosen[array].shape) for array in chosen if array.endswith("_x")
                 },
-                "classes": (dataset.classes or int(y.max()) + 1) if y.dtype == np.int64 else None,
+                "classes": dataset.classes if y is None else _classes_of(dataset, y),
                 "extremes": [float(x.min()), float(x.max())],
                 "mismatch": mismatch_of({name: folder / f"{name}_x.npy" for name in ("calibration", "evaluation")}),
             },

@@ -71,7 +71,7 @@ def _split_files(dataset: Dataset, base: Path) -> dict[str, ImageFiles]:
     assigned = assign({key: Pool(files.names, files.strata()) for key, files in pools.items()}, requests)
     splits = {split: pools[pool_of[split]].take(indices) for split, indices in assigned.items()}
     for split, files in splits.items():
-        if files.targets is None and split != "calibration":
+        if files.targets is None and split in ("train", "validation"):
             raise SourceError(
                 f"{files.origin}: {split} samples need labels, and there are no class folders",
                 hint="name a labels file under 'labels', or sort the images into a folder per class",

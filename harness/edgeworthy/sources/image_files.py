@@ -114,7 +114,7 @@ def _by_class(folder: Path, class_names: list[str], dataset: Dataset) -> ImageFi
 
 
 def _flat(folder: Path) -> ImageFiles:
-    """The images of a folder without class folders: they have no labels, which calibration does not need."""
+    """The images of a folder without class folders: they have no labels, which calibration and fidelity do not need."""
     found = images_below(folder)
     if not found.images:
         raise _no_images(folder, found.others, "correct its path in models.yaml")

@@ -11,17 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.records import Layout
 from edgeworthy.storage import digest, file_digest
 
+#: Images, (N, H, W, C), are the arrays with so many axes; any other array is taken as the model takes it.
+IMAGE_RANK = 4
 #: So many samples show what a model takes and gives.
 FEW = 8
-#: An operation of numpy, ``multiply``, ``divide`` or ``subtract``, and its operand for each channel.
+#: An operation of numpy, ``multiply``, ``divide`` or ``subtract``, and its operand for each channel, or one for all.
 Step = tuple[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
 class Samples:
-    """A .npy of float32 or of any integer type, (N, H, W, C), and the steps that follow, one after the other.
+    """A .npy of float32 or of any integer type, (N, ...), and the steps that follow, one after the other.
 
     Every step is computed in float32 and rounded, here as in the runners, so that all of them feed the same bits: those
     that Keras, Pillow and torchvision compute. Without steps the values are taken as they are.
@@ -34,11 +37,11 @@ class Samples:
         return len(np.load(self.path, mmap_mode="r"))
 
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
-        """Samples ``start`` to ``stop``, float32 (n, H, W, C); the rest of the file is not read."""
+        """Samples ``start`` to ``stop``, float32 (n, ...); the rest of the file is not read."""
         return self._values(np.load(self.path, mmap_mode="r")[start:stop])
 
     def take(self, chosen: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-        """The samples of those indices, float32 (n, H, W, C); the rest of the file is not read."""
+        """The samples of those indices, float32 (n, ...); the rest of the file is not read."""
         return self._values(np.load(self.path, mmap_mode="r")[chosen])
 
     def _values(self, stored: NDArray[Any]) -> NDArray[np.float32]:
@@ -48,7 +51,7 @@ class Samples:
         return values
 
     def few(self) -> NDArray[np.float32]:
-        """The first FEW samples, float32 (n, H, W, C)."""
+        """The first FEW samples, float32 (n, ...)."""
         return self.read(0, FEW)
 
     def checksum(self) -> str:
@@ -65,6 +68,18 @@ class Samples:
         """The samples that ``to_json`` described."""
         steps = ((str(operation), tuple(operand)) for operation, operand in described["steps"])
         return cls(Path(described["path"]), tuple(steps))
+
+
+def in_layout(values: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """Images (n, H, W, C) in ``layout``; arrays that are no images as they are."""
+    if layout == "nhwc" or values.ndim != IMAGE_RANK:
+        return values
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+
+
+def as_stored(values: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """The inverse of ``in_layout``, for what a model in ``layout`` gives."""
+    return values.transpose(0, 2, 3, 1) if layout == "nchw" and values.ndim == IMAGE_RANK else values
 
 
 @functools.cache

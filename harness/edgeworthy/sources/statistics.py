@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.sources.samples import Samples
+from edgeworthy.sources.samples import IMAGE_RANK, Samples
 
 #: About so many bytes of samples are read at a time.
 BLOCK_BYTES = 16_000_000
@@ -48,9 +48,10 @@ COLOUR_CAUSES: dict[str, Callable[[Values], Values]] = {
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """Per channel over all samples: ``mean``, ``std``, extremes, and the standard error of the mean between samples.
+    """Over all samples, per channel of images, of other samples over all their values alike.
 
-    ``lows`` and ``highs`` (samples, channels) are the extremes of each sample.
+    ``error`` is the standard error of the mean between samples; ``lows`` and ``highs`` (samples, channels) are the extremes
+    of each sample.
     """
 
     count: int
@@ -80,7 +81,7 @@ def channel_statistics(samples: Samples, at_most: int | None = None) -> ChannelS
     means, squares, lows, highs = [], [], [], []
     block = max(1, BLOCK_BYTES // max(1, samples.read(0, 1).nbytes))
     for start in range(0, len(chosen), block):
-        values = samples.take(chosen[start : start + block])
+        values = _with_channels(samples.take(chosen[start : start + block]))
         means.append(values.mean(axis=(1, 2), dtype=np.float64))
         squares.append(np.square(values, dtype=np.float64).mean(axis=(1, 2)))
         lows.append(values.min(axis=(1, 2)).astype(np.float64))
@@ -99,6 +100,11 @@ def channel_statistics(samples: Samples, at_most: int | None = None) -> ChannelS
         lows=all_lows,
         highs=all_highs,
     )
+
+
+def _with_channels(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Images as they are, (n, H, W, C); any other samples as (n, values, 1, 1), for their columns may be unlike."""
+    return values if values.ndim == IMAGE_RANK else values.reshape(len(values), -1, 1, 1)
 
 
 def mismatch_of(inputs: Mapping[str, Path]) -> str | None:

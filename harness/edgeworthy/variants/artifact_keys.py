@@ -104,7 +104,7 @@ class ArtifactKeys:
         if not plan.recipe.calibrated:
             return None
         if plan.variant == CANARY:
-            return wrong_calibration(self.dataset.samples("evaluation"), self.dataset.input_shape[2])
+            return wrong_calibration(self.dataset.samples("evaluation"))
         if "calibration_x" not in self.dataset.sha256:
             raise RecipeRefused(
                 f"{plan.recipe.name} calibrates, and the dataset {self.dataset.name!r} has no calibration_x",

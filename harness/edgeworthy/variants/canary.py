@@ -35,9 +35,9 @@ def canary_variant(runtime: str) -> Variant:
     return Variant(recipe=RUNTIMES[runtime].canary, options={}, required=True)
 
 
-def wrong_calibration(inputs: Samples, channels: int) -> Samples:
-    """Real ``inputs`` (N, H, W, channels), far too wide; the same file with one step more."""
-    return Samples(inputs.path, (*inputs.steps, ("multiply", (TOO_WIDE,) * channels)))
+def wrong_calibration(inputs: Samples) -> Samples:
+    """Real ``inputs``, far too wide; the same file with one step more."""
+    return Samples(inputs.path, (*inputs.steps, ("multiply", (TOO_WIDE,))))
 
 
 def calibration_count(input_shape: tuple[int, ...]) -> int:

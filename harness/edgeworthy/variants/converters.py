@@ -6,6 +6,7 @@ None of them says whether the model is still the same; :mod:`edgeworthy.variants
 from __future__ import annotations
 
 import inspect
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
+from edgeworthy.sources.samples import IMAGE_RANK, in_layout
 from edgeworthy.variants.converter_errors import refusing
-from edgeworthy.variants.source_files import onnx_input
+from edgeworthy.variants.source_files import Shape, onnx_input, size_of
 from edgeworthy.variants.tensorflow_sources import output_of, save_function
 from edgeworthy.variants.torch_tracing import whole_trace
 
@@ -32,11 +34,11 @@ HARD_SWISH_OPSET = 14
 PER_CHANNEL_OPSET = 13
 MAX_BATCH = 1024
 
-Sample = tuple[int, int, int]
 
-
-def tensorflow_to_onnx(function: Any, batch: int | None, sample: Sample, opset: int | None, scope: str) -> Any:
-    """The onnx.ModelProto of a function of one NHWC image tensor, by tf2onnx; batch None is dynamic.
+def tensorflow_to_onnx(
+    function: Any, batch: int | None, sample: Shape, dtype: np.dtype[Any], opset: int | None, scope: str
+) -> Any:
+    """The onnx.ModelProto of a function of one tensor of ``dtype``, by tf2onnx; batch None is dynamic.
 
     ``scope`` is the name that a model puts at the head of the names of its tensors.
     """
@@ -45,16 +47,16 @@ def tensorflow_to_onnx(function: Any, batch: int | None, sample: Sample, opset: 
         import tf2onnx
 
         wanted = opset or TENSORFLOW_OPSET
-        signature = [tf.TensorSpec((batch, *sample), tf.float32, name="input")]
+        signature = [tf.TensorSpec((batch, *sample), dtype, name="input")]
         traced = tf.function(function, signature)
         if _captures_constants(traced):
-            frozen = frozen_function(function, (batch, *sample))
+            frozen = frozen_function(function, (batch, *sample), dtype)
             traced = tf.function(lambda x: output_of(frozen, x), signature)
         converted, _ = tf2onnx.convert.from_function(traced, signature, opset=wanted)
         return without_scope(with_hard_swish(converted) if wanted >= HARD_SWISH_OPSET else converted, scope)
 
 
-def keras_to_saved_model(model: Any, batch: int | None, sample: Sample, folder: Path) -> Path:
+def keras_to_saved_model(model: Any, batch: int | None, sample: Shape, folder: Path) -> Path:
     """Write ``folder`` by Keras' own export; a fixed batch, open sizes and layers that train by default need another way."""
     layers = list(model._flatten_layers())
     half = [layer.name for layer in layers if getattr(layer, "compute_dtype", "") == "float16"]
@@ -67,7 +69,7 @@ def keras_to_saved_model(model: Any, batch: int | None, sample: Sample, folder: 
         with refusing("Keras"):
             model.export(str(folder), verbose=False)
         return folder
-    frozen = frozen_function(lambda x: model(x, training=False), (batch, *sample))
+    frozen = frozen_function(lambda x: model(x, training=False), (batch, *sample), model.inputs[0].dtype)
     return save_function(frozen, (batch, *sample), folder)
 
 
@@ -85,29 +87,28 @@ def _trains_by_default(layers: Sequence[Any]) -> bool:
     return any(parameter is not None and parameter.default is True for parameter in parameters)
 
 
-def frozen_function(function: Any, shape: tuple[int | None, ...]) -> Any:
-    """The TensorFlow function of one float32 tensor of ``shape`` without variables and captured constants."""
+def frozen_function(function: Any, shape: tuple[int | None, ...], dtype: Any) -> Any:
+    """The TensorFlow function of one tensor of ``shape`` and ``dtype`` without variables and captured constants."""
     with refusing("TensorFlow"):
         import tensorflow as tf
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-        spec = tf.TensorSpec(shape, tf.float32, name="input")
+        spec = tf.TensorSpec(shape, dtype, name="input")
         concrete = tf.function(function, input_signature=[spec]).get_concrete_function()
         return convert_variables_to_constants_v2(concrete, lower_control_flow=False)
 
 
-def torch_to_onnx(module: Any, batch: int | None, sample: Sample, opset: int | None, out: Path) -> Any:
-    """The onnx.ModelProto of a module, by torch's own exporter; its input is NCHW, batch None is dynamic.
+def torch_to_onnx(module: Any, batch: int | None, sample: Shape, opset: int | None, out: Path) -> Any:
+    """The onnx.ModelProto of a module, by torch's own exporter; ``sample`` is in its layout, batch None is dynamic.
 
     ``out`` is a file that the exporter may use.
     """
-    height, width, channels = sample
     wanted = opset or TORCH_OPSET
     with refusing("torch.onnx.export"):
         import onnx
         import torch
 
-        example = torch.zeros(batch or 2, channels, height, width)
+        example = torch.zeros(batch or 2, *sample)
         with whole_trace(module, example):
             torch.onnx.export(
                 module,
@@ -133,8 +134,8 @@ def _legacy(batch: int | None) -> dict[str, Any]:
     return {"dynamo": False, "dynamic_axes": None if batch else {"input": {0: "batch"}, "output": {0: "batch"}}}
 
 
-def torch_to_tflite(module: Any, batch: int, sample: Sample, images: bool, out: Path) -> Path:
-    """Write a float .tflite with a signature by litert-torch; its input is NHWC, and so is its output, if of ``images``.
+def torch_to_tflite(module: Any, batch: int, sample: Shape, images: bool, out: Path) -> Path:
+    """Write a float .tflite with a signature by litert-torch; its images are NHWC, those of its output too, if of ``images``.
 
     It has no dynamic batch: an export with one ends in a TypeError. A runner may still resize most of its graphs.
     """
@@ -143,7 +144,8 @@ def torch_to_tflite(module: Any, batch: int, sample: Sample, images: bool, out: 
         import torch
 
         outputs = [0] if images else None
-        channels_last = litert_torch.to_channel_last_io(module, args=[0], outputs=outputs)
+        arguments = [0] if len(sample) + 1 == IMAGE_RANK else None
+        channels_last = litert_torch.to_channel_last_io(module, args=arguments, outputs=outputs)
         channels_last.training = False  # not by eval(): a torch.export file's module raises there
         example = torch.zeros(batch, *sample)
         with whole_trace(channels_last, example):
@@ -279,8 +281,8 @@ def with_hard_swish(model: Any) -> Any:
     return model
 
 
-def onnx_to_saved_model(onnx_file: Path, layout: Layout, batch: int | None, sample: Sample, folder: Path) -> Path:
-    """Write ``folder`` by onnx2tf; its input becomes (batch, *sample), NHWC. Which axes to swap, it guesses silently."""
+def onnx_to_saved_model(onnx_file: Path, layout: Layout, batch: int | None, sample: Shape, folder: Path) -> Path:
+    """Write ``folder`` by onnx2tf; its input becomes (batch, *sample), images NHWC. Which axes to swap, it guesses silently."""
     # onnx2tf may rewrite the file it reads; it gets a copy.
     copy = folder.with_suffix(".onnx")
     with refusing("onnx2tf"):
@@ -302,22 +304,32 @@ def onnx_to_saved_model(onnx_file: Path, layout: Layout, batch: int | None, samp
     return folder
 
 
-def _copy_for_sample(onnx_file: Path, layout: Layout, batch: int | None, sample: Sample, copy: Path) -> None:
+def _copy_for_sample(onnx_file: Path, layout: Layout, batch: int | None, sample: Shape, copy: Path) -> None:
     """Copy an ONNX file; open sizes of its input become those of ``sample``, an open batch ``batch``, if that is given."""
     import onnx
 
-    model, (height, width, channels) = onnx.load(onnx_file), sample
-    sizes = (channels, height, width) if layout == "nchw" else sample
+    model = onnx.load(onnx_file)
+    named = _with_tensorflow_names(model.graph)
+    sizes = in_layout(np.zeros((1, *sample), np.int8), layout).shape[1:]
     entry = next(each for each in model.graph.input if each.name == onnx_input(onnx_file).name)
     dims = entry.type.tensor_type.shape.dim
-    if all(dim.dim_value for dim in dims[1:]) and (dims[0].dim_value or not batch):
+    if all(size_of(dim) for dim in dims[1:]) and (size_of(dims[0]) or not batch) and not named:
         shutil.copyfile(onnx_file, copy)
         return
-    for dim, size in zip(dims, (dims[0].dim_value or batch, *sizes), strict=True):
+    for dim, size in zip(dims, (size_of(dims[0]) or batch, *sizes), strict=True):
         if size:
             dim.dim_value = size
     del model.graph.value_info[:]
     onnx.save(model, copy)
+
+
+def _with_tensorflow_names(graph: Any) -> bool:
+    """Replace in the names of nodes what TensorFlow allows in no name; whether there was any."""
+    changed = False
+    for node in graph.node:
+        name = re.sub(r"[^A-Za-z0-9_./>-]", "_", node.name)
+        changed, node.name = changed or name != node.name, name
+    return changed
 
 
 def _noise_images() -> NDArray[np.float32]:

@@ -1,13 +1,13 @@
-"""The outputs of a model in any format for a few images, inside the converting process.
+"""The outputs of a model in any format for a few samples, inside the converting process.
 
-Each takes images (N, H, W, C) float32 and gives outputs (N, classes). ``batch`` is the only batch size that a model
-takes, None where it takes any.
+Each takes samples (N, ...) float32, images as (N, H, W, C), and gives outputs (N, ...). ``batch`` is the only batch size
+that a model takes, None where it takes any.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.records import Layout
+from edgeworthy.sources.samples import IMAGE_RANK, as_stored, in_layout
 from edgeworthy.variants.same_model import Images, Infer, Values
 from edgeworthy.variants.source_files import onnx_input
-
-
-def in_layout(images: Images, layout: Layout) -> Images:
-    """NHWC ``images`` in ``layout``."""
-    return images if layout == "nhwc" else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
 def as_input(values: Values, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -33,10 +29,9 @@ def as_input(values: Values, dtype: np.dtype[Any]) -> NDArray[Any]:
     return within.astype(dtype)
 
 
-def images_last(values: Values, layout: Layout) -> Values:
-    """Outputs as runners give them: float32, and an image of a model in ``layout`` as (height, width, channels)."""
-    values = np.asarray(values, np.float32)
-    return values.transpose(0, 2, 3, 1) if layout == "nchw" and values.ndim == 4 else values
+def torch_layout(sample: Sequence[int]) -> Layout:
+    """That of PyTorch's own tensors: of an image (H, W, C) NCHW, of any other sample the dataset's."""
+    return "nchw" if len(sample) + 1 == IMAGE_RANK else "nhwc"
 
 
 def of_keras(model: Any, batch: int | None = None) -> Infer:
@@ -45,14 +40,15 @@ def of_keras(model: Any, batch: int | None = None) -> Infer:
 
 
 def of_torch(module: Any, batch: int | None = None) -> Infer:
-    """A torch.nn.Module that takes NCHW."""
+    """A torch.nn.Module; images are given to it as NCHW."""
 
     def infer(images: Images) -> Values:
         import torch
 
+        layout = torch_layout(images.shape[1:])
         with torch.no_grad():
-            values: Values = module(torch.from_numpy(in_layout(images, "nchw"))).numpy()
-        return images_last(values, "nchw")
+            values: Values = module(torch.from_numpy(in_layout(images, layout))).float().numpy()
+        return as_stored(values, layout)
 
     return _in_batches(infer, batch)
 
@@ -75,29 +71,29 @@ def of_onnx_otherwise(path: Path, layout: Layout) -> Infer:
     return _onnx(path, layout, optimized=False)
 
 
-def of_function(function: Any, batch: int | None = None) -> Infer:
-    """A TensorFlow function of one image tensor, NHWC; its one output stands alone, in a list or in a dict."""
+def of_function(function: Any, batch: int | None = None, dtype: Any = None) -> Infer:
+    """A TensorFlow function of one tensor of ``dtype``; its one output stands alone, in a list or in a dict."""
 
     def infer(images: Images) -> Values:
         import tensorflow as tf
 
-        return np.asarray(tf.nest.flatten(function(tf.constant(images)))[0])
+        return np.asarray(tf.nest.flatten(function(tf.cast(images, dtype or tf.float32)))[0])
 
     return _in_batches(infer, batch)
 
 
 def of_saved_model(folder: Path, batch: int | None = None) -> Infer:
-    """The signature serving_default of a SavedModel, NHWC."""
+    """The signature serving_default of a SavedModel."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(folder))
     serve = loaded.signatures["serving_default"]
     ((name, spec),) = serve.structured_input_signature[1].items()
 
-    def function(images: Any, keep: Any = loaded) -> Any:  # its variables live as long as what was loaded
-        return serve(**{name: tf.cast(images, spec.dtype)})
+    def function(values: Any, keep: Any = loaded) -> Any:  # its variables live as long as what was loaded
+        return serve(**{name: values})
 
-    return of_function(function, batch)
+    return of_function(function, batch, spec.dtype)
 
 
 def of_artifact(path: Path, layout: Layout) -> Infer:
@@ -119,27 +115,34 @@ def _onnx(path: Path, layout: Layout, optimized: bool = True) -> Infer:
 
     def infer(images: Images) -> Values:
         values: Values = session.run(None, {entry.name: as_input(in_layout(images, layout), dtype)})[0]
-        return images_last(values, layout)
+        return as_stored(np.asarray(values, np.float32), layout)
 
-    return _in_batches(infer, entry.shape[0] if isinstance(entry.shape[0], int) else None)
+    return _in_batches(infer, onnx_input(path).shape[0])
 
 
 def _litert(path: Path, layout: Layout) -> Infer:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=path.read_bytes())
+    def opened() -> Any:
+        made = Interpreter(model_content=content)
+        made.allocate_tensors()
+        return made
+
+    content = path.read_bytes()
+    interpreter = opened()
     entry, out = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    interpreter.allocate_tensors()
+    keeps_state = any(node["op_name"] == "VAR_HANDLE" for node in interpreter._get_ops_details())
 
     def infer(images: Images) -> Values:
         fed = in_layout(images, layout)
-        if tuple(interpreter.get_input_details()[0]["shape"][1:]) != fed.shape[1:]:  # height and width were left open
-            interpreter.resize_tensor_input(entry["index"], (entry["shape"][0], *fed.shape[1:]), strict=True)
-            interpreter.allocate_tensors()
-        interpreter.reset_all_variables()  # a state that outlives an inference is not part of the sample
-        interpreter.set_tensor(entry["index"], _quantized(fed, entry))
-        interpreter.invoke()
-        return images_last(_dequantized(interpreter.get_tensor(out["index"]), out), layout)
+        model = opened() if keeps_state else interpreter  # nothing else resets resource variables
+        if tuple(model.get_input_details()[0]["shape"][1:]) != fed.shape[1:]:  # height and width were left open
+            model.resize_tensor_input(entry["index"], (entry["shape"][0], *fed.shape[1:]), strict=True)
+            model.allocate_tensors()
+        model.reset_all_variables()  # a state that outlives an inference is not part of the sample
+        model.set_tensor(entry["index"], _quantized(fed, entry))
+        model.invoke()
+        return as_stored(_dequantized(model.get_tensor(out["index"]), out), layout)
 
     return _in_batches(infer, int(entry["shape"][0]))
 

@@ -37,7 +37,7 @@ from edgeworthy.errors import (
     VariantError,
 )
 from edgeworthy.records import Layout
-from edgeworthy.sources.samples import Samples
+from edgeworthy.sources.samples import Samples, in_layout
 from edgeworthy.storage import file_digest
 from edgeworthy.variants import (
     canary,
@@ -54,6 +54,7 @@ from edgeworthy.variants.handover import Handover
 from edgeworthy.variants.kinds import TITLES, Kind, kind_of
 from edgeworthy.variants.model_ends import onnx_with_output, tflite_with_output
 from edgeworthy.variants.same_model import Images, Infer, check_same_outputs, output_axes
+from edgeworthy.variants.source_files import Shape
 from edgeworthy.variants.source_inference import other_kernels, own_inference
 from edgeworthy.variants.source_outputs import SourceOutputs
 
@@ -101,21 +102,35 @@ class OpenedSource:
 
     @functools.cached_property
     def images(self) -> Images:
-        """A few of the samples, (N, H, W, C) float32."""
+        """A few of the samples, (N, ...) float32."""
         return self.samples.few()
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of one sample."""
-        _, height, width, channels = self.images.shape
-        return height, width, channels
+    def input_shape(self) -> Shape:
+        """The shape of one sample, of an image (height, width, channels)."""
+        return self.images.shape[1:]
+
+    @property
+    def own_layout(self) -> Layout:
+        """The layout in which the source's own framework has images."""
+        return model_outputs.torch_layout(self.input_shape) if self.kind == "torch" else "nhwc"
+
+    @property
+    def own_shape(self) -> Shape:
+        """``input_shape`` in ``own_layout``."""
+        return in_layout(self.images[:1], self.own_layout).shape[1:]
 
     @property
     def input_dtype(self) -> np.dtype[Any]:
-        """The type of what a SavedModel of the source takes: an ONNX file keeps its own."""
-        if self.kind == "onnx" and not self.handover:
-            return source_files.onnx_input(self.onnx_file()).dtype
-        return np.dtype(np.float32)
+        """The type of the source's input, which all that it is converted to keeps."""
+        dtype: np.dtype[Any] = np.dtype(np.float32)
+        if self.kind == "onnx" or self.handover:
+            dtype = source_files.onnx_input(self.handover.onnx_file if self.handover else self.onnx_file()).dtype
+        elif self.kind == "keras":
+            dtype = np.dtype(self.keras_model().inputs[0].dtype)
+        elif self.kind in ("saved_model", "frozen_graph"):
+            dtype = np.dtype(self.function().inputs[0].dtype.as_numpy_dtype)
+        return dtype
 
     @property
     def title(self) -> str:
@@ -168,7 +183,7 @@ class OpenedSource:
 
     @_once
     def keras_model(self) -> Any:
-        """The keras.Model, input (batch, H, W, C)."""
+        """The keras.Model; images are (batch, H, W, C)."""
         self._must_be("keras", "has no Keras model", "drop this variant for this model")
         if self.source.keras_application:
             weights = str(self.source.weights)
@@ -178,7 +193,7 @@ class OpenedSource:
 
     @_once
     def torch_module(self) -> Any:
-        """The torch.nn.Module with its weights, in eval mode, input (batch, C, H, W)."""
+        """The torch.nn.Module with its weights, in eval mode; images are (batch, C, H, W)."""
         self._must_be("torch", "has no PyTorch module", "give the source as factory and weights")
         weights = str(self.source.weights)
         if self.source.torchvision:
@@ -192,7 +207,7 @@ class OpenedSource:
 
     @_once
     def tflite_file(self) -> Path:
-        """A float .tflite by litert-torch, input (batch, H, W, C), or the user's finished one, whatever is in it."""
+        """A float .tflite by litert-torch, images as (batch, H, W, C), or the user's finished one, whatever is in it."""
         if self.source.route == "litert_torch":
             return self._tflite_of_torch(self.scratch / "converted.tflite")
         self._must_be("tflite", "is not a finished .tflite", "drop this variant for this model")
@@ -203,7 +218,7 @@ class OpenedSource:
 
     @_once
     def function(self) -> Any:
-        """The frozen TensorFlow function of a SavedModel or a frozen graph, input (batch, H, W, C)."""
+        """The frozen TensorFlow function of a SavedModel or a frozen graph; images are (batch, H, W, C)."""
         given, path = self.source, self.path
         if self.kind == "saved_model" and path:
             return tensorflow_sources.load_saved_model(path, given.signature, given.output, self.input_shape)
@@ -254,23 +269,22 @@ class OpenedSource:
         out = self.scratch / "source.onnx"
         self.outputs()  # a source that differs from itself is named first
         converters.save_onnx(self._as_onnx(batch), self.source.opset, out)
-        layout: Layout = "nchw" if self.kind == "torch" else "nhwc"
-        self._check_file("the conversion to ONNX", out, layout)
+        self.check_file("the conversion to ONNX", out, self.own_layout)
         return out
 
     def _as_onnx(self, batch: int | None) -> Any:
-        opset, sample = self.source.opset, self.input_shape
+        opset, sample, dtype = self.source.opset, self.input_shape, self.input_dtype
         if self.kind == "torch":
             module = self.torch_module()
-            return converters.torch_to_onnx(module, batch, sample, opset, self.scratch / "exported.onnx")
+            return converters.torch_to_onnx(module, batch, self.own_shape, opset, self.scratch / "exported.onnx")
         if self.kind == "keras":
             model = self.keras_model()
             return converters.tensorflow_to_onnx(
-                lambda x: model(x, training=False), batch, sample, opset, f"{model.name}_1/"
+                lambda x: model(x, training=False), batch, sample, dtype, opset, f"{model.name}_1/"
             )
         function = self.function()
         return converters.tensorflow_to_onnx(
-            lambda x: tensorflow_sources.output_of(function, x), batch, sample, opset, scope=""
+            lambda x: tensorflow_sources.output_of(function, x), batch, sample, dtype, opset, scope=""
         )
 
     def first_that_converts(self, convert: Callable[[int | None], View]) -> View:
@@ -292,14 +306,14 @@ class OpenedSource:
         if self.source.opset or converters.is_quantizable(given):
             return given
         out = converters.newer_onnx(given, self.scratch / "newer.onnx")
-        self._check_file("the conversion to a newer opset", out, self.onnx_layout())
+        self.check_file("the conversion to a newer opset", out, self.onnx_layout())
         return self._give("quantizable_onnx", out)
 
     def _tflite_of_torch(self, out: Path) -> Path:
         converters.torch_to_tflite(
             self.torch_module(), self.fixed_batch() or 1, self.input_shape, self.outputs().values.ndim == 4, out
         )
-        self._check_file("the conversion by litert-torch", out, "nhwc")
+        self.check_file("the conversion by litert-torch", out, "nhwc")
         return self._give("tflite_file", out)
 
     @_once
@@ -309,7 +323,7 @@ class OpenedSource:
         return source_files.layout_of(source_files.onnx_input(path).shape[1:], self.input_shape, self.path or path)
 
     def saved_model(self, batch: int | None = None) -> Path:
-        """A TensorFlow SavedModel folder with the signature serving_default, input (batch, H, W, C)."""
+        """A TensorFlow SavedModel folder with the signature serving_default; images are (batch, H, W, C)."""
         batch = batch or self.fixed_batch()
         return self.once(f"saved_model {batch}", lambda: self._saved_model(batch))
 
@@ -407,7 +421,7 @@ class OpenedSource:
                     hint="let the recipe work on a copy",
                 )
 
-    def _check_file(self, how: str, path: Path, layout: Layout) -> None:
+    def check_file(self, how: str, path: Path, layout: Layout) -> None:
         """Raise NotTheSameModel, or RecipeRefused where its runtime cannot even run the file."""
         source = self.outputs()
         with refusing_what_does_not_run(f"{how} made a file", path):

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
+from edgeworthy.sources.samples import in_layout
 from edgeworthy.variants import tflite_quantizer
-from edgeworthy.variants.model_outputs import in_layout
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.registry import recipe
 from edgeworthy.variants.scheme import Ranges, Scheme

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
+from edgeworthy.sources.samples import in_layout
 from edgeworthy.variants.converter_errors import refusing
-from edgeworthy.variants.model_outputs import in_layout
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.registry import recipe
 from edgeworthy.variants.torch_tracing import refuse_branches, whole_trace
@@ -37,7 +37,7 @@ def torch_fp32(source: OpenedSource, out: Path) -> Layout:
         example = _example(source)
         with whole_trace(module, example):
             _trace(module, example, out)
-    return "nchw"
+    return source.own_layout
 
 
 @recipe(
@@ -58,7 +58,7 @@ def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float
 
         engine = next(name for name in ENGINES if name in torch.backends.quantized.supported_engines)
         torch.backends.quantized.engine = engine
-        images = torch.from_numpy(in_layout(calibration, "nchw"))
+        images = torch.from_numpy(in_layout(calibration, source.own_layout))
         observed = prepare_fx(module, get_default_qconfig_mapping(engine), (images[:2],))
         with torch.inference_mode():
             for image in images:
@@ -74,15 +74,14 @@ def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float
         with warnings.catch_warnings():  # of FX' own graph, whose scales are tensors and become numbers
             warnings.simplefilter("ignore", torch.jit.TracerWarning)
             _trace(converted, example, out)
-    return "nchw"
+    return source.own_layout
 
 
 def _example(source: OpenedSource) -> Any:
     """Two samples: with one, code that squeezes or reshapes by the batch size would bake it in."""
     import torch
 
-    height, width, channels = source.input_shape
-    return torch.zeros(2, channels, height, width)
+    return torch.zeros(2, *source.own_shape)
 
 
 def _trace(module: Any, example: Any, out: Path) -> None:

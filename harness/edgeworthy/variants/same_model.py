@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import NotTheSameModel
+from edgeworthy.sources.samples import IMAGE_RANK
 
 if TYPE_CHECKING:
     from edgeworthy.variants.source_outputs import SourceOutputs
 
 Images = NDArray[np.float32]
 Values = NDArray[np.floating[Any]]
-#: Images (N, H, W, C) to outputs (N, ..., columns).
+#: Samples (N, ...), images (N, H, W, C), to outputs (N, ..., columns).
 Infer = Callable[[Images], Values]
 
 #: Of the spread of a column of the source's outputs; what is rightly converted differs by 1e-5 of it.
@@ -175,7 +176,14 @@ def _column(worst: tuple[np.intp, ...], expected: Values) -> str:
 
 
 def mistakes(images: Images) -> Iterator[Mistake]:
-    """The mistakes that can be recognized on ``images`` (N, H, W, C)."""
+    """The mistakes that can be recognized on ``images`` (N, H, W, C); of other samples (N, ...) the scalings."""
+    if images.ndim == IMAGE_RANK:
+        yield from _of_images(images)
+    for sign, factor, offset in _SCALINGS:
+        yield Mistake("preprocessing", sign, partial(_scaled, factor=factor, offset=offset))
+
+
+def _of_images(images: Images) -> Iterator[Mistake]:
     _, height, width, channels = images.shape
     if height == width:
         yield Mistake("layout", "it takes height for width", lambda x: x.transpose(0, 2, 1, 3))
@@ -183,8 +191,6 @@ def mistakes(images: Images) -> Iterator[Mistake]:
         yield Mistake("layout", "it reads NCHW data as NHWC", lambda x: x.transpose(0, 3, 1, 2).reshape(x.shape))
         yield Mistake("layout", "it reads NHWC data as NCHW", _as_if_nchw)
         yield Mistake("channel order", "it takes RGB for BGR, or BGR for RGB", lambda x: x[..., ::-1])
-    for sign, factor, offset in _SCALINGS:
-        yield Mistake("preprocessing", sign, partial(_scaled, factor=factor, offset=offset))
 
 
 #: What a converted model does to its inputs beside what its source does; the factor and the offset that undo it.

@@ -12,11 +12,13 @@ import numpy as np
 
 from edgeworthy.errors import EdgeworthyError, SourceError
 from edgeworthy.records import Layout
+from edgeworthy.sources.samples import IMAGE_RANK
 from edgeworthy.variants.converter_errors import reason_line, refusing
 from edgeworthy.variants.model_ends import check_one_input
 from edgeworthy.variants.onnx_data_files import data_files
 
-Shape = tuple[int, int, int]
+#: Of one sample, without the batch.
+Shape = tuple[int, ...]
 
 
 class OnnxInput(NamedTuple):
@@ -83,24 +85,31 @@ def onnx_input(path: Path) -> OnnxInput:
     check_one_input(path, [entry.name for entry in inputs])
     kind = inputs[0].type.tensor_type
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
-    return OnnxInput(inputs[0].name, tuple(dim.dim_value or None for dim in kind.shape.dim), dtype)
+    return OnnxInput(inputs[0].name, tuple(size_of(dim) for dim in kind.shape.dim), dtype)
+
+
+def size_of(dim: Any) -> int | None:
+    """The size of one axis of an ONNX tensor; None where it is open, which some exporters write as -1."""
+    return int(dim.dim_value) if dim.dim_value > 0 else None
 
 
 def layout_of(shape: Sequence[int | None], sample: Shape, path: Path) -> Layout:
-    """Whether ``shape``, without its batch, is (C, H, W) or (H, W, C) of ``sample``. Raises SourceError for neither."""
-    height, width, channels = sample
-    if _fits(shape, (channels, height, width)):
+    """Whether ``shape``, without its batch, is an image ``sample`` (H, W, C) as (C, H, W), or ``sample`` as it is.
+
+    Raises SourceError for neither.
+    """
+    if len(sample) + 1 == IMAGE_RANK and _fits(shape, (sample[-1], *sample[:-1])):
         return "nchw"
     check_shape(path, shape, sample)
     return "nhwc"
 
 
 def check_shape(path: Path, shape: Sequence[int | None], sample: Shape) -> None:
-    """Raise SourceError unless ``shape``, without its batch, is (H, W, C) of ``sample``."""
+    """Raise SourceError unless ``shape``, without its batch, is that of ``sample``."""
     if not _fits(shape, sample):
         raise SourceError(
             f"{path}: the model's input is {tuple(shape)}, but the dataset's samples are {sample}",
-            hint="choose a dataset of this input shape, or export the model for (height, width, channels)",
+            hint="choose a dataset of this input shape; images are (height, width, channels)",
         )
 
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgeworthy.variants import model_outputs
 from edgeworthy.variants.kinds import Kind
 from edgeworthy.variants.same_model import Infer
 
 if TYPE_CHECKING:
     from edgeworthy.variants.opened_source import OpenedSource
+
+#: Relative change of an input that is no more than rounding.
+LAST_BITS = 1e-6
 
 
 def own_inference(source: OpenedSource) -> Infer:
@@ -21,14 +27,29 @@ def own_inference(source: OpenedSource) -> Infer:
         "onnx": lambda: model_outputs.of_artifact(source.onnx_file(), source.onnx_layout()),
         "tflite": lambda: model_outputs.of_artifact(source.tflite_file(), "nhwc"),
     }
-    of = by_kind.get(source.kind, lambda: model_outputs.of_function(source.function(), source.fixed_batch()))
+    of = by_kind.get(
+        source.kind, lambda: model_outputs.of_function(source.function(), source.fixed_batch(), source.input_dtype)
+    )
     return of()
 
 
 def other_kernels(source: OpenedSource) -> Infer | None:
-    """The same by other kernels of its framework, where it has them: the two differ by the rounding of float32."""
+    """The same model by other kernels of its framework; where it has none, for inputs that differ in their last bits.
+
+    What the two differ by is the rounding of float32 in this model.
+    """
     if source.kind == "torch":
         return model_outputs.of_torch_otherwise(source.torch_module(), source.fixed_batch())
     if source.kind == "onnx":
         return model_outputs.of_onnx_otherwise(source.onnx_file(), source.onnx_layout())
-    return None
+    if source.kind == "tflite":
+        return None
+    usual = own_inference(source)
+    return lambda samples: usual(_nudged(samples))
+
+
+def _nudged(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each number a few units in its last place larger or smaller."""
+    signs = np.random.default_rng(0).choice([-LAST_BITS, LAST_BITS], samples.shape)
+    nudged: NDArray[np.float32] = (samples * (1 + signs)).astype(np.float32)
+    return nudged

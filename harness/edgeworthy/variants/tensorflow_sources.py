@@ -1,6 +1,6 @@
-"""TensorFlow graphs as the user gives them, a SavedModel or a TF1 frozen graph, as one frozen function of an image batch.
+"""TensorFlow graphs as the user gives them, a SavedModel or a TF1 frozen graph, as one frozen function of a batch.
 
-TF1 SavedModels are read too. Frozen, both are a function without variables: image (batch, H, W, C) -> [scores].
+TF1 SavedModels are read too. Frozen, both are a function without variables: (batch, ...) -> [outputs].
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ def load_frozen_graph(path: Path, entry: str, out: str, sample: Shape) -> Any:
 def save_function(
     function: Any, shape: tuple[int | None, ...], folder: Path, axes: tuple[int, ...] | None = None
 ) -> Path:
-    """Write ``folder``, a SavedModel with ``function`` as its only signature, serving_default, input of ``shape``.
+    """Write ``folder``, a SavedModel with ``function`` as its only signature, serving_default, input of ``shape`` and its dtype.
 
     ``axes`` is the order in which the output's axes are wanted, if not in their own.
     """
     with refusing("TensorFlow"):
         import tensorflow as tf
 
-        spec = tf.TensorSpec(shape, tf.float32, name="input")
+        spec = tf.TensorSpec(shape, function.inputs[0].dtype, name="input")
 
         def output(image: Any) -> Any:
             values = output_of(function, image)
@@ -105,15 +105,16 @@ def _array(graph: Any, name: str, path: Path) -> Any:
 
 def _checked(function: Any, title: str, path: Path, sample: Shape) -> Any:
     inputs = function.inputs
-    if inputs[0].dtype.name != "float32":
+    if not (inputs[0].dtype.is_floating or inputs[0].dtype.is_integer):
         raise SourceError(
-            f"{title}: its input is {inputs[0].dtype.name}, and images are float32",
-            hint="export the model with a float32 input",
+            f"{title}: its input is {inputs[0].dtype.name}, no numbers",
+            hint="export the model with an input of numbers",
         )
     shape = inputs[0].shape
     if shape.rank is None:
         raise SourceError(
-            f"{title}: its input has no shape", hint="export it with an input of (None, height, width, channels)"
+            f"{title}: its input has no shape",
+            hint="export it with an input of known rank, of images (None, height, width, channels)",
         )
     check_shape(path, tuple(shape[1:]), sample)
     return function

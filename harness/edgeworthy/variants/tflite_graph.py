@@ -36,8 +36,8 @@ def graph_layout(source: OpenedSource, content: bytes) -> Layout:
         return layout_of(shape[1:], source.input_shape, Path(source.title))
     if tuple(shape[1:]) != source.input_shape or shape[0] not in (None, 1, source.fixed_batch()):
         raise RecipeRefused(
-            f"the converter made an input of {shape} instead of (dynamic batch, height, width, channels)"
-            f" = (None, {', '.join(map(str, source.input_shape))})",
+            f"the converter made an input of {shape} instead of (None, {', '.join(map(str, source.input_shape))}), the batch"
+            " dynamic",
             hint="use the ort_* recipes for this model",
         )
     return "nhwc"

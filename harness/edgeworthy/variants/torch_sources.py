@@ -19,10 +19,11 @@ import numpy as np
 from edgeworthy.config import RANDOM
 from edgeworthy.errors import SourceError
 from edgeworthy.sources.functions import load_function, users_code
+from edgeworthy.sources.samples import in_layout
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.variants.converter_errors import reason_line, refusing
 from edgeworthy.variants.model_ends import check_one_input, torch_with_output
-from edgeworthy.variants.model_outputs import in_layout
+from edgeworthy.variants.model_outputs import torch_layout
 from edgeworthy.variants.same_model import Images
 from edgeworthy.variants.source_files import checked_file, reading
 from edgeworthy.variants.torch_checkpoints import load_weights
@@ -123,23 +124,24 @@ def _tried(module: Any, title: str, output: str | None, images: Images, batch: i
     """The module with the chosen output alone, after it has taken a batch of the shape of ``images``."""
     import torch
 
-    _, height, width, channels = images.shape
+    sample = images.shape[1:]
+    shape = (batch, *in_layout(images[:1], torch_layout(sample)).shape[1:])
     try:
         with torch.inference_mode():
-            given = module(torch.zeros(batch, channels, height, width))
+            given = module(torch.zeros(shape))
     except Exception as error:
         raise SourceError(
-            f"{title}: its module does not take ({batch}, {channels}, {height}, {width}), which the dataset's samples"
-            f" {(height, width, channels)} become: {reason_line(error)}",
+            f"{title}: its module does not take {shape}, which the dataset's samples"
+            f" {sample} become: {reason_line(error)}",
             hint="choose a dataset whose samples the module takes, or correct the module",
         ) from error
     if isinstance(given, dict | list | tuple):
         module = torch_with_output(module, title, given, output).eval()
         given = next(iter(given.values())) if isinstance(given, dict) else given[0]
-    if not isinstance(given, torch.Tensor) or given.ndim not in (2, 4) or len(given) != batch:
+    if not isinstance(given, torch.Tensor) or given.ndim < 2 or len(given) != batch:
         what = f"shape {tuple(given.shape)}" if isinstance(given, torch.Tensor) else type(given).__name__
         raise SourceError(
-            f"{title}: its module returns {what}, not one tensor of (batch, classes) or a batch of images",
+            f"{title}: its module returns {what}, not one tensor of (batch, values) or a batch of images",
             hint="let the module return the one tensor that is judged, its first axis the batch",
         )
     return module
@@ -158,7 +160,7 @@ def _settle_batch_norm(module: Any, images: Images) -> None:
         layer.momentum = 1.0
         layer.train()
     with torch.no_grad():
-        module(torch.from_numpy(np.ascontiguousarray(in_layout(images, "nchw"))))
+        module(torch.from_numpy(np.ascontiguousarray(in_layout(images, torch_layout(images.shape[1:])))))
     for layer, momentum in zip(layers, before, strict=True):
         layer.momentum = momentum
         layer.eval()

@@ -20,7 +20,8 @@ from edgeworthy.verdicts.per_class import per_class
 from edgeworthy.verdicts.vacuous import refuse_vacuous
 
 AXIS = "accuracy"
-NO_ACCURACY = "accuracy is not judged: the model's weights are random"
+RANDOM_WEIGHTS = "accuracy is not judged: the model's weights are random"
+NO_TARGETS = "judged by fidelity to the reference alone, against no targets"
 REPAIR = "calibrate on real, equally preprocessed inputs, or leave sensitive ops float with the 'mixed' recipe"
 HINTS = dict.fromkeys(
     (
@@ -31,6 +32,7 @@ HINTS = dict.fromkeys(
         "psnr_db",
         "score",
         "loss",
+        "nmse",
         "metric_drop",
         "metric_drop_percent",
         "column_drop_points",
@@ -58,7 +60,7 @@ def judge_accuracy(
     """
     refuse_vacuous(cell.model, truth, limits)
     judge_by = _judge_classes if truth.metric in TOP_K else _judge_scores
-    judged = (_judge_fidelity if truth.random_weights else judge_by)(cell, values, truth, limits)
+    judged = (_judge_fidelity if truth.by_fidelity else judge_by)(cell, values, truth, limits)
     invalid = defect(values, truth)
     if invalid:
         return replace(
@@ -124,15 +126,16 @@ def _judge_classes(cell: CellId, values: NDArray[np.float32], truth: Truth, limi
 
 
 def _judge_fidelity(cell: CellId, values: NDArray[np.float32], truth: Truth, limits: Mapping[str, float]) -> Verdict:
-    """Labels mean nothing to random weights: accuracy limits are not judged, and the message says so.
+    """Without targets, or where they mean nothing to random weights: accuracy limits are not judged, as the message says.
 
     SQNR is that of what changes from sample to sample: most of a random network's output is the same for all of them,
     and a variant that gives only that (0 dB) would look faithful.
     """
     same = truth.reference.mean(axis=0)
     sqnr_db = Estimate(fidelity.sqnr_db(truth.reference - same, values - same))
-    verdict = judge(cell, AXIS, {**_fidelity(values, truth), "sqnr_db": sqnr_db}, limits, HINTS)
-    return replace(verdict, message=f"{verdict.message}; {NO_ACCURACY}")
+    nmse = mean_with_interval(scoring.normalized_errors(values, truth.reference))
+    verdict = judge(cell, AXIS, {"nmse": nmse, **_fidelity(values, truth), "sqnr_db": sqnr_db}, limits, HINTS)
+    return replace(verdict, message=f"{verdict.message}; {RANDOM_WEIGHTS if truth.random_weights else NO_TARGETS}")
 
 
 def _fidelity(values: NDArray[np.float32], truth: Truth) -> dict[str, Estimate]:

@@ -47,11 +47,11 @@ def _one_class(values: Values, truth: Truth) -> str | None:
     if not (predictions == predictions[0]).all():
         return None
     others = reference != predictions[0]
-    if not truth.random_weights:
+    if not truth.by_fidelity:
         others &= reference == truth.labels
-    if int(others.sum()) < max(FEWEST_OTHERS, 0.05 * len(values) if truth.random_weights else 0):
+    if int(others.sum()) < max(FEWEST_OTHERS, 0.05 * len(values) if truth.by_fidelity else 0):
         return None
-    right = "" if truth.random_weights else ", rightly,"
+    right = "" if truth.by_fidelity else ", rightly,"
     return (
         f"class {predictions[0]} is predicted for all {len(values)} samples; "
         f"the reference predicts other classes{right} for {int(others.sum())} of them"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
-from edgeworthy.metrics import QUALITIES
+from edgeworthy.metrics import FIDELITY, QUALITIES
 from edgeworthy.records import Truth
 from edgeworthy.sources.function_copies import load_copy
 from edgeworthy.sources.function_files import function_digest
@@ -28,6 +28,8 @@ def scores(values: NDArray[np.float32], truth: Truth) -> NDArray[np.float64]:
         return squared_errors(values, truth.labels)
     if truth.metric == "psnr":
         return psnr_db(values, truth.labels)
+    if truth.metric == FIDELITY:
+        return normalized_errors(values, truth.reference)
     return _by_function(values, truth)
 
 
@@ -66,6 +68,26 @@ def psnr_db(values: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.fl
         found = 10 * np.log10(peak**2 / squared_errors(values, targets))
     capped: NDArray[np.float64] = np.minimum(found, MOST_DB)
     return capped
+
+
+def normalized_errors(values: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The error of each sample against the reference's outputs (samples, values), over the mean power of their variation.
+
+    The mean is the normalized mean squared error: 0 where all are equal, 1 of an output that is the reference's mean
+    whatever the input. A reference that does not vary is taken as it is; infinite where that is 0 and the output is not.
+    """
+    errors = _power(np.subtract(values, reference, dtype=np.float64))
+    mean = reference.mean(axis=0, dtype=np.float64)
+    power = float(_power(reference - mean).mean()) or float(_power(reference.astype(np.float64)).mean())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: NDArray[np.float64] = np.where(errors == 0, 0.0, errors / power)
+    return found
+
+
+def _power(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sum of squares of each row."""
+    power: NDArray[np.float64] = np.einsum("ij,ij->i", values, values)
+    return power
 
 
 def _by_function(values: NDArray[np.float32], truth: Truth) -> NDArray[np.float64]:

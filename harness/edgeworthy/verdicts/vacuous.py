@@ -24,6 +24,8 @@ def refuse_vacuous(model: str, truth: Truth, limits: Mapping[str, float]) -> Non
 def _reasons(truth: Truth, limits: Mapping[str, float]) -> Iterator[tuple[str, str]]:
     if truth.random_weights:
         return
+    if limits.get("max_nmse", 0.0) >= 1:
+        yield "max_nmse", "an output that is the same for every sample has 1"
     if truth.classifies:
         yield from _of_classes(truth, limits)
     spread = float(np.ptp(truth.reference))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgeworthy.errors import InputMismatch, ToolUnusable
 from edgeworthy.records import Layout
 from edgeworthy.runners.python_runner import BATCH, RunnerError, dequantize, to_input
-from edgeworthy.sources.samples import Samples
+from edgeworthy.sources.samples import Samples, in_layout
 from edgeworthy.targets.android.graph import Graph, Tensor
 
 #: About so much goes to the phone in one file.
@@ -23,8 +23,7 @@ CHUNK_BYTES = 4_000_000
 
 def check_shape(name: str, wanted: Tensor, samples: Samples, layout: Layout) -> None:
     """The tool runs a wrong shape and ends well, so it is checked before. Raises InputMismatch."""
-    height, width, channels = np.load(samples.path, mmap_mode="r").shape[1:]
-    given = (height, width, channels) if layout == "nhwc" else (channels, height, width)
+    given = in_layout(np.load(samples.path, mmap_mode="r")[:0], layout).shape[1:]
     if wanted.shape[:1] != (1,):
         raise InputMismatch(
             f"{name}: the model takes {'x'.join(map(str, wanted.shape[:1]))} samples at once; export it with a batch of 1",
@@ -96,9 +95,8 @@ def _write(
 
 def _native(samples: Samples, begin: int, end: int, wanted: Tensor, layout: Layout) -> NDArray[Any]:
     values = samples.read(begin, end) if samples.steps else np.load(samples.path, mmap_mode="r")[begin:end]
-    ordered = values if layout == "nhwc" else values.transpose(0, 3, 1, 2)
     try:
-        return to_input(ordered, wanted.dtype, wanted.scale, wanted.zero_point, first=begin)
+        return to_input(in_layout(values, layout), wanted.dtype, wanted.scale, wanted.zero_point, first=begin)
     except RunnerError as error:
         raise InputMismatch(
             str(error),
