@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ from pydantic import Field
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
+from edgeworthy.sources.samples import in_layout
 from edgeworthy.variants.converter_errors import refusing
 from edgeworthy.variants.converters import PER_CHANNEL_OPSET, opset_of, without_notes
-from edgeworthy.variants.model_outputs import as_input, in_layout
+from edgeworthy.variants.model_outputs import as_input
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.registry import recipe
 from edgeworthy.variants.scheme import GraphNames, Ranges
@@ -212,24 +214,62 @@ def _slim(out: Path) -> None:
 
 
 def _prepared(source: OpenedSource) -> Path:
-    """The ONNX file after shape inference and fusion, which the quantizers want; made once."""
-    prepared = source.scratch / "prepared.onnx"
-    if not prepared.exists():
-        from onnxruntime.quantization.shape_inference import quant_pre_process
+    """The ONNX file after shape inference and fusion, which the quantizers want, and still the same model; made once."""
+    return source.once("prepared_onnx", lambda: _prepare(source))
 
+
+def _prepare(source: OpenedSource) -> Path:
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared = source.scratch / "prepared.onnx"
+    try:
         quant_pre_process(source.quantizable_onnx(), prepared)
-        _name_nodes(prepared)
+    except Exception:  # symbolic shape inference does not know every op, and the quantizers need none
+        quant_pre_process(source.quantizable_onnx(), prepared, skip_symbolic_shape=True)
+    _mend(prepared)
+    source.check_file("the preparation for quantization", prepared, source.onnx_layout())
     return prepared
 
 
-def _name_nodes(path: Path) -> None:
-    """Nodes are left in float by name, and ONNX lets a node have none."""
+def _mend(path: Path) -> None:
+    """Write the graph again without what the quantizers stumble over."""
     import onnx
 
     model = onnx.load(path)
-    for index, node in enumerate(model.graph.node):
-        node.name = node.name or f"{node.op_type}_{index}"
+    name_apart(model.graph)
+    flatten_biases(model.graph)
     onnx.save(model, path)
+
+
+def name_apart(graph: Any) -> None:
+    """Give every node a name, by which it may be left in float, and no tensor one that the quantizers make up.
+
+    They call copies of a tensor by its name and a number: ``conv_25`` and ``2`` is ``conv_252``, which may be another one.
+    """
+    for index, node in enumerate(graph.node):
+        node.name = node.name or f"{node.op_type}_{index}"
+    ends = {entry.name for entry in (*graph.input, *graph.output)}
+    names = ends.union(*(node.output for node in graph.node), (tensor.name for tensor in graph.initializer))
+    taken = {name for name in names - ends if _is_copy(name, names)}
+    for part in graph.node:
+        for side in (part.input, part.output):
+            side[:] = [f"{name}_" if name in taken else name for name in side]
+    for tensor in (*graph.initializer, *graph.value_info):
+        tensor.name = f"{tensor.name}_" if tensor.name in taken else tensor.name
+
+
+def flatten_biases(graph: Any) -> None:
+    """Make of a Gemm's bias of shape (1, channels) one of (channels,): the quantizer counts its channels on the first axis."""
+    biases = {node.input[2] for node in graph.node if node.op_type == "Gemm" and len(node.input) > 2}
+    for tensor in graph.initializer:
+        if tensor.name in biases and len(tensor.dims) > 1:
+            tensor.dims[:] = [tensor.dims[-1]] if math.prod(tensor.dims) == tensor.dims[-1] else tensor.dims
+
+
+def _is_copy(name: str, names: set[str]) -> bool:
+    """Whether ``name`` without some of the digits at its end is another name."""
+    digits = len(name) - len(name.rstrip("0123456789"))
+    return any(name[: len(name) - count] in names for count in range(1, digits + 1))
 
 
 class _Reader:

@@ -1,4 +1,4 @@
-"""AI Edge Quantizer: from a float .tflite with a signature to a quantized one, without TensorFlow.
+"""AI Edge Quantizer: from a float .tflite to a quantized one, without TensorFlow. One without a signature gets one.
 
 Its algorithms and policies: https://github.com/google-ai-edge/ai-edge-quantizer
 """
@@ -6,6 +6,7 @@ Its algorithms and policies: https://github.com/google-ai-edge/ai-edge-quantizer
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from edgeworthy.variants.converter_errors import refusing
 from edgeworthy.variants.scheme import Scheme
 from edgeworthy.variants.tflite_graph import graph_names, interpreter
 from edgeworthy.variants.tflite_packing import packed
+from edgeworthy.variants.tflite_quantizable import quantizable
 
 Calibration = NDArray[np.float32]
 EVERYTHING = ".*"
@@ -25,8 +27,9 @@ ENDS = ("INPUT", "OUTPUT")
 def quantize(float_model: bytes, scheme: Scheme, calibration: Calibration | None, title: str) -> bytes:
     """The quantized .tflite's content; ``title`` is the user's name for the float one.
 
-    Raises RecipeRefused where ``float_model`` has no signature, is quantized already, or has nothing to quantize.
+    Raises RecipeRefused where ``float_model`` has several signatures, is quantized already, or has nothing to quantize.
     """
+    float_model = quantizable(float_model)
     signature, argument = _signature(float_model, title)
     with refusing("AI Edge Quantizer"):
         from ai_edge_litert import schema_py_generated as schema
@@ -55,9 +58,8 @@ def _signature(content: bytes, title: str) -> tuple[str, str]:
     if len(signatures) != 1 or len(next(iter(signatures.values()))["inputs"]) != 1:
         found = ", ".join(f"{name!r} of {len(each['inputs'])} inputs" for name, each in signatures.items())
         raise RecipeRefused(
-            f"{title} has {f'the signatures {found}' if found else 'no signature'};"
-            " AI Edge Quantizer needs exactly one, of one input",
-            hint="convert it again from a SavedModel, which carries a signature, or keep only fp32",
+            f"{title} has the signatures {found}; AI Edge Quantizer needs exactly one, of one input",
+            hint="convert it again from a SavedModel with one signature, or keep only fp32",
         )
     ((name, arguments),) = signatures.items()
     return name, arguments["inputs"][0]
@@ -129,5 +131,10 @@ def _samples(argument: str, calibration: Calibration | None) -> list[dict[str, C
 
 
 def _check_changed(float_model: bytes, content: bytes) -> None:
-    if content == float_model:
+    """Raise RecipeRefused where every tensor has the type that it had."""
+    if _types(content) == _types(float_model):
         raise RecipeRefused("AI Edge Quantizer found nothing to quantize in this graph", hint="keep only fp32")
+
+
+def _types(content: bytes) -> Counter[type]:
+    return Counter(tensor["dtype"] for tensor in interpreter(content).get_tensor_details())

@@ -1,0 +1,230 @@
+"""Models of inputs that are no images, judged with and without labels, and files that were not made for a quantizer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from edgeworthy.cells import CellId
+from edgeworthy.records import Outputs
+from edgeworthy.runs.run import Run
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.integration.conftest import Digits, Project, linear_tflite, make_project
+
+#: Everything that a source of any framework can become without training.
+LITERT = {"fp32": {}, "dynamic_int8": {}, "int8_float_io": {}, "float16": {}}
+ORT = {"ort_fp32": {}, "ort_dynamic": {}, "ort_int8_minmax": {}}
+TORCH = {"torch_fp32": {}, "torch_int8": {}}
+TOKENS, WORDS = 12, 50
+
+FACTORY = """
+from torch import nn
+
+
+def table():
+    return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+
+
+def sound():
+    return nn.Sequential(nn.Conv1d(4, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 5))
+"""
+#: Written where TensorFlow and torch are at home: never in this process.
+KERAS = """
+import sys, keras
+keras.utils.set_random_seed(0)
+inputs = keras.Input((40, 4))
+x = keras.layers.Conv1D(8, 5, activation="relu")(inputs)
+x = keras.layers.GlobalAveragePooling1D()(x)
+keras.Model(inputs, keras.layers.Dense(5)(x)).save(sys.argv[1])
+"""
+TORCH_WEIGHTS = """
+import sys, torch
+sys.path.insert(0, sys.argv[1])
+import nets
+torch.manual_seed(0)
+for name in ("table", "sound"):
+    torch.save(getattr(nets, name)().state_dict(), f"{sys.argv[1]}/{name}.pt")
+"""
+
+
+#: A filter that remembers its last output in a resource variable.
+STATE = """
+import sys, os
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import tensorflow as tf
+
+
+class Filter(tf.Module):
+    def __init__(self):
+        self.last = tf.Variable(tf.zeros((1, 4)))
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 4), tf.float32, name="step")])
+    def __call__(self, step):
+        self.last.assign(0.5 * self.last + step)
+        return {"smooth": self.last.read_value()}
+
+
+module = Filter()
+converter = tf.lite.TFLiteConverter.from_concrete_functions([module.__call__.get_concrete_function()], module)
+converter.experimental_enable_resource_variables = True
+open(sys.argv[1], "wb").write(converter.convert())
+"""
+
+
+def token_model(path: Path) -> None:
+    """int32 (batch, TOKENS) -> the mean of embeddings -> (batch, 3); its bias has two axes, its names end in numbers."""
+    random = np.random.default_rng(0)
+    weights = {
+        "table": random.normal(size=(WORDS, 16)).astype(np.float32),
+        "dense": random.normal(size=(16, 16)).astype(np.float32),
+        "dense2": random.normal(size=(16, 3)).astype(np.float32),
+        "bias": random.normal(size=(1, 3)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["words"]),
+        helper.make_node("ReduceMean", ["words"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "dense"], ["mean2"]),
+        helper.make_node("Gemm", ["mean2", "dense2", "bias"], ["scores"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tokens",
+        [helper.make_tensor_value_info("ids", TensorProto.INT32, ["batch", TOKENS])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(values, name) for name, values in weights.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def old_tflite(content: bytes) -> bytes:
+    """The .tflite as an old converter wrote it: no signature, short op codes, weights in float16 that are dequantized."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    tree.signatureDefs = []
+    graph, weights = tree.subgraphs[0], tree.subgraphs[0].tensors[1]
+    narrow, buffer, dequantize, code = schema.TensorT(), schema.BufferT(), schema.OperatorT(), schema.OperatorCodeT()
+    halves = np.asarray(tree.buffers[weights.buffer].data, np.uint8).view(np.float32).astype(np.float16)
+    buffer.data = halves.view(np.uint8)
+    narrow.name, narrow.shape, narrow.type, narrow.buffer = "half", weights.shape, schema.TensorType.FLOAT16, 3
+    weights.buffer = 0
+    tree.buffers.append(buffer)
+    graph.tensors.append(narrow)
+    code.builtinCode, code.version = schema.BuiltinOperator.DEQUANTIZE, 3
+    tree.operatorCodes.append(code)
+    dequantize.opcodeIndex, dequantize.inputs, dequantize.outputs = 1, [4], [1]
+    graph.operators.insert(0, dequantize)
+    for each in tree.operatorCodes:
+        each.deprecatedBuiltinCode, each.builtinCode = each.builtinCode, 0
+    builder = flatbuffers.Builder(0)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def write_arrays(folder: Path, digits: Digits) -> None:
+    """Samples of each shape; only those of the table have labels."""
+    random = np.random.default_rng(1)
+    table = {name: each.reshape(len(each), 64) if name.endswith("_x") else each for name, each in digits.arrays.items()}
+    np.savez(folder / "table.npz", **table)
+    sound = random.normal(size=(90, 40, 4)).cumsum(axis=1).astype(np.float32) / 8
+    np.savez(folder / "sound.npz", evaluation_x=sound[:60], calibration_x=sound[60:])
+    turned = sound.transpose(0, 2, 1)
+    np.savez(folder / "channels_first.npz", evaluation_x=turned[:60], calibration_x=turned[60:])
+    ids = random.integers(0, WORDS, (90, TOKENS)).astype(np.int32)
+    np.savez(folder / "ids.npz", evaluation_x=ids[:60], calibration_x=ids[60:])
+
+
+def model(source: dict[str, Any], dataset: str, variants: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"source": source, "dataset": dataset, "variants": variants, "reference": next(iter(variants)), **more}
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path) -> Project:
+    """One run of all the models."""
+    project = make_project(tmp_path_factory.mktemp("shapes"), digits, shared_store)
+    folder = project.root / "benchmarks"
+    write_arrays(folder, digits)
+    (folder / "nets.py").write_text(FACTORY)
+    for code, where in ((KERAS, folder / "sound.keras"), (TORCH_WEIGHTS, folder), (STATE, folder / "state.tflite")):
+        subprocess.run([sys.executable, "-c", code, str(where)], check=True, capture_output=True, timeout=300)
+    token_model(folder / "tokens.onnx")
+    (folder / "old.tflite").write_bytes(old_tflite(linear_tflite(digits.weights, digits.bias)))
+    np.savez(folder / "steps.npz", evaluation_x=np.random.default_rng(2).normal(size=(40, 4)).astype(np.float32))
+    names = ("steps", "table", "sound", "channels_first", "ids")
+    project.models["datasets"] |= {name: {"kind": "npz", "path": f"{name}.npz"} for name in names}
+    project.models["datasets"]["ids"]["classes"] = 3
+    unlabelled = {"metric": "fidelity"}
+    project.models["models"] = {
+        "table": model(
+            {"factory": "nets.py:table", "weights": "table.pt"}, "table", {**ORT, **LITERT, **TORCH}, metric="fidelity"
+        ),
+        "conv": model({"factory": "nets.py:sound", "weights": "sound.pt"}, "channels_first", ORT | TORCH, **unlabelled),
+        "keras": model({"path": "sound.keras"}, "sound", LITERT | ORT, **unlabelled),
+        "tokens": model({"path": "tokens.onnx"}, "ids", ORT | {"fp32": {}, "dynamic_int8": {}}, **unlabelled),
+        "old": model({"path": "old.tflite"}, "digits", {**LITERT, "weight_only_int8": {}}),
+        "state": model({"path": "state.tflite"}, "steps", {"fp32": {}}, **unlabelled),
+        "needs_labels": model({"path": "tokens.onnx"}, "ids", {"ort_fp32": {}}),
+    }
+    del project.models["budgets"]
+    result = project.run("-k", "accuracy or canary")
+    assert result.returncode == 1, result.stdout
+    return project
+
+
+def test_every_shape_is_quantized_and_judged(judged: Project) -> None:
+    """Rows, sound and tokens become every variant; nothing is refused, and each canary is rejected."""
+    statuses = judged.statuses()
+    others = {cell: status for cell, status in statuses.items() if not cell.startswith("needs_labels/")}
+    assert {cell for cell, status in others.items() if status != "pass"} == {
+        f"{name}/canary/host:cpu" for name in ("table", "conv", "keras", "tokens", "old", "state")
+    }
+    assert {status for cell, status in others.items() if "/canary/" in cell} == {"rejected"}
+
+
+def test_fidelity_is_the_error_against_the_reference(judged: Project) -> None:
+    """Without labels the normalized error is judged, agreement where there are classes, and accuracy nowhere."""
+    cells = judged.result().cells.set_index(["model", "variant"])
+    row = cells.loc[("tokens", "ort_int8_minmax")]
+    assert 0 < row.nmse < 0.1
+    assert row.nmse_low < row.nmse < row.nmse_high
+    assert row.agreement_percent > 90
+    assert row.metric == "fidelity"
+    assert np.isnan(row.top1_percent)
+    assert "against no targets" in row.message
+    assert cells.loc[("table", "ort_fp32")].nmse == 0
+
+
+def test_an_old_files_weights_are_quantized(judged: Project) -> None:
+    """Op codes of 8 bits and float16 weights hid them from the quantizer, which then left everything as it was."""
+    cells = judged.result().cells.set_index(["model", "variant"])
+    assert cells.loc[("old", "fp32")].sqnr_db == np.inf
+    for name in ("weight_only_int8", "dynamic_int8", "int8_float_io"):
+        assert 10 < cells.loc[("old", name)].sqnr_db < 80
+
+
+def test_a_model_with_state_begins_anew_with_each_sample(judged: Project) -> None:
+    """LiteRT cannot reset resource variables: without a load for each sample, outputs would depend on their order."""
+    steps = np.load(judged.root / "benchmarks" / "steps.npz")["evaluation_x"]
+    journal = Run.open((judged.root / "results" / "latest").resolve()).journal
+    outputs = journal.find(Outputs, CellId("state", "fp32", "host:cpu"))
+    assert outputs
+    np.testing.assert_array_equal(outputs.values, steps)
+
+
+def test_a_metric_that_needs_targets_says_so(judged: Project) -> None:
+    message = judged.message("ort_fp32", "needs_labels")
+    assert message == "dataset 'ids' lacks 'evaluation_y', which the metric top1 needs"
+
+
+def test_a_limit_that_a_constant_output_keeps_is_refused(project: Project) -> None:
+    project.models["models"]["linear"] |= {"metric": "fidelity", "variants": {"ort_fp32": {}}}
+    project.models["budgets"] = [{"max_nmse": 1.0}]
+    project.run("-k", "accuracy")
+    assert "max_nmse: 1 cannot fail: an output that is the same for every sample has 1" in project.message("ort_fp32")
