@@ -68,7 +68,8 @@ def linear(
     """Scores of 10 classes for an image (1, 8, 8, 1) by ``weights`` (64, 10), float or int8.
 
     ``ending`` adds what makes it hard to batch: ``reshape`` fixes the batch at 1, ``maximum`` adds the largest score of
-    the whole batch to each; or a second output, ``twice``; ``long`` lets it take several microseconds on any processor.
+    the whole batch to each; or a second output, ``twice``, which in an int8 graph is made by ``also``; ``long`` lets it take
+    several microseconds on any processor.
     """
     made = TfliteFile()
     dtype = "int8" if quantized else "float32"
@@ -112,6 +113,11 @@ def _end(made: TfliteFile, ending: str, scores: int) -> list[int]:
     if ending == "twice":
         last = made.tensor("twice", (1, CLASSES), "float32")
         made.node(operators.ADD, [scores, scores], [last], schema.AddOptionsT(), kinds.AddOptions)
+        return [scores, last]
+    if ending == "also":  # of an int8 graph: the same numbers on another scale
+        last = made.tensor("twice", (1, CLASSES), "int8", scaled=(made.tensors[scores].quantization.scale[0] * 2, 5))
+        options = schema.AddOptionsT()
+        made.node(operators.ADD, [scores, scores], [last], options, kinds.AddOptions)
         return [scores, last]
     if ending == "long":
         zeros, last = made.tensor("zeros", (1, CLASSES), "float32", np.zeros((1, CLASSES))), scores

@@ -134,7 +134,8 @@ class Source(Strict):
     input: str | None = Field(None, description="frozen graph: the input's array, 'input:0'")
     output: str | None = Field(
         None,
-        description="the output that is judged, of a model with several; frozen graph: the output's array, 'scores:0'",
+        description="the output that is kept and judged, of a model with several; default: all; frozen graph: the output's "
+        "array, 'scores:0'",
     )
     opset: int | None = Field(
         None, ge=11, le=23, description="of the ONNX file that a source becomes: exactly this one or none"

@@ -6,8 +6,8 @@ a record becomes JSON plus one .npz. Units are in the names: ``_ns``, ``_bytes``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +25,10 @@ Statistic = Literal["inference", "median", "mean"]
 
 @dataclass(frozen=True)
 class Artifact:
-    """The file that a variant became, addressed by the sha256 of everything that shaped it; ``source`` is the model's own."""
+    """The file that a variant became, addressed by the sha256 of everything that shaped it; ``source`` is the model's own.
+
+    ``outputs`` are the names of its outputs in the order of the source's, where there are several; () of a single one.
+    """
 
     key: str
     path: Path
@@ -35,6 +38,7 @@ class Artifact:
     size_bytes: int
     gzip_bytes: int
     source: str = ""
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,9 @@ def identity_of(fingerprint: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What an artifact returned: dequantized float32 ``values`` of shape (samples, classes).
+    """What an artifact returned: dequantized float32 ``values`` of shape (samples, values).
 
+    Of several outputs they stand one after the other, ``sizes`` values of each; of a single one it is empty.
     ``batch`` is the batch size that was used; 1 if a larger one changes the outputs or is not possible. ``seconds``
     went into the inferences, ``window_seconds`` into all that the runner did for it, loading included.
     """
@@ -109,6 +114,7 @@ class Outputs:
     seconds: float
     window_seconds: float
     conditions: Conditions
+    sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,7 @@ class Truth:
     ``channels`` is the last dimension of targets that are images, 0 where every value is a column of its own.
     ``threshold`` is set where a binary classifier has one output: class 1 above it (0.5 of a probability, 0 of a logit).
     With ``random_weights`` labels say nothing, and a variant is judged by its fidelity to the reference alone.
+    ``outputs`` are the reference's several outputs, name -> number of values, in the order in which they stand in a row.
     """
 
     labels: NDArray[Any]
@@ -137,6 +144,17 @@ class Truth:
     threshold: float | None = None
     copy: str = ""
     text: str = ""
+    outputs: Mapping[str, int] = field(default_factory=dict)
+
+    def parts(self, values: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[np.float32], Truth]]:
+        """Each output by itself: its name, its ``values`` (samples, values), and what they are judged by."""
+        if not self.outputs:
+            yield "", values, self
+        start = 0
+        for name, size in self.outputs.items():
+            part = slice(start, start + size)
+            yield name, values[:, part], replace(self, reference=self.reference[:, part], outputs={})
+            start += size
 
     def class_scores(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs (samples, values) as one score per class: a binary classifier's one output becomes two columns."""
@@ -153,7 +171,7 @@ class Truth:
     @property
     def classifies(self) -> bool:
         """Whether the outputs are scores of classes."""
-        return self.labels.ndim == 1 and np.issubdtype(self.labels.dtype, np.integer)
+        return not self.outputs and self.labels.ndim == 1 and np.issubdtype(self.labels.dtype, np.integer)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,29 @@ def test_first_output_counts_also_in_a_batch(target: AndroidTarget, reference: H
     found = target.outputs(asked)
     assert found.batch == 32
     assert np.allclose(found.values, reference.outputs(asked).values, atol=1e-6)
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+@pytest.mark.parametrize("names", [("scores", "twice"), ("twice", "scores")], ids=["as written", "the other way"])
+def test_several_outputs_are_the_hosts_tensor_by_tensor(
+    target: AndroidTarget, reference: HostTarget, tmp_path: Path, names: tuple[str, ...], quantized: bool
+):
+    """In the order that the artifact names, each dequantized by itself."""
+    asked = job(tmp_path, quantized, ending="also" if quantized else "twice", count=40)
+    asked = replace(asked, artifact=replace(asked.artifact, outputs=names))
+    found, expected = target.outputs(asked), reference.outputs(asked)
+    assert found.sizes == expected.sizes == (10, 10)
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-5, atol=1e-5)
+    columns = {name: found.values[:, 10 * place : 10 * place + 10] for place, name in enumerate(names)}
+    np.testing.assert_allclose(columns["twice"], 2 * columns["scores"], rtol=0.1, atol=0.5 if quantized else 1e-5)
+
+
+def test_an_output_that_the_file_has_not_is_named(target: AndroidTarget, reference: HostTarget, tmp_path: Path):
+    asked = job(tmp_path, ending="twice", count=2)
+    asked = replace(asked, artifact=replace(asked.artifact, outputs=("scores", "boxes")))
+    for where in (target, reference):
+        with pytest.raises(InputMismatch, match="has no output 'boxes'; it has scores, twice"):
+            where.outputs(asked)
 
 
 def test_second_run_pushes_nothing(link: LocalLink, target: AndroidTarget, tmp_path: Path):

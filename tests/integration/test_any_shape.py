@@ -1,4 +1,4 @@
-"""Models of inputs that are no images, judged with and without labels, and files that were not made for a quantizer."""
+"""Models of inputs that are no images and of several outputs, judged with and without labels, and files of old converters."""
 
 from __future__ import annotations
 
@@ -19,16 +19,33 @@ from tests.integration.conftest import Digits, Project, linear_tflite, make_proj
 
 #: Everything that a source of any framework can become without training.
 LITERT = {"fp32": {}, "dynamic_int8": {}, "int8_float_io": {}, "float16": {}}
-ORT = {"ort_fp32": {}, "ort_dynamic": {}, "ort_int8_minmax": {}}
+#: Without VNNI, products of 8 bits saturate.
+ORT = {"ort_fp32": {}, "ort_dynamic": {}, "ort_int8_minmax": {"options": {"reduce_range": True}}}
 TORCH = {"torch_fp32": {}, "torch_int8": {}}
 TOKENS, WORDS = 12, 50
 
 FACTORY = """
+import torch
 from torch import nn
 
 
 def table():
     return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+
+
+class Detector(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+        self.boxes, self.scores = nn.Conv2d(8, 4, 1), nn.Conv2d(8, 2, 1)
+
+    def forward(self, images):
+        found = self.body(images)
+        return {"scores": self.scores(found).flatten(2), "boxes": 50 * self.boxes(found).flatten(2)}
+
+
+def detector():
+    return Detector()
 
 
 def sound():
@@ -42,13 +59,16 @@ inputs = keras.Input((40, 4))
 x = keras.layers.Conv1D(8, 5, activation="relu")(inputs)
 x = keras.layers.GlobalAveragePooling1D()(x)
 keras.Model(inputs, keras.layers.Dense(5)(x)).save(sys.argv[1])
+loudness = keras.layers.Rescaling(100, name="loudness")(keras.layers.Dense(1)(x))
+ends = {"kind": keras.layers.Dense(5, name="kind")(x), "loudness": loudness}
+keras.Model(inputs, ends).save(sys.argv[1].replace("sound", "two"))
 """
 TORCH_WEIGHTS = """
 import sys, torch
 sys.path.insert(0, sys.argv[1])
 import nets
 torch.manual_seed(0)
-for name in ("table", "sound"):
+for name in ("table", "sound", "detector"):
     torch.save(getattr(nets, name)().state_dict(), f"{sys.argv[1]}/{name}.pt")
 """
 
@@ -135,6 +155,8 @@ def write_arrays(folder: Path, digits: Digits) -> None:
     np.savez(folder / "table.npz", **table)
     sound = random.normal(size=(90, 40, 4)).cumsum(axis=1).astype(np.float32) / 8
     np.savez(folder / "sound.npz", evaluation_x=sound[:60], calibration_x=sound[60:])
+    kinds = np.arange(60) % 5
+    np.savez(folder / "labelled.npz", evaluation_x=sound[:60], evaluation_y=kinds)
     turned = sound.transpose(0, 2, 1)
     np.savez(folder / "channels_first.npz", evaluation_x=turned[:60], calibration_x=turned[60:])
     ids = random.integers(0, WORDS, (90, TOKENS)).astype(np.int32)
@@ -157,7 +179,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_stor
     token_model(folder / "tokens.onnx")
     (folder / "old.tflite").write_bytes(old_tflite(linear_tflite(digits.weights, digits.bias)))
     np.savez(folder / "steps.npz", evaluation_x=np.random.default_rng(2).normal(size=(40, 4)).astype(np.float32))
-    names = ("steps", "table", "sound", "channels_first", "ids")
+    names = ("labelled", "steps", "table", "sound", "channels_first", "ids")
     project.models["datasets"] |= {name: {"kind": "npz", "path": f"{name}.npz"} for name in names}
     project.models["datasets"]["ids"]["classes"] = 3
     unlabelled = {"metric": "fidelity"}
@@ -169,6 +191,14 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_stor
         "keras": model({"path": "sound.keras"}, "sound", LITERT | ORT, **unlabelled),
         "tokens": model({"path": "tokens.onnx"}, "ids", ORT | {"fp32": {}, "dynamic_int8": {}}, **unlabelled),
         "old": model({"path": "old.tflite"}, "digits", {**LITERT, "weight_only_int8": {}}),
+        "detector": model(
+            {"factory": "nets.py:detector", "weights": "detector.pt"},
+            "digits",
+            ORT | LITERT | {"torch_fp32": {}},
+            **unlabelled,
+        ),
+        "two": model({"path": "two.keras"}, "sound", LITERT | ORT, **unlabelled),
+        "unchosen": model({"path": "two.keras"}, "labelled", {"fp32": {}}),
         "state": model({"path": "state.tflite"}, "steps", {"fp32": {}}, **unlabelled),
         "needs_labels": model({"path": "tokens.onnx"}, "ids", {"ort_fp32": {}}),
     }
@@ -181,9 +211,9 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_stor
 def test_every_shape_is_quantized_and_judged(judged: Project) -> None:
     """Rows, sound and tokens become every variant; nothing is refused, and each canary is rejected."""
     statuses = judged.statuses()
-    others = {cell: status for cell, status in statuses.items() if not cell.startswith("needs_labels/")}
+    others = {cell: status for cell, status in statuses.items() if not cell.startswith(("needs_labels/", "unchosen/"))}
     assert {cell for cell, status in others.items() if status != "pass"} == {
-        f"{name}/canary/host:cpu" for name in ("table", "conv", "keras", "tokens", "old", "state")
+        f"{name}/canary/host:cpu" for name in ("table", "conv", "keras", "tokens", "old", "state", "detector", "two")
     }
     assert {status for cell, status in others.items() if "/canary/" in cell} == {"rejected"}
 
@@ -207,6 +237,27 @@ def test_an_old_files_weights_are_quantized(judged: Project) -> None:
     assert cells.loc[("old", "fp32")].sqnr_db == np.inf
     for name in ("weight_only_int8", "dynamic_int8", "int8_float_io"):
         assert 10 < cells.loc[("old", name)].sqnr_db < 80
+
+
+def test_several_outputs_are_judged_each_by_itself(judged: Project) -> None:
+    """The worst decides and is named; in every runtime they stand in the order of the source's."""
+    journal = Run.open((judged.root / "results" / "latest").resolve()).journal
+    cells = judged.result().cells.set_index(["model", "variant"])
+    for name, sizes in {"detector": {32, 64}, "two": {5, 1}}.items():
+        truth = journal.truth(name)
+        assert truth
+        assert set(truth.outputs.values()) == sizes
+        assert "of 2 outputs" in cells.loc[(name, "ort_int8_minmax")].message
+        for variant in ("fp32", "ort_fp32"):
+            outputs = journal.find(Outputs, CellId(name, variant, "host:cpu"))
+            assert outputs
+            assert list(outputs.sizes) == list(truth.outputs.values())
+            np.testing.assert_allclose(outputs.values, truth.reference, rtol=1e-3, atol=1e-3)
+
+
+def test_accuracy_needs_one_output(judged: Project) -> None:
+    message = judged.message("fp32", "unchosen")
+    assert "the model 'unchosen' has 2 outputs: kind, loudness, and none is chosen" in message
 
 
 def test_a_model_with_state_begins_anew_with_each_sample(judged: Project) -> None:

@@ -1,4 +1,4 @@
-"""A model with several outputs is judged by the one that is chosen, and by none in silence."""
+"""A model with several outputs keeps the one that is chosen, or all of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import onnx
 import onnxruntime
 import pytest
 from edgeworthy.errors import SourceError
-from edgeworthy.variants.model_ends import check_one_input, chosen_output, onnx_with_output, tflite_with_output
+from edgeworthy.variants.model_ends import check_one_input, chosen_outputs, onnx_with_output, tflite_with_output
+from edgeworthy.variants.output_names import in_order, plain_names
 from onnx import TensorProto, helper, numpy_helper
 
 from tests import tflite_files
@@ -17,17 +18,38 @@ from tests import tflite_files
 WEIGHTS = np.random.default_rng(0).standard_normal((64, tflite_files.CLASSES)).astype(np.float32)
 
 
-def test_an_output_must_be_chosen_where_there_are_several() -> None:
-    """The outputs are named; a wrong name gets the nearest one."""
-    assert chosen_output("net.onnx", ["scores"], None) == 0
-    assert chosen_output("net.onnx", ["aux", "scores"], "scores") == 1
-    with pytest.raises(SourceError, match=r"net\.onnx: the model has .*aux.*scores.*, and none is chosen") as none:
-        chosen_output("net.onnx", ["aux", "scores"], None)
-    assert "output: NAME" in none.value.hint
+def test_a_chosen_output_stands_alone_and_without_a_choice_all_do() -> None:
+    """A wrong name gets the nearest one."""
+    assert chosen_outputs("net.onnx", ["scores"], None) == [0]
+    assert chosen_outputs("net.onnx", ["aux", "scores"], None) == [0, 1]
+    assert chosen_outputs("net.onnx", ["aux", "scores"], "scores") == [1]
     with pytest.raises(SourceError, match="has no output 'score'; did you mean 'scores'"):
-        chosen_output("net.onnx", ["aux", "scores"], "score")
+        chosen_outputs("net.onnx", ["aux", "scores"], "score")
     with pytest.raises(SourceError, match="has no output 'score'; did you mean 'scores'"):
-        chosen_output("net.onnx", ["scores"], "score")
+        chosen_outputs("net.onnx", ["scores"], "score")
+
+
+@pytest.mark.parametrize(
+    ("found", "names", "wanted"),
+    [
+        (["scores", "boxes"], ["boxes", "scores"], ("boxes", "scores")),
+        (["output_0", "output_1"], ["a:0", "b:0"], ("output_0", "output_1")),
+        (
+            [f"StatefulPartitionedCall_{n}" for n in (10, 9, 2)],
+            list("abc"),
+            tuple(f"StatefulPartitionedCall_{n}" for n in (2, 9, 10)),
+        ),
+        (["x", "y"], ["boxes", "scores"], ("x", "y")),
+    ],
+    ids=["by name", "by plain name", "by number", "as they come"],
+)
+def test_outputs_are_found_again(found: list[str], names: list[str], wanted: tuple[str, ...]) -> None:
+    assert in_order(found, names) == wanted
+
+
+def test_names_that_no_signature_can_have_become_numbers() -> None:
+    assert plain_names(["boxes", "scores"]) == ("boxes", "scores")
+    assert plain_names(["boxes", "Identity:1"]) == ("output_0", "output_1")
 
 
 def test_a_model_of_several_inputs_is_refused_with_all_their_names() -> None:
@@ -86,6 +108,17 @@ def test_an_onnx_output_without_scores_is_refused(tmp_path: Path, output: onnx.V
     onnx.save(helper.make_model(graph), tmp_path / "labels.onnx")
     with pytest.raises(SourceError, match=f"the output 'label' is {held}, not scores or numbers to judge"):
         onnx_with_output(tmp_path / "labels.onnx", "labels.onnx", None)
+
+
+def test_class_numbers_beside_other_outputs_are_kept(tmp_path: Path) -> None:
+    """Of a detector, say; only fidelity judges all outputs."""
+    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["batch", 4])
+    ends = [helper.make_tensor_value_info("same", TensorProto.FLOAT, ["batch", 4])]
+    ends.append(helper.make_tensor_value_info("best", TensorProto.INT64, ["batch", 1]))
+    nodes = [helper.make_node("Identity", ["rows"], ["same"]), helper.make_node("ArgMax", ["rows"], ["best"], axis=1)]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "two", [rows], ends)), tmp_path / "two.onnx")
+    onnx_with_output(tmp_path / "two.onnx", "two.onnx", None)
+    assert len(onnx.load(tmp_path / "two.onnx").graph.output) == 2
 
 
 @pytest.mark.parametrize(("wanted", "factor", "nodes"), [("scores", 1, 1), ("twice", 2, 2)])

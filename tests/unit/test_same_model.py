@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from edgeworthy.errors import NotTheSameModel, SourceError
 from edgeworthy.sources.samples import Samples
-from edgeworthy.variants.same_model import check_same_outputs, difference, output_axes, tolerance
+from edgeworthy.variants.model_outputs import Inference
+from edgeworthy.variants.same_model import check_same_outputs, difference, output_axes, output_places, tolerance
 from edgeworthy.variants.source_outputs import SourceOutputs, compute, stratified
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -193,3 +194,23 @@ def test_outputs_in_another_order_of_axes_are_recognized(tmp_path: Path) -> None
     source = source_outputs_of(image, IMAGES, tmp_path)
     assert output_axes(source, image) is None
     assert output_axes(source, lambda given: image(given).transpose(0, 3, 1, 2)) == (0, 2, 3, 1)
+
+
+def test_each_of_several_outputs_is_held_to_its_own_columns(tmp_path: Path) -> None:
+    """Values that hardly vary in one place belong to a column that does; one output of another size does not hide a small one."""
+
+    def places(images: Array) -> list[Array]:
+        means = images.mean(axis=(1, 2, 3))
+        return [np.stack([means, 1e-6 * means], axis=1)[..., None], 1000 * images.reshape(len(images), -1)]
+
+    model = Inference(places)
+    np.save(tmp_path / "samples.npy", IMAGES)
+    path, samples = tmp_path / "out.npy", Samples(tmp_path / "samples.npy")
+    source = compute(model, samples, path, None, model.shapes(IMAGES[:1]))
+    assert source.values.shape == (len(IMAGES), 2 + IMAGES[0].size)
+    assert source.allowed[0] == source.allowed[1]
+    swapped = Inference(lambda images: places(images)[::-1])
+    assert output_places(source, swapped.each) == [1, 0]
+    assert output_places(source, lambda images: [places(images)[1], 2 * places(images)[0]]) is None
+    with pytest.raises(NotTheSameModel):
+        check_same_outputs("it", source, swapped)

@@ -20,7 +20,7 @@ from edgeworthy.runs.journal import Journal
 from edgeworthy.sources.datasets import PreparedDataset
 from edgeworthy.sources.function_files import function_copy
 from edgeworthy.sources.samples import Samples
-from edgeworthy.storage import Store, digest
+from edgeworthy.storage import Store, digest, read_json, write_json
 from edgeworthy.targets import host_state
 from edgeworthy.targets.base import Job, Target
 from edgeworthy.targets.device_lock import device_lock
@@ -47,11 +47,15 @@ class References:
         self._artifact = artifact
         self._target = target
         self._progress = progress
-        self.outputs = once(self._outputs)
+        self._stored = once(self._stored_outputs)
         self.truth = once(self._truth)
 
-    def _outputs(self, model: str) -> NDArray[np.float32]:
-        """The reference variant's outputs on this host, kept in the store."""
+    def outputs(self, model: str) -> NDArray[np.float32]:
+        """The reference variant's outputs on this host (samples, values). Raises EdgeworthyError."""
+        return self._stored(model)[0]
+
+    def _stored_outputs(self, model: str) -> tuple[NDArray[np.float32], dict[str, int]]:
+        """The outputs, kept in the store, and how many values each of several has."""
         name = self._project.models.models[model].reference
         try:
             artifact = self._artifact(model, name)
@@ -61,14 +65,15 @@ class References:
         runtime = host_state.runtime_version(artifact.runtime)
         seed = self._project.models.models[model].random_seed
         facts = [artifact.key, dataset.checksum, runtime, host_state.hardware()["processor"], seed]
-        key = digest(["reference 2", *facts])
+        key = digest(["reference 3", *facts])
         folder = self._store.find("references", key)
         if folder is None:
             self._progress(f"running the reference of {model}")
             with device_lock(HostDevice.connection, self._progress):
-                values = self._target.outputs(self._job(artifact, dataset.samples("evaluation"), seed)).values
-            check_outputs(artifact, values, dataset)
-            check_labels(model, values, dataset)
+                outputs = self._target.outputs(self._job(artifact, dataset.samples("evaluation"), seed))
+            values = outputs.values
+            check_outputs(artifact, outputs, dataset)
+            check_labels(model, outputs, dataset)
             if not np.isfinite(values).all():
                 raise VariantError(
                     f"the reference {name!r} of {model!r} gives NaN or infinity, so that nothing can be compared with it",
@@ -76,15 +81,18 @@ class References:
                 )
             with self._store.create("references", key) as made:
                 np.save(made / "outputs.npy", values)
+                write_json(
+                    made / "sizes.json", list(zip(artifact.outputs, outputs.sizes, strict=True))
+                )  # in this order
             folder = self._store.root / "references" / key
-        stored: NDArray[np.float32] = np.load(folder / "outputs.npy")
-        return stored
+        return np.load(folder / "outputs.npy"), dict(read_json(folder / "sizes.json"))
 
     def _truth(self, model: str) -> Truth:
         """What the model's outputs are judged by; the run keeps it beside the measurements. Raises EdgeworthyError."""
         dataset = self._dataset(model)
         entry = self._project.models.models[model]
-        truth = truth_of(entry.metric, dataset, self.outputs(model), self._project.base)
+        reference, outputs = self._stored(model)
+        truth = truth_of(model, entry.metric, dataset, reference, outputs, self._project.base)
         truth = replace(truth, random_weights=entry.source.random)
         if not entry.expect_weak_reference:
             check_reference(model, truth, functools.partial(self._trials, model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,35 @@ from numpy.typing import NDArray
 from edgeworthy.config import Metric
 from edgeworthy.errors import InputMismatch, SourceError
 from edgeworthy.metrics import FIDELITY, TOP_K
-from edgeworthy.records import Artifact, Truth
+from edgeworthy.records import Artifact, Outputs, Truth
 from edgeworthy.sources.datasets import PreparedDataset
 from edgeworthy.sources.folders import TEXT_ORDER
 from edgeworthy.sources.labels import shifted
 
 
-def truth_of(metric: Metric, dataset: PreparedDataset, reference: NDArray[np.float32], base: Path) -> Truth:
-    """What outputs are judged by. Raises SourceError where metric, targets and the reference's outputs do not fit."""
+def truth_of(
+    model: str,
+    metric: Metric,
+    dataset: PreparedDataset,
+    reference: NDArray[np.float32],
+    outputs: Mapping[str, int],
+    base: Path,
+) -> Truth:
+    """What outputs are judged by. Raises SourceError where metric, targets and the reference's outputs do not fit.
+
+    ``outputs`` are the reference's, name -> values of a sample, where it has several.
+    """
     labels, name, predicts = dataset.labels(), metric.title, dataset.classes is None
     if name == FIDELITY:
         threshold = threshold_of(reference, dataset.classes)
-        return Truth(labels, reference, name, dataset.checksum, metric.higher_is_better, threshold=threshold)
+        better = metric.higher_is_better
+        return Truth(labels, reference, name, dataset.checksum, better, threshold=threshold, outputs=outputs)
+    if outputs:
+        raise SourceError(
+            f"the model {model!r} has {len(outputs)} outputs: {', '.join(outputs)}, and none is chosen",
+            hint="choose the one that is judged at the model's source in models.yaml, as 'output: NAME', or judge all of"
+            " them without labels, by 'metric: fidelity'",
+        )
     if name in TOP_K and predicts:
         raise SourceError(
             f"metric {name}: the targets of dataset {dataset.name!r} are numbers to predict, not class numbers",
@@ -71,9 +89,10 @@ def threshold_of(reference: NDArray[np.float32], classes: int | None) -> float |
     return 0.5 if reference.min() >= 0 and reference.max() <= 1 else 0.0
 
 
-def check_labels(model: str, values: NDArray[np.float32], dataset: PreparedDataset) -> None:
+def check_labels(model: str, outputs: Outputs, dataset: PreparedDataset) -> None:
     """Raise SourceError where a float model's predictions are right once the labels are shifted: then these are wrong."""
-    if not dataset.classes or not dataset.labelled or values.shape[1] == 1:
+    values = outputs.values
+    if not dataset.classes or not dataset.labelled or values.shape[1] == 1 or outputs.sizes:
         return
     shift = shifted(values.argmax(axis=1), dataset.labels())
     if shift:
@@ -88,9 +107,10 @@ def check_labels(model: str, values: NDArray[np.float32], dataset: PreparedDatas
         )
 
 
-def check_outputs(artifact: Artifact, values: NDArray[np.float32], dataset: PreparedDataset) -> None:
+def check_outputs(artifact: Artifact, outputs: Outputs, dataset: PreparedDataset) -> None:
     """Raise InputMismatch where the model has another number of classes than the dataset; one output may mean two."""
-    if dataset.classes is not None and values.shape[1] not in _outputs_of(dataset.classes):
+    values = outputs.values
+    if dataset.classes is not None and not outputs.sizes and values.shape[1] not in _outputs_of(dataset.classes):
         raise InputMismatch(
             f"{artifact.path.name} ({artifact.recipe}): the model gives {values.shape[1]} classes, "
             f"the dataset {dataset.name!r} has {dataset.classes}",

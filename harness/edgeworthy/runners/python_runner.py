@@ -8,7 +8,8 @@ It is one file that needs only Python, numpy and the artifact's runtime. Two way
     import the runtime once, then for every path of a job that comes on standard input fork a child that runs it.
     Answers ``{"pid": N}`` and, when that child has ended, ``{"status": N}`` (as ``os.waitstatus_to_exitcode`` says).
 
-A job is JSON: ``runtime``, ``artifact``, ``layout``, ``inputs``, ``threads``, ``cores``, ``delegate``, ``providers``
+A job is JSON: ``runtime``, ``artifact``, ``layout``, ``outputs`` (the names of several, in the order in which they are
+wanted; [] of a single one), ``inputs``, ``threads``, ``cores``, ``delegate``, ``providers``
 (ONNX Runtime's), ``mode`` (``outputs``, ``timing`` or ``interleaved``), ``out`` (a folder), ``log``, ``random_seed``
 (None unless the model may be random), optionally ``batch`` (1: no larger one is tried) and, for timing, ``loads``,
 ``samples_per_load``, ``min_load_ms``, ``warmup``. For ``interleaved`` there are two ``sides``, each with its own
@@ -69,6 +70,8 @@ class LiteRtModel:
     def __init__(self, job: Job) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+        self.job = job
+
         resolver = OpResolverType.AUTO if job["delegate"] else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         self.interpreter = Interpreter(
             job["artifact"], num_threads=job["threads"], experimental_op_resolver_type=resolver
@@ -84,7 +87,7 @@ class LiteRtModel:
 
     def _read_details(self) -> None:
         self.input_details = self.interpreter.get_input_details()[0]
-        self.output_details = self.interpreter.get_output_details()[0]
+        self.output_details = wanted_outputs(self.job, self._named_outputs())
         self.batch, *self.sample_shape = (int(size) for size in self.input_details["shape"])
         declared = self.input_details.get("shape_signature", self.input_details["shape"])[1:]
         sizes = zip(declared, self.sample_shape, strict=True)
@@ -113,14 +116,21 @@ class LiteRtModel:
         self.interpreter.reset_all_variables()
         self.interpreter.set_tensor(self.input_details["index"], native)
 
-    def output(self) -> Array:
-        """The first output, in the runtime's own type."""
-        value: Array = self.interpreter.get_tensor(self.output_details["index"])
-        return value
+    def _named_outputs(self) -> dict[str, Any]:
+        """As the only signature calls them, else as their tensors."""
+        outputs = {each["name"]: each for each in self.interpreter.get_output_details()}
+        signatures = self.interpreter.get_signature_list()
+        if len(signatures) != 1 or not self.job["outputs"]:
+            return outputs
+        return dict(self.interpreter.get_signature_runner(next(iter(signatures))).get_output_details())
 
-    def floats(self, raw: Array) -> Array:
-        """Outputs dequantized, float32."""
-        return dequantize(raw, *self.output_details["quantization"])
+    def output(self) -> list[Array]:
+        """The wanted outputs, in the runtime's own types."""
+        return [self.interpreter.get_tensor(each["index"]) for each in self.output_details]
+
+    def floats(self, raw: Array, place: int = 0) -> Array:
+        """An output dequantized, float32."""
+        return dequantize(raw, *self.output_details[place]["quantization"])
 
     def delegation(self, native: Any) -> Facts | None:
         """Nodes that the DELEGATE kernels took, of all nodes of the primary graph."""
@@ -178,7 +188,8 @@ class OnnxModel:
         )
         described = self.session.get_inputs()[0]
         self.input_name = described.name
-        self.output_names = [self.session.get_outputs()[0].name]
+        found = {each.name: each.name for each in self.session.get_outputs()}
+        self.output_names: list[str] = wanted_outputs(job, found)
         if described.type not in ONNX_TYPES:
             raise RunnerError("input_mismatch", f"the model's input {described.name!r} is {described.type}, no numbers")
         self.dtype = ONNX_TYPES[described.type]
@@ -221,12 +232,12 @@ class OnnxModel:
         """One inference."""
         self.results = self.session.run(self.output_names, self.feeds)
 
-    def output(self) -> Array:
-        """The first output, in the runtime's own type."""
-        return np.asarray(self.results[0])
+    def output(self) -> list[Array]:
+        """The wanted outputs, in the runtime's own types."""
+        return [np.asarray(each) for each in self.results]
 
-    def floats(self, raw: Array) -> Array:
-        """Outputs as float32."""
+    def floats(self, raw: Array, place: int = 0) -> Array:
+        """An output as float32."""
         return raw.astype(np.float32)
 
     def delegation(self, native: Any) -> Facts | None:
@@ -250,6 +261,7 @@ class TorchModel:
     def __init__(self, job: Job) -> None:
         import torch
 
+        self.job = job
         torch.set_num_threads(job["threads"])
         torch.backends.mkldnn.enabled = job["delegate"]
         self.torch = torch
@@ -280,16 +292,20 @@ class TorchModel:
         with self.torch.inference_mode():
             self.result = self.module(self.given)
 
-    def output(self) -> Array:
-        """The first output, in the runtime's own type."""
-        result = self.result[0] if isinstance(self.result, (tuple, list)) and self.result else self.result
+    def output(self) -> list[Array]:
+        """The wanted outputs, float32."""
+        several = isinstance(self.result, (tuple, list))
+        found = {str(place): each for place, each in enumerate(self.result if several else [self.result])}
+        return [self._numbers(each) for each in wanted_outputs(self.job, found)]
+
+    def _numbers(self, result: Any) -> Array:
         if not isinstance(result, self.torch.Tensor) or result.is_complex():
             kind = result.dtype if isinstance(result, self.torch.Tensor) else type(result).__name__
-            raise RunnerError("input_mismatch", f"the model's first output is {kind}, not real numbers")
+            raise RunnerError("input_mismatch", f"the model's output is {kind}, not real numbers")
         return np.asarray(result.float().numpy())
 
-    def floats(self, raw: Array) -> Array:
-        """Outputs as they are: float32."""
+    def floats(self, raw: Array, place: int = 0) -> Array:
+        """An output as it is: float32."""
         return raw
 
     def delegation(self, native: Any) -> Facts | None:
@@ -320,6 +336,16 @@ def check_signature(inputs: list[tuple[str, str]], outputs: list[tuple[str, Any]
     for name, kind in outputs[:1]:
         if not isinstance(kind, np.dtype) or kind.kind not in "biuf":
             raise RunnerError("input_mismatch", f"the model's output {name!r} is {kind}, not real numbers")
+
+
+def wanted_outputs(job: Job, found: dict[str, Any]) -> list[Any]:
+    """Of a model's outputs by name, those of the job in its order; the first where it names none. Raises RunnerError."""
+    if not job["outputs"]:
+        return list(found.values())[:1]
+    missing = [name for name in job["outputs"] if name not in found]
+    if missing:
+        raise RunnerError("input_mismatch", f"the model has no output {missing[0]!r}; it has {', '.join(found)}")
+    return [found[name] for name in job["outputs"]]
 
 
 def shape_text(shape: Any) -> str:
@@ -465,7 +491,7 @@ def read_inputs(job: Job, model: Any) -> Inputs:
 
 
 def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
-    """Every sample's dequantized output: arrays ``values`` (samples, values), float32.
+    """Every sample's dequantized outputs: arrays ``values`` (samples, values), float32, several one after the other.
 
     Raises RunnerError where the outputs of the same samples differ, unless the job has a ``random_seed``.
     """
@@ -473,7 +499,8 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     inputs = read_inputs(job, model)
     start = time.perf_counter()
     if model.keeps_state:
-        return {"values": _each_loaded(job, inputs)}, {"batch": 1, "seconds": time.perf_counter() - start}
+        values, sizes = _each_loaded(job, inputs)
+        return {"values": values}, {"batch": 1, "seconds": time.perf_counter() - start, "sizes": sizes}
     raw = None if job.get("batch") == 1 else _batched(model, inputs)
     batch = 1 if raw is None else BATCH
     if raw is None:
@@ -482,28 +509,50 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
         raw = np.concatenate([_run_once(model, inputs, index, 1) for index in range(len(inputs))])
     if job.get("random_seed") is None:
         check_repeatable(job, model, inputs, raw, batch)
-    if raw.ndim == IMAGE_RANK and job["layout"] == "nchw":  # images keep the layout of the dataset
-        raw = raw.transpose(0, 2, 3, 1)
-    values = model.floats(raw).reshape(len(inputs), -1)
-    return {"values": values}, {"batch": batch, "seconds": time.perf_counter() - start}
+    values = floats_of(model, as_stored(job, raw)).reshape(len(inputs), -1)
+    facts = {"batch": batch, "seconds": time.perf_counter() - start, "sizes": sizes_of(model)}
+    return {"values": values}, facts
 
 
-def _each_loaded(job: Job, inputs: Inputs) -> Array:
+def as_stored(job: Job, values: Array) -> Array:
+    """Images keep the layout of the dataset."""
+    return values.transpose(0, 2, 3, 1) if values.ndim == IMAGE_RANK and job["layout"] == "nchw" else values
+
+
+def floats_of(model: Any, raw: Array) -> Array:
+    """What ``_run_once`` gave as float32; several outputs are that already."""
+    floats: Array = raw if len(model.job["outputs"]) > 1 else model.floats(raw)
+    return floats
+
+
+def sizes_of(model: Any) -> list[int]:
+    """How many values a sample has in each of several outputs; [] of a single one."""
+    found = model.output()
+    return [int(each.size // len(each)) for each in found] if len(found) > 1 else []
+
+
+def _each_loaded(job: Job, inputs: Inputs) -> tuple[Array, list[int]]:
     """Outputs of every sample by a model that was loaded for it: each is the first step of a sequence of its own."""
     values = []
     for index in range(len(inputs)):
         model = load(job)
         model.fit(inputs.shape)
-        values.append(model.floats(_run_once(model, inputs, index, 1)).reshape(1, -1))
-    return np.concatenate(values)
+        values.append(floats_of(model, as_stored(job, _run_once(model, inputs, index, 1))).reshape(1, -1))
+    return np.concatenate(values), sizes_of(model)
 
 
 def _run_once(model: Any, inputs: Inputs, first: int, batch: int, step: int = 1) -> Array:
-    """The raw outputs of one inference: ``batch`` samples from ``first`` on, in reverse order with a ``step`` of -1."""
+    """One inference: ``batch`` samples from ``first`` on, in reverse order with a ``step`` of -1.
+
+    The raw output; several are dequantized, and stand one after the other, (batch, values).
+    """
     model.feed(model.native(inputs[first : first + batch][::step], first))
     model.invoke()
-    output: Array = model.output()
-    return output
+    found: list[Array] = model.output()
+    if len(found) == 1:
+        return found[0]
+    parts = (as_stored(model.job, model.floats(each, place)) for place, each in enumerate(found))
+    return np.concatenate([part.reshape(batch, -1) for part in parts], axis=1)
 
 
 def _batched(model: Any, inputs: Inputs) -> Array | None:
@@ -520,7 +569,7 @@ def _batched(model: Any, inputs: Inputs) -> Array | None:
         first = _run_once(model, inputs, 0, BATCH)
     except Exception:
         return None
-    if first.shape[0] != BATCH or not same_outputs(model.floats(singly), model.floats(first[:BATCH_CHECK])):
+    if first.shape[0] != BATCH or not same_outputs(floats_of(model, singly), floats_of(model, first[:BATCH_CHECK])):
         return None
     found = np.empty((len(inputs), *first.shape[1:]), first.dtype)
     found[:BATCH] = first
@@ -549,13 +598,13 @@ def check_repeatable(job: Job, model: Any, inputs: Inputs, raw: Array, batch: in
         again = _run_once(model, inputs, 0, batch, -1)[::-1]
     else:
         again = np.concatenate([_run_once(model, inputs, index, 1) for index in reversed(range(count))][::-1])
-    if same_outputs(model.floats(raw[: len(again)]), model.floats(again)):
+    if same_outputs(floats_of(model, raw[: len(again)]), floats_of(model, again)):
         return
     first_after_loading = []
     for _ in range(2):
         loaded = load(job)
         loaded.fit(inputs.shape)
-        first_after_loading.append(loaded.floats(_run_once(loaded, inputs, 0, 1)))
+        first_after_loading.append(floats_of(loaded, _run_once(loaded, inputs, 0, 1)))
     if same_outputs(*first_after_loading):
         message = (
             "its outputs depend on the order of the samples: it keeps state from one inference to the next, or draws random"

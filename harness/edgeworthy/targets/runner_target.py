@@ -71,6 +71,7 @@ class RunnerTarget(ABC):
             seconds=float(facts["seconds"]),
             window_seconds=float(facts["window_seconds"]),
             conditions=conditions,
+            sizes=tuple(facts["sizes"]),
         )
 
     def timing(self, job: Job, plan: LatencyPlan) -> Timing:
@@ -148,6 +149,7 @@ class RunnerTarget(ABC):
             "runtime": artifact.runtime,
             "artifact": self._placed(artifact.path),
             "layout": artifact.layout,
+            "outputs": list(artifact.outputs),
             **self._settings(),
         }
 

@@ -146,6 +146,7 @@ class ArtifactMaker:
             size_bytes=facts["size_bytes"],
             gzip_bytes=facts["gzip_bytes"],
             source=self.keys.source_key,
+            outputs=tuple(facts["outputs"]),
         )
 
     # -- making -----------------------------------------------------------------------------------------------
@@ -272,15 +273,15 @@ class ArtifactMaker:
                     file.rename(folder / file.name)
             step.folder = self.store.root / "exports" / step.key
         else:
-            self._keep_artifact(step, made, event["layout"])
+            self._keep_artifact(step, made, {"layout": event["layout"], "outputs": event["outputs"]})
         self._end(step)
 
-    def _keep_artifact(self, step: Step, made: Path, layout: str) -> None:
+    def _keep_artifact(self, step: Step, made: Path, described: dict[str, Any]) -> None:
         content, recipe = made.read_bytes(), step.plan.recipe
         with self.store.create("artifacts", step.key) as folder:
             made.rename(folder / f"artifact{recipe.suffix}")
             facts = {
-                "layout": layout,
+                **described,
                 "runtime": recipe.runtime,
                 "size_bytes": len(content),
                 "gzip_bytes": len(gzip.compress(content, mtime=0)),

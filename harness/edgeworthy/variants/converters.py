@@ -19,8 +19,9 @@ from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
 from edgeworthy.sources.samples import IMAGE_RANK, in_layout
 from edgeworthy.variants.converter_errors import refusing
+from edgeworthy.variants.model_ends import keras_outputs
 from edgeworthy.variants.source_files import Shape, onnx_input, size_of
-from edgeworthy.variants.tensorflow_sources import output_of, save_function
+from edgeworthy.variants.tensorflow_sources import outputs_of, save_function
 from edgeworthy.variants.torch_tracing import whole_trace
 
 #: Of ONNX files made from TensorFlow and from torch, unless the source asks for another.
@@ -36,9 +37,17 @@ MAX_BATCH = 1024
 
 
 def tensorflow_to_onnx(
-    function: Any, batch: int | None, sample: Shape, dtype: np.dtype[Any], opset: int | None, scope: str
+    function: Any,
+    batch: int | None,
+    sample: Shape,
+    dtype: np.dtype[Any],
+    opset: int | None,
+    scope: str,
+    names: Sequence[str],
 ) -> Any:
     """The onnx.ModelProto of a function of one tensor of ``dtype``, by tf2onnx; batch None is dynamic.
+
+    Several outputs get ``names``.
 
     ``scope`` is the name that a model puts at the head of the names of its tensors.
     """
@@ -51,13 +60,15 @@ def tensorflow_to_onnx(
         traced = tf.function(function, signature)
         if _captures_constants(traced):
             frozen = frozen_function(function, (batch, *sample), dtype)
-            traced = tf.function(lambda x: output_of(frozen, x), signature)
+            traced = tf.function(lambda x: outputs_of(frozen, x), signature)
         converted, _ = tf2onnx.convert.from_function(traced, signature, opset=wanted)
-        return without_scope(with_hard_swish(converted) if wanted >= HARD_SWISH_OPSET else converted, scope)
+        made = without_scope(with_hard_swish(converted) if wanted >= HARD_SWISH_OPSET else converted, scope)
+        return with_outputs(made, names) if len(names) > 1 else made
 
 
 def keras_to_saved_model(model: Any, batch: int | None, sample: Shape, folder: Path) -> Path:
-    """Write ``folder`` by Keras' own export; a fixed batch, open sizes and layers that train by default need another way."""
+    """Write ``folder`` by Keras' own export, which a fixed batch, open sizes, several outputs and layers that train by default
+    do not survive: they go another way."""
     layers = list(model._flatten_layers())
     half = [layer.name for layer in layers if getattr(layer, "compute_dtype", "") == "float16"]
     if half:
@@ -70,7 +81,7 @@ def keras_to_saved_model(model: Any, batch: int | None, sample: Shape, folder: P
             model.export(str(folder), verbose=False)
         return folder
     frozen = frozen_function(lambda x: model(x, training=False), (batch, *sample), model.inputs[0].dtype)
-    return save_function(frozen, (batch, *sample), folder)
+    return save_function(frozen, (batch, *sample), folder, keras_outputs(model))
 
 
 def _exports_itself(model: Any, batch: int | None) -> bool:
@@ -78,7 +89,8 @@ def _exports_itself(model: Any, batch: int | None) -> bool:
     import keras
 
     shape = tuple(model.inputs[0].shape)
-    return isinstance(model, keras.Model) and batch is None and shape[0] is None and None not in shape[1:]
+    plain = len(model.outputs) == 1 and batch is None
+    return isinstance(model, keras.Model) and plain and shape[0] is None and None not in shape[1:]
 
 
 def _trains_by_default(layers: Sequence[Any]) -> bool:
@@ -98,10 +110,12 @@ def frozen_function(function: Any, shape: tuple[int | None, ...], dtype: Any) ->
         return convert_variables_to_constants_v2(concrete, lower_control_flow=False)
 
 
-def torch_to_onnx(module: Any, batch: int | None, sample: Shape, opset: int | None, out: Path) -> Any:
+def torch_to_onnx(
+    module: Any, batch: int | None, sample: Shape, opset: int | None, out: Path, names: Sequence[str]
+) -> Any:
     """The onnx.ModelProto of a module, by torch's own exporter; ``sample`` is in its layout, batch None is dynamic.
 
-    ``out`` is a file that the exporter may use.
+    ``names`` are those of its outputs; ``out`` is a file that the exporter may use.
     """
     wanted = opset or TORCH_OPSET
     with refusing("torch.onnx.export"):
@@ -115,11 +129,11 @@ def torch_to_onnx(module: Any, batch: int | None, sample: Shape, opset: int | No
                 (example,),
                 str(out),
                 input_names=["input"],
-                output_names=["output"],
+                output_names=list(names),
                 opset_version=wanted,
                 external_data=False,
                 verbose=False,
-                **(_dynamo(torch, batch) if wanted >= LEAST_DYNAMO_OPSET else _legacy(batch)),
+                **(_dynamo(torch, batch) if wanted >= LEAST_DYNAMO_OPSET else _legacy(batch, names)),
             )
 
         return without_notes(onnx.load(out))
@@ -130,12 +144,13 @@ def _dynamo(torch: Any, batch: int | None) -> dict[str, Any]:
     return {"dynamo": True, "dynamic_shapes": shapes}
 
 
-def _legacy(batch: int | None) -> dict[str, Any]:
-    return {"dynamo": False, "dynamic_axes": None if batch else {"input": {0: "batch"}, "output": {0: "batch"}}}
+def _legacy(batch: int | None, names: Sequence[str]) -> dict[str, Any]:
+    axes = None if batch else {name: {0: "batch"} for name in ("input", *names)}
+    return {"dynamo": False, "dynamic_axes": axes}
 
 
-def torch_to_tflite(module: Any, batch: int, sample: Shape, images: bool, out: Path) -> Path:
-    """Write a float .tflite with a signature by litert-torch; its images are NHWC, those of its output too, if of ``images``.
+def torch_to_tflite(module: Any, batch: int, sample: Shape, images: Sequence[int], out: Path) -> Path:
+    """Write a float .tflite with a signature by litert-torch; its images are NHWC, those of its outputs ``images`` too.
 
     It has no dynamic batch: an export with one ends in a TypeError. A runner may still resize most of its graphs.
     """
@@ -143,7 +158,7 @@ def torch_to_tflite(module: Any, batch: int, sample: Shape, images: bool, out: P
         import litert_torch
         import torch
 
-        outputs = [0] if images else None
+        outputs = list(images) or None
         arguments = [0] if len(sample) + 1 == IMAGE_RANK else None
         channels_last = litert_torch.to_channel_last_io(module, args=arguments, outputs=outputs)
         channels_last.training = False  # not by eval(): a torch.export file's module raises there
@@ -233,6 +248,25 @@ def without_scope(model: Any, scope: str) -> Any:
             node.output[:] = [name.removeprefix(scope) for name in node.output]
         for tensor in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
             tensor.name = tensor.name.removeprefix(scope)
+    return model
+
+
+def with_outputs(model: Any, names: Sequence[str]) -> Any:
+    """The onnx.ModelProto whose outputs are called ``names``, in their order: each gets a node of its own that hands it on."""
+    from onnx import helper
+
+    graph = model.graph
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
+    for output, name in zip(graph.output, names, strict=True):
+        if output.name == name:
+            continue
+        if name in taken:
+            raise RecipeRefused(
+                f"the graph has a tensor {name!r} beside the output of that name",
+                hint="give the model's output another name",
+            )
+        graph.node.append(helper.make_node("Identity", [output.name], [name], name=f"output {name}"))
+        output.name = name
     return model
 
 

@@ -24,10 +24,14 @@ VALUES, ROWS, ALLOWED, FACTS = "outputs.npy", "rows.npy", "allowed.npy", "handov
 
 @dataclass(frozen=True)
 class Handover:
-    """An exported source in ``folder``; ``fixed_batch`` is the only batch size that it takes, None where it takes any."""
+    """An exported source in ``folder`` and the names of its outputs.
+
+    ``fixed_batch`` is the only batch size that it takes, None where it takes any.
+    """
 
     folder: Path
     fixed_batch: int | None
+    output_names: tuple[str, ...]
 
     @property
     def onnx_file(self) -> Path:
@@ -47,7 +51,8 @@ class Handover:
     @classmethod
     def read(cls, folder: Path) -> Handover:
         """What :func:`write_handover` wrote. Raises StoreError where it cannot be read."""
-        return cls(folder, read_json(folder / FACTS)["fixed_batch"])
+        facts = read_json(folder / FACTS)
+        return cls(folder, facts["fixed_batch"], tuple(facts["output_names"]))
 
 
 def write_handover(source: OpenedSource, folder: Path) -> None:
@@ -59,4 +64,4 @@ def write_handover(source: OpenedSource, folder: Path) -> None:
     if source.fixed_batch() is None:
         with contextlib.suppress(VariantError):  # then the file for any batch serves for one sample too
             copyfile(source.onnx_for(1), folder / SINGLE_ONNX)
-    write_json(folder / FACTS, {"fixed_batch": source.fixed_batch()})
+    write_json(folder / FACTS, {"fixed_batch": source.fixed_batch(), "output_names": source.output_names()})

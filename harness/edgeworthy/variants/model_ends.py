@@ -1,4 +1,4 @@
-"""Which output of a model is judged; a model with several inputs, or outputs without a choice, is refused by their names."""
+"""Which outputs of a model are kept: the chosen one, or all; a model with several inputs is refused by their names."""
 
 from __future__ import annotations
 
@@ -20,37 +20,36 @@ def check_one_input(title: object, names: Sequence[str]) -> None:
         )
 
 
-def chosen_output(title: object, names: Sequence[str], wanted: str | None) -> int:
-    """The place of the output to judge. Raises SourceError, which names them, where it is not clear which."""
-    if wanted is None and len(names) == 1:
-        return 0
+def chosen_outputs(title: object, names: Sequence[str], wanted: str | None) -> list[int]:
+    """The places of the outputs to keep: of the wanted one, or of all. Raises SourceError where there is no such output."""
     if wanted is None:
-        raise SourceError(
-            f"{title}: the model has {_listed('output', names)}, and none is chosen",
-            hint="choose one at the model's source in models.yaml, as 'output: NAME'",
-        )
+        return list(range(len(names)))
     if wanted not in names:
         raise SourceError(
             f"{title}: the model has no output {wanted!r}; {did_you_mean(wanted, list(names))}",
             hint="correct 'output' at the model's source in models.yaml",
         )
-    return list(names).index(wanted)
+    return [list(names).index(wanted)]
+
+
+def keras_outputs(model: Any) -> list[str]:
+    """The names of the model's outputs, in their order."""
+    # A Sequential model has no output_names.
+    return list(getattr(model, "output_names", None) or [tensor.name for tensor in model.outputs])
 
 
 def keras_with_output(model: Any, path: Path, wanted: str | None) -> Any:
-    """The keras.Model, or tf_keras.Model, with one input and the chosen output alone."""
+    """The keras.Model, or tf_keras.Model, with one input and the chosen output alone, or all of them."""
     check_one_input(path, [tensor.name for tensor in model.inputs])
-    # A Sequential model has no output_names.
-    names = getattr(model, "output_names", None) or [tensor.name for tensor in model.outputs]
-    index = chosen_output(path, list(names), wanted)
-    if len(model.outputs) == 1:
+    kept = chosen_outputs(path, keras_outputs(model), wanted)
+    if len(kept) == len(model.outputs):
         return model
     library = importlib.import_module(type(model).__module__.partition(".")[0])
-    return library.Model(model.inputs[0], model.outputs[index], name=model.name)
+    return library.Model(model.inputs[0], model.outputs[kept[0]], name=model.name)
 
 
 def onnx_with_output(path: Path, title: object, wanted: str | None) -> None:
-    """Write the ONNX file ``path`` again with the chosen output alone, and what it does not need left out."""
+    """Write the ONNX file ``path`` again with the chosen output alone, and what it does not need left out; or keep all."""
     import onnx
 
     graph = onnx.load(path, load_external_data=False).graph
@@ -58,15 +57,17 @@ def onnx_with_output(path: Path, title: object, wanted: str | None) -> None:
     inputs = [entry.name for entry in graph.input if entry.name not in constants]
     outputs = [entry.name for entry in graph.output]
     check_one_input(title, inputs)
-    index = chosen_output(title, outputs, wanted)
-    _check_scores(title, graph.output[index], onnx.TensorProto)
-    if len(outputs) > 1:
-        onnx.utils.extract_model(path, path, inputs, [outputs[index]])
+    kept = chosen_outputs(title, outputs, wanted)
+    for index in kept:
+        _check_numbers(title, graph.output[index], onnx.TensorProto, alone=len(kept) == 1)
+    if len(kept) < len(outputs):
+        onnx.utils.extract_model(path, path, inputs, [outputs[kept[0]]])
 
 
-def _check_scores(title: object, output: Any, types: Any) -> None:
-    """Raise SourceError where an ONNX model's output is class numbers, texts, or a list of maps (ZipMap)."""
-    kinds = {types.INT64: "class numbers", types.INT32: "class numbers", types.STRING: "texts"}
+def _check_numbers(title: object, output: Any, types: Any, *, alone: bool) -> None:
+    """Raise SourceError where an ONNX model's output is texts, a list of maps (ZipMap), or, if it is ``alone``, class numbers."""
+    numbers = {types.INT64: "class numbers", types.INT32: "class numbers"} if alone else {}
+    kinds = {**numbers, types.STRING: "texts"}
     held = kinds.get(output.type.tensor_type.elem_type) if output.type.HasField("tensor_type") else "a list of maps"
     if held:
         raise SourceError(
@@ -76,23 +77,36 @@ def _check_scores(title: object, output: Any, types: Any) -> None:
         )
 
 
+def named_outputs(model: Any) -> dict[str, Any]:
+    """The details of an Interpreter's outputs by name: as its only signature calls them, else as their tensors."""
+    outputs = {entry["name"]: entry for entry in model.get_output_details()}
+    signatures = model.get_signature_list()
+    if len(signatures) != 1 or len(outputs) == 1:
+        return outputs
+    return dict(model.get_signature_runner(next(iter(signatures))).get_output_details())
+
+
+def tflite_outputs(path: Path) -> list[str]:
+    """The names of the outputs of a .tflite."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    return list(named_outputs(Interpreter(model_content=path.read_bytes())))
+
+
 def tflite_with_output(content: bytes, title: object, wanted: str | None) -> bytes:
-    """The .tflite with the chosen output alone; outputs are called as in its signature, without one by their tensors."""
+    """The .tflite with the chosen output alone, or all of them."""
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.interpreter import Interpreter
 
     from edgeworthy.variants.tflite_packing import packed
 
     model = Interpreter(model_content=content)
-    signatures = model.get_signature_list()
     check_one_input(title, [entry["name"] for entry in model.get_input_details()])
-    outputs = {entry["name"]: int(entry["index"]) for entry in model.get_output_details()}
-    if len(signatures) == 1 and len(outputs) > 1:
-        runner = model.get_signature_runner(next(iter(signatures)))
-        outputs = {name: int(entry["index"]) for name, entry in runner.get_output_details().items()}
-    tensor = list(outputs.values())[chosen_output(title, list(outputs), wanted)]
-    if len(outputs) == 1:
+    outputs = {name: int(details["index"]) for name, details in named_outputs(model).items()}
+    kept = chosen_outputs(title, list(outputs), wanted)
+    if len(kept) == len(outputs):
         return content
+    tensor = list(outputs.values())[kept[0]]
 
     def keep_one(tree: Any) -> None:
         tree.subgraphs[0].outputs = [tensor]
@@ -123,26 +137,30 @@ def _leave_out_unused(tree: Any) -> None:
 
 
 def torch_with_output(module: Any, title: object, given: Any, wanted: str | None) -> Any:
-    """The torch.nn.Module that returns the chosen output alone; ``given`` is what it returned for an example.
+    """The torch.nn.Module that returns the chosen output alone, or a tuple of all; ``given`` is what it returned for an example.
 
-    Outputs are called by their keys in a dict, and "0", "1", ... in a tuple.
+    Outputs are called by their keys in a dict, and "0", "1", ... in a tuple: ``output_names`` of the module.
     """
     import torch
 
     if isinstance(given, torch.Tensor):
         return module
     keys = list(given) if isinstance(given, dict) else list(range(len(given)))
-    key = keys[chosen_output(title, [str(each) for each in keys], wanted)]
+    names = [str(each) for each in keys]
+    kept = chosen_outputs(title, names, wanted)
 
-    class OneOutput(torch.nn.Module):  # type: ignore[misc]
+    class Chosen(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.module = module
+            self.output_names = tuple(names[index] for index in kept)
 
         def forward(self, images: Any) -> Any:
-            return self.module(images)[key]
+            given = self.module(images)
+            chosen = tuple(given[keys[index]] for index in kept)
+            return chosen if len(chosen) > 1 else chosen[0]
 
-    return OneOutput()
+    return Chosen()
 
 
 def _listed(noun: str, names: Sequence[str]) -> str:

@@ -37,7 +37,7 @@ from edgeworthy.errors import (
     VariantError,
 )
 from edgeworthy.records import Layout
-from edgeworthy.sources.samples import Samples, in_layout
+from edgeworthy.sources.samples import IMAGE_RANK, Samples, in_layout
 from edgeworthy.storage import file_digest
 from edgeworthy.variants import (
     canary,
@@ -52,8 +52,9 @@ from edgeworthy.variants import (
 from edgeworthy.variants.converter_errors import refusing, refusing_what_does_not_run
 from edgeworthy.variants.handover import Handover
 from edgeworthy.variants.kinds import TITLES, Kind, kind_of
-from edgeworthy.variants.model_ends import onnx_with_output, tflite_with_output
-from edgeworthy.variants.same_model import Images, Infer, check_same_outputs, output_axes
+from edgeworthy.variants.model_ends import keras_outputs, onnx_with_output, tflite_outputs, tflite_with_output
+from edgeworthy.variants.output_names import plain_names
+from edgeworthy.variants.same_model import Images, Infer, check_same_outputs, output_axes, output_places
 from edgeworthy.variants.source_files import Shape
 from edgeworthy.variants.source_inference import other_kernels, own_inference
 from edgeworthy.variants.source_outputs import SourceOutputs
@@ -232,7 +233,27 @@ class OpenedSource:
             return self.handover.outputs(self.samples)
         with refusing("the source's own framework"):
             infer, otherwise = own_inference(self), other_kernels(self)
-            return source_outputs.compute(infer, self.samples, self.scratch / "outputs.npy", otherwise)
+            shapes = infer.shapes(self.images[:1])
+            return source_outputs.compute(infer, self.samples, self.scratch / "outputs.npy", otherwise, shapes)
+
+    @_once
+    def output_names(self) -> tuple[str, ...]:
+        """What the outputs are called, in their order."""
+        if self.handover:
+            return self.handover.output_names
+        if self.kind == "keras":
+            return tuple(keras_outputs(self.keras_model()))
+        if self.kind == "torch":
+            return getattr(self.torch_module(), "output_names", ("output",))
+        if self.kind == "onnx":
+            return source_files.onnx_outputs(self.onnx_file())
+        if self.kind == "tflite":
+            return tuple(tflite_outputs(self.tflite_file()))
+        return getattr(self.function(), "output_names", ("output",))
+
+    def artifact_outputs(self, artifact: Path) -> tuple[str, ...]:
+        """What an artifact calls them, () where there is one; in the order of ``output_names``."""
+        return model_outputs.outputs_of(artifact, self.output_names())
 
     @_once
     def fixed_batch(self) -> int | None:
@@ -276,15 +297,17 @@ class OpenedSource:
         opset, sample, dtype = self.source.opset, self.input_shape, self.input_dtype
         if self.kind == "torch":
             module = self.torch_module()
-            return converters.torch_to_onnx(module, batch, self.own_shape, opset, self.scratch / "exported.onnx")
+            return converters.torch_to_onnx(
+                module, batch, self.own_shape, opset, self.scratch / "exported.onnx", self.output_names()
+            )
         if self.kind == "keras":
             model = self.keras_model()
             return converters.tensorflow_to_onnx(
-                lambda x: model(x, training=False), batch, sample, dtype, opset, f"{model.name}_1/"
+                lambda x: model(x, training=False), batch, sample, dtype, opset, f"{model.name}_1/", self.output_names()
             )
         function = self.function()
         return converters.tensorflow_to_onnx(
-            lambda x: tensorflow_sources.output_of(function, x), batch, sample, dtype, opset, scope=""
+            lambda x: tensorflow_sources.outputs_of(function, x), batch, sample, dtype, opset, "", self.output_names()
         )
 
     def first_that_converts(self, convert: Callable[[int | None], View]) -> View:
@@ -310,9 +333,8 @@ class OpenedSource:
         return self._give("quantizable_onnx", out)
 
     def _tflite_of_torch(self, out: Path) -> Path:
-        converters.torch_to_tflite(
-            self.torch_module(), self.fixed_batch() or 1, self.input_shape, self.outputs().values.ndim == 4, out
-        )
+        images = [0] if len(self.output_names()) == 1 and self.outputs().values.ndim == IMAGE_RANK else []
+        converters.torch_to_tflite(self.torch_module(), self.fixed_batch() or 1, self.input_shape, images, out)
         self.check_file("the conversion by litert-torch", out, "nhwc")
         return self._give("tflite_file", out)
 
@@ -342,7 +364,7 @@ class OpenedSource:
         if self.kind == "keras":
             converters.keras_to_saved_model(self.keras_model(), batch, self.input_shape, folder)
         elif self.kind in ("saved_model", "frozen_graph"):
-            tensorflow_sources.save_function(self.function(), (batch, *self.input_shape), folder)
+            tensorflow_sources.save_function(self.function(), (batch, *self.input_shape), folder, self.output_names())
         else:
             with self._naming_route():
                 converters.onnx_to_saved_model(
@@ -351,7 +373,7 @@ class OpenedSource:
         with refusing("TensorFlow"):
             folder = self._in_our_layout(folder)
             # One by one: some of onnx2tf's take no other batch, which costs speed and changes no output.
-            self._check("the conversion to a SavedModel", model_outputs.of_saved_model(folder, self.fixed_batch() or 1))
+            self._check("the conversion to a SavedModel", self._infer_saved_model(folder))
         return folder
 
     @contextlib.contextmanager
@@ -375,15 +397,31 @@ class OpenedSource:
         made = self._as_onnx(batch)
         return converters.save_onnx(made, self.source.opset, self.scratch / "single.onnx")
 
+    def _infer_saved_model(self, folder: Path) -> model_outputs.Inference:
+        return model_outputs.of_saved_model(folder, self.fixed_batch() or 1, self.output_names())
+
     def _in_our_layout(self, folder: Path) -> Path:
-        """The SavedModel with its output's axes in the order of the source's, which onnx2tf may have changed."""
-        infer = model_outputs.of_saved_model(folder, self.fixed_batch() or 1)
-        axes = output_axes(self.outputs(), infer)
-        if axes is None:
+        """The SavedModel with its outputs, and the axes of a single one, in the order of the source's: onnx2tf changes both."""
+        names, infer = self.output_names(), self._infer_saved_model(folder)
+        if len(names) > 1:
+            kept = self._found_outputs(folder)
+        else:
+            axes = output_axes(self.outputs(), infer)
+            kept = [tensorflow_sources.Kept(0, axes)] if axes else None
+        if kept is None:
             return folder
         function = tensorflow_sources.load_saved_model(folder, None, None, self.input_shape)
         shape = tuple(function.inputs[0].shape)
-        return tensorflow_sources.save_function(function, shape, folder.with_suffix(".transposed"), axes)
+        return tensorflow_sources.save_function(function, shape, folder.with_suffix(".ordered"), names, kept)
+
+    def _found_outputs(self, folder: Path) -> list[tensorflow_sources.Kept] | None:
+        """Where the source's outputs are among those of the SavedModel, by their values; None where their names say it."""
+        names = self.output_names()
+        function = tensorflow_sources.load_saved_model(folder, None, None, self.input_shape)
+        if sorted(function.output_names) == sorted(plain_names(names)):
+            return None
+        places = output_places(self.outputs(), model_outputs.of_function(function, None, self.input_dtype).each)
+        return [tensorflow_sources.Kept(place) for place in places] if places else None
 
     # -- what recipes made of it ------------------------------------------------------------------------------
 
@@ -392,17 +430,17 @@ class OpenedSource:
         if self.kind == "tflite":
             return
         with refusing("the artifact's runtime"):
-            self._check(f"recipe {recipe!r}", model_outputs.of_artifact(artifact, layout))
+            self._check(f"recipe {recipe!r}", model_outputs.of_artifact(artifact, layout, self.output_names()))
 
     def check_runs(self, recipe: str, artifact: Path, layout: Layout) -> None:
         """Raise RecipeRefused where the artifact's own runtime cannot load and run it."""
         with refusing_what_does_not_run(f"{recipe} made an artifact", artifact):
-            model_outputs.of_artifact(artifact, layout)(self.images[:1])
+            model_outputs.of_artifact(artifact, layout, self.output_names())(self.images[:1])
 
     def check_canary(self, artifact: Path, layout: Layout) -> None:
         """Raise RecipeRefused where an artifact that was made to be bad is not."""
         with refusing("the artifact's runtime"):
-            canary.check_bad(self.outputs(), model_outputs.of_artifact(artifact, layout))
+            canary.check_bad(self.outputs(), model_outputs.of_artifact(artifact, layout, self.output_names()))
 
     def check_opset(self, artifact: Path) -> None:
         """Raise RecipeRefused where an ONNX artifact is not of the opset that the source asks for."""
@@ -425,7 +463,7 @@ class OpenedSource:
         """Raise NotTheSameModel, or RecipeRefused where its runtime cannot even run the file."""
         source = self.outputs()
         with refusing_what_does_not_run(f"{how} made a file", path):
-            check_same_outputs(how, source, model_outputs.of_artifact(path, layout))
+            check_same_outputs(how, source, model_outputs.of_artifact(path, layout, self.output_names()))
 
     def _check(self, how: str, infer: Infer) -> None:
         check_same_outputs(how, self.outputs(), infer)

@@ -33,8 +33,10 @@ MAX_DIFFERENCE = 1e-3
 ROUNDING, ROUNDING_OF_ALL = 1e-5, 1e-6
 #: A few samples that are compared one at a time first, and the differing ones that are enough to say no.
 FEW, ENOUGH = 8, 64
-#: Changes of the inputs, of their largest value, that are no more than rounding.
-NUDGES, NUDGES_EACH = (1e-7, 1e-6, 1e-5), 8
+#: Changes of the inputs, of their largest value, that are no more than rounding; up to LAST_BITS in their last bits alone.
+NUDGES, NUDGES_EACH, LAST_BITS = (1e-7, 1e-6, 1e-5), 8, 1e-6
+#: So many times what rounding was seen to change is allowed.
+ROUNDINGS = 4
 TINY = np.finfo(np.float32).tiny
 
 
@@ -81,6 +83,28 @@ def output_axes(source: SourceOutputs, infer: Infer) -> tuple[int, ...] | None:
         if turned.shape == expected.shape and agrees(turned, expected, source.allowed):
             return (0, *axes)
     return None
+
+
+def output_places(source: SourceOutputs, each: Callable[[Images], list[Values]]) -> list[int] | None:
+    """Where each of the source's several outputs is among those of the converted model, by their values; None if one is not."""
+    images, expected = source.probe(1)
+    given = [np.asarray(values).reshape(len(images), -1) for values in each(images)]
+    places: list[int] = []
+    start = 0
+    while start < expected.shape[1]:
+        left = ((place, values) for place, values in enumerate(given) if place not in places)
+        found = next((each for each in left if _stands_at(each[1], expected, source.allowed, start)), None)
+        if found is None:
+            return None
+        places.append(found[0])
+        start += found[1].shape[1]
+    return places
+
+
+def _stands_at(values: Values, expected: Values, allowed: Values, start: int) -> bool:
+    """Whether the columns of ``expected`` from ``start`` on are ``values``."""
+    columns = slice(start, start + values.shape[1])
+    return agrees(values, expected[:, columns], allowed[columns])
 
 
 def _some_differ(source: SourceOutputs, infer: Infer) -> str | None:
@@ -162,13 +186,20 @@ def _differing(given: Values, expected: Values, allowed: Values) -> NDArray[np.i
 
 
 def _is_rounding(infer: Infer, image: Images, expected: Values, allowed: Values) -> bool:
-    """Whether a change of the input as small as rounding brings the source's outputs: the model jumps at this sample."""
+    """Whether a change of the input as small as rounding brings the source's outputs, or changes the model's as much.
+
+    The model jumps at this sample, or its outputs are that sensitive there.
+    """
     random, largest = np.random.default_rng(0), float(np.abs(image).max())
+    given = np.asarray(infer(image))
+    sensitivity = 0.0
     for size in np.repeat(NUDGES, NUDGES_EACH):
-        nudged = image + (size * largest * random.uniform(-1, 1, image.shape)).astype(np.float32)
-        if agrees(np.asarray(infer(nudged)), expected, allowed):
+        nudged = np.asarray(infer(image + (size * largest * random.uniform(-1, 1, image.shape)).astype(np.float32)))
+        if agrees(nudged, expected, allowed):
             return True
-    return False
+        if size <= LAST_BITS:
+            sensitivity = max(sensitivity, float(np.abs(nudged - given).max()))
+    return agrees(given, expected, np.maximum(allowed, ROUNDINGS * sensitivity))
 
 
 def _column(worst: tuple[np.intp, ...], expected: Values) -> str:

@@ -88,6 +88,13 @@ def onnx_input(path: Path) -> OnnxInput:
     return OnnxInput(inputs[0].name, tuple(size_of(dim) for dim in kind.shape.dim), dtype)
 
 
+def onnx_outputs(path: Path) -> tuple[str, ...]:
+    """The names of the graph's outputs."""
+    import onnx
+
+    return tuple(entry.name for entry in onnx.load(path, load_external_data=False).graph.output)
+
+
 def size_of(dim: Any) -> int | None:
     """The size of one axis of an ONNX tensor; None where it is open, which some exporters write as -1."""
     return int(dim.dim_value) if dim.dim_value > 0 else None

@@ -10,22 +10,21 @@ from numpy.typing import NDArray
 
 from edgeworthy.variants import model_outputs
 from edgeworthy.variants.kinds import Kind
-from edgeworthy.variants.same_model import Infer
+from edgeworthy.variants.model_outputs import Inference
+from edgeworthy.variants.same_model import LAST_BITS, Infer
 
 if TYPE_CHECKING:
     from edgeworthy.variants.opened_source import OpenedSource
 
-#: Relative change of an input that is no more than rounding.
-LAST_BITS = 1e-6
 
-
-def own_inference(source: OpenedSource) -> Infer:
+def own_inference(source: OpenedSource) -> Inference:
     """The source's own outputs for images (N, H, W, C). Raises what its views raise."""
-    by_kind: dict[Kind, Callable[[], Infer]] = {
+    names = source.output_names()
+    by_kind: dict[Kind, Callable[[], Inference]] = {
         "keras": lambda: model_outputs.of_keras(source.keras_model(), source.fixed_batch()),
         "torch": lambda: model_outputs.of_torch(source.torch_module(), source.fixed_batch()),
-        "onnx": lambda: model_outputs.of_artifact(source.onnx_file(), source.onnx_layout()),
-        "tflite": lambda: model_outputs.of_artifact(source.tflite_file(), "nhwc"),
+        "onnx": lambda: model_outputs.of_artifact(source.onnx_file(), source.onnx_layout(), names),
+        "tflite": lambda: model_outputs.of_artifact(source.tflite_file(), "nhwc", names),
     }
     of = by_kind.get(
         source.kind, lambda: model_outputs.of_function(source.function(), source.fixed_batch(), source.input_dtype)
@@ -41,7 +40,7 @@ def other_kernels(source: OpenedSource) -> Infer | None:
     if source.kind == "torch":
         return model_outputs.of_torch_otherwise(source.torch_module(), source.fixed_batch())
     if source.kind == "onnx":
-        return model_outputs.of_onnx_otherwise(source.onnx_file(), source.onnx_layout())
+        return model_outputs.of_onnx_otherwise(source.onnx_file(), source.onnx_layout(), source.output_names())
     if source.kind == "tflite":
         return None
     usual = own_inference(source)

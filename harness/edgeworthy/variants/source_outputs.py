@@ -8,9 +8,10 @@ three: Hanley and Lippman-Hand 1983, https://doi.org/10.1001/jama.1983.033303700
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
 from edgeworthy.sources.samples import Samples
-from edgeworthy.variants.same_model import Images, Infer, Values, agrees, tolerance
+from edgeworthy.variants.same_model import ROUNDINGS, Images, Infer, Values, agrees, tolerance
 
 Rows = NDArray[np.intp]
 
@@ -28,8 +29,8 @@ Rows = NDArray[np.intp]
 PROBE, ALONE = 32, 8
 #: How many samples are run together: what fits into BATCH_BYTES, within these bounds.
 LEAST_BATCH, MOST_BATCH, BATCH_BYTES = 32, 256, 2**20
-#: So many times the rounding that was seen in the source is allowed, at most so many times the usual tolerance.
-ROUNDINGS, MOST_ROUNDING = 4, 10
+#: The rounding that was seen in the source is allowed ROUNDINGS times, at most so many times the usual tolerance.
+MOST_ROUNDING = 10
 #: A source gets this long for its outputs, and as much of the disk; with less, a selection of at least LEAST samples.
 SECONDS, MAX_BYTES, LEAST = 60.0, 2**30, 300
 
@@ -38,7 +39,7 @@ SECONDS, MAX_BYTES, LEAST = 60.0, 2**30, 300
 class SourceOutputs:
     """Outputs of ``rows`` of ``samples``: ``values`` (rows, ..., columns) float32, images as (height, width, channels).
 
-    ``allowed`` is how far a conversion may lie from them, per column.
+    Several outputs stand one after the other, (rows, values). ``allowed`` is how far a conversion may lie from them, per column.
     """
 
     samples: Samples
@@ -72,8 +73,10 @@ class SourceOutputs:
         )
 
 
-def compute(infer: Infer, samples: Samples, path: Path, otherwise: Infer | None = None) -> SourceOutputs:
-    """Run the source, write its outputs to ``path``, a .npy file.
+def compute(
+    infer: Infer, samples: Samples, path: Path, otherwise: Infer | None = None, shapes: Sequence[tuple[int, ...]] = ()
+) -> SourceOutputs:
+    """Run the source, write its outputs to ``path``, a .npy file; ``shapes`` are those of its several outputs.
 
     ``otherwise`` is the same model by other kernels of its own framework: what the two differ by is the rounding of float32
     in this model, of which a conversion may have several times as much.
@@ -88,9 +91,11 @@ def compute(infer: Infer, samples: Samples, path: Path, otherwise: Infer | None 
     for start in range(0, len(rows), size):
         values[start : start + size] = infer(samples.take(rows[start : start + size]))
     values.flush()
-    allowed = _allowed(rows, values)
+    shapes = shapes if len(shapes) > 1 else ()
+    allowed = _allowed(rows, values, shapes)
     if otherwise is not None:
-        allowed = np.clip(ROUNDINGS * _rounding(otherwise, probe, expected), allowed, MOST_ROUNDING * allowed)
+        rounding = _by_column(_rounding(otherwise, probe, expected), shapes, np.max)
+        allowed = np.clip(ROUNDINGS * rounding, allowed, MOST_ROUNDING * allowed)
     return SourceOutputs(samples, rows, values, allowed)
 
 
@@ -149,7 +154,18 @@ def _affordable(infer: Infer, probe: Images, size: int, total: int, bytes_each: 
     return stratified(total, min(total, max(LEAST, int(wanted))))
 
 
-def _allowed(rows: Rows, values: NDArray[Any]) -> Values:
+def _by_column(each: Values, shapes: Sequence[tuple[int, ...]], over: Callable[..., Values]) -> Values:
+    """A number for each value of several outputs of these ``shapes``, taken ``over`` all places of its column, the last axis."""
+    found, start = [], 0
+    for shape in shapes:
+        size = math.prod(shape)
+        places = each[start : start + size].reshape(-1, shape[-1] if shape else 1)
+        found.append(np.broadcast_to(over(places, axis=0), places.shape).reshape(-1))
+        start += size
+    return np.concatenate(found) if shapes else each
+
+
+def _allowed(rows: Rows, values: NDArray[Any], shapes: Sequence[tuple[int, ...]]) -> Values:
     """The tolerance of each column. Raises SourceError where any sample has NaN or infinity."""
     low, high = np.full(values.shape[-1], np.inf), np.full(values.shape[-1], -np.inf)
     first, count = -1, 0
@@ -169,4 +185,4 @@ def _allowed(rows: Rows, values: NDArray[Any]) -> Values:
             hint="check the model's weights and the scale of the dataset's inputs; leave out samples for which"
             " the model has no outputs",
         )
-    return tolerance(np.stack([low, high]))
+    return tolerance(np.stack([_by_column(low, shapes, np.min), _by_column(high, shapes, np.max)]))

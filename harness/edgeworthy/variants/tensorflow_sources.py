@@ -5,20 +5,25 @@ TF1 SavedModels are read too. Frozen, both are a function without variables: (ba
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgeworthy.errors import SourceError
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.variants.converter_errors import refusing
-from edgeworthy.variants.model_ends import check_one_input, chosen_output
+from edgeworthy.variants.model_ends import check_one_input, chosen_outputs
+from edgeworthy.variants.output_names import plain_names
 from edgeworthy.variants.source_files import Shape, check_shape, checked_file, reading
 
 DEFAULT_SIGNATURE = "serving_default"
 
 
 def load_saved_model(folder: Path, signature: str | None, output: str | None, sample: Shape) -> Any:
-    """The function of a SavedModel's signature to the chosen output, its input checked. Raises SourceError."""
+    """The function of a SavedModel's signature to the chosen output, or to all, its input checked. Raises SourceError.
+
+    ``output_names`` of the function are the names of its outputs.
+    """
     with refusing("TensorFlow"):
         import tensorflow as tf
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -36,9 +41,11 @@ def load_saved_model(folder: Path, signature: str | None, output: str | None, sa
         frozen = convert_variables_to_constants_v2(serve, lower_control_flow=False)
     title = f"{folder}, signature {name!r}"
     check_one_input(title, sorted(serve.structured_input_signature[1]))
-    index = chosen_output(title, sorted(serve.structured_outputs), output)
-    if len(frozen.outputs) > 1:
-        frozen = frozen.prune(frozen.inputs[0], [frozen.outputs[index]])
+    names = sorted(serve.structured_outputs)
+    kept = chosen_outputs(title, names, output)
+    if len(kept) < len(frozen.outputs):
+        frozen = frozen.prune(frozen.inputs[0], [frozen.outputs[index] for index in kept])
+    frozen.output_names = tuple(names[index] for index in kept)
     return _checked(frozen, title, folder, sample)
 
 
@@ -56,34 +63,43 @@ def load_frozen_graph(path: Path, entry: str, out: str, sample: Shape) -> Any:
     return _checked(function, str(path), path, sample)
 
 
+class Kept(NamedTuple):
+    """An output of a function: its place, and the order in which its axes are wanted, if not in their own."""
+
+    place: int
+    axes: tuple[int, ...] | None = None
+
+
 def save_function(
-    function: Any, shape: tuple[int | None, ...], folder: Path, axes: tuple[int, ...] | None = None
+    function: Any, shape: tuple[int | None, ...], folder: Path, names: Sequence[str], kept: Sequence[Kept] | None = None
 ) -> Path:
     """Write ``folder``, a SavedModel with ``function`` as its only signature, serving_default, input of ``shape`` and its dtype.
 
-    ``axes`` is the order in which the output's axes are wanted, if not in their own.
+    ``names`` are those of its outputs, of which all are ``kept`` as they are unless it says otherwise.
     """
     with refusing("TensorFlow"):
         import tensorflow as tf
 
         spec = tf.TensorSpec(shape, function.inputs[0].dtype, name="input")
 
-        def output(image: Any) -> Any:
-            values = output_of(function, image)
-            return {"output": values if axes is None else tf.transpose(values, axes)}
+        def outputs(values: Any) -> Any:
+            given = outputs_of(function, values)
+            wanted = kept or [Kept(place) for place in range(len(given))]
+            moved = [given[place] if axes is None else tf.transpose(given[place], axes) for place, axes in wanted]
+            return dict(zip(plain_names(names) if len(moved) > 1 else ["output"], moved, strict=True))
 
-        serve = tf.function(output, input_signature=[spec])
+        serve = tf.function(outputs, input_signature=[spec])
         module = tf.Module()
         module.serve = serve
         tf.saved_model.save(module, str(folder), signatures={DEFAULT_SIGNATURE: serve})
     return folder
 
 
-def output_of(function: Any, images: Any) -> Any:
-    """The output of a frozen function for a batch, as a tensor."""
+def outputs_of(function: Any, values: Any) -> list[Any]:
+    """The outputs of a function for a batch, as tensors."""
     import tensorflow as tf
 
-    return tf.nest.flatten(function(images))[0]
+    return list(tf.nest.flatten(function(values)))
 
 
 def fixed_batch(function: Any) -> int | None:

@@ -61,8 +61,10 @@ def judge_accuracy(
     refuse_vacuous(cell.model, truth, limits)
     judge_by = _judge_classes if truth.metric in TOP_K else _judge_scores
     judged = (_judge_fidelity if truth.by_fidelity else judge_by)(cell, values, truth, limits)
-    invalid = defect(values, truth)
+    found = ((name, defect(part, own)) for name, part, own in truth.parts(values))
+    name, invalid = next(((name, problem) for name, problem in found if problem), ("", None))
     if invalid:
+        invalid = f"output {name}: {invalid}" if name else invalid
         return replace(
             judged, status="fail", evidence="exact", message=invalid, hint="check the conversion and its calibration"
         )
@@ -131,11 +133,19 @@ def _judge_fidelity(cell: CellId, values: NDArray[np.float32], truth: Truth, lim
     SQNR is that of what changes from sample to sample: most of a random network's output is the same for all of them,
     and a variant that gives only that (0 dB) would look faithful.
     """
+    sqnr_db = {name: _changing_sqnr_db(part, own) for name, part, own in truth.parts(values)}
+    noisiest = min(sqnr_db, key=lambda name: sqnr_db[name])
+    nmse = mean_with_interval(scoring.worst_errors(values, truth))
+    estimates = {"nmse": nmse, **_fidelity(values, truth), "sqnr_db": Estimate(sqnr_db[noisiest])}
+    verdict = judge(cell, AXIS, estimates, limits, HINTS)
+    worst = f"; of {len(truth.outputs)} outputs {noisiest} is the worst" if truth.outputs else ""
+    why = RANDOM_WEIGHTS if truth.random_weights else NO_TARGETS
+    return replace(verdict, message=f"{verdict.message}{worst}; {why}")
+
+
+def _changing_sqnr_db(values: NDArray[np.float32], truth: Truth) -> float:
     same = truth.reference.mean(axis=0)
-    sqnr_db = Estimate(fidelity.sqnr_db(truth.reference - same, values - same))
-    nmse = mean_with_interval(scoring.normalized_errors(values, truth.reference))
-    verdict = judge(cell, AXIS, {"nmse": nmse, **_fidelity(values, truth), "sqnr_db": sqnr_db}, limits, HINTS)
-    return replace(verdict, message=f"{verdict.message}; {RANDOM_WEIGHTS if truth.random_weights else NO_TARGETS}")
+    return fidelity.sqnr_db(truth.reference - same, values - same)
 
 
 def _fidelity(values: NDArray[np.float32], truth: Truth) -> dict[str, Estimate]:

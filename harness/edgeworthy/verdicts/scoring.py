@@ -29,7 +29,7 @@ def scores(values: NDArray[np.float32], truth: Truth) -> NDArray[np.float64]:
     if truth.metric == "psnr":
         return psnr_db(values, truth.labels)
     if truth.metric == FIDELITY:
-        return normalized_errors(values, truth.reference)
+        return worst_errors(values, truth)
     return _by_function(values, truth)
 
 
@@ -68,6 +68,13 @@ def psnr_db(values: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.fl
         found = 10 * np.log10(peak**2 / squared_errors(values, targets))
     capped: NDArray[np.float64] = np.minimum(found, MOST_DB)
     return capped
+
+
+def worst_errors(values: NDArray[np.float32], truth: Truth) -> NDArray[np.float64]:
+    """The normalized error of each sample, of several outputs that of its worst."""
+    errors = [normalized_errors(part, own.reference) for _, part, own in truth.parts(values)]
+    worst: NDArray[np.float64] = np.maximum.reduce(errors)
+    return worst
 
 
 def normalized_errors(values: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ _DTYPES = (
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output of the graph; a ``scale`` of 0 means that it is not quantized."""
+    """An input or output of the graph, as its signature calls it; a ``scale`` of 0 means that it is not quantized."""
 
+    name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     scale: float
@@ -40,6 +42,17 @@ class Graph:
     outputs: tuple[Tensor, ...]
     nodes: int
 
+    def wanted(self, names: Sequence[str]) -> list[int]:
+        """The places of the outputs of those names; of the first where none is named. Raises InputMismatch."""
+        places = {tensor.name: place for place, tensor in enumerate(self.outputs)}
+        missing = [name for name in names if name not in places]
+        if missing:
+            raise InputMismatch(
+                f"the model has no output {missing[0]!r}; it has {', '.join(places)}",
+                hint="delete the artifact from the store; it is made again",
+            )
+        return [places[name] for name in names] or [0]
+
 
 def read_graph(path: Path) -> Graph:
     """Read a .tflite file. Raises ArtifactUnusable where it is none, InputMismatch where it has not exactly one input."""
@@ -48,10 +61,12 @@ def read_graph(path: Path) -> Graph:
         content = path.read_bytes()
         if not schema.Model.ModelBufferHasIdentifier(content, 0):
             raise ValueError("it does not begin as a .tflite file does")
-        graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
-        names = [graph.Tensors(index).Name().decode(errors="replace") for index in _indices(graph, "Inputs")]
-        inputs = [_tensor(schema, graph.Tensors(index)) for index in _indices(graph, "Inputs")]
-        outputs = tuple(_tensor(schema, graph.Tensors(index)) for index in _indices(graph, "Outputs"))
+        model = schema.Model.GetRootAs(content, 0)
+        graph, called = model.Subgraphs(0), _names(model)
+        inputs = [_tensor(schema, graph.Tensors(index), called.get(index)) for index in _indices(graph, "Inputs")]
+        names = [tensor.name for tensor in inputs]
+        ends = _indices(graph, "Outputs")
+        outputs = tuple(_tensor(schema, graph.Tensors(index), called.get(index)) for index in ends)
         nodes = graph.OperatorsLength()
     except Exception as error:  # what a damaged buffer raises is anybody's guess
         raise ArtifactUnusable(
@@ -62,6 +77,16 @@ def read_graph(path: Path) -> Graph:
         shown = f"{len(inputs)} inputs, not one: {', '.join(names)}" if inputs else "no input"
         raise InputMismatch(f"{path.name}: the model takes {shown}", hint="export it with one input")
     return Graph(inputs[0], outputs, nodes)
+
+
+def _names(model: Any) -> dict[int, str]:
+    """Index of a tensor -> what the only signature calls it; empty where there are several or none."""
+    if model.SignatureDefsLength() != 1:
+        return {}
+    signature = model.SignatureDefs(0)
+    ends = [signature.Inputs(place) for place in range(signature.InputsLength())]
+    ends += [signature.Outputs(place) for place in range(signature.OutputsLength())]
+    return {end.TensorIndex(): end.Name().decode(errors="replace") for end in ends}
 
 
 def _indices(graph: Any, side: str) -> list[int]:
@@ -79,13 +104,14 @@ def _schema() -> Any:
     return schema_py_generated
 
 
-def _tensor(schema: Any, stored: Any) -> Tensor:
+def _tensor(schema: Any, stored: Any, called: str | None) -> Tensor:
     kinds = {getattr(schema.TensorType, name): np.dtype(name.lower()) for name in _DTYPES}
     if stored.Type() not in kinds:
         raise ValueError(f"a tensor of type {stored.Type()} is no number")
     quantization = stored.Quantization()
     scaled = quantization is not None and quantization.ScaleLength() == 1
     return Tensor(
+        name=called or stored.Name().decode(errors="replace"),
         shape=tuple(int(size) for size in stored.ShapeAsNumpy()) if stored.ShapeLength() else (),
         dtype=kinds[stored.Type()],
         scale=float(quantization.Scale(0)) if scaled else 0.0,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,29 +54,46 @@ def write_shards(samples: Samples, wanted: Tensor, layout: Layout, folder: Path)
         yield _write(samples, begin, end, wanted, layout, folder, filled=BATCH), end - begin
 
 
-def outputs_of(raw: bytes, graph: Graph, batch: int, batches: int) -> NDArray[Any]:
-    """The first output of every sample, (batch * batches, elements) in its own type, from what the processes wrote.
+def outputs_of(raw: bytes, graph: Graph, wanted: Sequence[int], batch: int, batches: int) -> NDArray[Any]:
+    """The ``wanted`` output of every sample, (batch * batches, elements) in its own type, from what the processes wrote.
 
-    A process writes all of its outputs one after the other, each of its whole batch. Raises ToolUnusable where that is
-    not what ``raw`` holds.
+    Several are dequantized, and stand one after the other. A process writes all of its outputs one after the other, each of
+    its whole batch. Raises ToolUnusable where that is not what ``raw`` holds.
     """
     first = graph.outputs[0]
-    others = sum(tensor.size_bytes for tensor in graph.outputs[1:]) * batch
+    sizes = [tensor.size_bytes * batch for tensor in graph.outputs]
     size = len(raw) // batches
-    if len(raw) != size * batches or size <= others or (size - others) % (batch * first.dtype.itemsize):
+    sizes[0] = size - sum(sizes[1:])  # its declared shape may be another one than that of this batch
+    if len(raw) != size * batches or sizes[0] <= 0 or sizes[0] % (batch * first.dtype.itemsize):
         raise ToolUnusable(
             f"benchmark_model wrote {len(raw)} bytes for {batches} times {batch} samples, which cannot be the model's"
             f" {len(graph.outputs)} outputs",
             hint="check the space left on the phone",
         )
-    table = np.frombuffer(raw, np.uint8).reshape(batches, size)[:, : size - others]
-    return np.ascontiguousarray(table).view(first.dtype).reshape(batches * batch, -1)
+    parts = np.split(np.frombuffer(raw, np.uint8).reshape(batches, size), np.cumsum(sizes)[:-1], axis=1)
+    found = [
+        np.ascontiguousarray(parts[place]).view(graph.outputs[place].dtype).reshape(batches * batch, -1)
+        for place in wanted
+    ]
+    if len(found) == 1:
+        return found[0]
+    return np.concatenate([_dequantized(each, graph, place) for each, place in zip(found, wanted, strict=True)], axis=1)
 
 
-def floats(answers: NDArray[Any], graph: Graph) -> NDArray[np.float32]:
-    """Outputs dequantized."""
-    values: NDArray[np.float32] = dequantize(answers, graph.outputs[0].scale, graph.outputs[0].zero_point)
-    return values
+def floats(answers: NDArray[Any], graph: Graph, wanted: Sequence[int]) -> NDArray[np.float32]:
+    """What ``outputs_of`` gave, dequantized."""
+    return answers if len(wanted) > 1 else _dequantized(answers, graph, wanted[0])
+
+
+def sizes_of(graph: Graph, wanted: Sequence[int]) -> tuple[int, ...]:
+    """How many values a sample has in each of several outputs; () of a single one."""
+    found = (graph.outputs[place] for place in wanted)
+    return tuple(math.prod(tensor.shape[1:]) for tensor in found) if len(wanted) > 1 else ()
+
+
+def _dequantized(values: NDArray[Any], graph: Graph, place: int) -> NDArray[np.float32]:
+    floats: NDArray[np.float32] = dequantize(values, graph.outputs[place].scale, graph.outputs[place].zero_point)
+    return floats
 
 
 def _write(

@@ -61,6 +61,7 @@ class Prepared:
 
     artifact: Artifact
     graph: Graph
+    wanted: tuple[int, ...]
     remote: str
     where: str
 
@@ -156,9 +157,10 @@ class AndroidTarget:
                     batch, answers = self._first_shard(model, remote, count, job, end)
                 found.append(answers[:count])
         now = time.monotonic()
-        values = shards.floats(np.concatenate(found), model.graph)
+        values = shards.floats(np.concatenate(found), model.graph, model.wanted)
         conditions = self._conditions(before, {})
-        return Outputs(values, batch, now - answering, time.monotonic() - start, conditions)
+        sizes = shards.sizes_of(model.graph, model.wanted)
+        return Outputs(values, batch, now - answering, time.monotonic() - start, conditions, sizes)
 
     def _first_shard(self, model: Prepared, remote: str, count: int, job: Job, end: float) -> tuple[int, NDArray[Any]]:
         """In batches if their outputs equal those of single samples; otherwise one by one, with the expected time reported."""
@@ -169,15 +171,17 @@ class AndroidTarget:
         if samples >= BATCH:
             try:
                 batched = self._raw_outputs(model, remote, -(-count // BATCH), BATCH, end)
-                if same_outputs(*(shards.floats(each[:BATCH_CHECK], model.graph) for each in (singly, batched))):
+                if same_outputs(
+                    *(shards.floats(each[:BATCH_CHECK], model.graph, model.wanted) for each in (singly, batched))
+                ):
                     return BATCH, batched
                 why = "gives other outputs in a batch"
             except _NO_BATCH as error:
                 why = f"cannot be run in batches ({error.message.removeprefix(f'{model.where}: ')})"
             self.tell(f"{model.where} {why}: one process for each of {samples} samples, about {each_s * samples:.0f} s")
         found = self._raw_outputs(model, remote, count, 1, end)
-        again = shards.floats(found[:checked], model.graph)
-        if job.random_seed is None and not same_outputs(shards.floats(singly, model.graph), again):
+        again = shards.floats(found[:checked], model.graph, model.wanted)
+        if job.random_seed is None and not same_outputs(shards.floats(singly, model.graph, model.wanted), again):
             raise NotRepeatable(
                 f"{model.where}: it is random: the same sample gave different outputs in two processes",
                 hint=NOT_REPEATABLE_HINT,
@@ -191,7 +195,7 @@ class AndroidTarget:
         left_s = _left_s(model, end)
         ran = self.processes.outputs(words, Side(model.remote, shape, remote), size, batches, left_s)
         self._check(model, ran)
-        return shards.outputs_of(ran.fetched, model.graph, batch, batches)
+        return shards.outputs_of(ran.fetched, model.graph, model.wanted, batch, batches)
 
     # -- times ------------------------------------------------------------------------------------------------
 
@@ -282,7 +286,8 @@ class AndroidTarget:
             raise InputMismatch(f"{name}: the model has no output", hint="export the model with an output")
         shards.check_shape(name, graph.input, samples, artifact.layout)
         self.tool()
-        return Prepared(artifact, graph, self.models.put(artifact.path), f"{self.name}: {name}")
+        wanted = tuple(graph.wanted(artifact.outputs))
+        return Prepared(artifact, graph, wanted, self.models.put(artifact.path), f"{self.name}: {name}")
 
     def _side(self, model: Prepared, samples: Samples) -> Side:
         with temporary_folder() as folder:
