@@ -9,6 +9,7 @@
 # make weights: train the two embedded models again (their weights are part of the package, and committed).
 # make dist: build the sdist and the wheel into dist/, and try the wheel in an environment of its own.
 # make reference: MobileNet and Xception at their real sizes (docs/published-numbers.md).
+# make ladder: fetch public models that nobody here made, and judge them (docs/ladder.md).
 # make lab: build the devices that the tests start on loopback; make lab-bench: the benchmarks on them (docs/lab.md).
 # Suites start hundreds of processes, each of which would compile edgeworthy anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -24,7 +25,7 @@ TESTS ?= tests/
 # The inner loop: the units, and a few runs as a user starts them.
 FAST := tests/unit tests/integration/test_devices.py tests/integration/test_evidence.py
 
-.PHONY: setup bench weights reference test test-fast test-litert-torch test-unpinned check-installs check docs screenshot perf dist lab lab-bench clean
+.PHONY: setup bench weights reference test test-fast test-litert-torch test-unpinned check-installs check docs screenshot perf dist ladder lab lab-bench clean
 
 setup: .venv/.ready
 
@@ -96,6 +97,9 @@ perf: setup
 
 dist: setup
 	$(BIN)/python .ci/dist.py
+
+ladder: setup
+	$(BIN)/python benchmarks/ladder/run.py $(ARGS)
 
 lab: setup
 	$(BIN)/python -m tests.lab.build $(ARGS)

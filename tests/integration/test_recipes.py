@@ -507,15 +507,24 @@ def test_both_quantizers_mean_the_same_by_a_name(lab: Path, table: Table) -> Non
 
 
 def test_an_unfit_tflite_is_refused_with_the_reason(lab: Path, table: Table) -> None:
-    """A .tflite that is quantized already, or has no signature, is taken as it is and cannot be quantized."""
+    """A .tflite that is quantized already is taken as it is and cannot be quantized."""
     (lab / "quantized.tflite").write_bytes(table["tflite"]["int8"]["out"].read_bytes())
+    made = convert(lab, {"path": "quantized.tflite"}, ["fp32", "int8", "weight_only_int4"], out="quantized")
+    assert made["fp32"]["event"] == "made"
+    assert [made[recipe]["event"] for recipe in ("int8", "weight_only_int4")] == ["refused", "refused"]
+    assert "quantized.tflite is quantized already" in made["int8"]["message"]
+    assert "keep only fp32" in made["int8"]["hint"]
+
+
+def test_a_tflite_without_a_signature_becomes_what_one_with_it_does(lab: Path, table: Table) -> None:
+    """The quantizer needs one, which says no more than the file does; fp32 is the file as it is."""
     _write_without_signature(lab / "tiny.tflite", lab / "unsigned.tflite")
-    for name, reason in (("quantized", "is quantized already"), ("unsigned", "has no signature")):
-        made = convert(lab, {"path": f"{name}.tflite"}, ["fp32", "int8", "weight_only_int4"], out=name)
-        assert made["fp32"]["event"] == "made"
-        assert [made[recipe]["event"] for recipe in ("int8", "weight_only_int4")] == ["refused", "refused"]
-        assert f"{name}.tflite {reason}" in made["int8"]["message"]
-        assert "keep only fp32" in made["int8"]["hint"]
+    made = convert(lab, {"path": "unsigned.tflite"}, ["fp32", "int8", "weight_only_int4"], out="unsigned")
+    assert made["fp32"]["out"].read_bytes() == (lab / "unsigned.tflite").read_bytes()
+    images = np.load(lab / "images.npy")
+    for name in ("int8", "weight_only_int4"):
+        given, expected = (answers(found[name], images) for found in (made, table["tflite"]))
+        np.testing.assert_array_equal(given, expected)
 
 
 def _write_without_signature(path: Path, out: Path) -> None:

@@ -29,7 +29,7 @@ def build():
     )
 
 def wide():
-    return nn.Flatten(2)
+    return nn.Flatten(0)
 
 def no_module():
     return "a string"
@@ -302,7 +302,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ),
     (
         {"factory": "factory.py:wide", "weights": "random"},
-        "returns shape (1, 3, 1024), not",
+        "returns shape (3072,), not",
         "the one tensor that is judged",
     ),
     (

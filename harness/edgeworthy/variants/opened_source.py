@@ -128,7 +128,8 @@ class OpenedSource:
         if self.kind == "onnx" or self.handover:
             dtype = source_files.onnx_input(self.handover.onnx_file if self.handover else self.onnx_file()).dtype
         elif self.kind == "keras":
-            dtype = np.dtype(self.keras_model().inputs[0].dtype)
+            own = self.keras_model().inputs[0].dtype  # a name, of tf_keras a tf.DType
+            dtype = np.dtype(getattr(own, "name", own))
         elif self.kind in ("saved_model", "frozen_graph"):
             dtype = np.dtype(self.function().inputs[0].dtype.as_numpy_dtype)
         return dtype

@@ -6,7 +6,7 @@ import importlib
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypedDict, Unpack
@@ -132,10 +132,25 @@ def ort_float16(source: OpenedSource, out: Path) -> Layout:
     with refusing("onnxconverter_common"):
         import onnx
         from onnxconverter_common import float16
+        from onnxruntime.transformers import float16 as newer
 
-        model = float16.convert_float_to_float16(onnx.load(source.onnx_file()), keep_io_types=True)
-        onnx.save(without_notes(model), out)
+        for converter in (float16, newer):  # the first leaves some graphs with both types at one op
+            model = converter.convert_float_to_float16(onnx.load(source.onnx_file()), keep_io_types=True)
+            onnx.save(without_notes(model), out)
+            if _loads(out):
+                break
     return source.onnx_layout()
+
+
+def _loads(path: Path) -> bool:
+    """Whether ONNX Runtime makes a session of the file."""
+    import onnxruntime
+
+    try:
+        onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except Exception:  # of half a dozen types
+        return False
+    return True
 
 
 def _static(
@@ -221,11 +236,12 @@ def _prepared(source: OpenedSource) -> Path:
 def _prepare(source: OpenedSource) -> Path:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    prepared = source.scratch / "prepared.onnx"
-    try:
-        quant_pre_process(source.quantizable_onnx(), prepared)
-    except Exception:  # symbolic shape inference does not know every op, and the quantizers need none
-        quant_pre_process(source.quantizable_onnx(), prepared, skip_symbolic_shape=True)
+    given, prepared = source.quantizable_onnx().absolute(), (source.scratch / "prepared.onnx").absolute()
+    with chdir(source.scratch):  # where symbolic shape inference fails, it leaves files behind
+        try:
+            quant_pre_process(given, prepared)
+        except Exception:  # it does not know every op, and the quantizers need none
+            quant_pre_process(given, prepared, skip_symbolic_shape=True)
     _mend(prepared)
     source.check_file("the preparation for quantization", prepared, source.onnx_layout())
     return prepared
