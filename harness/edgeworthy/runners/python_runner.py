@@ -52,6 +52,7 @@ BATCH_CHECK = 4
 BALLAST_BYTES = 1 << 20
 #: So much of the mapped inputs may stay in memory.
 RESIDENT_BYTES = 256 << 20
+RANDOM = "it is random: the same sample gave different outputs after each load"
 #: Timed inferences cycle through this many real samples.
 CYCLE = 8
 
@@ -71,14 +72,11 @@ class LiteRtModel:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         self.job = job
-
         resolver = OpResolverType.AUTO if job["delegate"] else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         self.interpreter = Interpreter(
             job["artifact"], num_threads=job["threads"], experimental_op_resolver_type=resolver
         )
         self.interpreter.allocate_tensors()
-        #: Resource variables outlive every inference, and nothing but another load resets them.
-        self.keeps_state = any(node["op_name"] == "VAR_HANDLE" for node in self.interpreter._get_ops_details())
         check_signature(
             [(each["name"], shape_text(each["shape"])) for each in self.interpreter.get_input_details()],
             [(each["name"], np.dtype(each["dtype"])) for each in self.interpreter.get_output_details()],
@@ -115,6 +113,10 @@ class LiteRtModel:
         """Set the input, and the variables to their initial values: samples are independent of one another."""
         self.interpreter.reset_all_variables()
         self.interpreter.set_tensor(self.input_details["index"], native)
+
+    def keeps_state(self) -> bool:
+        """Whether it has resource variables: they outlive every inference, and nothing but another load resets them."""
+        return any(node["op_name"] == "VAR_HANDLE" for node in self.interpreter._get_ops_details())
 
     def _named_outputs(self) -> dict[str, Any]:
         """As the only signature calls them, else as their tensors."""
@@ -165,8 +167,6 @@ def delegated_nodes(interpreter: Any) -> tuple[int, set[int], list[dict[str, Any
 class OnnxModel:
     """An .onnx file on ONNX Runtime's execution providers, the first one preferred."""
 
-    keeps_state = False
-
     def __init__(self, job: Job, profile_prefix: str | None = None) -> None:
         import onnxruntime
 
@@ -196,6 +196,10 @@ class OnnxModel:
         self.input_shape = tuple(size if isinstance(size, int) and size > 0 else None for size in described.shape)
         self.feeds: dict[str, Any] = {}
         self.results: list[Any] = []
+
+    def keeps_state(self) -> bool:
+        """No: what a session keeps shows where samples are run again."""
+        return False
 
     def fit(self, sample_shape: tuple[int, ...]) -> None:
         """Nothing: open sizes follow each input."""
@@ -256,8 +260,6 @@ class OnnxModel:
 class TorchModel:
     """A TorchScript file."""
 
-    keeps_state = False
-
     def __init__(self, job: Job) -> None:
         import torch
 
@@ -272,6 +274,10 @@ class TorchModel:
         self.input_shape: tuple[int | None, ...] | None = None
         self.given: Any = None
         self.result: Any = None
+
+    def keeps_state(self) -> bool:
+        """No: what a module keeps shows where samples are run again."""
+        return False
 
     def fit(self, sample_shape: tuple[int, ...]) -> None:
         """Nothing: TorchScript declares no shape."""
@@ -498,7 +504,7 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     model = load(job)
     inputs = read_inputs(job, model)
     start = time.perf_counter()
-    if model.keeps_state:
+    if model.keeps_state():
         values, sizes = _each_loaded(job, inputs)
         return {"values": values}, {"batch": 1, "seconds": time.perf_counter() - start, "sizes": sizes}
     raw = None if job.get("batch") == 1 else _batched(model, inputs)
@@ -532,13 +538,22 @@ def sizes_of(model: Any) -> list[int]:
 
 
 def _each_loaded(job: Job, inputs: Inputs) -> tuple[Array, list[int]]:
-    """Outputs of every sample by a model that was loaded for it: each is the first step of a sequence of its own."""
-    values = []
-    for index in range(len(inputs)):
+    """Outputs of every sample by a model that was loaded for it: each is the first step of a sequence of its own.
+
+    Raises RunnerError where the first samples have other outputs when they are run again, unless the job has a ``random_seed``.
+    """
+
+    def first_step(index: int) -> tuple[Array, list[int]]:
         model = load(job)
         model.fit(inputs.shape)
-        values.append(floats_of(model, as_stored(job, _run_once(model, inputs, index, 1))).reshape(1, -1))
-    return np.concatenate(values), sizes_of(model)
+        return floats_of(model, as_stored(job, _run_once(model, inputs, index, 1))).reshape(1, -1), sizes_of(model)
+
+    steps = [first_step(index) for index in range(len(inputs))]
+    values = np.concatenate([value for value, _ in steps])
+    again = np.concatenate([first_step(index)[0] for index in range(min(BATCH_CHECK, len(inputs)))])
+    if job.get("random_seed") is None and not same_outputs(values[: len(again)], again):
+        raise RunnerError("not_repeatable", RANDOM)
+    return values, steps[0][1]
 
 
 def _run_once(model: Any, inputs: Inputs, first: int, batch: int, step: int = 1) -> Array:
@@ -611,7 +626,7 @@ def check_repeatable(job: Job, model: Any, inputs: Inputs, raw: Array, batch: in
             f" numbers (the first {count} samples, run again in reverse order, gave other outputs)"
         )
     else:
-        message = "it is random: the same sample gave different outputs after each load"
+        message = RANDOM
     raise RunnerError("not_repeatable", message)
 
 

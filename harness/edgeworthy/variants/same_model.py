@@ -35,8 +35,8 @@ ROUNDING, ROUNDING_OF_ALL = 1e-5, 1e-6
 FEW, ENOUGH = 8, 64
 #: Changes of the inputs, of their largest value, that are no more than rounding; up to LAST_BITS in their last bits alone.
 NUDGES, NUDGES_EACH, LAST_BITS = (1e-7, 1e-6, 1e-5), 8, 1e-6
-#: So many times what rounding was seen to change is allowed.
-ROUNDINGS = 4
+#: So many times what rounding was seen to change is allowed, at most so many times the usual tolerance.
+ROUNDINGS, MOST_ROUNDING = 4, 10
 TINY = np.finfo(np.float32).tiny
 
 
@@ -199,7 +199,7 @@ def _is_rounding(infer: Infer, image: Images, expected: Values, allowed: Values)
             return True
         if size <= LAST_BITS:
             sensitivity = max(sensitivity, float(np.abs(nudged - given).max()))
-    return agrees(given, expected, np.maximum(allowed, ROUNDINGS * sensitivity))
+    return agrees(given, expected, np.clip(ROUNDINGS * sensitivity, allowed, MOST_ROUNDING * allowed))
 
 
 def _column(worst: tuple[np.intp, ...], expected: Values) -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
 from edgeworthy.sources.samples import Samples
-from edgeworthy.variants.same_model import ROUNDINGS, Images, Infer, Values, agrees, tolerance
+from edgeworthy.variants.same_model import MOST_ROUNDING, ROUNDINGS, Images, Infer, Values, agrees, tolerance
 
 Rows = NDArray[np.intp]
 
@@ -29,8 +29,6 @@ Rows = NDArray[np.intp]
 PROBE, ALONE = 32, 8
 #: How many samples are run together: what fits into BATCH_BYTES, within these bounds.
 LEAST_BATCH, MOST_BATCH, BATCH_BYTES = 32, 256, 2**20
-#: The rounding that was seen in the source is allowed ROUNDINGS times, at most so many times the usual tolerance.
-MOST_ROUNDING = 10
 #: A source gets this long for its outputs, and as much of the disk; with less, a selection of at least LEAST samples.
 SECONDS, MAX_BYTES, LEAST = 60.0, 2**30, 300
 
