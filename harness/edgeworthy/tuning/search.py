@@ -13,8 +13,8 @@ from edgeworthy.errors import EdgeworthyError
 from edgeworthy.judging import axes
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
-from edgeworthy.metrics import TOP_K
-from edgeworthy.records import Artifact, Estimate, Verdict
+from edgeworthy.metrics import FIDELITY, TOP_K
+from edgeworthy.records import Artifact, Estimate, Truth, Verdict
 from edgeworthy.runs.journal import Journal
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.schema import RuntimeName
@@ -174,8 +174,7 @@ class _Trial:
 
     def _inaccurate(self) -> str:
         verdict, truth = axes.accuracy(self.bench, self.cell, self.limits), self.bench.truth(self.cell.model)
-        names = ("top1_percent", "drop_points") if truth.metric in TOP_K else (scoring.column(truth), "metric_drop")
-        self.known["accuracy"], self.known["lost"] = (verdict.metrics.get(name) for name in names)
+        self.known["accuracy"], self.known["lost"] = (verdict.metrics.get(name) for name in _quality_and_loss(truth))
         return _broken(verdict)
 
     def _slow(self) -> str:
@@ -183,6 +182,14 @@ class _Trial:
         self.known["p50_ms"] = latency.metrics.get("p50_ms")
         untimed = "" if self.known["p50_ms"] is not None else "the device's tool reports no median"
         return _broken(latency) or _broken(axes.footprint(self.bench, self.cell, self.limits)) or untimed
+
+
+def _quality_and_loss(truth: Truth) -> tuple[str, str]:
+    """The metric that the model is judged by, and the one of what is lost of it: an error against the reference is both."""
+    if truth.metric in TOP_K:
+        return "top1_percent", "drop_points"
+    column = scoring.column(truth)
+    return column, column if truth.metric == FIDELITY else "metric_drop"
 
 
 def _broken(verdict: Verdict) -> str:
