@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from edgeworthy.errors import SourceError
+from edgeworthy.errors import RecipeRefused, SourceError
+from edgeworthy.variants.fine_tuning import fine_tuned
 from edgeworthy.variants.model_ends import check_one_input, chosen_outputs, onnx_with_output, tflite_with_output
 from edgeworthy.variants.output_names import in_order, plain_names
 from onnx import TensorProto, helper, numpy_helper
@@ -45,6 +48,13 @@ def test_a_chosen_output_stands_alone_and_without_a_choice_all_do() -> None:
 )
 def test_outputs_are_found_again(found: list[str], names: list[str], wanted: tuple[str, ...]) -> None:
     assert in_order(found, names) == wanted
+
+
+def test_a_model_of_several_outputs_is_not_fine_tuned() -> None:
+    source: Any = SimpleNamespace(kind="keras", output_names=lambda: ("boxes", "scores"))
+    with pytest.raises(RecipeRefused, match="the model has 2 outputs, boxes, scores") as refused:
+        fine_tuned(source, cast(Any, None), {}, cast(Any, None))
+    assert "output: NAME" in refused.value.hint
 
 
 def test_names_that_no_signature_can_have_become_numbers() -> None:

@@ -117,6 +117,11 @@ def fine_tuned(
 
 def _trainable(source: OpenedSource, seed: int, rounds_inputs: bool) -> Trainable:
     """A copy of the source's model, ready to be trained in its own framework."""
+    if source.kind in ("keras", "torch") and len(names := source.output_names()) > 1:
+        raise RecipeRefused(
+            f"only a classifier can be fine-tuned: the model has {len(names)} outputs, {', '.join(names)}",
+            hint="choose one at the model's source, as 'output: NAME', or drop this variant for this model",
+        )
     if source.kind == "keras":
         from edgeworthy.variants.keras_2 import check_trainable
         from edgeworthy.variants.trainable_keras import TrainableKeras
