@@ -93,6 +93,29 @@ def linear(
     return made.write(path, [given], outputs)
 
 
+def old_tflite(content: bytes) -> bytes:
+    """The .tflite as an old converter wrote it: no signature, short op codes, weights in float16 that are dequantized."""
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    tree.signatureDefs = []
+    graph, weights = tree.subgraphs[0], tree.subgraphs[0].tensors[1]
+    narrow, buffer, dequantize, code = schema.TensorT(), schema.BufferT(), schema.OperatorT(), schema.OperatorCodeT()
+    halves = np.asarray(tree.buffers[weights.buffer].data, np.uint8).view(np.float32).astype(np.float16)
+    buffer.data = halves.view(np.uint8)
+    narrow.name, narrow.shape, narrow.type, narrow.buffer = "half", weights.shape, schema.TensorType.FLOAT16, 3
+    weights.buffer = 0
+    tree.buffers.append(buffer)
+    graph.tensors.append(narrow)
+    code.builtinCode, code.version = schema.BuiltinOperator.DEQUANTIZE, 3
+    tree.operatorCodes.append(code)
+    dequantize.opcodeIndex, dequantize.inputs, dequantize.outputs = 1, [4], [1]
+    graph.operators.insert(0, dequantize)
+    for each in tree.operatorCodes:
+        each.deprecatedBuiltinCode, each.builtinCode = each.builtinCode, 0
+    builder = flatbuffers.Builder(0)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def _end(made: TfliteFile, ending: str, scores: int) -> list[int]:
     operators, kinds = schema.BuiltinOperator, schema.BuiltinOptions
     if ending == "reshape":

@@ -16,6 +16,7 @@ from edgeworthy.runs.run import Run
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.integration.conftest import Digits, Project, linear_tflite, make_project
+from tests.tflite_files import old_tflite
 
 #: Everything that a source of any framework can become without training.
 LITERT = {"fp32": {}, "dynamic_int8": {}, "int8_float_io": {}, "float16": {}}
@@ -120,32 +121,6 @@ def token_model(path: Path) -> None:
         [numpy_helper.from_array(values, name) for name, values in weights.items()],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-
-
-def old_tflite(content: bytes) -> bytes:
-    """The .tflite as an old converter wrote it: no signature, short op codes, weights in float16 that are dequantized."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    tree.signatureDefs = []
-    graph, weights = tree.subgraphs[0], tree.subgraphs[0].tensors[1]
-    narrow, buffer, dequantize, code = schema.TensorT(), schema.BufferT(), schema.OperatorT(), schema.OperatorCodeT()
-    halves = np.asarray(tree.buffers[weights.buffer].data, np.uint8).view(np.float32).astype(np.float16)
-    buffer.data = halves.view(np.uint8)
-    narrow.name, narrow.shape, narrow.type, narrow.buffer = "half", weights.shape, schema.TensorType.FLOAT16, 3
-    weights.buffer = 0
-    tree.buffers.append(buffer)
-    graph.tensors.append(narrow)
-    code.builtinCode, code.version = schema.BuiltinOperator.DEQUANTIZE, 3
-    tree.operatorCodes.append(code)
-    dequantize.opcodeIndex, dequantize.inputs, dequantize.outputs = 1, [4], [1]
-    graph.operators.insert(0, dequantize)
-    for each in tree.operatorCodes:
-        each.deprecatedBuiltinCode, each.builtinCode = each.builtinCode, 0
-    builder = flatbuffers.Builder(0)
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
 
 
 def write_arrays(folder: Path, digits: Digits) -> None:

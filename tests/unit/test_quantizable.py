@@ -11,8 +11,8 @@ from edgeworthy.variants.tflite_quantizable import quantizable
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.integration.conftest import linear_tflite
-from tests.integration.test_any_shape import old_tflite
 from tests.runtime_outputs import runtime_outputs
+from tests.tflite_files import old_tflite
 
 WEIGHTS = np.random.default_rng(0).normal(size=(64, 10)).astype(np.float16).astype(np.float32)
 MODERN = linear_tflite(WEIGHTS, np.zeros(10, np.float32))

@@ -32,7 +32,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -85,7 +85,7 @@ class LiteRtModel:
 
     def _read_details(self) -> None:
         self.input_details = self.interpreter.get_input_details()[0]
-        self.output_details = wanted_outputs(self.job, self._named_outputs())
+        self.output_details = wanted_outputs(self.job["outputs"], self._named_outputs())
         self.batch, *self.sample_shape = (int(size) for size in self.input_details["shape"])
         declared = self.input_details.get("shape_signature", self.input_details["shape"])[1:]
         sizes = zip(declared, self.sample_shape, strict=True)
@@ -189,7 +189,7 @@ class OnnxModel:
         described = self.session.get_inputs()[0]
         self.input_name = described.name
         found = {each.name: each.name for each in self.session.get_outputs()}
-        self.output_names: list[str] = wanted_outputs(job, found)
+        self.output_names: list[str] = wanted_outputs(job["outputs"], found)
         if described.type not in ONNX_TYPES:
             raise RunnerError("input_mismatch", f"the model's input {described.name!r} is {described.type}, no numbers")
         self.dtype = ONNX_TYPES[described.type]
@@ -302,7 +302,7 @@ class TorchModel:
         """The wanted outputs, float32."""
         several = isinstance(self.result, (tuple, list))
         found = {str(place): each for place, each in enumerate(self.result if several else [self.result])}
-        return [self._numbers(each) for each in wanted_outputs(self.job, found)]
+        return [self._numbers(each) for each in wanted_outputs(self.job["outputs"], found)]
 
     def _numbers(self, result: Any) -> Array:
         if not isinstance(result, self.torch.Tensor) or result.is_complex():
@@ -344,14 +344,12 @@ def check_signature(inputs: list[tuple[str, str]], outputs: list[tuple[str, Any]
             raise RunnerError("input_mismatch", f"the model's output {name!r} is {kind}, not real numbers")
 
 
-def wanted_outputs(job: Job, found: dict[str, Any]) -> list[Any]:
-    """Of a model's outputs by name, those of the job in its order; the first where it names none. Raises RunnerError."""
-    if not job["outputs"]:
-        return list(found.values())[:1]
-    missing = [name for name in job["outputs"] if name not in found]
+def wanted_outputs(names: Sequence[str], found: dict[str, Any]) -> list[Any]:
+    """Of a model's outputs by name, those of ``names`` in their order; the first where none is named. Raises RunnerError."""
+    missing = [name for name in names if name not in found]
     if missing:
         raise RunnerError("input_mismatch", f"the model has no output {missing[0]!r}; it has {', '.join(found)}")
-    return [found[name] for name in job["outputs"]]
+    return [found[name] for name in names or list(found)[:1]]
 
 
 def shape_text(shape: Any) -> str:

@@ -21,11 +21,7 @@ from edgeworthy.sources.preprocessing import check_values, described, value_step
 from edgeworthy.sources.samples import Samples, Step
 from edgeworthy.storage import Store, digest, read_json
 
-#: The hint of a dataset of files, and of one of arrays.
-_WHERE_LABELS_ARE = {
-    True: "name a labels file under 'labels', or sort the images into a folder per class",
-    False: "add the array evaluation_y",
-}
+_NO_LABELS = "name a labels file under 'labels', or sort the images into a folder per class"
 
 
 @dataclass(frozen=True)
@@ -66,10 +62,13 @@ class PreparedDataset:
         """Raise SourceError where there are no targets, which ``metric`` needs."""
         if self.labelled:
             return
-        lacking = "its evaluation samples have no labels" if self.kind in FILE_KINDS else "lacks 'evaluation_y'"
+        if self.kind in FILE_KINDS:
+            lacking, where = ": its evaluation samples have no labels", _NO_LABELS
+        else:
+            lacking, where = " lacks 'evaluation_y'", "add the array evaluation_y"
         raise SourceError(
-            f"dataset {self.name!r}{':' if self.kind in FILE_KINDS else ''} {lacking}, which the metric {metric} needs",
-            hint=f"{_WHERE_LABELS_ARE[self.kind in FILE_KINDS]}; or judge the model without targets, by 'metric: fidelity'",
+            f"dataset {self.name!r}{lacking}, which the metric {metric} needs",
+            hint=f"{where}; or judge the model without targets, by 'metric: fidelity'",
         )
 
     def labels(self) -> NDArray[Any]:

@@ -67,8 +67,10 @@ def tensorflow_to_onnx(
 
 
 def keras_to_saved_model(model: Any, batch: int | None, sample: Shape, folder: Path) -> Path:
-    """Write ``folder`` by Keras' own export, which a fixed batch, open sizes, several outputs and layers that train by default
-    do not survive: they go another way."""
+    """Write ``folder`` by Keras' own export.
+
+    A fixed batch, open sizes, several outputs and layers that train by default need another way.
+    """
     layers = list(model._flatten_layers())
     half = [layer.name for layer in layers if getattr(layer, "compute_dtype", "") == "float16"]
     if half:

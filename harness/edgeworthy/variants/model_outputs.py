@@ -164,15 +164,13 @@ def _session(path: Path, optimized: bool = True) -> Any:
 
 
 def _onnx(path: Path, layout: Layout, names: Sequence[str], optimized: bool = True) -> Inference:
-    session = _session(path, optimized)
-    entry = session.get_inputs()[0]
+    session, entry = _session(path, optimized), onnx_input(path)
     wanted = in_order([output.name for output in session.get_outputs()], names)
-    dtype = onnx_input(path).dtype
 
     def infer(images: Images) -> list[Values]:
-        return _floats(session.run(wanted, {entry.name: as_input(in_layout(images, layout), dtype)}), layout)
+        return _floats(session.run(wanted, {entry.name: as_input(in_layout(images, layout), entry.dtype)}), layout)
 
-    return _in_batches(infer, onnx_input(path).shape[0])
+    return _in_batches(infer, entry.shape[0])
 
 
 def _interpreter(content: bytes) -> Any:

@@ -121,7 +121,7 @@ class OpenedSource:
         """``input_shape`` in ``own_layout``."""
         return in_layout(self.images[:1], self.own_layout).shape[1:]
 
-    @property
+    @functools.cached_property
     def input_dtype(self) -> np.dtype[Any]:
         """The type of the source's input, which all that it is converted to keeps."""
         dtype: np.dtype[Any] = np.dtype(np.float32)
@@ -403,26 +403,26 @@ class OpenedSource:
 
     def _in_our_layout(self, folder: Path) -> Path:
         """The SavedModel with its outputs, and the axes of a single one, in the order of the source's: onnx2tf changes both."""
-        names, infer = self.output_names(), self._infer_saved_model(folder)
-        if len(names) > 1:
-            kept = self._found_outputs(folder)
-        else:
-            axes = output_axes(self.outputs(), infer)
-            kept = [tensorflow_sources.Kept(0, axes)] if axes else None
-        if kept is None:
+        names = self.output_names()
+        kept = self._found_outputs(folder) if len(names) > 1 else self._found_axes(folder)
+        if not kept:
             return folder
         function = tensorflow_sources.load_saved_model(folder, None, None, self.input_shape)
         shape = tuple(function.inputs[0].shape)
         return tensorflow_sources.save_function(function, shape, folder.with_suffix(".ordered"), names, kept)
 
-    def _found_outputs(self, folder: Path) -> list[tensorflow_sources.Kept] | None:
-        """Where the source's outputs are among those of the SavedModel, by their values; None where their names say it."""
-        names = self.output_names()
+    def _found_axes(self, folder: Path) -> list[tensorflow_sources.Kept]:
+        """The only output with its axes as the source has them; none where they are so already."""
+        axes = output_axes(self.outputs(), self._infer_saved_model(folder))
+        return [tensorflow_sources.Kept(0, axes)] if axes else []
+
+    def _found_outputs(self, folder: Path) -> list[tensorflow_sources.Kept]:
+        """Where the source's outputs are among those of the SavedModel, by their values; none where their names say it."""
         function = tensorflow_sources.load_saved_model(folder, None, None, self.input_shape)
-        if sorted(function.output_names) == sorted(plain_names(names)):
-            return None
+        if sorted(function.output_names) == sorted(plain_names(self.output_names())):
+            return []
         places = output_places(self.outputs(), model_outputs.of_function(function, None, self.input_dtype).each)
-        return [tensorflow_sources.Kept(place) for place in places] if places else None
+        return [tensorflow_sources.Kept(place) for place in places or ()]
 
     # -- what recipes made of it ------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from edgeworthy.variants.registry import recipe
 from edgeworthy.variants.scheme import Ranges, Scheme
 from edgeworthy.variants.tflite_converter import AllowedOps, convert
 from edgeworthy.variants.tflite_graph import graph_layout
+from edgeworthy.variants.tflite_quantizable import quantizable
 
 #: A source reaches the SavedModel through some of these; a version that is not installed cannot have mattered.
 FLOAT_PACKAGES = ("tensorflow", "keras", "onnx", "onnx2tf", "onnxscript", "torch")
@@ -145,6 +146,8 @@ def _make(
     if not _by_quantizer(source, scheme):
         return _write(source, out, convert(source, scheme, calibration, allowed))
     float_graph = _float_graph(source, allowed)
+    if source.has_tflite:
+        float_graph = source.once("quantizable_tflite", lambda: quantizable(float_graph))
     if calibration is not None:
         calibration = in_layout(calibration, graph_layout(source, float_graph))
     return _write(source, out, tflite_quantizer.quantize(float_graph, scheme, calibration, source.title))

@@ -58,7 +58,7 @@ def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float
 
         engine = next(name for name in ENGINES if name in torch.backends.quantized.supported_engines)
         torch.backends.quantized.engine = engine
-        images = torch.from_numpy(in_layout(calibration, source.own_layout))
+        images = torch.from_numpy(in_layout(calibration, "nchw"))
         observed = prepare_fx(module, get_default_qconfig_mapping(engine), (images[:2],))
         with torch.inference_mode():
             for image in images:

@@ -17,7 +17,6 @@ from edgeworthy.variants.converter_errors import refusing
 from edgeworthy.variants.scheme import Scheme
 from edgeworthy.variants.tflite_graph import graph_names, interpreter
 from edgeworthy.variants.tflite_packing import packed
-from edgeworthy.variants.tflite_quantizable import quantizable
 
 Calibration = NDArray[np.float32]
 EVERYTHING = ".*"
@@ -29,7 +28,6 @@ def quantize(float_model: bytes, scheme: Scheme, calibration: Calibration | None
 
     Raises RecipeRefused where ``float_model`` has several signatures, is quantized already, or has nothing to quantize.
     """
-    float_model = quantizable(float_model)
     signature, argument = _signature(float_model, title)
     with refusing("AI Edge Quantizer"):
         from ai_edge_litert import schema_py_generated as schema

@@ -23,7 +23,6 @@ from edgeworthy.sources.samples import in_layout
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.variants.converter_errors import reason_line, refusing
 from edgeworthy.variants.model_ends import check_one_input, torch_with_output
-from edgeworthy.variants.model_outputs import torch_layout
 from edgeworthy.variants.same_model import Images
 from edgeworthy.variants.source_files import checked_file, reading
 from edgeworthy.variants.torch_checkpoints import load_weights
@@ -125,7 +124,7 @@ def _tried(module: Any, title: str, output: str | None, images: Images, batch: i
     import torch
 
     sample = images.shape[1:]
-    shape = (batch, *in_layout(images[:1], torch_layout(sample)).shape[1:])
+    shape = (batch, *in_layout(images[:1], "nchw").shape[1:])
     try:
         with torch.inference_mode():
             given = module(torch.zeros(shape))
@@ -160,7 +159,7 @@ def _settle_batch_norm(module: Any, images: Images) -> None:
         layer.momentum = 1.0
         layer.train()
     with torch.no_grad():
-        module(torch.from_numpy(np.ascontiguousarray(in_layout(images, torch_layout(images.shape[1:])))))
+        module(torch.from_numpy(np.ascontiguousarray(in_layout(images, "nchw"))))
     for layer, momentum in zip(layers, before, strict=True):
         layer.momentum = momentum
         layer.eval()

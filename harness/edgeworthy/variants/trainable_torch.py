@@ -12,7 +12,6 @@ from torch import nn
 from torch.ao.quantization import FakeQuantize, MovingAverageMinMaxObserver, disable_observer, enable_observer
 
 from edgeworthy.sources.samples import in_layout
-from edgeworthy.variants.model_outputs import torch_layout
 from edgeworthy.variants.weight_constraints import Kernel
 
 WITH_KERNEL = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
@@ -70,7 +69,7 @@ class TrainableTorch:
         """One step on images (N, H, W, C)."""
         self._mode(training=True)
         self._optimizer.zero_grad()
-        outputs = self._trained(_tensor(images))
+        outputs = self._trained(torch.from_numpy(in_layout(images, "nchw")))
         logarithms = torch.log(outputs.clamp_min(1e-7)) if self._probabilities else outputs.log_softmax(1)
         nn.functional.nll_loss(logarithms, torch.from_numpy(labels)).backward()
         self._optimizer.step()
@@ -79,9 +78,7 @@ class TrainableTorch:
         """The outputs (N, classes) for images (N, H, W, C), float32."""
         self._mode(training=False)
         with torch.no_grad():
-            outputs: NDArray[np.float32] = self._trained(
-                torch.from_numpy(in_layout(images, torch_layout(images.shape[1:])))
-            ).numpy()
+            outputs: NDArray[np.float32] = self._trained(torch.from_numpy(in_layout(images, "nchw"))).numpy()
         return outputs
 
     def _mode(self, training: bool) -> None:
@@ -101,7 +98,3 @@ def _round_inputs(layer: Any) -> tuple[Any, Any]:
         averaging_constant=0.1,
     )
     return rounder, layer.register_forward_pre_hook(lambda _, inputs: (rounder(inputs[0]), *inputs[1:]))
-
-
-def _tensor(images: NDArray[np.float32]) -> torch.Tensor:
-    return torch.from_numpy(in_layout(images, torch_layout(images.shape[1:])))

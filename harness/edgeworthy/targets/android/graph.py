@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgeworthy.errors import ArtifactUnusable, InputMismatch, RuntimeMissing
+from edgeworthy.runners.python_runner import RunnerError, wanted_outputs
 
 #: Names of the schema's TensorType that numpy has too.
 _DTYPES = (
@@ -45,13 +46,10 @@ class Graph:
     def wanted(self, names: Sequence[str]) -> list[int]:
         """The places of the outputs of those names; of the first where none is named. Raises InputMismatch."""
         places = {tensor.name: place for place, tensor in enumerate(self.outputs)}
-        missing = [name for name in names if name not in places]
-        if missing:
-            raise InputMismatch(
-                f"the model has no output {missing[0]!r}; it has {', '.join(places)}",
-                hint="delete the artifact from the store; it is made again",
-            )
-        return [places[name] for name in names] or [0]
+        try:
+            return wanted_outputs(names, places)
+        except RunnerError as error:
+            raise InputMismatch(str(error), hint="delete the artifact from the store; it is made again") from error
 
 
 def read_graph(path: Path) -> Graph:
