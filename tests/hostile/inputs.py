@@ -24,9 +24,10 @@ import yaml
 from edgeworthy.reports.frames import load_run
 from PIL import Image
 
+from tests.commands import PYTEST
 from tests.hostile.front_door import Ended
 from tests.hostile.results import flipped
-from tests.integration.conftest import PYTEST, REPOSITORY, linear_model, linear_tflite
+from tests.integration.conftest import REPOSITORY, linear_model, linear_tflite
 from tests.runtime_outputs import runtime_outputs
 
 BATCH = 25

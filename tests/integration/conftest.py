@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,9 @@ import yaml
 from edgeworthy.reports.frames import RunFrames, load_run
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.commands import PYTEST, Ended, edgeworthy, ended
+
 #: An inner run, without plugins that a user need not have; that of hypothesis takes half a second.
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:timeout")
 #: Other tests run on the same cores: what they take from a model of some microseconds is no change of the device.
 BESIDE_OTHER_TESTS = {"latency_floor_us": 10_000}
 REPOSITORY = Path(__file__).parents[2]
@@ -47,18 +46,14 @@ class Project:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "EDGE_"))}
         return {**inherited, "EDGE_STORE": str(self.store), "COLUMNS": "200"}
 
-    def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout: float = 300) -> Ended:
         """Run the suite as a user would; standard output and standard error are captured."""
         self.write()
-        return subprocess.run(
-            self.command(*arguments),
-            cwd=self.root,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        return ended(self.command(*arguments), self.root, self.environment(), timeout)
+
+    def edgeworthy(self, *arguments: str, timeout: float = 300) -> Ended:
+        """A command of edgeworthy in the project's folder."""
+        return edgeworthy(*arguments, cwd=self.root, env=self.environment(), timeout=timeout)
 
     def add_recipes(self, code: str) -> None:
         """Give the repository a recipe file of its own."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from tests.commands import Ended, ended
 from tests.integration.conftest import linear_model, make_project
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ Edit = Callable[[Any], object]
 HEALTHY = "linear/ort_fp32/host:cpu"
 
 
-def is_misuse(done: subprocess.CompletedProcess[str]) -> bool:
+def is_misuse(done: Ended) -> bool:
     """pytest's usage error: exit status 4, and not a line of Python shown."""
     said = done.stdout + done.stderr
     return done.returncode == 4 and "Traceback" not in said and "INTERNALERROR" not in said and "harness/" not in said
@@ -167,9 +168,7 @@ def add_bad_code(project: Project, healthy: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def mixed_run(
-    tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path
-) -> tuple[Project, subprocess.CompletedProcess[str]]:
+def mixed_run(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path) -> tuple[Project, Ended]:
     """One run of a healthy model among all of the bad ones."""
     project = make_project(tmp_path_factory.mktemp("mixed"), digits, shared_store)
     folder = project.root / "benchmarks"
@@ -207,7 +206,7 @@ def mixed_run(
 
 
 def test_a_healthy_model_is_unharmed_by_bad_ones(
-    mixed_run: tuple[Project, subprocess.CompletedProcess[str]],
+    mixed_run: tuple[Project, Ended],
 ) -> None:
     """The run is red, and every cell of the healthy model is measured, judged and passes."""
     project, done = mixed_run
@@ -224,9 +223,7 @@ def test_a_healthy_model_is_unharmed_by_bad_ones(
     [(f"model_{name}", *said) for name, said in BAD_MODELS.items()]
     + [(f"data_{name}", *said) for name, said in BAD_DATASETS.items()],
 )
-def test_bad_models_and_datasets_are_named(
-    mixed_run: tuple[Project, subprocess.CompletedProcess[str]], model: str, words: str, hint: str
-) -> None:
+def test_bad_models_and_datasets_are_named(mixed_run: tuple[Project, Ended], model: str, words: str, hint: str) -> None:
     """Each has an error of one sentence with the file or the dataset, and what to do, in the report and on the terminal."""
     project, done = mixed_run
     message = project.message("ort_fp32", model)
@@ -240,9 +237,7 @@ def test_bad_models_and_datasets_are_named(
 @pytest.mark.parametrize(
     ("part", "file"), [(part, file) for part, (_, files) in ASKED.items() for file in (*files, "called")]
 )
-def test_code_that_raises_or_exits_is_named(
-    mixed_run: tuple[Project, subprocess.CompletedProcess[str]], part: str, file: str
-) -> None:
+def test_code_that_raises_or_exits_is_named(mixed_run: tuple[Project, Ended], part: str, file: str) -> None:
     """A factory's, a trainer's, a dataset's or a metric's module that raises on import or exits, and a function that
     does when it is called: one sentence with the file and what it raised, and what to do."""
     project, done = mixed_run
@@ -260,7 +255,7 @@ def test_code_that_raises_or_exits_is_named(
 
 
 def test_every_variant_of_a_factory_that_exits_says_so(
-    mixed_run: tuple[Project, subprocess.CompletedProcess[str]],
+    mixed_run: tuple[Project, Ended],
 ) -> None:
     """Not only the first: a module that came half way is not taken for one without the function."""
     project, _ = mixed_run
@@ -473,17 +468,9 @@ def test_bad_yaml_is_a_usage_error(project: Project, case: str) -> None:
     assert not (project.root / "pwned").exists()
 
 
-def run_as_written(project: Project, *prefix: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_as_written(project: Project, *prefix: str, **variables: str) -> Ended:
     """Run without writing the YAML files anew, under another command or with other variables."""
-    return subprocess.run(
-        [*prefix, *project.command()],
-        cwd=project.root,
-        env={**project.environment(), **variables},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return ended([*prefix, *project.command()], project.root, {**project.environment(), **variables})
 
 
 def test_missing_models_yaml_says_how_to_make_one(project: Project) -> None:
@@ -545,7 +532,7 @@ def in_namespace(command: str) -> list[str]:
     return ["unshare", "-m", "sh", "-c", f'{command} && exec "$@"', "sh"]
 
 
-def small_disk(project: Project, size: str) -> subprocess.CompletedProcess[str]:
+def small_disk(project: Project, size: str) -> Ended:
     """A run whose store is a disk of so little space."""
     store = project.root / "small"
     store.mkdir()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +14,13 @@ import pytest
 import yaml
 from edgeworthy.cli import SCHEMAS
 
-from tests.integration.conftest import PYTEST, REPOSITORY
+from tests import commands
+from tests.commands import PYTEST, Ended, ended
+from tests.integration.conftest import REPOSITORY
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Project
 
-EDGEWORTHY = Path(sys.executable).with_name("edgeworthy")
 YAML_FILES = [
     ("models", "benchmarks/models.yaml"),
     ("models", "harness/edgeworthy/templates/models.yaml"),
@@ -29,27 +29,15 @@ YAML_FILES = [
 ]
 
 
-def edgeworthy(
-    folder: Path, *arguments: str, store: Path | None = None, path: Path | None = None
-) -> subprocess.CompletedProcess[str]:
+def edgeworthy(folder: Path, *arguments: str, store: Path | None = None, path: Path | None = None) -> Ended:
     """Run a command in a folder, with an artifact store and a folder of modules where they are given."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("EDGE_", "PYTEST_"))}
-    return subprocess.run(
-        [EDGEWORTHY, *arguments],
-        cwd=folder,
-        env={
-            **environment,
-            **({"EDGE_STORE": str(store)} if store else {}),
-            **({"PYTHONPATH": str(path)} if path else {}),
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    given = {"EDGE_STORE": store, "PYTHONPATH": path}
+    environment |= {name: str(value) for name, value in given.items() if value}
+    return commands.edgeworthy(*arguments, cwd=folder, env=environment, timeout=60)
 
 
-def said(done: subprocess.CompletedProcess[str]) -> str:
+def said(done: Ended) -> str:
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -58,10 +46,7 @@ def test_init_makes_a_repository_that_is_green(tmp_path: Path, shared_store: Pat
     """In an empty folder: init, then ``pytest benchmarks/``, as it says; the model comes trained, as an ONNX file."""
     assert "next: pytest benchmarks/" in said(edgeworthy(tmp_path, "init"))
     environment = {**os.environ, "EDGE_STORE": str(shared_store)}
-    command = [*PYTEST, "benchmarks/"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = ended([*PYTEST, "benchmarks/"], tmp_path, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 pass, 1 rejected" in done.stdout
     assert (tmp_path / "results" / "latest" / "cells.parquet").is_file()

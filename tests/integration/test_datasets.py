@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -160,13 +158,6 @@ def regression_project(project: Project, digits: Digits) -> Project:
     return project
 
 
-def edgeworthy(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("edgeworthy")), *arguments]
-    return subprocess.run(
-        command, cwd=project.root, env=project.environment(), capture_output=True, text=True, timeout=120, check=False
-    )
-
-
 def test_a_regression_model_is_judged_accepted_and_compared(project: Project, digits: Digits) -> None:
     """PSNR in pairs against clean images, a canary rejected by it, a baseline of it that a worse variant breaks; class
     accuracy as its metric is refused."""
@@ -181,7 +172,7 @@ def test_a_regression_model_is_judged_accepted_and_compared(project: Project, di
     assert np.isnan(cells.top1_percent["ort_fp32"])
     assert "psnr " in cells.message["ort_int8_minmax"]
 
-    accepted = edgeworthy(project, "baseline", "accept", "results/latest", "--reason", "first")
+    accepted = project.edgeworthy("baseline", "accept", "results/latest", "--reason", "first")
     assert accepted.returncode == 0, accepted.stdout + accepted.stderr
     project.models["regression"] = BESIDE_OTHER_TESTS
     same = project.run("--edge-baseline", "-k", "regression or canary")

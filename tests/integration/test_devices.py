@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,15 @@ from edgeworthy.device_schema import AndroidDevice
 from edgeworthy.errors import ConfigError, DeviceError
 from edgeworthy.measurements.probe import BackendReport, DeviceReport
 
+from tests import commands
+from tests.commands import Ended
+
 HOST = {"kind": "host", "backends": {"cpu": {}, "reference": {"delegate": False, "runtimes": ["litert"]}}}
 
 
-def edgeworthy(folder: Path, devices: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
+def edgeworthy(folder: Path, devices: dict[str, Any], *arguments: str) -> Ended:
     (folder / "devices.yaml").write_text(yaml.safe_dump({"version": 1, "devices": devices}))
-    command = [sys.executable, "-c", "from edgeworthy.cli import main; main()", "devices", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return commands.edgeworthy("devices", *arguments, cwd=folder, timeout=120)
 
 
 def tried(device: str, runtime_missing: bool = False, **works: bool) -> DeviceReport:

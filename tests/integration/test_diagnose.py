@@ -246,16 +246,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_
     return project
 
 
-def edgeworthy(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command line in the project's folder."""
-    command = [str(Path(sys.executable).with_name("edgeworthy")), *arguments]
-    return subprocess.run(
-        command, cwd=project.root, env=project.environment(), capture_output=True, text=True, check=False, timeout=300
-    )
-
-
 def diagnosis(project: Project, *arguments: str) -> dict[str, Any]:
-    done = edgeworthy(project, "diagnose", *arguments, "--json")
+    done = project.edgeworthy("diagnose", *arguments, "--json")
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -351,7 +343,7 @@ def test_nodes_without_names_are_proposed_by_those_that_the_quantizer_knows(repo
 
 def passes_with(project: Project, model: str, found: dict[str, Any]) -> None:
     """Paste the proposal, as it is printed, among the model's variants."""
-    shown = edgeworthy(project, "diagnose", model, found["variant"]).stdout
+    shown = project.edgeworthy("diagnose", model, found["variant"]).stdout
     pasted = yaml.safe_load(shown.partition("in models.yaml:")[2])
     assert pasted == {found["proposal"]["name"]: {key: found["proposal"][key] for key in ("recipe", "options")}}
     project.models["models"][model]["variants"].update(pasted)

@@ -35,6 +35,7 @@ from edgeworthy.variants.registry import builtin_recipes
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from tests.commands import ended
 from tests.integration.conftest import REPOSITORY, Project
 
 DOCS = REPOSITORY / "docs"
@@ -161,7 +162,7 @@ def test_example_runs_as_shown(project: Project, example: Example) -> None:
             (project.root / name).write_text(text)
 
     # What the page does not speak of is left out to be quick.
-    done = ended(project, project.command("-k", "accuracy or footprint or tail or canary"))
+    done = ended(project.command("-k", "accuracy or footprint or tail or canary"), project.root, project.environment())
 
     broken = re.search(r"^(fail|error) ", shown, re.MULTILINE)
     assert done.returncode == (1 if broken else 0), done.stdout + done.stderr
@@ -169,14 +170,8 @@ def test_example_runs_as_shown(project: Project, example: Example) -> None:
         assert re.search(re.escape(line).replace(r"\.\.\.", ".*"), done.stdout), (line, done.stdout)
     for name in example.files:
         if "/" not in name and name.endswith(".py"):
-            script = ended(project, [sys.executable, name])
+            script = ended([sys.executable, name], project.root, project.environment())
             assert script.returncode == 0, script.stderr
-
-
-def ended(project: Project, command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=project.root, env=project.environment(), capture_output=True, text=True, timeout=400, check=False
-    )
 
 
 @pytest.mark.parametrize("heading", SCHEMAS)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from tests.commands import Ended, ended
 from tests.integration.test_seeded_faults import FAULTY_RECIPES
 
 if TYPE_CHECKING:
@@ -21,15 +21,13 @@ def test_both(edge_cell):
 """
 
 
-def narrow(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+def narrow(project: Project, *arguments: str) -> Ended:
     """A run in a terminal of 80 columns."""
     project.write()
     environment = {**project.environment(), "COLUMNS": "80"}
     environment.pop("CI", None)
     command = project.command("--junitxml", "junit.xml", *arguments)
-    return subprocess.run(
-        command, cwd=project.root, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    return ended(command, project.root, environment)
 
 
 def junit_messages(project: Project) -> dict[str, str]:
@@ -38,7 +36,7 @@ def junit_messages(project: Project) -> dict[str, str]:
     return {case.attrib["name"]: case[-1].attrib["message"] for case in cases if case.find("failure") is not None}
 
 
-def table_of(done: subprocess.CompletedProcess[str], rows: int) -> list[str]:
+def table_of(done: Ended, rows: int) -> list[str]:
     """The lines of a table of so many rows, its title first."""
     lines = done.stdout.splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith("edgeworthy") and "pass" in line)

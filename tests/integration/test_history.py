@@ -30,6 +30,8 @@ from edgeworthy.history.picture import picture
 from edgeworthy.history.schema import CELLS, RUNS, SERIES, VERSION, VERSION_TABLE
 from edgeworthy.history.trend import read_trend
 
+from tests import commands
+from tests.commands import Ended, ended
 from tests.integration import history_writer
 from tests.integration.private_postgres import binaries, private_postgres
 
@@ -94,12 +96,9 @@ def creeping(seed: int = 0) -> Any:
     return np.exp(levels + np.random.default_rng(seed).normal(0, 0.005, 60))
 
 
-def edgeworthy(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def edgeworthy(*arguments: str, cwd: Path, **environment: str) -> Ended:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("EDGE_")}
-    return subprocess.run(
-        [str(Path(sys.executable).parent / "edgeworthy"), *arguments],
-        cwd=cwd, env={**inherited, "COLUMNS": "200", **environment}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return commands.edgeworthy(*arguments, cwd=cwd, env={**inherited, "COLUMNS": "200", **environment})
 
 
 # -- storing ------------------------------------------------------------------------------------------------------
@@ -280,10 +279,7 @@ def test_a_run_records_itself_in_postgresql(project: Project, server: str):
     """EDGE_HISTORY_URL is stronger than the ini value, and its password is nowhere."""
     set_history(project, "elsewhere.sqlite")
     project.write()
-    done = subprocess.run(
-        project.command(), cwd=project.root, env={**project.environment(), "EDGE_HISTORY_URL": server},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = ended(project.command(), project.root, {**project.environment(), "EDGE_HISTORY_URL": server})
     assert done.returncode == 0, done.stdout + done.stderr
     assert not list(project.root.rglob("*.sqlite"))
     assert [point.run for point in history_of(server).trend(CellId("linear", "ort_fp32", "host:cpu"), "p50_ms")] == [
@@ -314,7 +310,7 @@ def set_history(project: Project, where: str) -> None:
     path.write_text(path.read_text().replace("edge_history = off\n", f"edge_history = {where}\n" if where else ""))
 
 
-def assert_nowhere(secret: str, project: Project, done: subprocess.CompletedProcess[str]) -> None:
+def assert_nowhere(secret: str, project: Project, done: Ended) -> None:
     """Neither said nor written."""
     assert secret not in done.stdout + done.stderr
     for path in (project.root / "results").rglob("*"):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +15,6 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Project
 
 TARGET = "host:cpu"
-
-
-def edgeworthy(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command line in the project's folder."""
-    command = [str(Path(sys.executable).with_name("edgeworthy")), *arguments]
-    return subprocess.run(
-        command, cwd=project.root, env=project.environment(), capture_output=True, text=True, check=False, timeout=300
-    )
 
 
 def seeded(project: Project, smallest: float | None) -> Path:
@@ -48,7 +38,7 @@ def seeded(project: Project, smallest: float | None) -> Path:
 def test_command_measures_and_keeps_a_study(project: Project) -> None:
     """Equal artifacts, then seeded slowdowns; the sentence, and the study on disk."""
     project.write()
-    done = edgeworthy(project, "noise", "--target", TARGET, "--trials", "2", "--max-seconds", "1")
+    done = project.edgeworthy("noise", "--target", TARGET, "--trials", "2", "--max-seconds", "1")
     assert done.returncode == 0, done.stderr
     assert "of 2 comparisons of equal artifacts found a slowdown" in done.stdout
     study = json.loads((project.root / "results" / "noise" / "host@cpu.json").read_text())

@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.conftest import PYTEST, REPOSITORY
+from tests.commands import PYTEST, Ended, ended
+from tests.integration.conftest import REPOSITORY
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Project
@@ -77,18 +77,17 @@ def two_backends(project: Project) -> Project:
     return project
 
 
-def inner(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def inner(folder: Path, *arguments: str) -> Ended:
     """pytest in a folder that has nothing to do with edgeworthy."""
-    command = [*PYTEST, *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return ended([*PYTEST, *arguments], folder, timeout=60, new_python=True)
 
 
-def passed(done: subprocess.CompletedProcess[str]) -> str:
+def passed(done: Ended) -> str:
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def collected(done: subprocess.CompletedProcess[str]) -> set[str]:
+def collected(done: Ended) -> set[str]:
     return {line.rpartition("::")[2] for line in passed(done).splitlines() if "::" in line}
 
 
@@ -144,10 +143,14 @@ def test_misspelt_option_is_a_usage_error(project: Project, selection: list[str]
 def test_main_process_imports_little(project: Project):
     """Collecting imports no runtime, converter or pandas; a warm run no converter either."""
     (project.root / "conftest.py").write_text(TELL_MODULES)
-    passed(project.run("--collect-only"))
-    assert not HEAVY & set((project.root / "modules.txt").read_text().split())
-    passed(project.run())
-    assert not {"tensorflow", "keras", "torch", "onnxruntime"} & set((project.root / "modules.txt").read_text().split())
+    project.write()
+
+    def loaded(*arguments: str) -> set[str]:
+        passed(ended(project.command(*arguments), project.root, project.environment(), new_python=True))
+        return set((project.root / "modules.txt").read_text().split())
+
+    assert not HEAVY & loaded("--collect-only")
+    assert not {"tensorflow", "keras", "torch", "onnxruntime"} & loaded()
 
 
 @pytest.mark.parametrize(

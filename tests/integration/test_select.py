@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from tests.commands import Ended
 from tests.integration.conftest import make_project
 
 if TYPE_CHECKING:
@@ -30,15 +29,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_st
     return project
 
 
-def select(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return edgeworthy(project, "select", *arguments)
-
-
-def edgeworthy(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("edgeworthy")), *arguments]
-    return subprocess.run(
-        command, cwd=project.root, env=project.environment(), capture_output=True, text=True, check=False, timeout=60
-    )
+def select(project: Project, *arguments: str) -> Ended:
+    return project.edgeworthy("select", *arguments)
 
 
 def test_choice_names_the_run_and_its_numbers(measured: Project) -> None:
@@ -89,7 +81,7 @@ def test_wrong_name_is_one_sentence(measured: Project) -> None:
 
 def test_export_gives_the_artifact_that_was_measured(measured: Project, tmp_path: Path) -> None:
     """The file gives the run's accuracy in its runtime; the manifest says what it is, and how it was judged."""
-    done = edgeworthy(measured, "export", "linear", "ort_int8_minmax", "--to", str(tmp_path))
+    done = measured.edgeworthy("export", "linear", "ort_int8_minmax", "--to", str(tmp_path))
     assert done.returncode == 0, done.stderr
     exported, manifest = tmp_path / "linear-ort_int8_minmax.onnx", tmp_path / "linear-ort_int8_minmax.onnx.json"
     assert done.stdout == f"wrote {exported}\nwrote {manifest}\n"
@@ -128,17 +120,17 @@ def test_export_refuses_what_did_not_pass(measured: Project, tmp_path: Path) -> 
         shutil.copytree((measured.root / "results" / "latest").resolve(), run)
         with (run / "verdicts" / "main.jsonl").open("a") as stream:
             stream.write(json.dumps({**verdict, "cell": cell, "metrics": {}, "waived_by": []}) + "\n")
-        done = edgeworthy(measured, "export", "linear", "ort_fp32", "--run", str(run), "--to", str(tmp_path / name))
+        done = measured.edgeworthy("export", "linear", "ort_fp32", "--run", str(run), "--to", str(tmp_path / name))
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"error: linear/ort_fp32 is not exported: {reason}")
         assert "Hint: export a variant that passed" in done.stderr
         assert not (tmp_path / name).exists()
     arguments = ("--run", str(measured.root / "results" / "failed"), "--to", str(tmp_path))
-    done = edgeworthy(measured, "export", "linear", "ort_fp32", *arguments, "--even-if-failed")
+    done = measured.edgeworthy("export", "linear", "ort_fp32", *arguments, "--even-if-failed")
     assert done.returncode == 0, done.stderr
     said = json.loads((tmp_path / "linear-ort_fp32.onnx.json").read_text())
     assert (said["passed"], said["not_passed_because"]) == (False, "fail on host:reference: accuracy: it lost 9 pp")
-    done = edgeworthy(measured, "export", "linear", "ort_fp32", *arguments, "--target", "host:cpu")
+    done = measured.edgeworthy("export", "linear", "ort_fp32", *arguments, "--target", "host:cpu")
     assert done.returncode == 0, done.stderr
-    done = edgeworthy(measured, "export", "linear", "ort_fp23")
+    done = measured.edgeworthy("export", "linear", "ort_fp23")
     assert "has no variant of linear 'ort_fp23'; did you mean 'ort_fp32'?" in done.stderr

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from tests.commands import Ended, edgeworthy
 from tests.integration.conftest import make_project
 
 if TYPE_CHECKING:
@@ -28,16 +27,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Proj
     return project
 
 
-def tune(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("edgeworthy")), "tune", *arguments]
+def tune(project: Project, *arguments: str) -> Ended:
     # A state folder of its own has device locks of its own: waiting for another run would use up the minutes.
     environment = {**project.environment(), "XDG_STATE_HOME": str(project.root / "state")}
-    return subprocess.run(
-        command, cwd=project.root, env=environment, capture_output=True, text=True, check=False, timeout=900
-    )
+    return edgeworthy("tune", *arguments, cwd=project.root, env=environment, timeout=900)
 
 
-def rows(done: subprocess.CompletedProcess[str]) -> dict[str, list[str]]:
+def rows(done: Ended) -> dict[str, list[str]]:
     """Variant -> the words of its row, the mark first."""
     table = done.stdout.partition("failed on\n")[2].partition("\n\n")[0]
     split = [line.split() if line.startswith("*") else ["", *line.split()] for line in table.splitlines()]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -113,7 +111,8 @@ def lab_repository(
     for device in ("phone", "pi"):
         backends = project.devices["devices"][device]["backends"]
         project.devices["devices"][device]["backends"] = {"cpu": backends["cpu"]}
-    done = edgeworthy(project, "devices", "setup", "pi")
+    project.write()
+    done = project.edgeworthy("devices", "setup", "pi")
     if done.returncode:
         unusable(build.PI, f"'edgeworthy devices setup' cannot install the runtimes: {done.stderr.strip()[-500:]}")
     return project
@@ -125,18 +124,3 @@ def lab_project(lab_repository: Project) -> Iterator[Project]:
     models, devices = copy.deepcopy(lab_repository.models), copy.deepcopy(lab_repository.devices)
     yield lab_repository
     lab_repository.models, lab_repository.devices = models, devices
-
-
-def edgeworthy(project: Project, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run a command of edgeworthy in the project's folder."""
-    project.write()
-    command = [sys.executable, "-c", "from edgeworthy.cli import main; main()", *arguments]
-    return subprocess.run(
-        command,
-        cwd=project.root,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )

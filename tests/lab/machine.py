@@ -68,8 +68,8 @@ class Machine(ABC):
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         """The daemon takes connections no more and answers none, like a link that is half dead."""
-        self.program.freeze()
         try:
+            self.program.freeze()
             yield
         finally:
             self.program.thaw()

@@ -34,7 +34,7 @@ class Program:
     def freeze(self) -> None:
         """Stop the program and its children of the same name, which hold the connections; they have stopped by then."""
         for process in self._signal(signal.SIGSTOP):
-            while process.is_running() and process.status() != psutil.STATUS_STOPPED:
+            while goes_on(process):
                 time.sleep(0.002)
 
     def thaw(self) -> None:
@@ -65,6 +65,13 @@ class Program:
                     process.send_signal(number)
                     sent.append(process)
         return sent
+
+
+def goes_on(process: psutil.Process) -> bool:
+    """Whether it can still run: neither stopped nor ended. What ended stays a zombie while its parent is stopped."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    return False
 
 
 class Sandbox:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tests.integration.conftest import Project
-from tests.lab.conftest import edgeworthy
 from tests.lab.phone import Phone
 
 
@@ -12,7 +11,7 @@ def test_a_phone_whose_tool_is_mistyped_is_not_added(project: Project, phone: Ph
     project.write()
     before = (project.root / "devices.yaml").read_text()
     reached = ("--address", phone.address, "--port", str(phone.port), "--key", str(phone.key))
-    done = edgeworthy(project, "devices", "add", "mine", *reached, "--benchmark-model", "/lab/bin/benchmark_modle")
+    done = project.edgeworthy("devices", "add", "mine", *reached, "--benchmark-model", "/lab/bin/benchmark_modle")
     assert done.returncode == 2, done.stdout
     assert "mine was not added, none of its backends works: mine:cpu: " in done.stderr
     assert "/lab/bin/benchmark_modle: " in done.stderr

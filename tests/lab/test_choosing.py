@@ -7,7 +7,6 @@ import re
 import pytest
 
 from tests.integration.conftest import Project
-from tests.lab.conftest import edgeworthy
 
 pytestmark = pytest.mark.usefixtures("phone")
 PHONE = "phone:cpu"
@@ -15,7 +14,7 @@ PHONE = "phone:cpu"
 
 def test_tune_tries_variants_on_the_phone(lab_project: Project) -> None:
     """Recipes of the phone's runtime are tried there until one is recommended, or the minutes are over."""
-    done = edgeworthy(lab_project, "tune", "lite", "--target", PHONE, "--minutes", "3")
+    done = lab_project.edgeworthy("tune", "lite", "--target", PHONE, "--minutes", "3")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"lite on {PHONE}: " in done.stdout
     assert "trying ort_" not in done.stderr
@@ -27,6 +26,7 @@ def test_tune_tries_variants_on_the_phone(lab_project: Project) -> None:
 def test_diagnose_works_for_a_cell_of_the_phone(lab_project: Project) -> None:
     """Layers are compared on the host; the verdicts are of the phone's own answers and times."""
     lab_project.models["models"]["lite"]["variants"]["int8"] = {}
-    done = edgeworthy(lab_project, "diagnose", "lite", "int8", "--target", PHONE)
+    lab_project.write()
+    done = lab_project.edgeworthy("diagnose", "lite", "int8", "--target", PHONE)
     assert done.returncode == 0, done.stderr
     assert f"lite/int8/{PHONE} (int8) against fp32, 64 samples" in done.stdout

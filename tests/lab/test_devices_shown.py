@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.commands import Ended, edgeworthy
 from tests.lab.board import Board, make_key
 from tests.lab.machine import free_port
 from tests.lab.phone import Phone
@@ -38,9 +37,8 @@ def folder(tmp_path: Path, phone: Phone, pi: Board) -> Path:
     return tmp_path
 
 
-def devices(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from edgeworthy.cli import main; main()", "devices", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=GUARD_S, check=False)
+def devices(folder: Path, *arguments: str) -> Ended:
+    return edgeworthy("devices", *arguments, cwd=folder, timeout=GUARD_S)
 
 
 #: Of each device: why it cannot be used, and how the next step begins.

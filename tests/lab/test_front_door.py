@@ -14,7 +14,6 @@ from edgeworthy.runs.journal import Journal
 
 from tests.integration.conftest import Project
 from tests.lab.board import Board
-from tests.lab.conftest import edgeworthy
 from tests.lab.phone import Phone
 
 pytestmark = pytest.mark.usefixtures("phone", "pi")
@@ -96,20 +95,20 @@ def test_devices_are_added_set_up_and_shown(lab_project: Project, phone: Phone, 
     path = lab_project.root / "new.yaml"
     file = ("--devices", str(path))
     at_phone = ("--address", phone.address, "--port", str(phone.port), "--key", str(phone.key))
-    done = edgeworthy(
-        lab_project, "devices", "add", "mine", *at_phone, "--benchmark-model", "/lab/bin/benchmark_model", *file
+    done = lab_project.edgeworthy(
+        "devices", "add", "mine", *at_phone, "--benchmark-model", "/lab/bin/benchmark_model", *file
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "wrote mine with cpu to" in done.stdout
     assert "mine:nnapi litert: no" in done.stdout
     at_pi = ("--address", pi.address, "--port", str(pi.port), "--user", pi.user, "--key", str(pi.key))
-    done = edgeworthy(lab_project, "devices", "add", "board", *at_pi, "--known-hosts", str(pi.known_hosts), *file)
+    done = lab_project.edgeworthy("devices", "add", "board", *at_pi, "--known-hosts", str(pi.known_hosts), *file)
     assert done.returncode == 0, done.stdout + done.stderr
-    done = edgeworthy(lab_project, "devices", "setup", "board", *file)
+    done = lab_project.edgeworthy("devices", "setup", "board", *file)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "board has litert" in done.stdout
     assert list(load_devices(path)[0].devices["mine"].backends) == ["cpu"]
-    done = edgeworthy(lab_project, "devices", "--json", *file)
+    done = lab_project.edgeworthy("devices", "--json", *file)
     assert done.returncode == 0, done.stdout + done.stderr
     works = {
         (tried["target"], tried["runtime"]): tried["works"]

@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from edgeworthy.device_schema import AndroidDevice, LinuxDevice
 from tests.lab.board import Board
 from tests.lab.machine import free_port, listens
 from tests.lab.phone import Phone
+from tests.lab.sandbox import Program
 from tests.waiting import until
 
 Ran = subprocess.CompletedProcess[str]
@@ -202,6 +204,22 @@ def test_entries_are_the_schemas(phone: Phone, pi: Board) -> None:
     entry = phone.devices_entry(required=False)
     assert not AndroidDevice.model_validate(entry).required
     assert LinuxDevice.model_validate(pi.devices_entry()).port == pi.port
+
+
+def test_freezing_does_not_wait_for_a_child_that_has_ended() -> None:
+    """A child whose end nobody has collected stays in the list of processes for as long as its parent is frozen."""
+    parent = subprocess.Popen([sys.executable, "-c", "import os, time; os.fork() or os._exit(0); time.sleep(60)"])
+    try:
+        child = until(lambda: psutil.Process(parent.pid).children())[0]
+        until(lambda: child.status() == psutil.STATUS_ZOMBIE)
+        program = Program(parent, psutil.Process(parent.pid))
+        program.freeze()
+        assert psutil.Process(parent.pid).status() == psutil.STATUS_STOPPED
+        program.thaw()
+        until(lambda: psutil.Process(parent.pid).status() == psutil.STATUS_SLEEPING)
+    finally:
+        parent.kill()
+        parent.wait(timeout=10)
 
 
 def test_signal_is_only_for_the_daemon(pi: Board) -> None:
