@@ -245,6 +245,11 @@ class Model(Strict):
     expect_weak_reference: bool = Field(
         False, description="allow a reference that is no better than the best constant prediction"
     )
+    inputs: dict[str, str | float] = Field(
+        default_factory=dict,
+        description="input of the model -> the dataset's array without its split (``ids`` of ``evaluation_ids``), or a number "
+        "that every sample has; default: the arrays are called as the inputs are",
+    )
     metric: Metric = Field(Metric(), description="what is judged: a name, or a function of your own")
     reference: Name = Field("fp32", description="the variant that all others are compared with, on the host")
     variants: dict[Name, NamedVariant]

@@ -27,7 +27,8 @@ Statistic = Literal["inference", "median", "mean"]
 class Artifact:
     """The file that a variant became, addressed by the sha256 of everything that shaped it; ``source`` is the model's own.
 
-    ``outputs`` are the names of its outputs in the order of the source's, where there are several; () of a single one.
+    ``inputs`` says what it calls the source's inputs, and ``outputs`` are the names of its outputs in the order of the source's,
+    where there are several; empty of a single one.
     """
 
     key: str
@@ -39,6 +40,7 @@ class Artifact:
     gzip_bytes: int
     source: str = ""
     outputs: tuple[str, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

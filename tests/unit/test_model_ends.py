@@ -11,8 +11,9 @@ import onnx
 import onnxruntime
 import pytest
 from edgeworthy.errors import RecipeRefused, SourceError
+from edgeworthy.tensors import NamedInput
 from edgeworthy.variants.fine_tuning import fine_tuned
-from edgeworthy.variants.model_ends import check_one_input, chosen_outputs, onnx_with_output, tflite_with_output
+from edgeworthy.variants.model_ends import check_inputs, chosen_outputs, onnx_with_output, tflite_with_output
 from edgeworthy.variants.output_names import in_order, plain_names
 from onnx import TensorProto, helper, numpy_helper
 
@@ -62,12 +63,18 @@ def test_names_that_no_signature_can_have_become_numbers() -> None:
     assert plain_names(["boxes", "Identity:1"]) == ("output_0", "output_1")
 
 
-def test_a_model_of_several_inputs_is_refused_with_all_their_names() -> None:
-    """Also one without any."""
-    with pytest.raises(SourceError, match=r"image.*mask"):
-        check_one_input("net.onnx", ["image", "mask"])
-    with pytest.raises(SourceError, match="a model of one input is evaluated"):
-        check_one_input("net.onnx", [])
+def test_inputs_of_a_model_are_those_of_the_dataset() -> None:
+    """In any order; otherwise all that the model has, or the nearest name, is said. One array fits any one input."""
+    check_inputs("net.onnx", ["image"], ())
+    check_inputs("net.onnx", ["image", "mask"], (NamedInput("mask"), NamedInput("image")))
+    with pytest.raises(SourceError, match=r"the model has 2 inputs: image, mask, and the dataset one array"):
+        check_inputs("net.onnx", ["image", "mask"], ())
+    with pytest.raises(SourceError, match="the model has no input, and the dataset one array"):
+        check_inputs("net.onnx", [], ())
+    with pytest.raises(SourceError, match="the model's input 'mask' is given nothing; did you mean 'masks'"):
+        check_inputs("net.onnx", ["image", "mask"], (NamedInput("image"), NamedInput("masks")))
+    with pytest.raises(SourceError, match="the model has no input 'masks'; known: image"):
+        check_inputs("net.onnx", ["image"], (NamedInput("image"), NamedInput("masks")))
 
 
 def test_an_onnx_file_keeps_what_the_chosen_output_needs(tmp_path: Path) -> None:

@@ -42,11 +42,11 @@ def test_runner_and_harness_read_the_same_bits(
     np.save(path, stored)
     samples = Samples(path, steps)
     read = samples.read(start, stop)
-    fed = runner_inputs(samples)[start:stop]
+    (fed,) = runner_inputs(samples)[start:stop]
     assert read.dtype == np.float32
     assert fed.dtype == (np.float32 if steps else stored.dtype)
     np.testing.assert_array_equal(read, fed)
-    np.testing.assert_array_equal(runner_inputs(samples, "nchw")[start:stop], fed.transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(runner_inputs(samples, "nchw")[start:stop][0], fed.transpose(0, 3, 1, 2))
     wanted = stored[start:stop].astype(np.float32)
     for operation, operand in steps:
         wanted = getattr(np, operation)(wanted, np.array(operand, np.float32))
@@ -59,7 +59,7 @@ def test_the_runner_gives_pages_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(python_runner, "RESIDENT_BYTES", 100)
     inputs = runner_inputs(Samples(tmp_path / "x.npy"))
     for start in range(50):
-        assert inputs[start : start + 1].shape == (1, 4, 4, 1)
+        assert inputs[start : start + 1][0].shape == (1, 4, 4, 1)
         assert inputs.resident <= 100
 
 

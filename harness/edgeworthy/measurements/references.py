@@ -118,7 +118,8 @@ class References:
                 continue
             with self._store.scratch() as folder, device_lock(HostDevice.connection, self._progress):
                 np.save(folder / "inputs.npy", changed)
-                job = self._job(artifact, Samples(folder / "inputs.npy"), None)
+                samples = replace(dataset.samples("evaluation"), path=folder / "inputs.npy", steps=())
+                job = self._job(artifact, samples, None)
                 try:
                     values = self._target.outputs(job).values
                 except EdgeworthyError:  # inputs that the model cannot take are not what was meant

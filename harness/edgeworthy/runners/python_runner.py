@@ -9,7 +9,9 @@ It is one file that needs only Python, numpy and the artifact's runtime. Two way
     Answers ``{"pid": N}`` and, when that child has ended, ``{"status": N}`` (as ``os.waitstatus_to_exitcode`` says).
 
 A job is JSON: ``runtime``, ``artifact``, ``layout``, ``outputs`` (the names of several, in the order in which they are
-wanted; [] of a single one), ``inputs``, ``threads``, ``cores``, ``delegate``, ``providers``
+wanted; [] of a single one), ``inputs`` (a file of samples, the ``steps`` that follow and, where a model takes several, what
+each is called, and where its values stand in a row), ``input_names`` (what the artifact calls these; {} of a single one),
+``threads``, ``cores``, ``delegate``, ``providers``
 (ONNX Runtime's), ``mode`` (``outputs``, ``timing`` or ``interleaved``), ``out`` (a folder), ``log``, ``random_seed``
 (None unless the model may be random), optionally ``batch`` (1: no larger one is tried) and, for timing, ``loads``,
 ``samples_per_load``, ``min_load_ms``, ``warmup``. For ``interleaved`` there are two ``sides``, each with its own
@@ -42,6 +44,8 @@ from numpy.typing import NDArray
 Job = dict[str, Any]
 Facts = dict[str, Any]
 Array = NDArray[Any]
+#: As a model declares it, with the batch; None where a size is open.
+Shape = tuple[int | None, ...]
 
 BATCH = 32
 #: Images, (samples, height, width, channels), have so many axes; other arrays are taken as they are.
@@ -78,53 +82,73 @@ class LiteRtModel:
         )
         self.interpreter.allocate_tensors()
         check_signature(
+            job,
             [(each["name"], shape_text(each["shape"])) for each in self.interpreter.get_input_details()],
             [(each["name"], np.dtype(each["dtype"])) for each in self.interpreter.get_output_details()],
         )
         self._read_details()
 
     def _read_details(self) -> None:
-        self.input_details = self.interpreter.get_input_details()[0]
-        self.output_details = wanted_outputs(self.job["outputs"], self._named_outputs())
-        self.batch, *self.sample_shape = (int(size) for size in self.input_details["shape"])
-        declared = self.input_details.get("shape_signature", self.input_details["shape"])[1:]
-        sizes = zip(declared, self.sample_shape, strict=True)
-        self.input_shape = (self.batch, *(None if size < 0 else now for size, now in sizes))
+        self.input_details = wanted_inputs(self.job, self._named("input"))
+        self.output_details = wanted_outputs(self.job["outputs"], self._named("output"))
+        self.input_shapes = [self._declared(each) for each in self.input_details]
         self.invoke = self.interpreter.invoke
 
-    def fit(self, sample_shape: tuple[int, ...]) -> None:
-        """Take samples of this shape, where the model leaves sizes open."""
-        if None in self.input_shape and list(sample_shape) != self.sample_shape:
-            self.sample_shape = list(sample_shape)
-            self.resize(self.batch)
+    @staticmethod
+    def _declared(details: dict[str, Any]) -> Shape:
+        """The shape of an input, with its present batch; other sizes that were left open are None."""
+        batch, *sizes = (int(size) for size in details["shape"])
+        declared = details.get("shape_signature", details["shape"])[1:]
+        return (batch, *(None if left < 0 else size for left, size in zip(declared, sizes, strict=True)))
+
+    def fit(self, shapes: list[tuple[int, ...]]) -> None:
+        """Take samples whose inputs have these shapes, where the model leaves sizes open."""
+        present, varying = self._present(), varying_inputs(self.job)
+        wanted = [
+            (now[0], *shape) if varies else now for now, shape, varies in zip(present, shapes, varying, strict=True)
+        ]
+        if any(None in shape for shape in self.input_shapes) and wanted != present:
+            self._resize(wanted)
+
+    def _present(self) -> list[tuple[int, ...]]:
+        return [tuple(int(size) for size in each["shape"]) for each in self.input_details]
 
     def resize(self, batch: int) -> None:
         """Take ``batch`` samples at once from now on. Raises whatever the runtime does where it cannot."""
-        self.interpreter.resize_tensor_input(self.input_details["index"], (batch, *self.sample_shape))
+        shapes = zip(self._present(), varying_inputs(self.job), strict=True)
+        self._resize([(batch, *shape[1:]) if varies else shape for shape, varies in shapes])
+
+    def _resize(self, shapes: list[tuple[int, ...]]) -> None:
+        for each, shape in zip(self.input_details, shapes, strict=True):
+            self.interpreter.resize_tensor_input(each["index"], shape)
         self.interpreter.allocate_tensors()
         self._read_details()
 
-    def native(self, values: Array, first: int = 0) -> Any:
-        """Samples as the runtime takes them; ``first`` is the index of the first one. Raises RunnerError."""
-        scale, zero_point = self.input_details["quantization"]
-        return to_input(values, self.input_details["dtype"], scale, zero_point, first)
+    def native(self, given: list[Array], first: int = 0) -> list[Any]:
+        """Samples as the runtime takes them, by input; ``first`` is the index of the first one. Raises RunnerError."""
+        return [
+            to_input(values, each["dtype"], each["quantization"][0], each["quantization"][1], first)
+            for values, each in zip(shaped(given, self.input_shapes), self.input_details, strict=True)
+        ]
 
-    def feed(self, native: Any) -> None:
-        """Set the input, and the variables to their initial values: samples are independent of one another."""
+    def feed(self, native: list[Any]) -> None:
+        """Set the inputs, and the variables to their initial values: samples are independent of one another."""
         self.interpreter.reset_all_variables()
-        self.interpreter.set_tensor(self.input_details["index"], native)
+        for values, each in zip(native, self.input_details, strict=True):
+            self.interpreter.set_tensor(each["index"], values)
 
     def keeps_state(self) -> bool:
         """Whether it has resource variables: they outlive every inference, and nothing but another load resets them."""
         return any(node["op_name"] == "VAR_HANDLE" for node in self.interpreter._get_ops_details())
 
-    def _named_outputs(self) -> dict[str, Any]:
-        """As the only signature calls them, else as their tensors."""
-        outputs = {each["name"]: each for each in self.interpreter.get_output_details()}
+    def _named(self, end: str) -> dict[str, Any]:
+        """The details of inputs or outputs, as the only signature calls them, else as their tensors."""
+        named = {each["name"]: each for each in getattr(self.interpreter, f"get_{end}_details")()}
         signatures = self.interpreter.get_signature_list()
-        if len(signatures) != 1 or not self.job["outputs"]:
-            return outputs
-        return dict(self.interpreter.get_signature_runner(next(iter(signatures))).get_output_details())
+        if len(signatures) != 1 or not self.job["input_names" if end == "input" else "outputs"]:
+            return named
+        runner = self.interpreter.get_signature_runner(next(iter(signatures)))
+        return dict(getattr(runner, f"get_{end}_details")())
 
     def output(self) -> list[Array]:
         """The wanted outputs, in the runtime's own types."""
@@ -183,17 +207,19 @@ class OnnxModel:
         self.provider = job["providers"][0]
         self.session = self._session(onnxruntime, options)
         check_signature(
+            job,
             [(each.name, shape_text(each.shape)) for each in self.session.get_inputs()],
             [(each.name, ONNX_TYPES.get(each.type, each.type)) for each in self.session.get_outputs()],
         )
-        described = self.session.get_inputs()[0]
-        self.input_name = described.name
+        self.inputs = wanted_inputs(job, {each.name: each for each in self.session.get_inputs()})
         found = {each.name: each.name for each in self.session.get_outputs()}
         self.output_names: list[str] = wanted_outputs(job["outputs"], found)
-        if described.type not in ONNX_TYPES:
-            raise RunnerError("input_mismatch", f"the model's input {described.name!r} is {described.type}, no numbers")
-        self.dtype = ONNX_TYPES[described.type]
-        self.input_shape = tuple(size if isinstance(size, int) and size > 0 else None for size in described.shape)
+        for each in self.inputs:
+            if each.type not in ONNX_TYPES:
+                raise RunnerError("input_mismatch", f"the model's input {each.name!r} is {each.type}, no numbers")
+        self.input_shapes: list[Shape] = [
+            tuple(size if isinstance(size, int) and size > 0 else None for size in each.shape) for each in self.inputs
+        ]
         self.feeds: dict[str, Any] = {}
         self.results: list[Any] = []
 
@@ -201,7 +227,7 @@ class OnnxModel:
         """No: what a session keeps shows where samples are run again."""
         return False
 
-    def fit(self, sample_shape: tuple[int, ...]) -> None:
+    def fit(self, shapes: list[tuple[int, ...]]) -> None:
         """Nothing: open sizes follow each input."""
 
     def _session(self, onnxruntime: Any, options: Any) -> Any:
@@ -221,16 +247,20 @@ class OnnxModel:
 
     def resize(self, batch: int) -> None:
         """Take ``batch`` samples at once from now on. Raises whatever the runtime does where it cannot."""
-        if self.input_shape[0] not in (None, batch):
+        shapes = zip(self.input_shapes, varying_inputs(self.job), strict=True)
+        if any(varies and shape[0] not in (None, batch) for shape, varies in shapes):
             raise ValueError("the batch is fixed")
 
-    def native(self, values: Array, first: int = 0) -> Any:
-        """Samples as the runtime takes them; ``first`` is the index of the first one. Raises RunnerError."""
-        return to_input(values, self.dtype, first=first)
+    def native(self, given: list[Array], first: int = 0) -> list[Any]:
+        """Samples as the runtime takes them, by input; ``first`` is the index of the first one. Raises RunnerError."""
+        return [
+            to_input(values, ONNX_TYPES[each.type], first=first)
+            for values, each in zip(shaped(given, self.input_shapes), self.inputs, strict=True)
+        ]
 
-    def feed(self, native: Any) -> None:
-        """Set the input."""
-        self.feeds = {self.input_name: native}
+    def feed(self, native: list[Any]) -> None:
+        """Set the inputs."""
+        self.feeds = {each.name: values for each, values in zip(self.inputs, native, strict=True)}
 
     def invoke(self) -> None:
         """One inference."""
@@ -270,33 +300,38 @@ class TorchModel:
         self.module = torch.jit.load(job["artifact"], map_location="cpu").eval()
         arguments = self.module._c._get_method("forward").schema.arguments[1:]
         required = [each for each in arguments if not each.has_default_value()]
-        check_signature([(each.name, str(each.type)) for each in required or arguments], [])
-        self.input_shape: tuple[int | None, ...] | None = None
-        self.given: Any = None
+        check_signature(job, [(each.name, str(each.type)) for each in required or arguments], [])
+        #: TorchScript declares none; a number that all samples have is a tensor without axes.
+        self.input_shapes: list[Shape] = [() for _ in varying_inputs(job)]
+        self.given: list[Any] = []
         self.result: Any = None
 
     def keeps_state(self) -> bool:
         """No: what a module keeps shows where samples are run again."""
         return False
 
-    def fit(self, sample_shape: tuple[int, ...]) -> None:
+    def fit(self, shapes: list[tuple[int, ...]]) -> None:
         """Nothing: TorchScript declares no shape."""
 
     def resize(self, batch: int) -> None:
         """Nothing: TorchScript declares no batch."""
 
-    def native(self, values: Array, first: int = 0) -> Any:
-        """Samples as the runtime takes them, float32."""
-        return self.torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    def native(self, given: list[Array], first: int = 0) -> list[Any]:
+        """Samples as the runtime takes them, by input: float32, and of several those that are whole numbers int64."""
+        kinds = [each["dtype"] for each in self.job["inputs"]["inputs"]] or ["float32"]
+        return [
+            self.torch.from_numpy(np.array(values, np.float32 if kind.startswith("float") else np.int64, order="C"))
+            for values, kind in zip(shaped(given, self.input_shapes), kinds, strict=True)
+        ]
 
-    def feed(self, native: Any) -> None:
-        """Set the input."""
+    def feed(self, native: list[Any]) -> None:
+        """Set the inputs."""
         self.given = native
 
     def invoke(self) -> None:
         """One inference."""
         with self.torch.inference_mode():
-            self.result = self.module(self.given)
+            self.result = self.module(*self.given)
 
     def output(self) -> list[Array]:
         """The wanted outputs, float32."""
@@ -332,16 +367,40 @@ ONNX_TYPES: dict[str, Any] = {
 }
 
 
-def check_signature(inputs: list[tuple[str, str]], outputs: list[tuple[str, Any]]) -> None:
-    """Raise RunnerError unless there is one input, and a first output of numbers: (name, shape), (name, dtype)."""
+def check_signature(job: Job, inputs: list[tuple[str, str]], outputs: list[tuple[str, Any]]) -> None:
+    """Raise RunnerError unless there are the job's inputs, and a first output of numbers: (name, shape), (name, dtype)."""
     if not inputs:
         raise RunnerError("input_mismatch", "the model takes no input")
-    if len(inputs) > 1:
+    wanted = len(varying_inputs(job))
+    if len(inputs) != wanted:
         names = ", ".join(f"{name} ({shape})" for name, shape in inputs)
-        raise RunnerError("input_mismatch", f"the model takes {len(inputs)} inputs, not one: {names}")
+        given = "one" if wanted == 1 else str(wanted)
+        raise RunnerError("input_mismatch", f"the model takes {len(inputs)} inputs, not {given}: {names}")
     for name, kind in outputs[:1]:
         if not isinstance(kind, np.dtype) or kind.kind not in "biuf":
             raise RunnerError("input_mismatch", f"the model's output {name!r} is {kind}, not real numbers")
+
+
+def wanted_inputs(job: Job, found: dict[str, Any]) -> list[Any]:
+    """A model's inputs by name in the order of the job's; the only one where that names none. Raises RunnerError."""
+    names = [job["input_names"].get(each["name"]) for each in job["inputs"]["inputs"]]
+    missing = [str(name) for name in names if name not in found]
+    if missing:
+        raise RunnerError("input_mismatch", f"the model has no input {missing[0]!r}; it has {', '.join(found)}")
+    return [found[name] for name in names or list(found)[:1]]
+
+
+def varying_inputs(job: Job) -> list[bool]:
+    """Of each input whether it is another for each sample, and not a number that all of them have."""
+    return [each["constant"] is None for each in job["inputs"]["inputs"]] or [True]
+
+
+def shaped(given: list[Any], shapes: Sequence[Shape]) -> list[Array]:
+    """What the inputs are given, a number that all samples have in the shape that is declared for it; open sizes are 1."""
+    return [
+        values if isinstance(values, np.ndarray) else np.full([size or 1 for size in shape], values)
+        for values, shape in zip(given, shapes, strict=True)
+    ]
 
 
 def wanted_outputs(names: Sequence[str], found: dict[str, Any]) -> list[Any]:
@@ -443,9 +502,12 @@ class Inputs:
     def __init__(self, job: Job) -> None:
         self.path = job["inputs"]["path"]
         self._map()
-        self.nchw = job["layout"] == "nchw" and self.stored.ndim == IMAGE_RANK
+        self.named = job["inputs"]["inputs"]
+        self.channels_first = job["layout"] == "nchw"
+        self.nchw = self.channels_first and self.stored.ndim == IMAGE_RANK and not self.named
         self.steps = [(getattr(np, name), self._operand(each)) for name, each in job["inputs"]["steps"]]
-        self.shape = self[:0].shape[1:]
+        #: Of each input, for one sample, in the artifact's layout; () of one that has a constant.
+        self.shapes = [np.shape(each)[1:] for each in self[:0]]
 
     def _operand(self, per_channel: list[float]) -> Array:
         """Shaped for the layout; repeated along the width, whose long rows numpy goes over three times as fast."""
@@ -461,7 +523,22 @@ class Inputs:
     def __len__(self) -> int:
         return len(self.stored)
 
-    def __getitem__(self, rows: slice) -> Array:
+    def __getitem__(self, rows: slice) -> list[Any]:
+        """What each input is given of these samples, (n, ...); of one that has a constant the number."""
+        values = self._read(rows)
+        if not self.named:
+            return [values]
+        return [self._part(values.reshape(len(values), self.stored[0].size), each) for each in self.named]
+
+    def _part(self, values: Array, named: dict[str, Any]) -> Any:
+        if named["constant"] is not None:
+            return named["constant"]
+        shape = named["shape"]
+        size = int(np.prod(shape, dtype=np.int64))
+        part = values[:, named["start"] : named["start"] + size].reshape(len(values), *shape)
+        return part.transpose(0, 3, 1, 2) if self.channels_first and part.ndim == IMAGE_RANK else part
+
+    def _read(self, rows: slice) -> Array:
         values = self.stored[rows]
         self.resident += values.nbytes
         if self.resident > RESIDENT_BYTES:  # mapping anew gives the old pages back
@@ -478,20 +555,27 @@ class Inputs:
 def read_inputs(job: Job, model: Any) -> Inputs:
     """All samples; the shape must be the model's own."""
     inputs = Inputs(job)
-    wanted = model.input_shape
-    if wanted and wanted[0] not in (None, 1):
-        raise RunnerError(
-            "input_mismatch", f"the model takes {wanted[0]} samples at once; export it with a dynamic batch, or 1"
-        )
-    fits = wanted is None or (
-        len(wanted) == 1 + len(inputs.shape)
-        and all(have in (None, size) for have, size in zip(wanted[1:], inputs.shape, strict=True))
-    )
-    if not fits:
-        shown, given = shape_text(wanted[1:]), shape_text(inputs.shape)
-        raise RunnerError("input_mismatch", f"the model takes {shown} ({job['layout']}), the dataset gives {given}")
-    model.fit(inputs.shape)
+    names = [f" as {each['name']}" for each in inputs.named] or [""]
+    for wanted, shape, varies, name in zip(model.input_shapes, inputs.shapes, varying_inputs(job), names, strict=True):
+        if varies and wanted:
+            check_shape(job, wanted, shape, name)
+    model.fit(inputs.shapes)
     return inputs
+
+
+def check_shape(job: Job, wanted: Shape, shape: tuple[int, ...], name: str) -> None:
+    """Raise RunnerError unless an input that is declared as ``wanted`` takes single samples of this shape."""
+    if wanted[0] not in (None, 1):
+        raise RunnerError(
+            "input_mismatch", f"the model takes {wanted[0]} samples at once{name}; export it with a dynamic batch, or 1"
+        )
+    if len(wanted) != 1 + len(shape) or any(
+        have not in (None, size) for have, size in zip(wanted[1:], shape, strict=True)
+    ):
+        shown, given = shape_text(wanted[1:]), shape_text(shape)
+        raise RunnerError(
+            "input_mismatch", f"the model takes {shown} ({job['layout']}){name}, the dataset gives {given}"
+        )
 
 
 def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
@@ -509,7 +593,7 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     batch = 1 if raw is None else BATCH
     if raw is None:
         model = load(job)
-        model.fit(inputs.shape)
+        model.fit(inputs.shapes)
         raw = np.concatenate([_run_once(model, inputs, index, 1) for index in range(len(inputs))])
     if job.get("random_seed") is None:
         check_repeatable(job, model, inputs, raw, batch)
@@ -543,7 +627,7 @@ def _each_loaded(job: Job, inputs: Inputs) -> tuple[Array, list[int]]:
 
     def first_step(index: int) -> tuple[Array, list[int]]:
         model = load(job)
-        model.fit(inputs.shape)
+        model.fit(inputs.shapes)
         return floats_of(model, as_stored(job, _run_once(model, inputs, index, 1))).reshape(1, -1), sizes_of(model)
 
     steps = [first_step(index) for index in range(len(inputs))]
@@ -559,7 +643,8 @@ def _run_once(model: Any, inputs: Inputs, first: int, batch: int, step: int = 1)
 
     The raw output; several are dequantized, and stand one after the other, (batch, values).
     """
-    model.feed(model.native(inputs[first : first + batch][::step], first))
+    given = [each[::step] if isinstance(each, np.ndarray) else each for each in inputs[first : first + batch]]
+    model.feed(model.native(given, first))
     model.invoke()
     found: list[Array] = model.output()
     if len(found) == 1:
@@ -616,7 +701,7 @@ def check_repeatable(job: Job, model: Any, inputs: Inputs, raw: Array, batch: in
     first_after_loading = []
     for _ in range(2):
         loaded = load(job)
-        loaded.fit(inputs.shape)
+        loaded.fit(inputs.shapes)
         first_after_loading.append(floats_of(loaded, _run_once(loaded, inputs, 0, 1)))
     if same_outputs(*first_after_loading):
         message = (
@@ -637,13 +722,15 @@ def timing(job: Job) -> tuple[dict[str, Array], Facts]:
     load_ns: list[int] = []
     first_ns: list[int] = []
     natives: list[Any] = []
+    fitted: list[tuple[int, ...]] = []
     memory_bytes, busy_ns, wall_ns, delegation = None, 0, 0, None
     for index in range(job["loads"]):
         start = time.perf_counter_ns()
         model = load(job)
         load_ns.append(time.perf_counter_ns() - start)
-        natives = natives or native_samples(job, model)
-        model.fit(tuple(natives[0].shape[1:]))
+        if not natives:
+            natives, fitted = native_samples(job, model)
+        model.fit(fitted)
         model.feed(natives[0])
         start = time.perf_counter_ns()
         model.invoke()
@@ -671,10 +758,10 @@ def timing(job: Job) -> tuple[dict[str, Array], Facts]:
     return {name: np.asarray(values, np.int64) for name, values in arrays.items()}, facts
 
 
-def native_samples(job: Job, model: Any) -> list[Any]:
-    """A few single real samples, as the runtime takes them."""
+def native_samples(job: Job, model: Any) -> tuple[list[Any], list[tuple[int, ...]]]:
+    """A few single real samples, as the runtime takes them, and the shapes of their inputs."""
     inputs = read_inputs(job, model)
-    return [model.native(inputs[i : i + 1], i) for i in range(min(CYCLE, len(inputs)))]
+    return [model.native(inputs[i : i + 1], i) for i in range(min(CYCLE, len(inputs)))], inputs.shapes
 
 
 def interleaved(job: Job) -> tuple[dict[str, Array], Facts]:
@@ -697,7 +784,7 @@ def interleaved(job: Job) -> tuple[dict[str, Array], Facts]:
 
 def _reload_median(job: Job) -> int:
     model = load(job)
-    natives = native_samples(job, model)
+    natives, _ = native_samples(job, model)
     model.feed(natives[0])
     for _ in range(job["warmup"] + 1):
         model.invoke()

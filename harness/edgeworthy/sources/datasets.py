@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from edgeworthy.dataset_schema import FILE_KINDS, Dataset, Preprocessing
 from edgeworthy.errors import SourceError
 from edgeworthy.sources import arrays
+from edgeworthy.sources.arrays import INPUT
 from edgeworthy.sources.from_arrays import from_arrays
 from edgeworthy.sources.from_files import Exclusive, Progress, from_files
 from edgeworthy.sources.preprocessing import check_values, described, value_steps
 from edgeworthy.sources.samples import Samples, Step
 from edgeworthy.storage import Store, digest, read_json
+from edgeworthy.suggestions import did_you_mean
+from edgeworthy.tensors import NamedInput, in_a_row
 
 _NO_LABELS = "name a labels file under 'labels', or sort the images into a folder per class"
 
@@ -52,6 +55,39 @@ class PreparedDataset:
     def samples(self, split: str) -> Samples:
         """The inputs of one split."""
         return self.inputs[split]
+
+    def for_model(self, given: Mapping[str, str | float]) -> PreparedDataset:
+        """The dataset as a model takes it: input -> the array that it is given, or a number. Raises SourceError.
+
+        Without ``given`` the arrays have the names of the model's inputs.
+        """
+        if not given:
+            return self
+        arrays = {each.name: each for each in self._arrays()}
+        inputs = []
+        for name, what in given.items():
+            if isinstance(what, str) and what not in arrays:
+                raise SourceError(
+                    f"dataset {self.name!r} has no array {f'evaluation_{what}'!r} for the model's input {name!r};"
+                    f" {did_you_mean(what, arrays)}",
+                    hint="correct the model's 'inputs' in models.yaml",
+                )
+            inputs.append(
+                replace(arrays[what], name=name) if isinstance(what, str) else NamedInput(name, constant=what)
+            )
+        named = tuple(inputs)
+        sha256 = {
+            name: digest([sha, [each.to_json() for each in named]]) if name.endswith("_x") else sha
+            for name, sha in self.sha256.items()
+        }
+        samples = {split: replace(each, inputs=named) for split, each in self.inputs.items()}
+        size = sum(each.size for each in self._arrays())
+        return replace(self, inputs=samples, sha256=sha256, input_shape=(size,))
+
+    def _arrays(self) -> tuple[NamedInput, ...]:
+        """The arrays of inputs, and where each stands in a row."""
+        samples = self.inputs["evaluation"]
+        return samples.inputs or in_a_row({INPUT: np.load(samples.path, mmap_mode="r")})
 
     @property
     def labelled(self) -> bool:
@@ -127,13 +163,14 @@ def prepare(
         count, *shape = facts["shapes"]["evaluation"]
         steps = value_steps(dataset.preprocessing, shape[-1] if shape else 1)
         sha256 = {array: _with_steps(array, sha, steps) for array, sha in facts["sha256"].items()}
+        named = tuple(map(NamedInput.from_json, facts["inputs"]))
         checksum = f"checksum {sha256['evaluation_x'][:12]}"
         counted = _counted(dataset.preprocessing, facts)
         prepared = PreparedDataset(
             name=name,
             kind=dataset.kind,
             folder=folder,
-            inputs={split: Samples(path, steps) for split, path in inputs.items()},
+            inputs={split: Samples(path, steps, named) for split, path in inputs.items()},
             sha256=sha256,
             input_shape=tuple(shape),
             count=count,
@@ -161,6 +198,9 @@ def _with_steps(array: str, sha: str, steps: tuple[Step, ...]) -> str:
 
 def _description(dataset: Dataset, facts: dict[str, Any]) -> str:
     shape = "x".join(map(str, facts["shapes"]["evaluation"][1:])) or "one number"
+    if facts["inputs"]:
+        each = (f"{named['name']} {'x'.join(map(str, named['shape'])) or '1'}" for named in facts["inputs"])
+        shape = " and ".join(each)
     counts = [f"{facts['shapes'][split][0]:,} {split}" for split in arrays.SPLITS if split in facts["shapes"]]
     return f"{', '.join(counts)} samples of {shape}; {described(dataset.preprocessing)}"
 

@@ -19,18 +19,20 @@ from edgeworthy.sources.samples import IMAGE_RANK
 from edgeworthy.sources.splits import Indices, Pool, Request, assign
 from edgeworthy.sources.statistics import mismatch_of
 from edgeworthy.storage import Store, digest, file_digest, read_json, write_json
+from edgeworthy.tensors import NamedInput
 
 
 def from_arrays(store: Store, dataset: Dataset, base: Path) -> tuple[Path, dict[str, Path]]:
     """The folder with ``dataset.json`` and targets, and the inputs of each split. Raises SourceError."""
     how = dataset.preprocessing
-    key = digest(["arrays 4", arrays.origin(dataset, base), _selection(dataset), asdict(geometry(how))])
+    key = digest(["arrays 5", arrays.origin(dataset, base), _selection(dataset), asdict(geometry(how))])
     folder = store.find("datasets", key)
     if folder is None:
         with store.lock(key):
             folder = store.find("datasets", key)
             if folder is None:
-                _store_arrays(store, key, dataset, _assigned(dataset, arrays.load_arrays(dataset, base)))
+                given, inputs = arrays.in_rows(arrays.load_arrays(dataset, base))
+                _store_arrays(store, key, dataset, _assigned(dataset, given), inputs)
                 folder = store.root / "datasets" / key
     facts = read_json(folder / "dataset.json")
     return folder, {split: folder / f"{split}_x.npy" for split in facts["shapes"]}
@@ -85,9 +87,16 @@ def _classes_of(dataset: Dataset, targets: NDArray[Any]) -> int | None:
     return (dataset.classes or int(targets.max()) + 1) if targets.dtype == np.int64 else None
 
 
-def _store_arrays(store: Store, key: str, dataset: Dataset, chosen: arrays.Arrays) -> None:
+def _store_arrays(
+    store: Store, key: str, dataset: Dataset, chosen: arrays.Arrays, inputs: tuple[NamedInput, ...]
+) -> None:
     how = dataset.preprocessing or Preprocessing()
     x, y = chosen["evaluation_x"], chosen.get("evaluation_y")
+    if inputs and dataset.preprocessing:
+        raise SourceError(
+            f"preprocessing is for one input, and there are {len(inputs)}: {', '.join(each.name for each in inputs)}",
+            hint="remove 'preprocessing', and give the arrays as the model takes them",
+        )
     if how.channels == "bgr" and x.ndim != IMAGE_RANK:
         raise SourceError(
             f"preprocessing has channels: bgr, and evaluation_x of shape {x.shape} holds no images",
@@ -109,6 +118,7 @@ def _store_arrays(store: Store, key: str, dataset: Dataset, chosen: arrays.Array
                 "shapes": {
                     array.removesuffix("_x"): list(chosen[array].shape) for array in chosen if array.endswith("_x")
                 },
+                "inputs": [each.to_json() for each in inputs],
                 "classes": dataset.classes if y is None else _classes_of(dataset, y),
                 "extremes": [float(x.min()), float(x.max())],
                 "mismatch": mismatch_of({name: folder / f"{name}_x.npy" for name in ("calibration", "evaluation")}),

@@ -46,7 +46,7 @@ def from_files(
     refuse_overlap({split: files.names for split, files in splits.items()}, digests)
     targets = {split: files.targets for split, files in splits.items() if files.targets is not None}
     key = digest(
-        ["files 3", digests, {split: each.tolist() for split, each in targets.items()}, asdict(shaped), dataset.classes]
+        ["files 4", digests, {split: each.tolist() for split, each in targets.items()}, asdict(shaped), dataset.classes]
     )
     inputs: dict[str, Path] = {}
     for split, files in splits.items():
@@ -121,6 +121,6 @@ def _store_file_facts(
         sha256[f"{split}_y"] = file_digest(folder / f"{split}_y.npy")
     extremes = [decoded["evaluation"]["low"], decoded["evaluation"]["high"]]
     counts = {name: sum(facts[name] for facts in decoded.values()) for name in ("oriented", "transparent")}
-    facts = {"sha256": sha256, "shapes": shapes, "classes": classes, "extremes": extremes, **counts}
+    facts = {"sha256": sha256, "shapes": shapes, "inputs": [], "classes": classes, "extremes": extremes, **counts}
     facts["mismatch"] = mismatch_of(inputs)
     write_json(folder / "dataset.json", facts)

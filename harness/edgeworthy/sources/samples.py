@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.records import Layout
 from edgeworthy.storage import digest, file_digest
+from edgeworthy.tensors import NamedInput
 
 #: Images, (N, H, W, C), are the arrays with so many axes; any other array is taken as the model takes it.
 IMAGE_RANK = 4
@@ -28,10 +30,18 @@ class Samples:
 
     Every step is computed in float32 and rounded, here as in the runners, so that all of them feed the same bits: those
     that Keras, Pillow and torchvision compute. Without steps the values are taken as they are.
+
+    With ``inputs`` a sample is a row of the values of all of a model's inputs, (N, values).
     """
 
     path: Path
     steps: tuple[Step, ...] = ()
+    inputs: tuple[NamedInput, ...] = ()
+
+    @property
+    def input_names(self) -> list[str]:
+        """What several inputs are called."""
+        return [each.name for each in self.inputs]
 
     def __len__(self) -> int:
         return len(np.load(self.path, mmap_mode="r"))
@@ -48,26 +58,28 @@ class Samples:
         values = np.array(stored, np.float32)
         for operation, operand in self.steps:
             getattr(np, operation)(values, np.array(operand, np.float32), out=values)
-        return values
+        return values.reshape(len(values), math.prod(values.shape[1:])) if self.inputs else values
 
     def few(self) -> NDArray[np.float32]:
         """The first FEW samples, float32 (n, ...)."""
         return self.read(0, FEW)
 
     def checksum(self) -> str:
-        """The sha256, as hex, of the file and, where there are any, of the steps."""
+        """The sha256, as hex, of the file and, where there are any, of the steps and the inputs."""
+        further = [list(each) for each in (self.steps, map(NamedInput.to_json, self.inputs))]
         stored = _file_digest(self.path)
-        return digest([stored, self.steps]) if self.steps else stored
+        return digest([stored, *further]) if any(further) else stored
 
     def to_json(self) -> dict[str, Any]:
         """As a job of a child process or a runner describes them."""
-        return {"path": str(self.path), "steps": [[operation, list(operand)] for operation, operand in self.steps]}
+        steps = [[operation, list(operand)] for operation, operand in self.steps]
+        return {"path": str(self.path), "steps": steps, "inputs": [each.to_json() for each in self.inputs]}
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> Samples:
         """The samples that ``to_json`` described."""
         steps = ((str(operation), tuple(operand)) for operation, operand in described["steps"])
-        return cls(Path(described["path"]), tuple(steps))
+        return cls(Path(described["path"]), tuple(steps), tuple(map(NamedInput.from_json, described["inputs"])))
 
 
 def in_layout(values: NDArray[Any], layout: Layout) -> NDArray[Any]:

@@ -149,6 +149,7 @@ class RunnerTarget(ABC):
             "runtime": artifact.runtime,
             "artifact": self._placed(artifact.path),
             "layout": artifact.layout,
+            "input_names": dict(artifact.inputs),
             "outputs": list(artifact.outputs),
             **self._settings(),
         }

@@ -68,7 +68,7 @@ class ArtifactKeys:
         calibration = self.calibration(plan)
         return digest(
             {
-                "format": "artifact 5",
+                "format": "artifact 6",
                 "machinery": _machinery(),
                 "source": self.source_key,
                 "input_shape": self.dataset.input_shape,
@@ -90,7 +90,7 @@ class ArtifactKeys:
             prepared = [recipe.prepare.__qualname__, *map(_digest_of, recipe.files), options, training]
         return digest(
             {
-                "format": "export 2",
+                "format": "export 3",
                 "machinery": _machinery(),
                 "source": self.source_key,
                 "samples": self.dataset.sha256["evaluation_x"],

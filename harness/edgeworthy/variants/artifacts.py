@@ -146,6 +146,7 @@ class ArtifactMaker:
             size_bytes=facts["size_bytes"],
             gzip_bytes=facts["gzip_bytes"],
             source=self.keys.source_key,
+            inputs=facts["inputs"],
             outputs=tuple(facts["outputs"]),
         )
 
@@ -273,7 +274,7 @@ class ArtifactMaker:
                     file.rename(folder / file.name)
             step.folder = self.store.root / "exports" / step.key
         else:
-            self._keep_artifact(step, made, {"layout": event["layout"], "outputs": event["outputs"]})
+            self._keep_artifact(step, made, {name: event[name] for name in ("layout", "inputs", "outputs")})
         self._end(step)
 
     def _keep_artifact(self, step: Step, made: Path, described: dict[str, Any]) -> None:

@@ -9,6 +9,8 @@ or where it cannot be made at all, the scrambled outputs stand alone, and the me
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,7 +39,7 @@ def canary_variant(runtime: str) -> Variant:
 
 def wrong_calibration(inputs: Samples) -> Samples:
     """Real ``inputs``, far too wide; the same file with one step more."""
-    return Samples(inputs.path, (*inputs.steps, ("multiply", (TOO_WIDE,))))
+    return replace(inputs, steps=(*inputs.steps, ("multiply", (TOO_WIDE,))))
 
 
 def calibration_count(input_shape: tuple[int, ...]) -> int:

@@ -11,8 +11,8 @@ line, and stderr as a log file, which receives everything that a library prints:
      "work": [{"recipe", "options", "canary", "calibration", "training": SPLITS, "handover", "prepared", "export",
                "out"}, ...]}
       -> for each: {"event": "started", "index"}, then "progress" and "view" with "handover", "name" and "begins" as
-         they come, "trial" with "begins" around the artifact's first inference, then "made" with "layout" and "outputs", or
-         "refused" or "failed"; after the last "finished" with "frameworks"
+         they come, "trial" with "begins" around the artifact's first inference, then "made" with "layout", "inputs" and
+         "outputs", or "refused" or "failed"; after the last "finished" with "frameworks"
 
 "calibration" and SAMPLES are what ``Samples.to_json`` returns; SPLITS are {"train_x": SAMPLES, "train_y": "y.npy", ...}.
 "refused" and "failed" carry "message" and "hint", "failed" also "error_type" and, for an unexpected exception, "log_tail".
@@ -148,7 +148,12 @@ def _done(recipe: Recipe | None, sources: _Sources, work: Job, emit: Emit) -> di
             return {"event": "made"}
         assert recipe is not None
         layout = _made(recipe, source, work, emit)
-        return {"event": "made", "layout": layout, "outputs": source.artifact_outputs(out)}
+        return {
+            "event": "made",
+            "layout": layout,
+            "inputs": source.artifact_inputs(out),
+            "outputs": source.artifact_outputs(out),
+        }
 
     return _attempt(make, out)
 

@@ -19,9 +19,11 @@ from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
 from edgeworthy.sources.samples import IMAGE_RANK, in_layout
 from edgeworthy.variants.converter_errors import refusing
+from edgeworthy.variants.keras_sources import called
 from edgeworthy.variants.model_ends import keras_outputs
-from edgeworthy.variants.source_files import Shape, onnx_input, size_of
-from edgeworthy.variants.tensorflow_sources import outputs_of, save_function
+from edgeworthy.variants.model_inputs import ModelInput
+from edgeworthy.variants.source_files import Shape, onnx_inputs, size_of
+from edgeworthy.variants.tensorflow_sources import outputs_of, save_function, specs
 from edgeworthy.variants.torch_tracing import whole_trace
 
 #: Of ONNX files made from TensorFlow and from torch, unless the source asks for another.
@@ -37,15 +39,9 @@ MAX_BATCH = 1024
 
 
 def tensorflow_to_onnx(
-    function: Any,
-    batch: int | None,
-    sample: Shape,
-    dtype: np.dtype[Any],
-    opset: int | None,
-    scope: str,
-    names: Sequence[str],
+    function: Any, inputs: Sequence[ModelInput], opset: int | None, scope: str, names: Sequence[str]
 ) -> Any:
-    """The onnx.ModelProto of a function of one tensor of ``dtype``, by tf2onnx; batch None is dynamic.
+    """The onnx.ModelProto of a function of the tensors ``inputs``, by tf2onnx; a batch of None is dynamic.
 
     Several outputs get ``names``.
 
@@ -56,20 +52,20 @@ def tensorflow_to_onnx(
         import tf2onnx
 
         wanted = opset or TENSORFLOW_OPSET
-        signature = [tf.TensorSpec((batch, *sample), dtype, name="input")]
+        signature = specs(inputs)
         traced = tf.function(function, signature)
         if _captures_constants(traced):
-            frozen = frozen_function(function, (batch, *sample), dtype)
-            traced = tf.function(lambda x: outputs_of(frozen, x), signature)
+            frozen = frozen_function(function, inputs)
+            traced = tf.function(lambda *x: outputs_of(frozen, x), signature)
         converted, _ = tf2onnx.convert.from_function(traced, signature, opset=wanted)
         made = without_scope(with_hard_swish(converted) if wanted >= HARD_SWISH_OPSET else converted, scope)
         return with_outputs(made, names) if len(names) > 1 else made
 
 
-def keras_to_saved_model(model: Any, batch: int | None, sample: Shape, folder: Path) -> Path:
-    """Write ``folder`` by Keras' own export.
+def keras_to_saved_model(model: Any, inputs: Sequence[ModelInput], folder: Path) -> Path:
+    """Write ``folder`` by Keras' own export; the SavedModel takes ``inputs``.
 
-    A fixed batch, open sizes, several outputs and layers that train by default need another way.
+    A fixed batch, open sizes, several inputs or outputs and layers that train by default need another way.
     """
     layers = list(model._flatten_layers())
     half = [layer.name for layer in layers if getattr(layer, "compute_dtype", "") == "float16"]
@@ -78,20 +74,19 @@ def keras_to_saved_model(model: Any, batch: int | None, sample: Shape, folder: P
             f"the Keras model computes in float16 (layer {half[0]!r}), for which LiteRT has no kernels",
             hint="save it with the dtype policy float32; under mixed_float16 its weights are float32 already",
         )
-    if _exports_itself(model, batch) and not _trains_by_default(layers):
+    if _exports_itself(model, inputs) and not _trains_by_default(layers):
         with refusing("Keras"):
             model.export(str(folder), verbose=False)
         return folder
-    frozen = frozen_function(lambda x: model(x, training=False), (batch, *sample), model.inputs[0].dtype)
-    return save_function(frozen, (batch, *sample), folder, keras_outputs(model))
+    return save_function(frozen_function(called(model), inputs), inputs, folder, keras_outputs(model))
 
 
-def _exports_itself(model: Any, batch: int | None) -> bool:
+def _exports_itself(model: Any, inputs: Sequence[ModelInput]) -> bool:
     """Whether Keras 3's own export of the model converts: with a fixed batch it leaves recurrent layers with open shapes."""
     import keras
 
     shape = tuple(model.inputs[0].shape)
-    plain = len(model.outputs) == 1 and batch is None
+    plain = len(model.outputs) == len(inputs) == 1 and inputs[0].shape[0] is None
     return isinstance(model, keras.Model) and plain and shape[0] is None and None not in shape[1:]
 
 
@@ -101,21 +96,18 @@ def _trains_by_default(layers: Sequence[Any]) -> bool:
     return any(parameter is not None and parameter.default is True for parameter in parameters)
 
 
-def frozen_function(function: Any, shape: tuple[int | None, ...], dtype: Any) -> Any:
-    """The TensorFlow function of one tensor of ``shape`` and ``dtype`` without variables and captured constants."""
+def frozen_function(function: Any, inputs: Sequence[ModelInput]) -> Any:
+    """The TensorFlow function of the tensors ``inputs`` without variables and captured constants."""
     with refusing("TensorFlow"):
         import tensorflow as tf
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-        spec = tf.TensorSpec(shape, dtype, name="input")
-        concrete = tf.function(function, input_signature=[spec]).get_concrete_function()
+        concrete = tf.function(function, input_signature=specs(inputs)).get_concrete_function()
         return convert_variables_to_constants_v2(concrete, lower_control_flow=False)
 
 
-def torch_to_onnx(
-    module: Any, batch: int | None, sample: Shape, opset: int | None, out: Path, names: Sequence[str]
-) -> Any:
-    """The onnx.ModelProto of a module, by torch's own exporter; ``sample`` is in its layout, batch None is dynamic.
+def torch_to_onnx(module: Any, inputs: Sequence[ModelInput], opset: int | None, out: Path, names: Sequence[str]) -> Any:
+    """The onnx.ModelProto of a module that takes ``inputs``, by torch's own exporter; a batch of None is dynamic.
 
     ``names`` are those of its outputs; ``out`` is a file that the exporter may use.
     """
@@ -124,31 +116,51 @@ def torch_to_onnx(
         import onnx
         import torch
 
-        example = torch.zeros(batch or 2, *sample)
-        with whole_trace(module, example):
+        examples = zeros(inputs, 2)
+        with whole_trace(module, *examples):
             torch.onnx.export(
                 module,
-                (example,),
+                examples,
                 str(out),
-                input_names=["input"],
+                input_names=[each.name for each in inputs],
                 output_names=list(names),
                 opset_version=wanted,
                 external_data=False,
                 verbose=False,
-                **(_dynamo(torch, batch) if wanted >= LEAST_DYNAMO_OPSET else _legacy(batch, names)),
+                **(_dynamo(torch, inputs) if wanted >= LEAST_DYNAMO_OPSET else _legacy(inputs, names)),
             )
 
         return without_notes(onnx.load(out))
 
 
-def _dynamo(torch: Any, batch: int | None) -> dict[str, Any]:
-    shapes = None if batch else ({0: torch.export.Dim("batch", min=1, max=MAX_BATCH)},)
-    return {"dynamo": True, "dynamic_shapes": shapes}
+def zeros(inputs: Sequence[ModelInput], batch: int) -> tuple[Any, ...]:
+    """torch tensors of zeros for ``inputs``, so many samples where the batch is open."""
+    import torch
+
+    kinds = {kind: getattr(torch, kind) for kind in ("float32", "int64")}
+    return tuple(
+        torch.zeros([batch if size is None else size for size in each.shape], dtype=kinds[each.dtype.name])
+        for each in inputs
+    )
 
 
-def _legacy(batch: int | None, names: Sequence[str]) -> dict[str, Any]:
-    axes = None if batch else {name: {0: "batch"} for name in ("input", *names)}
-    return {"dynamo": False, "dynamic_axes": axes}
+def _open(inputs: Sequence[ModelInput]) -> list[ModelInput]:
+    """Those whose batch is open."""
+    return [each for each in inputs if each.shape[:1] == (None,)]
+
+
+def _dynamo(torch: Any, inputs: Sequence[ModelInput]) -> dict[str, Any]:
+    batch = {0: torch.export.Dim("batch", min=1, max=MAX_BATCH)}
+    varying = _open(inputs)
+    return {
+        "dynamo": True,
+        "dynamic_shapes": tuple(batch if each in varying else None for each in inputs) if varying else None,
+    }
+
+
+def _legacy(inputs: Sequence[ModelInput], names: Sequence[str]) -> dict[str, Any]:
+    varying = [each.name for each in _open(inputs)]
+    return {"dynamo": False, "dynamic_axes": {name: {0: "batch"} for name in (*varying, *names)} if varying else None}
 
 
 def torch_to_tflite(module: Any, batch: int, sample: Shape, images: Sequence[int], out: Path) -> Path:
@@ -317,8 +329,13 @@ def with_hard_swish(model: Any) -> Any:
     return model
 
 
-def onnx_to_saved_model(onnx_file: Path, layout: Layout, batch: int | None, sample: Shape, folder: Path) -> Path:
-    """Write ``folder`` by onnx2tf; its input becomes (batch, *sample), images NHWC. Which axes to swap, it guesses silently."""
+def onnx_to_saved_model(
+    onnx_file: Path, layout: Layout, batch: int | None, samples: Sequence[Shape | None], folder: Path
+) -> Path:
+    """Write ``folder`` by onnx2tf; its inputs become (batch, *sample), images NHWC. Which axes to swap, it guesses silently.
+
+    ``samples`` are the shapes of a sample's inputs, None of one that is the same for all.
+    """
     # onnx2tf may rewrite the file it reads; it gets a copy.
     copy = folder.with_suffix(".onnx")
     with refusing("onnx2tf"):
@@ -326,11 +343,16 @@ def onnx_to_saved_model(onnx_file: Path, layout: Layout, batch: int | None, samp
 
         # For three channels onnx2tf would fetch photographs from the internet to compare layouts with; noise does.
         onnx2tf.onnx2tf.download_test_image_data = _noise_images
-        _copy_for_sample(onnx_file, layout, batch, sample, copy)
+        _copy_for_sample(onnx_file, layout, batch, samples, copy)
+        kept = [
+            entry.name
+            for entry, sample in zip(onnx_inputs(copy), samples, strict=True)
+            if layout == "nhwc" or (len(samples) > 1 and len(sample or ()) + 1 != IMAGE_RANK)
+        ]
         onnx2tf.convert(
             input_onnx_file_path=str(copy),
             output_folder_path=str(folder),
-            keep_shape_absolutely_input_names=[onnx_input(copy).name] if layout == "nhwc" else None,
+            keep_shape_absolutely_input_names=kept or None,
             output_signaturedefs=True,
             # TensorFlow's Erf has no kernel in LiteRT, and exact GELU needs it.
             replace_to_pseudo_operators=["erf"],
@@ -340,23 +362,33 @@ def onnx_to_saved_model(onnx_file: Path, layout: Layout, batch: int | None, samp
     return folder
 
 
-def _copy_for_sample(onnx_file: Path, layout: Layout, batch: int | None, sample: Shape, copy: Path) -> None:
-    """Copy an ONNX file; open sizes of its input become those of ``sample``, an open batch ``batch``, if that is given."""
+def _copy_for_sample(
+    onnx_file: Path, layout: Layout, batch: int | None, samples: Sequence[Shape | None], copy: Path
+) -> None:
+    """Copy an ONNX file; open sizes of its inputs become those of ``samples``, an open batch ``batch``, if that is given."""
     import onnx
 
     model = onnx.load(onnx_file)
-    named = _with_tensorflow_names(model.graph)
-    sizes = in_layout(np.zeros((1, *sample), np.int8), layout).shape[1:]
-    entry = next(each for each in model.graph.input if each.name == onnx_input(onnx_file).name)
-    dims = entry.type.tensor_type.shape.dim
-    if all(size_of(dim) for dim in dims[1:]) and (size_of(dims[0]) or not batch) and not named:
+    changed = _with_tensorflow_names(model.graph)
+    entries = {each.name: each for each in model.graph.input}
+    for found, sample in zip(onnx_inputs(onnx_file), samples, strict=True):
+        if sample is not None:
+            sizes = in_layout(np.zeros((1, *sample), np.int8), layout).shape[1:]
+            changed |= _with_sizes(entries[found.name].type.tensor_type.shape.dim, batch, sizes)
+    if not changed:
         shutil.copyfile(onnx_file, copy)
         return
-    for dim, size in zip(dims, (size_of(dims[0]) or batch, *sizes), strict=True):
-        if size:
-            dim.dim_value = size
     del model.graph.value_info[:]
     onnx.save(model, copy)
+
+
+def _with_sizes(dims: Any, batch: int | None, sizes: Sequence[int]) -> bool:
+    """Close the open sizes among ``dims``, the batch if one is given; whether there was any."""
+    wanted = (size_of(dims[0]) or batch, *sizes)
+    open_ones = [(dim, size) for dim, size in zip(dims, wanted, strict=True) if size and not size_of(dim)]
+    for dim, size in open_ones:
+        dim.dim_value = size
+    return bool(open_ones)
 
 
 def _with_tensorflow_names(graph: Any) -> bool:

@@ -122,6 +122,11 @@ def _trainable(source: OpenedSource, seed: int, rounds_inputs: bool) -> Trainabl
             f"only a classifier can be fine-tuned: the model has {len(names)} outputs, {', '.join(names)}",
             hint="choose one at the model's source, as 'output: NAME', or drop this variant for this model",
         )
+    if source.samples.inputs:
+        raise RecipeRefused(
+            f"only a model of one input can be fine-tuned: this one takes {', '.join(source.samples.input_names)}",
+            hint="drop this variant for this model",
+        )
     if source.kind == "keras":
         from edgeworthy.variants.keras_2 import check_trainable
         from edgeworthy.variants.trainable_keras import TrainableKeras

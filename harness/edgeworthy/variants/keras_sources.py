@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeworthy.config import RANDOM
 from edgeworthy.errors import SourceError
 from edgeworthy.suggestions import did_you_mean
+from edgeworthy.tensors import NamedInput
 from edgeworthy.variants import keras_2
 from edgeworthy.variants.converter_errors import reason_line, refusing
-from edgeworthy.variants.model_ends import keras_with_output
+from edgeworthy.variants.model_ends import keras_inputs, keras_with_output
+from edgeworthy.variants.model_inputs import ModelInput
 from edgeworthy.variants.same_model import Images
-from edgeworthy.variants.source_files import Shape, check_shape, checked_file, reading
+from edgeworthy.variants.source_files import Shape, check_shapes, checked_file, reading
 
 SEED = 0
 #: How Keras says that it does not run the code of a part, or lacks it.
@@ -26,8 +30,8 @@ OWN_CODE = re.compile(
 )
 
 
-def load_keras(path: Path, output: str | None, sample: Shape) -> Any:
-    """The keras.Model in a .keras or .h5 file with the chosen output, loaded in safe mode, its input checked.
+def load_keras(path: Path, output: str | None, sample: Shape, inputs: Sequence[NamedInput] = ()) -> Any:
+    """The keras.Model in a .keras or .h5 file with the chosen output, loaded in safe mode, its inputs checked.
 
     A file of Keras 2 that Keras 3 does not read as the same model gives a tf_keras.Model.
     """
@@ -44,9 +48,23 @@ def load_keras(path: Path, output: str | None, sample: Shape) -> Any:
             raise _own_code(path, f"a {keras_2.CODE} layer")
         else:
             model = keras_2.load(path, load)
-    model = keras_with_output(model, path, output)
-    check_shape(path, tuple(model.inputs[0].shape[1:]), sample)
+    model = keras_with_output(model, path, output, inputs)
+    check_shapes(path, inputs_of(model), inputs, sample)
     return model
+
+
+def inputs_of(model: Any) -> list[ModelInput]:
+    """The inputs of a keras.Model, in its order."""
+    types = (getattr(tensor.dtype, "name", tensor.dtype) for tensor in model.inputs)  # a name, of tf_keras a tf.DType
+    return [
+        ModelInput(name, tuple(tensor.shape), np.dtype(kind))
+        for name, tensor, kind in zip(keras_inputs(model), model.inputs, types, strict=True)
+    ]
+
+
+def called(model: Any) -> Callable[..., Any]:
+    """The keras.Model as a function of a tensor for each of its inputs."""
+    return lambda *given: model(list(given) if len(given) > 1 else given[0], training=False)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which outputs of a model are kept: the chosen one, or all; a model with several inputs is refused by their names."""
+"""Which outputs of a model are kept, the chosen one or all, and whether its inputs are those that the dataset gives."""
 
 from __future__ import annotations
 
@@ -9,14 +9,28 @@ from typing import Any
 
 from edgeworthy.errors import SourceError
 from edgeworthy.suggestions import did_you_mean
+from edgeworthy.tensors import NamedInput
 
 
-def check_one_input(title: object, names: Sequence[str]) -> None:
-    """Raise SourceError, which names the inputs, where there is not exactly one."""
-    if len(names) != 1:
+def check_inputs(title: object, names: Sequence[str], inputs: Sequence[NamedInput]) -> None:
+    """Raise SourceError unless the model's ``names`` are those of ``inputs``, in any order, or one where there are none."""
+    given = [each.name for each in inputs]
+    if not given and len(names) != 1:
         raise SourceError(
-            f"{title}: the model has {_listed('input', names)}; a model of one input is evaluated",
-            hint="export the model with its image as the only input, the others as constants",
+            f"{title}: the model has {_listed('input', names)}, and the dataset one array",
+            hint="give the dataset an array for each input, called evaluation_INPUT, or name them in the model's 'inputs'",
+        )
+    missing = [name for name in names if given and name not in given]
+    if missing:
+        raise SourceError(
+            f"{title}: the model's input {missing[0]!r} is given nothing; {did_you_mean(missing[0], given)}",
+            hint="give the dataset an array for each input, called evaluation_INPUT, or name them in the model's 'inputs'",
+        )
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise SourceError(
+            f"{title}: the model has no input {unknown[0]!r}; {did_you_mean(unknown[0], list(names))}",
+            hint="name the arrays of the dataset as the model's inputs, or set the model's 'inputs' in models.yaml",
         )
 
 
@@ -38,17 +52,22 @@ def keras_outputs(model: Any) -> list[str]:
     return list(getattr(model, "output_names", None) or [tensor.name for tensor in model.outputs])
 
 
-def keras_with_output(model: Any, path: Path, wanted: str | None) -> Any:
-    """The keras.Model, or tf_keras.Model, with one input and the chosen output alone, or all of them."""
-    check_one_input(path, [tensor.name for tensor in model.inputs])
+def keras_inputs(model: Any) -> list[str]:
+    """The names of the model's inputs, in their order."""
+    return [tensor.name.partition(":")[0] for tensor in model.inputs]
+
+
+def keras_with_output(model: Any, path: Path, wanted: str | None, inputs: Sequence[NamedInput] = ()) -> Any:
+    """The keras.Model, or tf_keras.Model, with the chosen output alone, or all of them, its inputs checked."""
+    check_inputs(path, keras_inputs(model), inputs)
     kept = chosen_outputs(path, keras_outputs(model), wanted)
     if len(kept) == len(model.outputs):
         return model
     library = importlib.import_module(type(model).__module__.partition(".")[0])
-    return library.Model(model.inputs[0], model.outputs[kept[0]], name=model.name)
+    return library.Model(model.inputs if inputs else model.inputs[0], model.outputs[kept[0]], name=model.name)
 
 
-def onnx_with_output(path: Path, title: object, wanted: str | None) -> None:
+def onnx_with_output(path: Path, title: object, wanted: str | None, given: Sequence[NamedInput] = ()) -> None:
     """Write the ONNX file ``path`` again with the chosen output alone, and what it does not need left out; or keep all."""
     import onnx
 
@@ -56,7 +75,7 @@ def onnx_with_output(path: Path, title: object, wanted: str | None) -> None:
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [entry.name for entry in graph.input if entry.name not in constants]
     outputs = [entry.name for entry in graph.output]
-    check_one_input(title, inputs)
+    check_inputs(title, inputs, given)
     kept = chosen_outputs(title, outputs, wanted)
     for index in kept:
         _check_numbers(title, graph.output[index], onnx.TensorProto, alone=len(kept) == 1)
@@ -77,6 +96,15 @@ def _check_numbers(title: object, output: Any, types: Any, *, alone: bool) -> No
         )
 
 
+def named_inputs(model: Any) -> dict[str, Any]:
+    """The details of an Interpreter's inputs by name: as its only signature calls them, else as their tensors."""
+    inputs = {entry["name"]: entry for entry in model.get_input_details()}
+    signatures = model.get_signature_list()
+    if len(signatures) != 1 or len(inputs) == 1:
+        return inputs
+    return dict(model.get_signature_runner(next(iter(signatures))).get_input_details())
+
+
 def named_outputs(model: Any) -> dict[str, Any]:
     """The details of an Interpreter's outputs by name: as its only signature calls them, else as their tensors."""
     outputs = {entry["name"]: entry for entry in model.get_output_details()}
@@ -93,15 +121,15 @@ def tflite_outputs(path: Path) -> list[str]:
     return list(named_outputs(Interpreter(model_content=path.read_bytes())))
 
 
-def tflite_with_output(content: bytes, title: object, wanted: str | None) -> bytes:
-    """The .tflite with the chosen output alone, or all of them."""
+def tflite_with_output(content: bytes, title: object, wanted: str | None, inputs: Sequence[NamedInput] = ()) -> bytes:
+    """The .tflite with the chosen output alone, or all of them, its inputs checked."""
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.interpreter import Interpreter
 
     from edgeworthy.variants.tflite_packing import packed
 
     model = Interpreter(model_content=content)
-    check_one_input(title, [entry["name"] for entry in model.get_input_details()])
+    check_inputs(title, list(named_inputs(model)), inputs)
     outputs = {name: int(details["index"]) for name, details in named_outputs(model).items()}
     kept = chosen_outputs(title, list(outputs), wanted)
     if len(kept) == len(outputs):
@@ -155,8 +183,8 @@ def torch_with_output(module: Any, title: object, given: Any, wanted: str | None
             self.module = module
             self.output_names = tuple(names[index] for index in kept)
 
-        def forward(self, images: Any) -> Any:
-            given = self.module(images)
+        def forward(self, *images: Any) -> Any:
+            given = self.module(*images)
             chosen = tuple(given[keys[index]] for index in kept)
             return chosen if len(chosen) > 1 else chosen[0]
 

@@ -16,22 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.records import Layout
-from edgeworthy.sources.samples import IMAGE_RANK, as_stored, in_layout
-from edgeworthy.variants.model_ends import named_outputs
+from edgeworthy.sources.samples import IMAGE_RANK, as_stored
+from edgeworthy.tensors import NamedInput
+from edgeworthy.variants.model_ends import named_inputs, named_outputs
+from edgeworthy.variants.model_inputs import SINGLE, Ends, ModelInput, as_in_source, as_input, batch_of, values_of
 from edgeworthy.variants.output_names import in_order
 from edgeworthy.variants.same_model import Images, Values
-from edgeworthy.variants.source_files import onnx_input
+from edgeworthy.variants.source_files import onnx_inputs
+from edgeworthy.variants.torch_sources import torch_dtype
 
 Each = Callable[[Images], list[Values]]
-
-
-def as_input(values: Values, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """``values`` in the type of an input without a scale; a runner refuses samples that an integer type does not hold."""
-    if dtype.kind in "fb":
-        return values.astype(dtype, copy=False)
-    limits = np.iinfo(dtype)
-    within: NDArray[Any] = np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max)
-    return within.astype(dtype)
 
 
 def torch_layout(sample: Sequence[int]) -> Layout:
@@ -60,34 +54,46 @@ def _floats(outputs: Iterable[Any], layout: Layout = "nhwc") -> list[Values]:
     return [as_stored(np.asarray(each, np.float32), layout) for each in outputs]
 
 
-def of_keras(model: Any, batch: int | None = None) -> Inference:
+def of_keras(model: Any, batch: int | None = None, ends: Ends = SINGLE) -> Inference:
     """A keras.Model."""
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
 
     def infer(images: Images) -> list[Values]:
         import tensorflow as tf
 
-        return _floats(tf.nest.flatten(model(images, training=False)))
+        given = values_of(images, ends.inputs, "nhwc", shapes)
+        fed = [tf.cast(each, tensor.dtype) for each, tensor in zip(given, model.inputs, strict=True)]
+        return _floats(tf.nest.flatten(model(fed if ends.inputs else images, training=False)))
 
     return _in_batches(infer, batch)
 
 
-def of_torch(module: Any, batch: int | None = None) -> Inference:
+def torch_inputs(images: Images, ends: Ends, layout: Layout) -> list[Any]:
+    """The tensors that a torch.nn.Module is called with: float32 of a single input, of several in the dataset's types."""
+    import torch
+
+    given = values_of(images, ends.inputs, layout, [()] * len(ends.inputs))
+    kinds = [torch_dtype(each) for each in ends.inputs] or [np.dtype(np.float32)]
+    return [torch.from_numpy(as_input(each, kind)) for each, kind in zip(given, kinds, strict=True)]
+
+
+def of_torch(module: Any, batch: int | None = None, ends: Ends = SINGLE) -> Inference:
     """A torch.nn.Module; images are given to it as NCHW."""
 
     def infer(images: Images) -> list[Values]:
         import torch
 
-        layout = torch_layout(images.shape[1:])
+        layout = "nchw" if ends.inputs else torch_layout(images.shape[1:])
         with torch.no_grad():
-            given = module(torch.from_numpy(in_layout(images, layout)))
+            given = module(*torch_inputs(images, ends, layout))
         return _floats([each.float().numpy() for each in (given if isinstance(given, tuple) else (given,))], layout)
 
     return _in_batches(infer, batch)
 
 
-def of_torch_otherwise(module: Any, batch: int | None = None) -> Inference:
+def of_torch_otherwise(module: Any, batch: int | None = None, ends: Ends = SINGLE) -> Inference:
     """The same module by torch's own kernels, without those of oneDNN."""
-    usual = of_torch(module, batch)
+    usual = of_torch(module, batch, ends)
 
     def infer(images: Images) -> list[Values]:
         import torch
@@ -98,45 +104,79 @@ def of_torch_otherwise(module: Any, batch: int | None = None) -> Inference:
     return Inference(infer)
 
 
-def of_onnx_otherwise(path: Path, layout: Layout, names: Sequence[str] = ("",)) -> Inference:
+def of_onnx_otherwise(path: Path, layout: Layout, ends: Ends = SINGLE) -> Inference:
     """The .onnx file node by node, as it is written: ONNX Runtime without its graph optimizations."""
-    return _onnx(path, layout, names, optimized=False)
+    return _onnx(path, layout, ends, optimized=False)
 
 
-def of_function(function: Any, batch: int | None = None, dtype: Any = None) -> Inference:
-    """A TensorFlow function of one tensor of ``dtype``; its outputs stand alone, in a list or in a dict."""
+def of_function(
+    function: Any, entries: Sequence[ModelInput], batch: int | None = None, ends: Ends = SINGLE
+) -> Inference:
+    """A TensorFlow function of the tensors ``entries``; its outputs stand alone, in a list or in a dict."""
+    shapes = [each.shape for each in entries]
 
     def infer(images: Images) -> list[Values]:
         import tensorflow as tf
 
-        return _floats(tf.nest.flatten(function(tf.cast(images, dtype or tf.float32))))
+        given = values_of(images, ends.inputs, "nhwc", shapes)
+        return _floats(
+            tf.nest.flatten(function(*(tf.cast(each, to.dtype) for each, to in zip(given, entries, strict=True))))
+        )
 
     return _in_batches(infer, batch)
 
 
-def of_saved_model(folder: Path, batch: int | None = None, names: Sequence[str] = ("",)) -> Inference:
-    """The signature serving_default of a SavedModel; ``names`` are its source's outputs."""
+def of_saved_model(folder: Path, batch: int | None = None, ends: Ends = SINGLE) -> Inference:
+    """The signature serving_default of a SavedModel; ``ends`` are its source's."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(folder))
     serve = loaded.signatures["serving_default"]
-    ((name, spec),) = serve.structured_input_signature[1].items()
+    entries = as_in_source(signature_inputs(serve), ends.inputs)
 
-    def function(values: Any, keep: Any = loaded) -> Any:  # its variables live as long as what was loaded
-        given = serve(**{name: values})
-        return [given[each] for each in in_order(list(given), names)] if len(given) > 1 else given
+    def function(*values: Any, keep: Any = loaded) -> Any:  # its variables live as long as what was loaded
+        given = serve(**{entry.name: each for entry, each in zip(entries, values, strict=True)})
+        return [given[each] for each in in_order(list(given), ends.outputs)] if len(given) > 1 else given
 
-    return of_function(function, batch, spec.dtype)
+    return of_function(function, entries, batch, ends)
 
 
-def of_artifact(path: Path, layout: Layout, names: Sequence[str] = ("",)) -> Inference:
-    """A .tflite, .onnx or TorchScript .pt file with float input and output; ``names`` are its source's outputs."""
-    formats: dict[str, Callable[[Path, Layout, Sequence[str]], Inference]] = {
+def signature_inputs(serve: Any) -> list[ModelInput]:
+    """The inputs of a SavedModel's signature."""
+    return [
+        ModelInput(name, tuple(spec.shape), np.dtype(spec.dtype.as_numpy_dtype))
+        for name, spec in serve.structured_input_signature[1].items()
+    ]
+
+
+def of_artifact(path: Path, layout: Layout, ends: Ends = SINGLE) -> Inference:
+    """A .tflite, .onnx or TorchScript .pt file with float input and output; ``ends`` are its source's."""
+    formats: dict[str, Callable[[Path, Layout, Ends], Inference]] = {
         ".tflite": _litert,
         ".onnx": _onnx,
         ".pt": _torchscript,
     }
-    return formats[path.suffix](path, layout, names)
+    return formats[path.suffix](path, layout, ends)
+
+
+def inputs_of(path: Path, inputs: Sequence[NamedInput]) -> dict[str, str]:
+    """What a .tflite or .onnx file calls its source's ``inputs``; {} of a single one. A TorchScript file takes them in order."""
+    names = [each.name for each in inputs]
+    if path.suffix == ".tflite" and inputs:
+        return dict(zip(names, in_order(list(named_inputs(_interpreter(path.read_bytes()))), names), strict=True))
+    if path.suffix == ".onnx" and inputs:
+        return dict(zip(names, in_order([each.name for each in onnx_inputs(path)], names), strict=True))
+    return {name: name for name in names}
+
+
+def tflite_inputs(content: bytes) -> list[ModelInput]:
+    """The inputs of a .tflite; its sizes that are open are None."""
+    return [
+        ModelInput(
+            name, tuple(None if size < 0 else int(size) for size in each["shape_signature"]), np.dtype(each["dtype"])
+        )
+        for name, each in named_inputs(_interpreter(content)).items()
+    ]
 
 
 def outputs_of(path: Path, names: Sequence[str]) -> tuple[str, ...]:
@@ -163,14 +203,16 @@ def _session(path: Path, optimized: bool = True) -> Any:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _onnx(path: Path, layout: Layout, names: Sequence[str], optimized: bool = True) -> Inference:
-    session, entry = _session(path, optimized), onnx_input(path)
-    wanted = in_order([output.name for output in session.get_outputs()], names)
+def _onnx(path: Path, layout: Layout, ends: Ends, optimized: bool = True) -> Inference:
+    session, entries = _session(path, optimized), as_in_source(onnx_inputs(path), ends.inputs)
+    wanted = in_order([output.name for output in session.get_outputs()], ends.outputs)
 
     def infer(images: Images) -> list[Values]:
-        return _floats(session.run(wanted, {entry.name: as_input(in_layout(images, layout), entry.dtype)}), layout)
+        given = values_of(images, ends.inputs, layout, [each.shape for each in entries])
+        fed = {entry.name: as_input(each, entry.dtype) for entry, each in zip(entries, given, strict=True)}
+        return _floats(session.run(wanted, fed), layout)
 
-    return _in_batches(infer, entry.shape[0])
+    return _in_batches(infer, batch_of(entries, ends.inputs))
 
 
 def _interpreter(content: bytes) -> Any:
@@ -181,25 +223,37 @@ def _interpreter(content: bytes) -> Any:
     return made
 
 
-def _litert(path: Path, layout: Layout, names: Sequence[str]) -> Inference:
+def _litert(path: Path, layout: Layout, ends: Ends) -> Inference:
     content = path.read_bytes()
     interpreter = _interpreter(content)
-    entry, found = interpreter.get_input_details()[0], named_outputs(interpreter)
-    outs = [found[name] for name in in_order(list(found), names)]
+    taken, found = named_inputs(interpreter), named_outputs(interpreter)
+    described = [ModelInput(name, tuple(map(int, each["shape"])), each["dtype"]) for name, each in taken.items()]
+    entries = as_in_source(described, ends.inputs)
+    outs = [found[name] for name in in_order(list(found), ends.outputs)]
     keeps_state = any(node["op_name"] == "VAR_HANDLE" for node in interpreter._get_ops_details())
 
     def infer(images: Images) -> list[Values]:
-        fed = in_layout(images, layout)
+        given = values_of(images, ends.inputs, layout, [each.shape for each in entries])
         model = _interpreter(content) if keeps_state else interpreter  # nothing else resets resource variables
-        if tuple(model.get_input_details()[0]["shape"][1:]) != fed.shape[1:]:  # height and width were left open
-            model.resize_tensor_input(entry["index"], (entry["shape"][0], *fed.shape[1:]), strict=True)
-            model.allocate_tensors()
+        fed = {int(taken[entry.name]["index"]): each for entry, each in zip(entries, given, strict=True)}
+        _take_sizes(model, fed)
         model.reset_all_variables()  # a state that outlives an inference is not part of the sample
-        model.set_tensor(entry["index"], _quantized(fed, entry))
+        for entry, values in zip(entries, given, strict=True):
+            model.set_tensor(taken[entry.name]["index"], _quantized(values, taken[entry.name]))
         model.invoke()
         return _floats([_dequantized(model.get_tensor(out["index"]), out) for out in outs], layout)
 
-    return _in_batches(infer, int(entry["shape"][0]))
+    return _in_batches(infer, batch_of(entries, ends.inputs))
+
+
+def _take_sizes(model: Any, fed: Mapping[int, NDArray[Any]]) -> None:
+    """Let an Interpreter take what it is ``fed``, input -> values, where the sizes of its inputs were left open."""
+    shapes = {int(each["index"]): tuple(map(int, each["shape"])) for each in model.get_input_details()}
+    open_ones = {index: values for index, values in fed.items() if shapes[index][1:] != values.shape[1:]}
+    for index, values in open_ones.items():
+        model.resize_tensor_input(index, (shapes[index][0], *values.shape[1:]), strict=True)
+    if open_ones:
+        model.allocate_tensors()
 
 
 def _quantized(values: Values, tensor: Mapping[str, Any]) -> NDArray[Any]:
@@ -217,13 +271,13 @@ def _dequantized(values: NDArray[Any], tensor: Mapping[str, Any]) -> Values:
     return (values.astype(np.float32) - zero_point) * np.float32(scale) if scale else values.astype(np.float32)
 
 
-def _torchscript(path: Path, layout: Layout, names: Sequence[str]) -> Inference:
+def _torchscript(path: Path, layout: Layout, ends: Ends) -> Inference:
     import torch
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         module = torch.jit.load(path)
-    return of_torch(module)
+    return of_torch(module, ends=ends)
 
 
 def _in_batches(infer: Each, batch: int | None) -> Inference:

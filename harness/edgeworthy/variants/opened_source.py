@@ -39,6 +39,7 @@ from edgeworthy.errors import (
 from edgeworthy.records import Layout
 from edgeworthy.sources.samples import IMAGE_RANK, Samples, in_layout
 from edgeworthy.storage import file_digest
+from edgeworthy.tensors import NamedInput
 from edgeworthy.variants import (
     canary,
     converters,
@@ -51,8 +52,10 @@ from edgeworthy.variants import (
 )
 from edgeworthy.variants.converter_errors import refusing, refusing_what_does_not_run
 from edgeworthy.variants.handover import Handover
+from edgeworthy.variants.keras_sources import called
 from edgeworthy.variants.kinds import TITLES, Kind, kind_of
 from edgeworthy.variants.model_ends import keras_outputs, onnx_with_output, tflite_outputs, tflite_with_output
+from edgeworthy.variants.model_inputs import Ends, ModelInput, as_in_source, batch_of
 from edgeworthy.variants.output_names import plain_names
 from edgeworthy.variants.same_model import Images, Infer, check_same_outputs, output_axes, output_places
 from edgeworthy.variants.source_files import Shape
@@ -114,6 +117,8 @@ class OpenedSource:
     @property
     def own_layout(self) -> Layout:
         """The layout in which the source's own framework has images."""
+        if self.samples.inputs:
+            return "nchw" if self.kind == "torch" else "nhwc"
         return model_outputs.torch_layout(self.input_shape) if self.kind == "torch" else "nhwc"
 
     @property
@@ -121,18 +126,42 @@ class OpenedSource:
         """``input_shape`` in ``own_layout``."""
         return in_layout(self.images[:1], self.own_layout).shape[1:]
 
-    @functools.cached_property
-    def input_dtype(self) -> np.dtype[Any]:
-        """The type of the source's input, which all that it is converted to keeps."""
-        dtype: np.dtype[Any] = np.dtype(np.float32)
+    @_once
+    def own_inputs(self) -> list[ModelInput]:
+        """The source's inputs as it describes them, in its order; all that it is converted to keeps their types."""
         if self.kind == "onnx" or self.handover:
-            dtype = source_files.onnx_input(self.handover.onnx_file if self.handover else self.onnx_file()).dtype
-        elif self.kind == "keras":
-            own = self.keras_model().inputs[0].dtype  # a name, of tf_keras a tf.DType
-            dtype = np.dtype(getattr(own, "name", own))
-        elif self.kind in ("saved_model", "frozen_graph"):
-            dtype = np.dtype(self.function().inputs[0].dtype.as_numpy_dtype)
-        return dtype
+            return source_files.onnx_inputs(self.handover.onnx_file if self.handover else self.onnx_file())
+        if self.kind == "keras":
+            return keras_sources.inputs_of(self.keras_model())
+        if self.kind == "torch":
+            return torch_sources.inputs_of(self.torch_module(), self.samples.inputs, self.input_shape)
+        if self.kind == "tflite":
+            return model_outputs.tflite_inputs(self.tflite_file().read_bytes())
+        return tensorflow_sources.inputs_of(self.function())
+
+    @_once
+    def ends(self) -> Ends:
+        """Its inputs, where they are several, and its outputs, in its own order."""
+        if not self.samples.inputs:
+            return Ends((), self.output_names())
+        given = {each.name: each for each in self.samples.inputs}
+        return Ends(tuple(given[each.name] for each in self.own_inputs()), self.output_names())
+
+    def wanted_inputs(self, batch: int | None) -> list[ModelInput]:
+        """The inputs of what it is converted to: of the dataset's sizes, images in ``own_layout``, a batch of None open."""
+        inputs = self.ends().inputs
+        if not inputs:
+            return [ModelInput("input", (batch, *self.own_shape), self.own_inputs()[0].dtype)]
+        names = plain_names([each.name for each in inputs], "input")
+        return [
+            ModelInput(name, self._wanted_shape(own, named, batch), own.dtype)
+            for name, own, named in zip(names, self.own_inputs(), inputs, strict=True)
+        ]
+
+    def _wanted_shape(self, own: ModelInput, named: NamedInput, batch: int | None) -> tuple[int | None, ...]:
+        if named.constant is not None:
+            return own.shape
+        return (batch, *in_layout(np.zeros((1, *named.shape), np.int8), self.own_layout).shape[1:])
 
     @property
     def title(self) -> str:
@@ -191,7 +220,7 @@ class OpenedSource:
             weights = str(self.source.weights)
             name = self.source.keras_application
             return keras_sources.load_application(name, self._classes(), self.base_dir, weights, self.images)
-        return keras_sources.load_keras(self._file(), self.source.output, self.input_shape)
+        return keras_sources.load_keras(self._file(), self.source.output, self.input_shape, self.samples.inputs)
 
     @_once
     def torch_module(self) -> Any:
@@ -203,9 +232,9 @@ class OpenedSource:
             return torch_sources.load_torchvision(name, self._classes(), self.base_dir, weights, self.images)
         if self.source.factory:
             return torch_sources.load_factory(
-                self.source.factory, self.base_dir, weights, self.source.output, self.images
+                self.source.factory, self.base_dir, weights, self.source.output, self.images, self.samples.inputs
             )
-        return torch_sources.load_exported(self._file(), self.source.output, self.images)
+        return torch_sources.load_exported(self._file(), self.source.output, self.images, self.samples.inputs)
 
     @_once
     def tflite_file(self) -> Path:
@@ -215,7 +244,8 @@ class OpenedSource:
         self._must_be("tflite", "is not a finished .tflite", "drop this variant for this model")
         source_files.check_tflite(self._file())
         given = self.scratch / "given.tflite"
-        given.write_bytes(tflite_with_output(self._file().read_bytes(), self.path, self.source.output))
+        content = self._file().read_bytes()
+        given.write_bytes(tflite_with_output(content, self.path, self.source.output, self.samples.inputs))
         return self._give("tflite_file", given)
 
     @_once
@@ -223,7 +253,9 @@ class OpenedSource:
         """The frozen TensorFlow function of a SavedModel or a frozen graph; images are (batch, H, W, C)."""
         given, path = self.source, self.path
         if self.kind == "saved_model" and path:
-            return tensorflow_sources.load_saved_model(path, given.signature, given.output, self.input_shape)
+            return tensorflow_sources.load_saved_model(
+                path, given.signature, given.output, self.input_shape, self.samples.inputs
+            )
         self._must_be("frozen_graph", "is no TensorFlow graph", "drop this variant for this model")
         return tensorflow_sources.load_frozen_graph(self._file(), str(given.input), str(given.output), self.input_shape)
 
@@ -256,19 +288,18 @@ class OpenedSource:
         """What an artifact calls them, () where there is one; in the order of ``output_names``."""
         return model_outputs.outputs_of(artifact, self.output_names())
 
+    def artifact_inputs(self, artifact: Path) -> dict[str, str]:
+        """What an artifact calls the inputs, {} where there is one."""
+        return model_outputs.inputs_of(artifact, self.ends().inputs)
+
     @_once
     def fixed_batch(self) -> int | None:
         """The only batch size that the source takes; None where it takes any."""
         if self.handover:
             return self.handover.fixed_batch
-        if self.kind == "onnx":
-            return source_files.onnx_input(self.onnx_file()).shape[0]
         if self.kind == "torch":
             return getattr(self.torch_module(), "fixed_batch", None)
-        if self.kind == "keras":
-            size: int | None = self.keras_model().inputs[0].shape[0]
-            return size
-        return tensorflow_sources.fixed_batch(self.function())
+        return batch_of(self.own_inputs(), self.ends().inputs)
 
     # -- converted --------------------------------------------------------------------------------------------
 
@@ -283,7 +314,7 @@ class OpenedSource:
             out = self.scratch / "source.onnx"
             source_files.check_onnx(self._file())
             source_files.copy_onnx(self._file(), out)
-            onnx_with_output(out, self.path, self.source.output)
+            onnx_with_output(out, self.path, self.source.output, self.samples.inputs)
             return self._give("onnx_file", out)
         return self._give("onnx_file", self.first_that_converts(self._onnx_of))
 
@@ -295,20 +326,16 @@ class OpenedSource:
         return out
 
     def _as_onnx(self, batch: int | None) -> Any:
-        opset, sample, dtype = self.source.opset, self.input_shape, self.input_dtype
+        opset, inputs, names = self.source.opset, self.wanted_inputs(batch), self.output_names()
         if self.kind == "torch":
             module = self.torch_module()
-            return converters.torch_to_onnx(
-                module, batch, self.own_shape, opset, self.scratch / "exported.onnx", self.output_names()
-            )
+            return converters.torch_to_onnx(module, inputs, opset, self.scratch / "exported.onnx", names)
         if self.kind == "keras":
             model = self.keras_model()
-            return converters.tensorflow_to_onnx(
-                lambda x: model(x, training=False), batch, sample, dtype, opset, f"{model.name}_1/", self.output_names()
-            )
+            return converters.tensorflow_to_onnx(called(model), inputs, opset, f"{model.name}_1/", names)
         function = self.function()
         return converters.tensorflow_to_onnx(
-            lambda x: tensorflow_sources.outputs_of(function, x), batch, sample, dtype, opset, "", self.output_names()
+            lambda *x: tensorflow_sources.outputs_of(function, x), inputs, opset, "", names
         )
 
     def first_that_converts(self, convert: Callable[[int | None], View]) -> View:
@@ -334,6 +361,11 @@ class OpenedSource:
         return self._give("quantizable_onnx", out)
 
     def _tflite_of_torch(self, out: Path) -> Path:
+        if self.samples.inputs:
+            raise RecipeRefused(
+                "a PyTorch model of several inputs becomes no LiteRT by route: litert_torch",
+                hint="leave out the route at its source",
+            )
         images = [0] if len(self.output_names()) == 1 and self.outputs().values.ndim == IMAGE_RANK else []
         converters.torch_to_tflite(self.torch_module(), self.fixed_batch() or 1, self.input_shape, images, out)
         self.check_file("the conversion by litert-torch", out, "nhwc")
@@ -341,9 +373,13 @@ class OpenedSource:
 
     @_once
     def onnx_layout(self) -> Layout:
-        """The layout of the ONNX file's input. Raises SourceError where it does not fit ``input_shape``."""
+        """The layout of the ONNX file's images. Raises SourceError where its inputs do not fit the samples."""
         path = self.onnx_file()
-        return source_files.layout_of(source_files.onnx_input(path).shape[1:], self.input_shape, self.path or path)
+        found = source_files.onnx_inputs(path)
+        if not self.samples.inputs:
+            return source_files.layout_of(found[0].shape[1:], self.input_shape, self.path or path)
+        inputs = self.ends().inputs
+        return source_files.layout_of_inputs(as_in_source(found, inputs), inputs, self.path or path)
 
     def saved_model(self, batch: int | None = None) -> Path:
         """A TensorFlow SavedModel folder with the signature serving_default; images are (batch, H, W, C)."""
@@ -363,19 +399,26 @@ class OpenedSource:
             )
         self.outputs()
         if self.kind == "keras":
-            converters.keras_to_saved_model(self.keras_model(), batch, self.input_shape, folder)
+            converters.keras_to_saved_model(self.keras_model(), self.wanted_inputs(batch), folder)
         elif self.kind in ("saved_model", "frozen_graph"):
-            tensorflow_sources.save_function(self.function(), (batch, *self.input_shape), folder, self.output_names())
+            tensorflow_sources.save_function(self.function(), self.wanted_inputs(batch), folder, self.output_names())
         else:
+            shapes = (
+                [self.input_shape]
+                if not self.samples.inputs
+                else [None if each.constant is not None else each.shape for each in self.ends().inputs]
+            )
             with self._naming_route():
-                converters.onnx_to_saved_model(
-                    self.onnx_for(batch), self.onnx_layout(), batch, self.input_shape, folder
-                )
+                converters.onnx_to_saved_model(self.onnx_for(batch), self.onnx_layout(), batch, shapes, folder)
         with refusing("TensorFlow"):
             folder = self._in_our_layout(folder)
             # One by one: some of onnx2tf's take no other batch, which costs speed and changes no output.
             self._check("the conversion to a SavedModel", self._infer_saved_model(folder))
         return folder
+
+    def saved_inputs(self, batch: int | None) -> list[ModelInput]:
+        """The inputs of ``saved_model``."""
+        return tensorflow_sources.inputs_of(tensorflow_sources.open_saved_model(self.saved_model(batch)))
 
     @contextlib.contextmanager
     def _naming_route(self) -> Iterator[None]:
@@ -399,7 +442,7 @@ class OpenedSource:
         return converters.save_onnx(made, self.source.opset, self.scratch / "single.onnx")
 
     def _infer_saved_model(self, folder: Path) -> model_outputs.Inference:
-        return model_outputs.of_saved_model(folder, self.fixed_batch() or 1, self.output_names())
+        return model_outputs.of_saved_model(folder, self.fixed_batch() or 1, self.ends())
 
     def _in_our_layout(self, folder: Path) -> Path:
         """The SavedModel with its outputs, and the axes of a single one, in the order of the source's: onnx2tf changes both."""
@@ -407,9 +450,9 @@ class OpenedSource:
         kept = self._found_outputs(folder) if len(names) > 1 else self._found_axes(folder)
         if not kept:
             return folder
-        function = tensorflow_sources.load_saved_model(folder, None, None, self.input_shape)
-        shape = tuple(function.inputs[0].shape)
-        return tensorflow_sources.save_function(function, shape, folder.with_suffix(".ordered"), names, kept)
+        function = tensorflow_sources.open_saved_model(folder)
+        inputs = tensorflow_sources.inputs_of(function)
+        return tensorflow_sources.save_function(function, inputs, folder.with_suffix(".ordered"), names, kept)
 
     def _found_axes(self, folder: Path) -> list[tensorflow_sources.Kept]:
         """The only output with its axes as the source has them; none where they are so already."""
@@ -418,10 +461,13 @@ class OpenedSource:
 
     def _found_outputs(self, folder: Path) -> list[tensorflow_sources.Kept]:
         """Where the source's outputs are among those of the SavedModel, by their values; none where their names say it."""
-        function = tensorflow_sources.load_saved_model(folder, None, None, self.input_shape)
+        function, ends = tensorflow_sources.open_saved_model(folder), self.ends()
         if sorted(function.output_names) == sorted(plain_names(self.output_names())):
             return []
-        places = output_places(self.outputs(), model_outputs.of_function(function, None, self.input_dtype).each)
+        found = tensorflow_sources.inputs_of(function)
+        inputs = as_in_source(found, ends.inputs)
+        given = Ends(tuple(ends.inputs[inputs.index(each)] for each in found) if ends.inputs else (), ends.outputs)
+        places = output_places(self.outputs(), model_outputs.of_function(function, found, None, given).each)
         return [tensorflow_sources.Kept(place) for place in places or ()]
 
     # -- what recipes made of it ------------------------------------------------------------------------------
@@ -431,17 +477,17 @@ class OpenedSource:
         if self.kind == "tflite":
             return
         with refusing("the artifact's runtime"):
-            self._check(f"recipe {recipe!r}", model_outputs.of_artifact(artifact, layout, self.output_names()))
+            self._check(f"recipe {recipe!r}", model_outputs.of_artifact(artifact, layout, self.ends()))
 
     def check_runs(self, recipe: str, artifact: Path, layout: Layout) -> None:
         """Raise RecipeRefused where the artifact's own runtime cannot load and run it."""
         with refusing_what_does_not_run(f"{recipe} made an artifact", artifact):
-            model_outputs.of_artifact(artifact, layout, self.output_names())(self.images[:1])
+            model_outputs.of_artifact(artifact, layout, self.ends())(self.images[:1])
 
     def check_canary(self, artifact: Path, layout: Layout) -> None:
         """Raise RecipeRefused where an artifact that was made to be bad is not."""
         with refusing("the artifact's runtime"):
-            canary.check_bad(self.outputs(), model_outputs.of_artifact(artifact, layout, self.output_names()))
+            canary.check_bad(self.outputs(), model_outputs.of_artifact(artifact, layout, self.ends()))
 
     def check_opset(self, artifact: Path) -> None:
         """Raise RecipeRefused where an ONNX artifact is not of the opset that the source asks for."""
@@ -464,7 +510,7 @@ class OpenedSource:
         """Raise NotTheSameModel, or RecipeRefused where its runtime cannot even run the file."""
         source = self.outputs()
         with refusing_what_does_not_run(f"{how} made a file", path):
-            check_same_outputs(how, source, model_outputs.of_artifact(path, layout, self.output_names()))
+            check_same_outputs(how, source, model_outputs.of_artifact(path, layout, self.ends()))
 
     def _check(self, how: str, infer: Infer) -> None:
         check_same_outputs(how, self.outputs(), infer)

@@ -17,14 +17,13 @@ from pydantic import Field
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
-from edgeworthy.sources.samples import in_layout
 from edgeworthy.variants.converter_errors import refusing
 from edgeworthy.variants.converters import PER_CHANNEL_OPSET, opset_of, without_notes
-from edgeworthy.variants.model_outputs import as_input
+from edgeworthy.variants.model_inputs import one_by_one
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.registry import recipe
 from edgeworthy.variants.scheme import GraphNames, Ranges
-from edgeworthy.variants.source_files import OnnxInput, onnx_input
+from edgeworthy.variants.source_files import onnx_inputs
 
 PACKAGES = ("onnx", "onnxruntime", "onnxconverter-common", "onnxscript", "torch", "tf2onnx", "tensorflow", "keras")
 QUANTIZATION = "https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html"
@@ -170,7 +169,7 @@ def _static(
         quantize_static(
             _prepared(source),
             out,
-            _Reader(onnx_input(source.onnx_file()), in_layout(calibration, source.onnx_layout())),
+            _Reader(_given(source, calibration)),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             reduce_range=options.get("reduce_range", False),
@@ -182,6 +181,12 @@ def _static(
         )
         _slim(out)
     return source.onnx_layout()
+
+
+def _given(source: OpenedSource, calibration: Calibration) -> Iterator[dict[str, Any]]:
+    """What the file's inputs are given for each sample. Raises RecipeRefused where a type does not hold it."""
+    found, inputs = onnx_inputs(source.onnx_file()), source.ends().inputs
+    return one_by_one(calibration, found, inputs, source.onnx_layout(), exact=True)
 
 
 def _refuse_old_opset(source: OpenedSource) -> None:
@@ -291,14 +296,8 @@ def _is_copy(name: str, names: set[str]) -> bool:
 class _Reader:
     """ONNX Runtime's CalibrationDataReader, which is this one method: a sample a call, None at the end."""
 
-    def __init__(self, entry: OnnxInput, images: Calibration) -> None:
-        fed = as_input(images, entry.dtype)
-        if entry.dtype.kind != "f" and not np.array_equal(fed, images):
-            raise RecipeRefused(
-                f"the calibration samples hold values that the model's input, {entry.dtype} without a scale, does not",
-                hint="let the dataset's preprocessing give whole numbers of that type, or export the model for float32",
-            )
-        self._samples: Iterator[dict[str, Any]] = ({entry.name: image[np.newaxis]} for image in fed)
+    def __init__(self, samples: Iterator[dict[str, Any]]) -> None:
+        self._samples = samples
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self._samples, None)

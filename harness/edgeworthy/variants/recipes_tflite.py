@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
-from edgeworthy.sources.samples import in_layout
 from edgeworthy.variants import tflite_quantizer
+from edgeworthy.variants.model_inputs import one_by_one
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.registry import recipe
 from edgeworthy.variants.scheme import Ranges, Scheme
@@ -148,9 +148,12 @@ def _make(
     float_graph = _float_graph(source, allowed)
     if source.has_tflite:
         float_graph = source.once("quantizable_tflite", lambda: quantizable(float_graph))
-    if calibration is not None:
-        calibration = in_layout(calibration, graph_layout(source, float_graph))
-    return _write(source, out, tflite_quantizer.quantize(float_graph, scheme, calibration, source.title))
+    given = None if calibration is None else _given(source, calibration, graph_layout(source, float_graph))
+    return _write(source, out, tflite_quantizer.quantize(float_graph, scheme, given, source.title))
+
+
+def _given(source: OpenedSource, calibration: Calibration, layout: Layout) -> tflite_quantizer.Calibration:
+    return lambda found: one_by_one(calibration, found, source.ends().inputs, layout, exact=False)
 
 
 def _by_quantizer(source: OpenedSource, scheme: Scheme) -> bool:

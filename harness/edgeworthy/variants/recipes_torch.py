@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
-from edgeworthy.sources.samples import in_layout
+from edgeworthy.variants import model_outputs
 from edgeworthy.variants.converter_errors import refusing
+from edgeworthy.variants.converters import zeros
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.registry import recipe
 from edgeworthy.variants.torch_tracing import refuse_branches, whole_trace
@@ -34,9 +35,9 @@ def torch_fp32(source: OpenedSource, out: Path) -> Layout:
     """The module traced and frozen."""
     module = source.torch_module()
     with refusing("torch.jit.trace"):
-        example = _example(source)
-        with whole_trace(module, example):
-            _trace(module, example, out)
+        examples = _examples(source)
+        with whole_trace(module, *examples):
+            _trace(module, examples, out)
     return source.own_layout
 
 
@@ -58,35 +59,33 @@ def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float
 
         engine = next(name for name in ENGINES if name in torch.backends.quantized.supported_engines)
         torch.backends.quantized.engine = engine
-        images = torch.from_numpy(in_layout(calibration, "nchw"))
-        observed = prepare_fx(module, get_default_qconfig_mapping(engine), (images[:2],))
+        given = model_outputs.torch_inputs(calibration, source.ends(), "nchw")
+        observed = prepare_fx(module, get_default_qconfig_mapping(engine), tuple(each[:2] for each in given))
         with torch.inference_mode():
-            for image in images:
-                observed(image[None])
+            for index in range(len(calibration)):
+                observed(*(each[index : index + 1] for each in given))
         converted = convert_fx(observed)
         if all(node.target is not torch.quantize_per_tensor for node in converted.graph.nodes):
             raise RecipeRefused(
                 "torch FX quantization knows none of this module's ops: it would stay float",
                 hint="give the module by a factory, or use int8 or ort_int8_minmax",
             )
-        example = _example(source)
-        refuse_branches(module, example)
+        examples = _examples(source)
+        refuse_branches(module, examples)
         with warnings.catch_warnings():  # of FX' own graph, whose scales are tensors and become numbers
             warnings.simplefilter("ignore", torch.jit.TracerWarning)
-            _trace(converted, example, out)
+            _trace(converted, examples, out)
     return source.own_layout
 
 
-def _example(source: OpenedSource) -> Any:
+def _examples(source: OpenedSource) -> tuple[Any, ...]:
     """Two samples: with one, code that squeezes or reshapes by the batch size would bake it in."""
-    import torch
-
-    return torch.zeros(2, *source.own_shape)
+    return zeros(source.own_inputs(), 2)
 
 
-def _trace(module: Any, example: Any, out: Path) -> None:
+def _trace(module: Any, examples: tuple[Any, ...], out: Path) -> None:
     import torch
 
     with torch.no_grad():
-        traced = torch.jit.freeze(torch.jit.trace(module, example))
+        traced = torch.jit.freeze(torch.jit.trace(module, examples))
     traced.save(str(out))

@@ -6,27 +6,20 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from edgeworthy.errors import EdgeworthyError, SourceError
 from edgeworthy.records import Layout
 from edgeworthy.sources.samples import IMAGE_RANK
+from edgeworthy.tensors import NamedInput
 from edgeworthy.variants.converter_errors import reason_line, refusing
-from edgeworthy.variants.model_ends import check_one_input
+from edgeworthy.variants.model_inputs import ModelInput
 from edgeworthy.variants.onnx_data_files import data_files
 
 #: Of one sample, without the batch.
 Shape = tuple[int, ...]
-
-
-class OnnxInput(NamedTuple):
-    """The only input of an ONNX graph; unknown sizes of ``shape`` are None."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: np.dtype[Any]
 
 
 def checked_file(path: Path) -> Path:
@@ -74,18 +67,22 @@ def copy_onnx(path: Path, out: Path) -> Path:
     return Path(shutil.copyfile(path, out))
 
 
-def onnx_input(path: Path) -> OnnxInput:
-    """The graph's only input. Raises SourceError where it has more or none."""
+def onnx_inputs(path: Path) -> list[ModelInput]:
+    """The graph's inputs, without what are constants."""
     with refusing("onnx"):
         import onnx
     # The user's weights may lie in a second file; the graph alone describes the input.
     graph = onnx.load(path, load_external_data=False).graph
     constants = {tensor.name for tensor in graph.initializer}
-    inputs = [entry for entry in graph.input if entry.name not in constants]
-    check_one_input(path, [entry.name for entry in inputs])
-    kind = inputs[0].type.tensor_type
-    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
-    return OnnxInput(inputs[0].name, tuple(size_of(dim) for dim in kind.shape.dim), dtype)
+    found = [(entry.name, entry.type.tensor_type) for entry in graph.input if entry.name not in constants]
+    return [
+        ModelInput(
+            name,
+            tuple(size_of(dim) for dim in kind.shape.dim),
+            np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)),
+        )
+        for name, kind in found
+    ]
 
 
 def onnx_outputs(path: Path) -> tuple[str, ...]:
@@ -100,22 +97,51 @@ def size_of(dim: Any) -> int | None:
     return int(dim.dim_value) if dim.dim_value > 0 else None
 
 
-def layout_of(shape: Sequence[int | None], sample: Shape, path: Path) -> Layout:
+def layout_of(shape: Sequence[int | None], sample: Shape, path: Path, name: str = "") -> Layout:
     """Whether ``shape``, without its batch, is an image ``sample`` (H, W, C) as (C, H, W), or ``sample`` as it is.
 
     Raises SourceError for neither.
     """
     if len(sample) + 1 == IMAGE_RANK and _fits(shape, (sample[-1], *sample[:-1])):
         return "nchw"
-    check_shape(path, shape, sample)
+    check_shape(path, shape, sample, name)
     return "nhwc"
 
 
-def check_shape(path: Path, shape: Sequence[int | None], sample: Shape) -> None:
-    """Raise SourceError unless ``shape``, without its batch, is that of ``sample``."""
+def check_shapes(path: Path, found: Sequence[ModelInput], inputs: Sequence[NamedInput], sample: Shape) -> None:
+    """Raise SourceError unless each of ``found`` takes its input of the dataset's, or the only one ``sample``."""
+    if not inputs:
+        check_shape(path, found[0].shape[1:], sample)
+        return
+    given = {each.name: each for each in inputs}
+    for each in found:
+        if given[each.name].constant is None:
+            check_shape(path, each.shape[1:], given[each.name].shape, each.name)
+
+
+def layout_of_inputs(found: Sequence[ModelInput], inputs: Sequence[NamedInput], path: Path) -> Layout:
+    """The layout of the images among several inputs. Raises SourceError for a shape that does not fit, and for two layouts."""
+    layouts = {
+        layout_of(each.shape[1:], named.shape, path, each.name)
+        for each, named in zip(found, inputs, strict=True)
+        if named.constant is None and len(named.shape) + 1 == IMAGE_RANK
+    }
+    for each, named in zip(found, inputs, strict=True):
+        if named.constant is None and len(named.shape) + 1 != IMAGE_RANK:
+            check_shape(path, each.shape[1:], named.shape, each.name)
+    if len(layouts) > 1:
+        raise SourceError(
+            f"{path}: some of the model's images are channels first, others channels last",
+            hint="export the model with one layout for all of its images",
+        )
+    return next(iter(layouts), "nhwc")
+
+
+def check_shape(path: Path, shape: Sequence[int | None], sample: Shape, name: str = "") -> None:
+    """Raise SourceError unless ``shape``, without its batch, is that of ``sample``; ``name`` is that of one of several inputs."""
     if not _fits(shape, sample):
         raise SourceError(
-            f"{path}: the model's input is {tuple(shape)}, but the dataset's samples are {sample}",
+            f"{path}: the model's input {f'{name!r} ' if name else ''}is {tuple(shape)}, but the dataset's samples are {sample}",
             hint="choose a dataset of this input shape; images are (height, width, channels)",
         )
 

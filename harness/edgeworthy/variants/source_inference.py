@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 def own_inference(source: OpenedSource) -> Inference:
     """The source's own outputs for images (N, H, W, C). Raises what its views raise."""
-    names = source.output_names()
+    ends, batch = source.ends(), source.fixed_batch() if source.kind != "tflite" else None
     by_kind: dict[Kind, Callable[[], Inference]] = {
-        "keras": lambda: model_outputs.of_keras(source.keras_model(), source.fixed_batch()),
-        "torch": lambda: model_outputs.of_torch(source.torch_module(), source.fixed_batch()),
-        "onnx": lambda: model_outputs.of_artifact(source.onnx_file(), source.onnx_layout(), names),
-        "tflite": lambda: model_outputs.of_artifact(source.tflite_file(), "nhwc", names),
+        "keras": lambda: model_outputs.of_keras(source.keras_model(), batch, ends),
+        "torch": lambda: model_outputs.of_torch(source.torch_module(), batch, ends),
+        "onnx": lambda: model_outputs.of_artifact(source.onnx_file(), source.onnx_layout(), ends),
+        "tflite": lambda: model_outputs.of_artifact(source.tflite_file(), "nhwc", ends),
     }
     of = by_kind.get(
-        source.kind, lambda: model_outputs.of_function(source.function(), source.fixed_batch(), source.input_dtype)
+        source.kind, lambda: model_outputs.of_function(source.function(), source.own_inputs(), batch, ends)
     )
     return of()
 
@@ -38,9 +38,9 @@ def other_kernels(source: OpenedSource) -> Infer | None:
     What the two differ by is the rounding of float32 in this model.
     """
     if source.kind == "torch":
-        return model_outputs.of_torch_otherwise(source.torch_module(), source.fixed_batch())
+        return model_outputs.of_torch_otherwise(source.torch_module(), source.fixed_batch(), source.ends())
     if source.kind == "onnx":
-        return model_outputs.of_onnx_otherwise(source.onnx_file(), source.onnx_layout(), source.output_names())
+        return model_outputs.of_onnx_otherwise(source.onnx_file(), source.onnx_layout(), source.ends())
     if source.kind == "tflite":
         return None
     usual = own_inference(source)

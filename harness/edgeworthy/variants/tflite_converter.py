@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.variants.converter_errors import refusing
-from edgeworthy.variants.model_outputs import as_input
+from edgeworthy.variants.model_inputs import one_by_one
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.scheme import Scheme
 from edgeworthy.variants.tflite_graph import graph_names
@@ -45,8 +45,7 @@ def _convert(
         if scheme == Scheme():
             return _float_graph(source, batch, allowed)
         converter = _converter(source, batch, allowed, tf)
-        samples = None if calibration is None else as_input(calibration, source.input_dtype)
-        _quantize(converter, scheme, samples, tf)
+        _quantize(converter, scheme, _representative(source, batch, calibration), tf)
         if not (scheme.float_ops or scheme.float_nodes):
             return packed(converter.convert(), schema)
         ops, nodes = graph_names(_float_graph(source, batch, allowed)).chosen(scheme.float_ops, scheme.float_nodes)
@@ -91,13 +90,13 @@ def _ops(allowed: AllowedOps, builtins: Any, tf: Any) -> list[Any]:
     return [builtins, tf.lite.OpsSet.SELECT_TF_OPS] if allowed.get("allow_select_tf_ops") else [builtins]
 
 
-def _quantize(converter: Any, scheme: Scheme, calibration: NDArray[Any] | None, tf: Any) -> None:
+def _quantize(converter: Any, scheme: Scheme, representative: Callable[[], Iterator[Any]] | None, tf: Any) -> None:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter._experimental_disable_per_channel = not scheme.per_channel
     if scheme.weights == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if scheme.activations == "int8":
-        converter.representative_dataset = _representative(calibration)
+        converter.representative_dataset = representative
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(scheme.io)
         ops = converter.target_spec.supported_ops
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, *ops[1:]]
@@ -115,6 +114,17 @@ def _mixed(converter: Any, float_ops: list[str], float_nodes: list[str], tf: Any
     return content
 
 
-def _representative(calibration: NDArray[Any] | None) -> Callable[[], Iterator[list[NDArray[Any]]]]:
-    assert calibration is not None
-    return lambda: ([sample[np.newaxis]] for sample in calibration)
+def _representative(
+    source: OpenedSource, batch: int | None, calibration: Calibration | None
+) -> Callable[[], Iterator[Any]] | None:
+    """The calibration samples, again and again: each a list of the only input, or several by name."""
+    if calibration is None:
+        return None
+    inputs = source.ends().inputs
+    found = source.saved_inputs(batch) if inputs else source.own_inputs()
+
+    def samples() -> Iterator[Any]:
+        for given in one_by_one(calibration, found, inputs, "nhwc", exact=False):
+            yield given if inputs else list(given.values())
+
+    return samples

@@ -8,9 +8,11 @@ from typing import Any
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
 from edgeworthy.variants.converter_errors import refusing
+from edgeworthy.variants.model_inputs import as_in_source
+from edgeworthy.variants.model_outputs import tflite_inputs
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.scheme import GraphNames
-from edgeworthy.variants.source_files import layout_of
+from edgeworthy.variants.source_files import layout_of, layout_of_inputs
 
 
 def interpreter(content: bytes) -> Any:
@@ -30,8 +32,10 @@ def graph_names(content: bytes) -> GraphNames:
 
 def graph_layout(source: OpenedSource, content: bytes) -> Layout:
     """The layout of the graph's input; where TFLiteConverter made it, also that it is what we asked for."""
-    entry = interpreter(content).get_input_details()[0]
-    shape = [None if size == -1 else int(size) for size in entry["shape_signature"]]
+    found, inputs = tflite_inputs(content), source.ends().inputs
+    if source.samples.inputs:
+        return layout_of_inputs(as_in_source(found, inputs), inputs, Path(source.title))
+    shape = found[0].shape
     if source.has_tflite:
         return layout_of(shape[1:], source.input_shape, Path(source.title))
     if tuple(shape[1:]) != source.input_shape or shape[0] not in (None, 1, source.fixed_batch()):

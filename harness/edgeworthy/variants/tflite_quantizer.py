@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.variants.converter_errors import refusing
+from edgeworthy.variants.model_inputs import ModelInput
+from edgeworthy.variants.model_outputs import tflite_inputs
 from edgeworthy.variants.scheme import Scheme
 from edgeworthy.variants.tflite_graph import graph_names, interpreter
 from edgeworthy.variants.tflite_packing import packed
 
-Calibration = NDArray[np.float32]
+#: From a model's inputs to what they are given, sample by sample.
+Calibration = Callable[[list[ModelInput]], Iterable[dict[str, NDArray[Any]]]]
 EVERYTHING = ".*"
 ENDS = ("INPUT", "OUTPUT")
 
@@ -26,9 +29,11 @@ ENDS = ("INPUT", "OUTPUT")
 def quantize(float_model: bytes, scheme: Scheme, calibration: Calibration | None, title: str) -> bytes:
     """The quantized .tflite's content; ``title`` is the user's name for the float one.
 
+    ``calibration`` gives the samples of each of the model's inputs.
+
     Raises RecipeRefused where ``float_model`` has several signatures, is quantized already, or has nothing to quantize.
     """
-    signature, argument = _signature(float_model, title)
+    signature = _signature(float_model, title)
     with refusing("AI Edge Quantizer"):
         from ai_edge_litert import schema_py_generated as schema
         from ai_edge_quantizer.quantizer import Quantizer
@@ -37,15 +42,15 @@ def quantize(float_model: bytes, scheme: Scheme, calibration: Calibration | None
         _configure(quantizer, float_model, scheme)
         ranges = None
         if quantizer.need_calibration:
-            ranges = _ranges(quantizer, float_model, scheme, {signature: _samples(argument, calibration)})
+            ranges = _ranges(quantizer, float_model, scheme, {signature: _samples(float_model, calibration)})
         result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
         content = bytes(result.quantized_model)
     _check_changed(float_model, content)
     return packed(content, schema)
 
 
-def _signature(content: bytes, title: str) -> tuple[str, str]:
-    """The only signature's name and its only argument."""
+def _signature(content: bytes, title: str) -> str:
+    """The only signature's name."""
     model = interpreter(content)
     if any(tensor["quantization_parameters"]["scales"].size for tensor in model.get_tensor_details()):
         raise RecipeRefused(
@@ -53,14 +58,12 @@ def _signature(content: bytes, title: str) -> tuple[str, str]:
             hint="give the float .tflite, or keep only fp32, which takes the file as it is",
         )
     signatures = model.get_signature_list()
-    if len(signatures) != 1 or len(next(iter(signatures.values()))["inputs"]) != 1:
-        found = ", ".join(f"{name!r} of {len(each['inputs'])} inputs" for name, each in signatures.items())
+    if len(signatures) != 1:
         raise RecipeRefused(
-            f"{title} has the signatures {found}; AI Edge Quantizer needs exactly one, of one input",
+            f"{title} has the signatures {', '.join(map(repr, signatures))}; AI Edge Quantizer needs exactly one",
             hint="convert it again from a SavedModel with one signature, or keep only fp32",
         )
-    ((name, arguments),) = signatures.items()
-    return name, arguments["inputs"][0]
+    return str(next(iter(signatures)))
 
 
 def _configure(quantizer: Any, float_model: bytes, scheme: Scheme) -> None:
@@ -123,9 +126,11 @@ def _ranges(quantizer: Any, float_model: bytes, scheme: Scheme, samples: Any) ->
     return calibrator.get_model_qsvs()
 
 
-def _samples(argument: str, calibration: Calibration | None) -> list[dict[str, Calibration]]:
+def _samples(float_model: bytes, calibration: Calibration | None) -> list[dict[str, Any]]:
     assert calibration is not None
-    return [{argument: sample[np.newaxis]} for sample in calibration]
+    signature = next(iter(interpreter(float_model).get_signature_list().values()))["inputs"]
+    found = [each if len(signature) > 1 else each._replace(name=signature[0]) for each in tflite_inputs(float_model)]
+    return list(calibration(found))
 
 
 def _check_changed(float_model: bytes, content: bytes) -> None:

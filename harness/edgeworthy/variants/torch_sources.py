@@ -6,11 +6,13 @@ before torch, which would load them, opens it.
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import re
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,16 @@ from edgeworthy.errors import SourceError
 from edgeworthy.sources.functions import load_function, users_code
 from edgeworthy.sources.samples import in_layout
 from edgeworthy.suggestions import did_you_mean
+from edgeworthy.tensors import NamedInput
 from edgeworthy.variants.converter_errors import reason_line, refusing
-from edgeworthy.variants.model_ends import check_one_input, torch_with_output
+from edgeworthy.variants.model_ends import check_inputs, torch_with_output
+from edgeworthy.variants.model_inputs import ModelInput
 from edgeworthy.variants.same_model import Images
-from edgeworthy.variants.source_files import checked_file, reading
+from edgeworthy.variants.source_files import Shape, checked_file, reading
 from edgeworthy.variants.torch_checkpoints import load_weights
 
 SEED = 0
+FLOAT = np.dtype(np.float32)
 #: Operators that torchvision's own binary declares; there is none for a CPU build of torch, and no classifier needs one.
 TORCHVISION_OPERATORS = ("nms", "qnms")
 #: What torch.export.save writes for a model without custom objects and compiled parts.
@@ -37,8 +42,10 @@ PLAIN_MEMBERS = re.compile(
 )
 
 
-def load_factory(factory: str, base_dir: Path, weights: str, output: str | None, images: Images) -> Any:
-    """The factory's torch.nn.Module in eval mode, tried on ``images`` (N, H, W, C)."""
+def load_factory(
+    factory: str, base_dir: Path, weights: str, output: str | None, images: Images, inputs: Sequence[NamedInput] = ()
+) -> Any:
+    """The factory's torch.nn.Module in eval mode, tried on ``images`` (N, H, W, C), or on rows of several ``inputs``."""
     with refusing("torch"):
         import torch
 
@@ -51,7 +58,9 @@ def load_factory(factory: str, base_dir: Path, weights: str, output: str | None,
             f"{factory}: the factory returned {type(module).__name__}, not a torch.nn.Module",
             hint="let the factory return the module",
         )
-    return _ready(module, factory, base_dir, weights, output, images)
+    if inputs:
+        check_inputs(factory, list(inspect.signature(module.forward).parameters), inputs)
+    return _ready(module, factory, base_dir, weights, output, images, inputs)
 
 
 def load_torchvision(name: str, classes: int, base_dir: Path, weights: str, images: Images) -> Any:
@@ -69,10 +78,10 @@ def load_torchvision(name: str, classes: int, base_dir: Path, weights: str, imag
     torch.manual_seed(SEED)
     with users_code(f"{title}: building it", "choose another architecture, or give the model as a factory"):
         module = models.get_model(name, weights=None, num_classes=classes)
-    return _ready(module, title, base_dir, weights, None, images)
+    return _ready(module, title, base_dir, weights, None, images, ())
 
 
-def load_exported(path: Path, output: str | None, images: Images) -> Any:
+def load_exported(path: Path, output: str | None, images: Images, inputs: Sequence[NamedInput] = ()) -> Any:
     """The module of a torch.export file; its ``fixed_batch`` is the only batch size that it takes, or None."""
     with refusing("torch"):
         import torch
@@ -81,14 +90,38 @@ def load_exported(path: Path, output: str | None, images: Images) -> Any:
         program = torch.export.load(path)
         module = program.module()
     taken = [node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
-    check_one_input(path, [node.name for node in taken])
-    batch = taken[0].meta["val"].shape[0]
+    check_inputs(path, [node.name for node in taken], inputs)
+    constants = {each.name for each in inputs if each.constant is not None}
+    batch = next(node for node in taken if node.name not in constants).meta["val"].shape[0]
     module.fixed_batch = batch if isinstance(batch, int) else None
+    module.input_names = [node.name for node in taken]
     for part in module.modules():  # its eval() raises: the graph is in its mode, only the flag is not
         part.training = False
-    chosen = _tried(module, str(path), output, images, module.fixed_batch or 1)
-    chosen.fixed_batch = module.fixed_batch
+    chosen = _tried(module, str(path), output, images, inputs, module.fixed_batch or 1)
+    chosen.fixed_batch, chosen.input_names = module.fixed_batch, module.input_names
     return chosen
+
+
+def inputs_of(module: Any, inputs: Sequence[NamedInput], sample: Shape) -> list[ModelInput]:
+    """The inputs of a module, in its order, of the sizes and types in which it is given them."""
+    if not inputs:
+        return [ModelInput("input", (None, *in_layout(np.zeros((1, *sample), np.int8), "nchw").shape[1:]), FLOAT)]
+    given = {each.name: each for each in inputs}
+    return [
+        ModelInput(
+            name, () if given[name].constant is not None else (None, *_own_shape(given[name])), torch_dtype(given[name])
+        )
+        for name in module.input_names
+    ]
+
+
+def torch_dtype(given: NamedInput) -> np.dtype[Any]:
+    """In which type PyTorch gets an array of the dataset: whole numbers as int64, in which it has its indices."""
+    return FLOAT if np.dtype(given.dtype).kind == "f" else np.dtype(np.int64)
+
+
+def _own_shape(given: NamedInput) -> Shape:
+    return in_layout(np.zeros((1, *given.shape), np.int8), "nchw").shape[1:]
 
 
 def _torchvision() -> Any:
@@ -109,28 +142,44 @@ def _torchvision() -> Any:
     return torchvision
 
 
-def _ready(module: Any, title: str, base_dir: Path, weights: str, output: str | None, images: Images) -> Any:
+def _ready(
+    module: Any,
+    title: str,
+    base_dir: Path,
+    weights: str,
+    output: str | None,
+    images: Images,
+    inputs: Sequence[NamedInput],
+) -> Any:
+    names = list(inspect.signature(module.forward).parameters)
     if weights != RANDOM:
         load_weights(module, checked_file(base_dir / weights), title)
     module.eval()
-    module = _tried(module, title, output, images, 1)
+    module.input_names = names
+    module = _tried(module, title, output, images, inputs, 1)
+    module.input_names = names
     if weights == RANDOM:
         _settle_batch_norm(module, images)
     return module
 
 
-def _tried(module: Any, title: str, output: str | None, images: Images, batch: int) -> Any:
+def _tried(
+    module: Any, title: str, output: str | None, images: Images, inputs: Sequence[NamedInput], batch: int
+) -> Any:
     """The module with the chosen output alone, after it has taken a batch of the shape of ``images``."""
     import torch
 
-    sample = images.shape[1:]
-    shape = (batch, *in_layout(images[:1], "nchw").shape[1:])
+    taken = inputs_of(module, inputs, images.shape[1:])
+    shapes = [tuple(batch if size is None else size for size in each.shape) for each in taken]
     try:
         with torch.inference_mode():
-            given = module(torch.zeros(shape))
+            given = module(
+                *(torch.from_numpy(np.zeros(shape, each.dtype)) for each, shape in zip(taken, shapes, strict=True))
+            )
     except Exception as error:
+        sample = " and ".join(str(each.shape) for each in inputs) or str(images.shape[1:])
         raise SourceError(
-            f"{title}: its module does not take {shape}, which the dataset's samples"
+            f"{title}: its module does not take {' and '.join(map(str, shapes))}, which the dataset's samples"
             f" {sample} become: {reason_line(error)}",
             hint="choose a dataset whose samples the module takes, or correct the module",
         ) from error

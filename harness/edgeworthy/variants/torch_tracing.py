@@ -11,7 +11,7 @@ import copy
 import linecache
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from edgeworthy.errors import RecipeRefused
 
 
 @contextmanager
-def whole_trace(module: Any, example: Any) -> Iterator[None]:
-    """Raise RecipeRefused where what is traced or exported inside the block branches on the values of ``example``."""
+def whole_trace(module: Any, *examples: Any) -> Iterator[None]:
+    """Raise RecipeRefused where what is traced or exported inside the block branches on the values of ``examples``."""
     import torch
 
     with warnings.catch_warnings(record=True) as caught:
@@ -30,14 +30,14 @@ def whole_trace(module: Any, example: Any) -> Iterator[None]:
         try:
             yield
         except Exception:
-            refuse_branches(module, example)
+            refuse_branches(module, examples)
             raise
     warned = [warning for warning in caught if issubclass(warning.category, torch.jit.TracerWarning)]
     if warned:
-        refuse_branches(module, example, warned[0])
+        refuse_branches(module, examples, warned[0])
 
 
-def refuse_branches(module: Any, example: Any, warned: warnings.WarningMessage | None = None) -> None:
+def refuse_branches(module: Any, examples: Sequence[Any], warned: warnings.WarningMessage | None = None) -> None:
     """Raise RecipeRefused where ``module`` branches on values, or ``warned`` of it cannot be shown to be harmless."""
     from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
@@ -45,7 +45,7 @@ def refuse_branches(module: Any, example: Any, warned: warnings.WarningMessage |
     try:
         apart = copy.deepcopy(module)  # outside of the mode, in which tensors have no storage to copy
         with valueless:
-            apart(valueless.from_tensor(example))
+            apart(*(valueless.from_tensor(each) for each in examples))
     except DataDependentOutputException as error:
         raise RecipeRefused(
             f"the module branches on the values of its input{_place(error)}, and an export records one branch only",

@@ -1,0 +1,183 @@
+"""Models of several inputs, from every framework to every runtime, and what is said where data and inputs do not fit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from edgeworthy.cells import CellId
+from edgeworthy.records import Outputs
+from edgeworthy.runs.run import Run
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.integration.conftest import Digits, Project, make_project
+
+LITERT = {"fp32": {}, "dynamic_int8": {}, "int8_float_io": {}, "weight_only_int8": {}}
+#: Without VNNI, products of 8 bits saturate.
+ORT = {"ort_fp32": {}, "ort_dynamic": {}, "ort_int8_minmax": {"options": {"reduce_range": True}}}
+WORDS, TOKENS = 40, 6
+SAMPLES, CALIBRATION = 60, 30
+
+FACTORY = """
+import torch
+from torch import nn
+
+
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self.words, self.last = nn.Embedding(40, 16), nn.Linear(32, 5)
+
+    def forward(self, image, ids):
+        return self.last(torch.cat([self.body(image), self.words(ids).mean(1)], 1))
+
+
+def pair():
+    return Pair()
+"""
+TORCH_WEIGHTS = """
+import sys, torch
+sys.path.insert(0, sys.argv[1])
+import nets
+torch.manual_seed(0)
+torch.save(nets.pair().state_dict(), f"{sys.argv[1]}/pair.pt")
+"""
+#: Its inputs are not in the order of their names.
+KERAS = """
+import os, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras, tensorflow as tf
+keras.utils.set_random_seed(0)
+image, ids = keras.Input((8, 6, 2), name="image"), keras.Input((6,), dtype="int32", name="ids")
+seen = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3, activation="relu")(image))
+read = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(40, 8)(ids))
+model = keras.Model([image, ids], keras.layers.Dense(5)(keras.layers.Concatenate()([seen, read])))
+model.save(f"{sys.argv[1]}/pair.keras")
+model.export(f"{sys.argv[1]}/saved", verbose=False)
+open(f"{sys.argv[1]}/pair.tflite", "wb").write(tf.lite.TFLiteConverter.from_saved_model(f"{sys.argv[1]}/saved").convert())
+"""
+
+
+def text_model(path: Path) -> None:
+    """Token ids, their mask and a number for all samples -> (batch, 3)."""
+    random = np.random.default_rng(0)
+    weights = {
+        "table": random.normal(size=(WORDS, 16)).astype(np.float32),
+        "dense": random.normal(size=(16, 3)).astype(np.float32),
+        "last": np.array([2], np.int64),
+        "middle": np.array([1], np.int64),
+    }
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["words"]),
+        helper.make_node("Cast", ["mask"], ["kept"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["kept", "last"], ["column"]),
+        helper.make_node("Mul", ["words", "column"], ["seen"]),
+        helper.make_node("ReduceSum", ["seen", "middle"], ["sum"], keepdims=0),
+        helper.make_node("MatMul", ["sum", "dense"], ["raw"]),
+        helper.make_node("Cast", ["rate"], ["factor"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["raw", "factor"], ["scores"]),
+    ]
+    ends = [("ids", ["batch", TOKENS]), ("mask", ["batch", TOKENS]), ("rate", [])]
+    graph = helper.make_graph(
+        nodes,
+        "text",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, shape) for name, shape in ends],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(values, name) for name, values in weights.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def arrays() -> dict[str, np.ndarray]:
+    """Samples of an image, token ids and a mask."""
+    random = np.random.default_rng(1)
+    total = SAMPLES + CALIBRATION
+    made = {
+        "image": random.normal(size=(total, 8, 6, 2)).astype(np.float32),
+        "ids": random.integers(0, WORDS, (total, TOKENS)),
+        "mask": (np.arange(TOKENS) < random.integers(1, TOKENS + 1, (total, 1))).astype(np.int64),
+    }
+    splits = {"evaluation": slice(SAMPLES), "calibration": slice(SAMPLES, None)}
+    return {f"{split}_{name}": values[rows] for split, rows in splits.items() for name, values in made.items()}
+
+
+def without(name: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {key: values for key, values in given.items() if not key.endswith(f"_{name}")}
+
+
+def model(source: dict[str, Any], dataset: str, variants: dict[str, Any], **more: Any) -> dict[str, Any]:
+    reference = next(iter(variants))
+    return {
+        "source": source,
+        "dataset": dataset,
+        "variants": variants,
+        "reference": reference,
+        "metric": "fidelity",
+        **more,
+    }
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path) -> Project:
+    """One run of all the models."""
+    project = make_project(tmp_path_factory.mktemp("inputs"), digits, shared_store)
+    folder = project.root / "benchmarks"
+    (folder / "nets.py").write_text(FACTORY)
+    for code in (KERAS, TORCH_WEIGHTS):
+        subprocess.run([sys.executable, "-c", code, str(folder)], check=True, capture_output=True, timeout=300)
+    text_model(folder / "text.onnx")
+    np.savez(folder / "pair.npz", **without("mask", arrays()))
+    np.savez(folder / "text.npz", **without("image", arrays()))
+    project.models["datasets"] |= {name: {"kind": "npz", "path": f"{name}.npz"} for name in ("pair", "text")}
+    given = {"ids": "ids", "mask": "mask", "rate": 16000}
+    pair = {"factory": "nets.py:pair", "weights": "pair.pt"}
+    project.models["models"] = {
+        "text": model({"path": "text.onnx"}, "text", ORT | {"fp32": {}, "dynamic_int8": {}}, inputs=given),
+        "keras": model({"path": "pair.keras"}, "pair", LITERT | ORT),
+        "saved": model({"path": "saved"}, "pair", LITERT | {"ort_fp32": {}}),
+        "tflite": model({"path": "pair.tflite"}, "pair", LITERT),
+        "torch": model(pair, "pair", ORT | LITERT | {"torch_fp32": {}}),
+    }
+    project.run()
+    return project
+
+
+def test_every_format_has_the_outputs_of_its_source(judged: Project) -> None:
+    """Nothing fails; a float variant of the same model has the same outputs in each runtime."""
+    statuses = judged.statuses()
+    names = {cell: cell.split("/") for cell, status in statuses.items() if status not in ("pass", "rejected")}
+    assert not {cell: judged.message(variant, name) for cell, (name, variant, _) in names.items()}
+    run = Run.open(judged.root / "results" / "latest")
+    values = {}
+    for name, variants in (("keras", ("fp32", "ort_fp32")), ("torch", ("ort_fp32", "fp32", "torch_fp32"))):
+        found = [outputs(run, name, variant) for variant in variants]
+        values[name] = found[0]
+        for each in found[1:]:
+            np.testing.assert_allclose(each, found[0], atol=1e-4)
+    for name in ("saved", "tflite"):
+        np.testing.assert_allclose(outputs(run, name, "fp32"), values["keras"], atol=1e-5)
+
+
+def test_an_onnx_models_outputs_are_its_runtimes(judged: Project) -> None:
+    """Bit by bit, sample by sample, with a number that all samples have."""
+    session = onnxruntime.InferenceSession(judged.root / "benchmarks" / "text.onnx")
+    given = arrays()
+    wanted = session.run(
+        None,
+        {"ids": given["evaluation_ids"], "mask": given["evaluation_mask"], "rate": np.array(16000, np.int64)},
+    )[0]
+    found = outputs(Run.open(judged.root / "results" / "latest"), "text", "ort_fp32")
+    np.testing.assert_allclose(found, wanted, atol=1e-7)
+
+
+def outputs(run: Run, model: str, variant: str) -> np.ndarray:
+    found = run.journal.find(Outputs, CellId(model, variant, "host:cpu"))
+    assert found is not None
+    return found.values
