@@ -93,6 +93,30 @@ def linear(
     return made.write(path, [given], outputs)
 
 
+def three_inputs(path: Path, weights: np.ndarray) -> Path:
+    """(left @ weights[:6] + right @ weights[6:10], the same times gain): float32 (1, 6), int8 in eighths (1, 4), float32 (1,)."""
+    made = TfliteFile()
+    operators, kinds = schema.BuiltinOperator, schema.BuiltinOptions
+    right, gain, left = (
+        made.tensor("right", (1, 4), "int8", scaled=(0.125, 0)),
+        made.tensor("gain", (1,), "float32"),
+        made.tensor("left", (1, 6), "float32"),
+    )
+    floats = made.tensor("floats", (1, 4), "float32")
+    made.node(operators.DEQUANTIZE, [right], [floats])
+    bias = made.tensor("bias", (CLASSES,), "float32", np.zeros(CLASSES))
+    parts = []
+    for name, given, rows in (("left", left, weights[:6]), ("right", floats, weights[6:10])):
+        kernel = made.tensor(f"{name} weights", rows.T.shape, "float32", rows.T)
+        parts.append(made.tensor(f"{name} part", (1, CLASSES), "float32"))
+        options = schema.FullyConnectedOptionsT()
+        made.node(operators.FULLY_CONNECTED, [given, kernel, bias], [parts[-1]], options, kinds.FullyConnectedOptions)
+    total, louder = (made.tensor(name, (1, CLASSES), "float32") for name in ("sum", "louder"))
+    made.node(operators.ADD, parts, [total], schema.AddOptionsT(), kinds.AddOptions)
+    made.node(operators.MUL, [total, gain], [louder], schema.MulOptionsT(), kinds.MulOptions)
+    return made.write(path, [right, gain, left], [total, louder])
+
+
 def old_tflite(content: bytes) -> bytes:
     """The .tflite as an old converter wrote it: no signature, short op codes, weights in float16 that are dequantized."""
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))

@@ -26,10 +26,11 @@ from edgeworthy.targets.android.op_profile import COLUMNS
 from edgeworthy.targets.android.target import AndroidTarget
 from edgeworthy.targets.base import Job, Side
 from edgeworthy.targets.host import HostTarget
+from edgeworthy.tensors import NamedInput, in_a_row
 
 from tests import faulty_tool
 from tests.local_link import LocalLink
-from tests.tflite_files import linear
+from tests.tflite_files import linear, three_inputs
 from tests.unit.test_device_jobs import HOSTILE, link
 
 __all__ = ["link"]
@@ -132,6 +133,50 @@ def test_several_outputs_are_the_hosts_tensor_by_tensor(
     np.testing.assert_allclose(found.values, expected.values, rtol=1e-5, atol=1e-5)
     columns = {name: found.values[:, 10 * place : 10 * place + 10] for place, name in enumerate(names)}
     np.testing.assert_allclose(columns["twice"], 2 * columns["scores"], rtol=0.1, atol=0.5 if quantized else 1e-5)
+
+
+def of_three_inputs(folder: Path) -> tuple[Job, np.ndarray]:
+    """A job whose inputs stand in another order than the file's, under other names; and its outputs, by numpy."""
+    path = three_inputs(folder / "three.tflite", WEIGHTS)
+    names = {"g": "gain", "l": "left", "r": "right"}
+    artifact = Artifact("abc", path, "fp32", "litert", "nhwc", path.stat().st_size, 1, "", ("louder", "sum"), names)
+    random = np.random.default_rng(2)
+    left = random.normal(size=(70, 6)).astype(np.float32)
+    right = (random.integers(-128, 128, (70, 4)) / 8).astype(np.float32)
+    np.save(folder / "rows.npy", np.concatenate([left, right], axis=1))
+    inputs = (NamedInput("g", constant=2.5), *in_a_row({"l": left, "r": right}))
+    total = left @ WEIGHTS[:6] + right @ WEIGHTS[6:10]
+    return Job(artifact, Samples(folder / "rows.npy", (), inputs), 60), np.concatenate([2.5 * total, total], axis=1)
+
+
+def test_several_inputs_are_the_hosts_tensor_by_tensor(target: AndroidTarget, reference: HostTarget, tmp_path: Path):
+    """Each input has its own type, batch and file on the phone; one of them is the same for all samples."""
+    asked, wanted = of_three_inputs(tmp_path)
+    found, expected = target.outputs(asked), reference.outputs(asked)
+    assert (found.batch, found.sizes) == (expected.batch, expected.sizes) == (32, (10, 10))
+    np.testing.assert_allclose(found.values, wanted, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-5, atol=1e-5)
+    timing = target.timing(asked, PLAN)
+    assert len(timing.first_ns) == PLAN.loads
+    side = Side(asked.artifact)
+    assert target.interleaved(side, side, asked.inputs, rounds=2, timeout_s=60).medians_ns.shape == (2, 2)
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_an_input_that_is_given_nothing_is_named(target: AndroidTarget, reference: HostTarget, tmp_path: Path):
+    asked, _ = of_three_inputs(tmp_path)
+    renamed = {"g": "gain", "l": "left", "r": "rihgt"}
+    asked = replace(asked, artifact=replace(asked.artifact, inputs=renamed))
+    with pytest.raises(
+        InputMismatch, match="has an input 'right', which is given nothing; its inputs are right, gain, left"
+    ):
+        target.outputs(asked)
+    with pytest.raises(InputMismatch, match="has no input 'rihgt'; it has right, gain, left"):
+        reference.outputs(asked)
+    fewer = replace(asked, inputs=replace(asked.inputs, inputs=asked.inputs.inputs[:2]))
+    for where in (target, reference):
+        with pytest.raises(InputMismatch, match="takes 3 inputs, not 2"):
+            where.outputs(fewer)
 
 
 def test_an_output_that_the_file_has_not_is_named(target: AndroidTarget, reference: HostTarget, tmp_path: Path):

@@ -177,6 +177,71 @@ def test_an_onnx_models_outputs_are_its_runtimes(judged: Project) -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-7)
 
 
+def text_arrays() -> dict[str, np.ndarray]:
+    return without("image", arrays())
+
+
+def half(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The mask in halves."""
+    return {key: values / 2 if key.endswith("_mask") else values for key, values in given.items()}
+
+
+#: What is changed of the dataset, of its entry and of the model's, and what is said then.
+BAD: dict[str, tuple[dict[str, np.ndarray], dict[str, Any], dict[str, Any], str]] = {
+    "lacking": (
+        {key: values for key, values in text_arrays().items() if key != "calibration_mask"}, {}, {},
+        "lacks 'calibration_mask', and has 'evaluation_mask'",
+    ),
+    "shorter": (
+        {**text_arrays(), "evaluation_mask": text_arrays()["evaluation_mask"][:-1]}, {}, {},
+        "evaluation_mask has 59 samples, evaluation_ids 60",
+    ),
+    "large": (
+        {key: values + 2**24 for key, values in text_arrays().items()}, {}, {},
+        "evaluation_ids: holds whole numbers beyond 16,777,216",
+    ),
+    "scaled": (text_arrays(), {"preprocessing": {"scale": 2}}, {}, "preprocessing is for one input, and there are 2: ids, mask"),
+    "longer": (
+        {key: np.repeat(values, 2, axis=1) for key, values in text_arrays().items()}, {}, {},
+        "the model's input 'ids' is (6,), but the dataset's samples are (12,)",
+    ),
+    "halves": (half(text_arrays()), {}, {}, "no integer, and the model's input is int64 without a scale"),
+    "nothing": (text_arrays(), {}, {"ids": "ids", "rate": 1}, "the model's input 'mask' is given nothing; known: ids, rate"),
+    "misspelt": (
+        text_arrays(), {}, {"ids": "ids", "mask": "maks", "rate": 1},
+        "has no array 'evaluation_maks' for the model's input 'mask'; did you mean 'mask'?",
+    ),
+    "unknown": (
+        text_arrays(), {}, {"ids": "ids", "mask": "mask", "rate": 1, "sampling": 2},
+        "the model has no input 'sampling'; known: ids, mask, rate",
+    ),
+}  # fmt: skip
+
+
+def test_inputs_that_do_not_fit_are_named(project: Project) -> None:
+    """Each in one sentence, with what there is; the healthy model beside them passes."""
+    folder = project.root / "benchmarks"
+    text_model(folder / "text.onnx")
+    given = {"ids": "ids", "mask": "mask", "rate": 1}
+    cases = {name: (arrays, entry, inputs or given) for name, (arrays, entry, inputs, _) in BAD.items()}
+    project.models["models"] = {}
+    for name, (made, entry, inputs) in {"healthy": (text_arrays(), {}, given), **cases}.items():
+        np.savez(folder / f"{name}.npz", **made)
+        project.models["datasets"][name] = {"kind": "npz", "path": f"{name}.npz", **entry}
+        project.models["models"][name] = model({"path": "text.onnx"}, name, {"ort_fp32": {}}, inputs=inputs)
+    done = project.run()
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert project.statuses()["healthy/ort_fp32/host:cpu"] == "pass"
+    for name, (*_, said) in BAD.items():
+        assert said in project.message("ort_fp32", name), name
+
+
+def test_diagnose_says_what_it_does_not_compare(judged: Project) -> None:
+    done = judged.edgeworthy("diagnose", "text", "ort_dynamic")
+    assert done.returncode == 2
+    assert "the layers of models with one input are compared; this one takes ids, mask, rate" in done.stderr
+
+
 def outputs(run: Run, model: str, variant: str) -> np.ndarray:
     found = run.journal.find(Outputs, CellId(model, variant, "host:cpu"))
     assert found is not None

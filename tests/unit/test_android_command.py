@@ -13,7 +13,14 @@ from edgeworthy.device_schema import (
     NnapiBackend,
 )
 from edgeworthy.errors import ConfigError
-from edgeworthy.targets.android.command import command, core_mask, model_flags, profile_flags, timing_flags
+from edgeworthy.targets.android.command import (
+    command,
+    core_mask,
+    input_flags,
+    model_flags,
+    profile_flags,
+    timing_flags,
+)
 
 
 @pytest.mark.parametrize(
@@ -76,9 +83,14 @@ def test_plan_and_model_become_flags():
     flags = ["--warmup_runs=6", "--warmup_min_secs=0", "--num_runs=40", "--min_secs=0.04"]
     assert timing_flags(plan) == flags
     assert timing_flags(plan, writes_result=True) == [*flags, "--result_file_path=result.pb"]
-    assert model_flags("/a b/$(c).tflite", (1, 32, 32, 3)) == [
+    assert model_flags("/a b/$(c).tflite", [(1, 32, 32, 3)]) == [
         "--graph=/a b/$(c).tflite",
         "--input_layer_shape=1,32,32,3",
+    ]
+    assert model_flags("m", [(1, 8), (1, 2, 3)])[1] == "--input_layer_shape=1,8:1,2,3"
+    assert input_flags(2) == [
+        "--input_layer=input0,input1",
+        "--input_layer_value_files=input0:in0.bin,input1:in1.bin",
     ]
 
 

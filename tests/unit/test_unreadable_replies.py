@@ -84,7 +84,7 @@ def test_unparsable_file_size_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     """What the tool printed cannot be told apart."""
     monkeypatch.setattr(processes, "_SAID", said)
     (tmp_path / "sample").write_bytes(b"x")
-    side = Side("graph", (1,), str(tmp_path / "sample"))
+    side = Side("graph", ((1,),), (str(tmp_path / "sample"),))
     with pytest.raises(CommandFailed, match=rf"^here: 'stat -c %s' and 'cat' of what was printed .*{told}"):
         Processes(LocalLink(tmp_path), str(tmp_path / "work")).interleaved(["true"], [0], (side, side), 30)
 

@@ -96,6 +96,11 @@ class Diagnostician:
         """Both graphs on the same samples, from the store where they were compared before."""
         artifact, reference = (self.bench.artifact(found.model, found.variant) for found in (cell, floats))
         dataset = self.bench.dataset(cell.model)
+        if inputs := dataset.samples("evaluation").input_names:
+            raise DiagnosisError(
+                f"{cell}: the layers of models with one input are compared; this one takes {', '.join(inputs)}",
+                hint="compare its variants by their outputs: 'metric: fidelity' judges each output by itself",
+            )
         version = host_state.runtime_version(artifact.runtime)
         key = digest([_FORMAT, artifact.key, reference.key, dataset.checksum, version, SAMPLES])
         folder = self.bench.store.find("diagnoses", key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgeworthy.config import LatencyPlan
 from edgeworthy.device_schema import (
     AnyAndroidBackend,
@@ -13,11 +15,8 @@ from edgeworthy.device_schema import (
 )
 from edgeworthy.errors import ConfigError
 
-#: The name of the only input, of our own: the tool goes by position, and a real name may hold what it cannot take.
-INPUT = "input"
 #: Files in the working folder of a process, so that no folder's name comes into the tool's own syntax.
-VALUES, OUTPUTS, PROFILE, RESULT = "in.bin", "out.bin", "profile.csv", "result.pb"
-INPUT_FLAGS = (f"--input_layer={INPUT}", f"--input_layer_value_files={INPUT}:{VALUES}")
+OUTPUTS, PROFILE, RESULT = "out.bin", "profile.csv", "result.pb"
 #: Not every build knows it.
 RESULT_FLAG = "--result_file_path"
 #: One inference and no more.
@@ -65,9 +64,21 @@ def delegate_name(backend: AnyAndroidBackend) -> str:
     ]
 
 
-def model_flags(graph: str, shape: tuple[int, ...]) -> list[str]:
-    """The model, and the shape of its input."""
-    return [f"--graph={graph}", f"--input_layer_shape={','.join(map(str, shape))}"]
+def model_flags(graph: str, shapes: Sequence[tuple[int, ...]]) -> list[str]:
+    """The model, and the shapes of its inputs."""
+    return [f"--graph={graph}", f"--input_layer_shape={':'.join(','.join(map(str, shape)) for shape in shapes)}"]
+
+
+def values_file(place: int) -> str:
+    """The file in the working folder that holds what the input at this place is given."""
+    return f"in{place}.bin"
+
+
+def input_flags(count: int) -> list[str]:
+    """The inputs by names of our own: the tool goes by position, and a real name may hold what it cannot take."""
+    names = [f"input{place}" for place in range(count)]
+    files = (f"{name}:{values_file(place)}" for place, name in enumerate(names))
+    return [f"--input_layer={','.join(names)}", f"--input_layer_value_files={','.join(files)}"]
 
 
 def timing_flags(plan: LatencyPlan, writes_result: bool = False) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from edgeworthy.errors import ArtifactUnusable, InputMismatch, RuntimeMissing
 from edgeworthy.runners.python_runner import RunnerError, wanted_outputs
+from edgeworthy.tensors import NamedInput
 
 #: Names of the schema's TensorType that numpy has too.
 _DTYPES = (
@@ -36,12 +37,51 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Graph:
-    """The first subgraph: its only input, its outputs and how many nodes it has."""
+class Fed:
+    """An input and what it is given: one of several inputs, or, with None, the samples as they are."""
 
-    input: Tensor
+    tensor: Tensor
+    named: NamedInput | None
+
+    @property
+    def varies(self) -> bool:
+        """Whether it is another for each sample."""
+        return self.named is None or self.named.constant is None
+
+    def shape(self, batch: int) -> tuple[int, ...]:
+        """That of so many samples."""
+        return (batch, *self.tensor.shape[1:]) if self.varies else self.tensor.shape
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The first subgraph: its inputs, its outputs and how many nodes it has."""
+
+    inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     nodes: int
+
+    def fed(self, name: str, inputs: Sequence[NamedInput], names: Mapping[str, str]) -> list[Fed]:
+        """The inputs in their order, each with what it is given: of ``inputs``, which the graph calls ``names``, or all samples.
+
+        Raises InputMismatch where it takes others; ``name`` is the artifact's.
+        """
+        found = ", ".join(tensor.name for tensor in self.inputs)
+        if len(self.inputs) != (len(inputs) or 1):
+            shown = f"{len(self.inputs)} inputs, not {len(inputs) or 'one'}: {found}" if self.inputs else "no input"
+            raise InputMismatch(
+                f"{name}: the model takes {shown}",
+                hint="give the dataset an array for each input, or export the model with one",
+            )
+        if not inputs:
+            return [Fed(self.inputs[0], None)]
+        given = {names.get(each.name): each for each in inputs}
+        if unknown := [tensor.name for tensor in self.inputs if tensor.name not in given]:
+            raise InputMismatch(
+                f"{name}: the model has an input {unknown[0]!r}, which is given nothing; its inputs are {found}",
+                hint="delete the artifact from the store; it is made again",
+            )
+        return [Fed(tensor, given[tensor.name]) for tensor in self.inputs]
 
     def wanted(self, names: Sequence[str]) -> list[int]:
         """The places of the outputs of those names; of the first where none is named. Raises InputMismatch."""
@@ -53,7 +93,7 @@ class Graph:
 
 
 def read_graph(path: Path) -> Graph:
-    """Read a .tflite file. Raises ArtifactUnusable where it is none, InputMismatch where it has not exactly one input."""
+    """Read a .tflite file. Raises ArtifactUnusable where it is none."""
     schema = _schema()
     try:
         content = path.read_bytes()
@@ -61,20 +101,17 @@ def read_graph(path: Path) -> Graph:
             raise ValueError("it does not begin as a .tflite file does")
         model = schema.Model.GetRootAs(content, 0)
         graph, called = model.Subgraphs(0), _names(model)
-        inputs = [_tensor(schema, graph.Tensors(index), called.get(index)) for index in _indices(graph, "Inputs")]
-        names = [tensor.name for tensor in inputs]
-        ends = _indices(graph, "Outputs")
-        outputs = tuple(_tensor(schema, graph.Tensors(index), called.get(index)) for index in ends)
+        inputs, outputs = (
+            tuple(_tensor(schema, graph.Tensors(index), called.get(index)) for index in _indices(graph, side))
+            for side in ("Inputs", "Outputs")
+        )
         nodes = graph.OperatorsLength()
     except Exception as error:  # what a damaged buffer raises is anybody's guess
         raise ArtifactUnusable(
             f"{path.name}: not a readable .tflite file ({error})",
             hint="delete the artifact from the store; it is made again",
         ) from error
-    if len(inputs) != 1:
-        shown = f"{len(inputs)} inputs, not one: {', '.join(names)}" if inputs else "no input"
-        raise InputMismatch(f"{path.name}: the model takes {shown}", hint="export it with one input")
-    return Graph(inputs[0], outputs, nodes)
+    return Graph(inputs, outputs, nodes)
 
 
 def _names(model: Any) -> dict[int, str]:

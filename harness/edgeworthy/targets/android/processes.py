@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgeworthy.errors import ToolUnusable
 from edgeworthy.targets import telemetry_samples
-from edgeworthy.targets.android.command import INPUT_FLAGS, OUTPUTS, RESULT, VALUES, model_flags
+from edgeworthy.targets.android.command import OUTPUTS, RESULT, input_flags, model_flags
 from edgeworthy.targets.android.telemetry import SAMPLE_SCRIPT, parse_thermal
 from edgeworthy.targets.device_jobs import job_folder, run_detached
 from edgeworthy.targets.links.base import Link
@@ -22,25 +22,35 @@ STORAGE_FAILED = 125
 # In turn, as the digits of $1 say; then the model and the sample of either side. The phone is looked at between two
 # processes: asking it takes longer than asking a board, and would show in the times of the one that runs.
 _INTERLEAVED = f"""
-order=$1 graph0=$2 shape0=$3 sample0=$4 graph1=$5 shape1=$6 sample1=$7; shift 7
-cat "$sample0" >in.0 && cat "$sample1" >in.1 || exit 125
+order=$1 inputs=$2 graph0=$3 shape0=$4 graph1=$5 shape1=$6; shift 6
+for side in 0 1; do
+  mkdir $side || exit 125
+  for place in $inputs; do cat "$1" >$side/in$place.bin || exit 125; shift; done
+done
 run=0
 for side in $order; do
-  mv in.$side {VALUES} || exit 125
+  mv $side/in*.bin . || exit 125
   if [ $side = 0 ]; then graph=$graph0 shape=$shape0; else graph=$graph1 shape=$shape1; fi
   "$@" "$graph" "$shape" >said.$run 2>&1 || exit
-  mv {VALUES} in.$side
+  mv in*.bin $side
   if [ -f {RESULT} ]; then mv {RESULT} result.$run || exit 125; fi
   {{ {SAMPLE_SCRIPT}; echo '{telemetry_samples.MARK}'; }} >>{telemetry_samples.FILE} 2>/dev/null
   run=$((run+1))
 done
 """
-# The file $1, $2 bytes in each of $3 processes; their outputs are put together.
+# $1 processes; the file of each input, the bytes that a process takes of it, and whether the next one takes those that follow
+# (1) or the same (0). Their outputs are put together.
 _OUTPUTS = f"""
-samples=$1 bytes=$2 batches=$3 batch=0; shift 3
+batches=$1 inputs=$2 batch=0; shift 2
+for place in $inputs; do
+  eval "samples$place=\\$1 bytes$place=\\$2 step$place=\\$3"; shift 3
+done
 : >outputs || exit 125
 while [ $batch -lt $batches ]; do
-  dd if="$samples" of={VALUES} bs=$bytes skip=$batch count=1 2>/dev/null || exit 125
+  for place in $inputs; do
+    eval "samples=\\$samples$place bytes=\\$bytes$place step=\\$step$place"
+    dd if="$samples" of=in$place.bin bs=$bytes skip=$((batch*step)) count=1 2>/dev/null || exit 125
+  done
   rm -f {OUTPUTS}
   "$@" >said.0 2>&1 || exit
   if [ -f {OUTPUTS} ]; then cat {OUTPUTS} >>outputs || exit 125; fi
@@ -64,11 +74,16 @@ def _contents(shown: bytes) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Side:
-    """A model on the phone, the shape of its input, and a file there that holds such an input."""
+    """A model on the phone, the shapes of its inputs, and files there that hold such inputs."""
 
     graph: str
-    shape: tuple[int, ...]
-    sample: str
+    shapes: tuple[tuple[int, ...], ...]
+    samples: tuple[str, ...]
+
+    @property
+    def places(self) -> str:
+        """The places of the inputs, as the scripts take them."""
+        return " ".join(str(place) for place in range(len(self.samples)))
 
 
 @dataclass(frozen=True)
@@ -95,16 +110,30 @@ class Processes:
         self, command: Sequence[str], order: Sequence[int], sides: tuple[Side, Side], timeout_s: float, fetch: str = ""
     ) -> Ran:
         """One process for each of ``order``, which names a side; then ``fetch`` a file of the folder. Raises DeviceError."""
-        words = [
-            " ".join(map(str, order)),
-            *(word for side in sides for word in (*model_flags(side.graph, side.shape), side.sample)),
-        ]
-        return self._run([_INTERLEAVED, "sh", *words, *command, *INPUT_FLAGS], timeout_s, fetch)
+        graphs = [word for side in sides for word in model_flags(side.graph, side.shapes)]
+        files = [file for side in sides for file in side.samples]
+        words = [" ".join(map(str, order)), sides[0].places, *graphs, *files]
+        flags = input_flags(len(sides[0].samples))
+        return self._run([_INTERLEAVED, "sh", *words, *command, *flags], timeout_s, fetch)
 
-    def outputs(self, command: Sequence[str], side: Side, batch_bytes: int, batches: int, timeout_s: float) -> Ran:
-        """One process for each of the first batches of ``side.sample``; fetches all outputs. Raises DeviceError."""
-        words = [side.sample, *map(str, (batch_bytes, batches))]
-        flags = [*model_flags(side.graph, side.shape), *INPUT_FLAGS, f"--output_filepath={OUTPUTS}"]
+    def outputs(
+        self, command: Sequence[str], side: Side, taken: Sequence[tuple[int, bool]], batches: int, timeout_s: float
+    ) -> Ran:
+        """One process for each of the first batches of ``side.samples``; fetches all outputs. Raises DeviceError.
+
+        ``taken`` says of each input how many bytes a process takes, and whether they are others for each batch.
+        """
+        given = zip(side.samples, taken, strict=True)
+        words = [
+            str(batches),
+            side.places,
+            *(str(each) for file, (size, varies) in given for each in (file, size, int(varies))),
+        ]
+        flags = [
+            *model_flags(side.graph, side.shapes),
+            *input_flags(len(side.samples)),
+            f"--output_filepath={OUTPUTS}",
+        ]
         return self._run([_OUTPUTS, "sh", *words, *command, *flags], timeout_s, "outputs")
 
     def _run(self, script: Sequence[str], timeout_s: float, fetch: str) -> Ran:

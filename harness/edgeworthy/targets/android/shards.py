@@ -14,7 +14,7 @@ from edgeworthy.errors import InputMismatch, ToolUnusable
 from edgeworthy.records import Layout
 from edgeworthy.runners.python_runner import BATCH, RunnerError, dequantize, to_input
 from edgeworthy.sources.samples import Samples, in_layout
-from edgeworthy.targets.android.graph import Graph, Tensor
+from edgeworthy.targets.android.graph import Fed, Graph
 
 #: About so much goes to the phone in one file.
 SHARD_BYTES = 32_000_000
@@ -22,36 +22,44 @@ SHARD_BYTES = 32_000_000
 CHUNK_BYTES = 4_000_000
 
 
-def check_shape(name: str, wanted: Tensor, samples: Samples, layout: Layout) -> None:
+def check_shape(name: str, fed: Fed, samples: Samples, layout: Layout) -> None:
     """The tool runs a wrong shape and ends well, so it is checked before. Raises InputMismatch."""
-    given = in_layout(np.load(samples.path, mmap_mode="r")[:0], layout).shape[1:]
+    if not fed.varies:
+        return
+    wanted, where = fed.tensor, f" as {fed.named.name}" if fed.named else ""
+    given = _values(samples, 0, 0, fed, layout).shape[1:]
     if wanted.shape[:1] != (1,):
         raise InputMismatch(
-            f"{name}: the model takes {'x'.join(map(str, wanted.shape[:1]))} samples at once; export it with a batch of 1",
+            f"{name}: the model takes {'x'.join(map(str, wanted.shape[:1]))} samples at once{where}; export it with a batch of 1",
             hint="export the model with a batch of 1",
         )
     if wanted.shape[1:] != given:
         raise InputMismatch(
-            f"{name}: the model takes {'x'.join(map(str, wanted.shape[1:]))} ({layout}), the dataset gives"
+            f"{name}: the model takes {'x'.join(map(str, wanted.shape[1:]))} ({layout}){where}, the dataset gives"
             f" {'x'.join(map(str, given))}",
             hint="choose preprocessing, or a dataset, that gives the model's input shape",
         )
 
 
-def write_sample(samples: Samples, wanted: Tensor, layout: Layout, folder: Path) -> Path:
-    """The first sample alone, as a file in ``folder``. Raises InputMismatch where the input cannot take it."""
-    return _write(samples, 0, 1, wanted, layout, folder)
+def write_sample(samples: Samples, fed: Sequence[Fed], layout: Layout, folder: Path) -> list[Path]:
+    """The first sample alone, as a file in ``folder`` for each input. Raises InputMismatch where an input cannot take it."""
+    return [_write(samples, 0, 1, each, layout, folder / f"samples{place}.bin") for place, each in enumerate(fed)]
 
 
-def write_shards(samples: Samples, wanted: Tensor, layout: Layout, folder: Path) -> Iterator[tuple[Path, int]]:
-    """Files of whole batches, one after the other, and how many samples each holds.
+def write_shards(
+    samples: Samples, fed: Sequence[Fed], layout: Layout, folder: Path
+) -> Iterator[tuple[list[Path], int]]:
+    """Files of whole batches for each input, one after the other, and how many samples each holds.
 
-    The last is filled up with its last sample. Raises InputMismatch where the input cannot take a sample.
+    The last is filled up with its last sample. Raises InputMismatch where an input cannot take a sample.
     """
-    each = max(SHARD_BYTES // (wanted.size_bytes * BATCH), 1) * BATCH
-    for begin in range(0, len(samples), each):
-        end = min(begin + each, len(samples))
-        yield _write(samples, begin, end, wanted, layout, folder, filled=BATCH), end - begin
+    size_bytes = sum(each.tensor.size_bytes for each in fed)
+    many = max(SHARD_BYTES // (size_bytes * BATCH), 1) * BATCH
+    for begin in range(0, len(samples), many):
+        end = min(begin + many, len(samples))
+        paths = [folder / f"samples{place}.bin" for place in range(len(fed))]
+        written = zip(fed, paths, strict=True)
+        yield [_write(samples, begin, end, each, layout, path, filled=BATCH) for each, path in written], end - begin
 
 
 def outputs_of(raw: bytes, graph: Graph, wanted: Sequence[int], batch: int, batches: int) -> NDArray[Any]:
@@ -96,25 +104,36 @@ def _dequantized(values: NDArray[Any], graph: Graph, place: int) -> NDArray[np.f
     return floats
 
 
-def _write(
-    samples: Samples, begin: int, end: int, wanted: Tensor, layout: Layout, folder: Path, filled: int = 1
-) -> Path:
-    """A file of samples, the last one repeated up to a multiple of ``filled``; a few MB of them are in memory at a time."""
-    path = folder / "samples.bin"
-    each = max(CHUNK_BYTES // wanted.size_bytes, 1)
+def _write(samples: Samples, begin: int, end: int, fed: Fed, layout: Layout, path: Path, filled: int = 1) -> Path:
+    """A file of samples, the last one repeated up to a multiple of ``filled``; a few MB of them are in memory at a time.
+
+    Of an input that all samples have in common, that once.
+    """
+    each = max(CHUNK_BYTES // fed.tensor.size_bytes, 1)
     with path.open("wb") as file:
-        for first in range(begin, end, each):
-            native = _native(samples, first, min(first + each, end), wanted, layout)
+        for first in range(begin, end if fed.varies else begin + 1, each):
+            native = _native(samples, first, min(first + each, end), fed, layout)
             file.write(native.data)
-        for _ in range(-(end - begin) % filled):
+        for _ in range(-(end - begin) % filled if fed.varies else 0):
             file.write(native[-1:].data)
     return path
 
 
-def _native(samples: Samples, begin: int, end: int, wanted: Tensor, layout: Layout) -> NDArray[Any]:
-    values = samples.read(begin, end) if samples.steps else np.load(samples.path, mmap_mode="r")[begin:end]
+def _values(samples: Samples, begin: int, end: int, fed: Fed, layout: Layout) -> NDArray[Any]:
+    """What the input is given of these samples."""
+    if fed.named is None:
+        values = samples.read(begin, end) if samples.steps else np.load(samples.path, mmap_mode="r")[begin:end]
+        return in_layout(values, layout)
+    if fed.named.constant is not None:
+        return np.full(fed.tensor.shape, fed.named.constant)
+    return in_layout(fed.named.of(samples.read(begin, end)), layout)
+
+
+def _native(samples: Samples, begin: int, end: int, fed: Fed, layout: Layout) -> NDArray[Any]:
+    wanted = fed.tensor
     try:
-        return to_input(in_layout(values, layout), wanted.dtype, wanted.scale, wanted.zero_point, first=begin)
+        values = _values(samples, begin, end, fed, layout)
+        return to_input(values, wanted.dtype, wanted.scale, wanted.zero_point, first=begin)
     except RunnerError as error:
         raise InputMismatch(
             str(error),

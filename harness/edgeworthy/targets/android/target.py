@@ -29,7 +29,7 @@ from edgeworthy.targets.android import shards, telemetry
 from edgeworthy.targets.android.benchmark_tool import BenchmarkTool, install
 from edgeworthy.targets.android.command import ONE_SHOT, PROFILE, command, profile_flags, timing_flags
 from edgeworthy.targets.android.evidence import check_ran, delegation, partial_delegation
-from edgeworthy.targets.android.graph import Graph, read_graph
+from edgeworthy.targets.android.graph import Fed, Graph, read_graph
 from edgeworthy.targets.android.op_profile import nodes_left, parse_profile
 from edgeworthy.targets.android.processes import Processes, Ran, Side
 from edgeworthy.targets.android.result_file import with_results
@@ -61,6 +61,7 @@ class Prepared:
 
     artifact: Artifact
     graph: Graph
+    fed: tuple[Fed, ...]
     wanted: tuple[int, ...]
     remote: str
     where: str
@@ -149,8 +150,8 @@ class AndroidTarget:
         batch = 0
         answering = time.monotonic()
         with temporary_folder() as folder:
-            for shard, count in shards.write_shards(job.inputs, model.graph.input, job.artifact.layout, folder):
-                remote = self.samples.put(shard)
+            for shard, count in shards.write_shards(job.inputs, model.fed, job.artifact.layout, folder):
+                remote = tuple(self.samples.put(file) for file in shard)
                 if batch:
                     answers = self._raw_outputs(model, remote, -(-count // batch), batch, end)
                 else:
@@ -162,7 +163,9 @@ class AndroidTarget:
         sizes = shards.sizes_of(model.graph, model.wanted)
         return Outputs(values, batch, now - answering, time.monotonic() - start, conditions, sizes)
 
-    def _first_shard(self, model: Prepared, remote: str, count: int, job: Job, end: float) -> tuple[int, NDArray[Any]]:
+    def _first_shard(
+        self, model: Prepared, remote: tuple[str, ...], count: int, job: Job, end: float
+    ) -> tuple[int, NDArray[Any]]:
         """In batches if their outputs equal those of single samples; otherwise one by one, with the expected time reported."""
         samples, checked = len(job.inputs), min(count, BATCH_CHECK)
         begun = time.monotonic()
@@ -188,12 +191,14 @@ class AndroidTarget:
             )
         return 1, found
 
-    def _raw_outputs(self, model: Prepared, remote: str, batches: int, batch: int, end: float) -> NDArray[Any]:
-        shape = (batch, *model.graph.input.shape[1:])
+    def _raw_outputs(
+        self, model: Prepared, remote: tuple[str, ...], batches: int, batch: int, end: float
+    ) -> NDArray[Any]:
+        shapes = tuple(each.shape(batch) for each in model.fed)
         words = [*command(self.tool().path, self.backend), *ONE_SHOT]
-        size = model.graph.input.size_bytes * batch
+        taken = [(each.tensor.size_bytes * (batch if each.varies else 1), each.varies) for each in model.fed]
         left_s = _left_s(model, end)
-        ran = self.processes.outputs(words, Side(model.remote, shape, remote), size, batches, left_s)
+        ran = self.processes.outputs(words, Side(model.remote, shapes, remote), taken, batches, left_s)
         self._check(model, ran)
         return shards.outputs_of(ran.fetched, model.graph, model.wanted, batch, batches)
 
@@ -284,15 +289,18 @@ class AndroidTarget:
         graph = read_graph(artifact.path)
         if not graph.outputs:
             raise InputMismatch(f"{name}: the model has no output", hint="export the model with an output")
-        shards.check_shape(name, graph.input, samples, artifact.layout)
+        fed = tuple(graph.fed(name, samples.inputs, artifact.inputs))
+        for each in fed:
+            shards.check_shape(name, each, samples, artifact.layout)
         self.tool()
         wanted = tuple(graph.wanted(artifact.outputs))
-        return Prepared(artifact, graph, wanted, self.models.put(artifact.path), f"{self.name}: {name}")
+        return Prepared(artifact, graph, fed, wanted, self.models.put(artifact.path), f"{self.name}: {name}")
 
     def _side(self, model: Prepared, samples: Samples) -> Side:
         with temporary_folder() as folder:
-            sample = shards.write_sample(samples, model.graph.input, model.artifact.layout, folder)
-            return Side(model.remote, model.graph.input.shape, self.samples.put(sample))
+            files = shards.write_sample(samples, model.fed, model.artifact.layout, folder)
+            shapes = tuple(each.tensor.shape for each in model.fed)
+            return Side(model.remote, shapes, tuple(self.samples.put(file) for file in files))
 
     def _check(self, model: Prepared, ran: Ran) -> list[Transcript]:
         """What the processes said, all of which ran on the backend. Raises TargetError."""
