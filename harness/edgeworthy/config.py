@@ -313,6 +313,10 @@ class ModelsFile(Strict):
     recipe_files: list[str] = Field(
         [], description="Python files with your own @recipe functions, relative to this file"
     )
+    reports: list[str] = Field(
+        [],
+        description="'module:function' or 'file.py:function' of yours, called with each run when it has ended",
+    )
     datasets: dict[Name, Dataset]
     models: dict[Name, Model] = Field(min_length=1)
     budgets: list[Budget] = Field([])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from edgeworthy.cells import CellId, CellSelector, TargetId, matches
 from edgeworthy.config import (
@@ -19,7 +20,8 @@ from edgeworthy.config import (
     load_models,
 )
 from edgeworthy.device_schema import AnyAndroidBackend, Device, DevicesFile, RunnerBackend
-from edgeworthy.errors import ConfigError
+from edgeworthy.errors import ConfigError, SourceError
+from edgeworthy.sources.functions import load_function
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.variants.artifact_keys import VariantPlan
 from edgeworthy.variants.canary import canary_variant
@@ -39,6 +41,8 @@ class Project:
     models: ModelsFile
     devices: DevicesFile
     recipes: dict[str, Recipe]
+    #: Functions of the user's that are given each run, by their names in models.yaml.
+    reports: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, models_yaml: Path, devices_yaml: Path) -> Project:
@@ -51,7 +55,8 @@ class Project:
         for name, model in models.models.items():
             for variant, spec in model.variants.items():
                 _check_recipe(document, recipes, ("models", name, "variants", variant), variant, spec)
-        return cls(base, devices_yaml.absolute().parent, models, devices, recipes)
+        reports = {name: _report(name, base) for name in models.reports}
+        return cls(base, devices_yaml.absolute().parent, models, devices, recipes, reports)
 
     def recipe_files(self) -> list[Path]:
         """The user's own recipe files."""
@@ -141,6 +146,14 @@ class Project:
         needed = entry.variants[variant].needs if variant != CANARY else ()
         runs = self.plan(model, variant).recipe.runtime in self.backend(target).runtimes
         return runs and matches(target, entry.targets) and set(needed) <= set(self.device(target).features)
+
+
+def _report(name: str, base: Path) -> Callable[..., Any]:
+    """The user's function; a wrong name shows before anything is measured. Raises ConfigError."""
+    try:
+        return load_function(name, base)
+    except SourceError as error:
+        raise ConfigError(f"reports: {error.message}", hint=error.hint) from error
 
 
 def _check_recipe(

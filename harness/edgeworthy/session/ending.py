@@ -13,6 +13,7 @@ from edgeworthy.judging.gate import Ending, Gate, noise_notes
 from edgeworthy.records import JUDGED_STATUSES, RED_STATUSES, Verdict
 from edgeworthy.reports import run_folder
 from edgeworthy.reports.summary import terminal_table
+from edgeworthy.reports.users import write_users
 from edgeworthy.runs.run import Run
 from edgeworthy.session.settings import Settings
 from edgeworthy.text import plural
@@ -66,6 +67,7 @@ def end_run(
         return ended
     warning = record_ended(run.folder, settings.history, settings.root)
     ended.warnings += [warning] if warning else []
+    ended.warnings += write_users(settings.project().reports, run.folder) if complete else []
     ended.troubles += _troubles(run, ending, ended.rows, unasserted)
     return ended
 
