@@ -96,6 +96,13 @@ def _check_numbers(title: object, output: Any, types: Any, *, alone: bool) -> No
         )
 
 
+def opened_tflite(content: bytes) -> Any:
+    """An Interpreter that says what the file says of itself, also where LiteRT has not all of its ops."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    return Interpreter(model_content=content)
+
+
 def named_inputs(model: Any) -> dict[str, Any]:
     """The details of an Interpreter's inputs by name: as its only signature calls them, else as their tensors."""
     inputs = {entry["name"]: entry for entry in model.get_input_details()}
@@ -116,19 +123,16 @@ def named_outputs(model: Any) -> dict[str, Any]:
 
 def tflite_outputs(path: Path) -> list[str]:
     """The names of the outputs of a .tflite."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    return list(named_outputs(Interpreter(model_content=path.read_bytes())))
+    return list(named_outputs(opened_tflite(path.read_bytes())))
 
 
 def tflite_with_output(content: bytes, title: object, wanted: str | None, inputs: Sequence[NamedInput] = ()) -> bytes:
     """The .tflite with the chosen output alone, or all of them, its inputs checked."""
     from ai_edge_litert import schema_py_generated as schema
-    from ai_edge_litert.interpreter import Interpreter
 
     from edgeworthy.variants.tflite_packing import packed
 
-    model = Interpreter(model_content=content)
+    model = opened_tflite(content)
     check_inputs(title, list(named_inputs(model)), inputs)
     outputs = {name: int(details["index"]) for name, details in named_outputs(model).items()}
     kept = chosen_outputs(title, list(outputs), wanted)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edgeworthy.records import Layout
 from edgeworthy.sources.samples import IMAGE_RANK, as_stored
 from edgeworthy.tensors import NamedInput
-from edgeworthy.variants.model_ends import named_inputs, named_outputs
+from edgeworthy.variants.model_ends import named_inputs, named_outputs, opened_tflite
 from edgeworthy.variants.model_inputs import SINGLE, Ends, ModelInput, as_in_source, as_input, batch_of, values_of
 from edgeworthy.variants.output_names import in_order
 from edgeworthy.variants.same_model import Images, Values
@@ -163,7 +163,7 @@ def inputs_of(path: Path, inputs: Sequence[NamedInput]) -> dict[str, str]:
     """What a .tflite or .onnx file calls its source's ``inputs``; {} of a single one. A TorchScript file takes them in order."""
     names = [each.name for each in inputs]
     if path.suffix == ".tflite" and inputs:
-        return dict(zip(names, in_order(list(named_inputs(_interpreter(path.read_bytes()))), names), strict=True))
+        return dict(zip(names, in_order(list(named_inputs(opened_tflite(path.read_bytes()))), names), strict=True))
     if path.suffix == ".onnx" and inputs:
         return dict(zip(names, in_order([each.name for each in onnx_inputs(path)], names), strict=True))
     return {name: name for name in names}
@@ -175,7 +175,7 @@ def tflite_inputs(content: bytes) -> list[ModelInput]:
         ModelInput(
             name, tuple(None if size < 0 else int(size) for size in each["shape_signature"]), np.dtype(each["dtype"])
         )
-        for name, each in named_inputs(_interpreter(content)).items()
+        for name, each in named_inputs(opened_tflite(content)).items()
     ]
 
 
@@ -187,7 +187,7 @@ def outputs_of(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     if len(names) == 1:
         return ()
     if path.suffix == ".tflite":
-        return in_order(list(named_outputs(_interpreter(path.read_bytes()))), names)
+        return in_order(list(named_outputs(opened_tflite(path.read_bytes()))), names)
     if path.suffix == ".onnx":
         return in_order([output.name for output in _session(path).get_outputs()], names)
     return tuple(str(index) for index in range(len(names)))
@@ -216,9 +216,7 @@ def _onnx(path: Path, layout: Layout, ends: Ends, optimized: bool = True) -> Inf
 
 
 def _interpreter(content: bytes) -> Any:
-    from ai_edge_litert.interpreter import Interpreter
-
-    made = Interpreter(model_content=content)
+    made = opened_tflite(content)
     made.allocate_tensors()
     return made
 

@@ -8,6 +8,7 @@ from typing import Any
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
 from edgeworthy.variants.converter_errors import refusing
+from edgeworthy.variants.model_ends import opened_tflite
 from edgeworthy.variants.model_inputs import as_in_source
 from edgeworthy.variants.model_outputs import tflite_inputs
 from edgeworthy.variants.opened_source import OpenedSource
@@ -18,9 +19,7 @@ from edgeworthy.variants.source_files import layout_of, layout_of_inputs
 def interpreter(content: bytes) -> Any:
     """LiteRT's interpreter of the file, nothing allocated."""
     with refusing("LiteRT"):
-        from ai_edge_litert.interpreter import Interpreter
-
-        return Interpreter(model_content=content)
+        return opened_tflite(content)
 
 
 def graph_names(content: bytes) -> GraphNames:
