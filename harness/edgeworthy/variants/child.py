@@ -42,6 +42,7 @@ from edgeworthy.records import Layout
 from edgeworthy.sources.functions import load_function, users_code
 from edgeworthy.sources.samples import Samples
 from edgeworthy.temporary import temporary_folder
+from edgeworthy.variants import artifact_checks
 from edgeworthy.variants.conversion import end_with_parent
 from edgeworthy.variants.fine_tuning import Training
 from edgeworthy.variants.frameworks import keep_apart, loaded_frameworks
@@ -168,15 +169,15 @@ def _made(recipe: Recipe, source: OpenedSource, work: Job, emit: Emit) -> Layout
         options["training"] = _training(work["training"], emit)
     layout = recipe.make(source, out, **options)
     source.check_untouched(recipe.name)
-    source.check_opset(out)
+    artifact_checks.check_opset(source, out)
     if not {"allow_select_tf_ops", "allow_custom_ops"} & options.keys():
         emit({"event": "trial", "begins": True})
-        source.check_runs(recipe.name, out, layout)
+        artifact_checks.check_runs(source, recipe.name, out, layout)
         emit({"event": "trial", "begins": False})
     if recipe.lossless:
-        source.check_lossless(recipe.name, out, layout)
+        artifact_checks.check_lossless(source, recipe.name, out, layout)
     if work.get("canary"):
-        source.check_canary(out, layout)
+        artifact_checks.check_canary(source, out, layout)
     return layout
 
 

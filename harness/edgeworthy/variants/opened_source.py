@@ -20,7 +20,7 @@ import contextlib
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +31,6 @@ from edgeworthy.config import Source
 from edgeworthy.errors import (
     EdgeworthyError,
     NotTheSameModel,
-    PackageMissing,
     RecipeRefused,
     SourceError,
     VariantError,
@@ -41,10 +40,10 @@ from edgeworthy.sources.samples import IMAGE_RANK, Samples, in_layout
 from edgeworthy.storage import file_digest
 from edgeworthy.tensors import NamedInput
 from edgeworthy.variants import (
-    canary,
     converters,
     keras_sources,
     model_outputs,
+    saved_models,
     source_files,
     source_outputs,
     tensorflow_sources,
@@ -57,7 +56,7 @@ from edgeworthy.variants.kinds import TITLES, Kind, kind_of
 from edgeworthy.variants.model_ends import keras_outputs, onnx_with_output, tflite_outputs, tflite_with_output
 from edgeworthy.variants.model_inputs import Ends, ModelInput, as_in_source, batch_of
 from edgeworthy.variants.output_names import plain_names
-from edgeworthy.variants.same_model import Images, Infer, check_same_outputs, output_axes, output_places
+from edgeworthy.variants.same_model import Images, check_same_outputs
 from edgeworthy.variants.source_files import Shape
 from edgeworthy.variants.source_inference import other_kernels, own_inference
 from edgeworthy.variants.source_outputs import SourceOutputs
@@ -384,53 +383,11 @@ class OpenedSource:
     def saved_model(self, batch: int | None = None) -> Path:
         """A TensorFlow SavedModel folder with the signature serving_default; images are (batch, H, W, C)."""
         batch = batch or self.fixed_batch()
-        return self.once(f"saved_model {batch}", lambda: self._saved_model(batch))
-
-    def _saved_model(self, batch: int | None) -> Path:
-        folder = self.scratch / f"saved_model_{batch or 'dynamic'}"
-        if self.kind == "tflite":
-            raise RecipeRefused(
-                f"{TITLES[self.kind]} cannot become a SavedModel", hint="drop this variant for this model"
-            )
-        if self.has_tflite:
-            raise RecipeRefused(
-                f"{self.title} becomes no SavedModel by route: {self.source.route}",
-                hint="drop this variant for this model, or leave out the route at its source",
-            )
-        self.outputs()
-        if self.kind == "keras":
-            converters.keras_to_saved_model(self.keras_model(), self.wanted_inputs(batch), folder)
-        elif self.kind in ("saved_model", "frozen_graph"):
-            tensorflow_sources.save_function(self.function(), self.wanted_inputs(batch), folder, self.output_names())
-        else:
-            shapes = (
-                [self.input_shape]
-                if not self.samples.inputs
-                else [None if each.constant is not None else each.shape for each in self.ends().inputs]
-            )
-            with self._naming_route():
-                converters.onnx_to_saved_model(self.onnx_for(batch), self.onnx_layout(), batch, shapes, folder)
-        with refusing("TensorFlow"):
-            folder = self._in_our_layout(folder)
-            # One by one: some of onnx2tf's take no other batch, which costs speed and changes no output.
-            self._check("the conversion to a SavedModel", self._infer_saved_model(folder))
-        return folder
+        return self.once(f"saved_model {batch}", lambda: saved_models.make(self, batch))
 
     def saved_inputs(self, batch: int | None) -> list[ModelInput]:
         """The inputs of ``saved_model``."""
         return tensorflow_sources.inputs_of(tensorflow_sources.open_saved_model(self.saved_model(batch)))
-
-    @contextlib.contextmanager
-    def _naming_route(self) -> Iterator[None]:
-        """Where onnx2tf refuses a PyTorch model, the hint names the other way to LiteRT."""
-        try:
-            yield
-        except PackageMissing:
-            raise
-        except RecipeRefused as error:
-            if self.kind == "torch":
-                error.hint = f"set 'route: litert_torch' at the model's source, or {error.hint}"
-            raise
 
     def onnx_for(self, batch: int | None) -> Path:
         """The ONNX file that onnx2tf reads; torch exports one for a single sample in another way than for many."""
@@ -441,60 +398,7 @@ class OpenedSource:
         made = self._as_onnx(batch)
         return converters.save_onnx(made, self.source.opset, self.scratch / "single.onnx")
 
-    def _infer_saved_model(self, folder: Path) -> model_outputs.Inference:
-        return model_outputs.of_saved_model(folder, self.fixed_batch() or 1, self.ends())
-
-    def _in_our_layout(self, folder: Path) -> Path:
-        """The SavedModel with its outputs, and the axes of a single one, in the order of the source's: onnx2tf changes both."""
-        names = self.output_names()
-        kept = self._found_outputs(folder) if len(names) > 1 else self._found_axes(folder)
-        if not kept:
-            return folder
-        function = tensorflow_sources.open_saved_model(folder)
-        inputs = tensorflow_sources.inputs_of(function)
-        return tensorflow_sources.save_function(function, inputs, folder.with_suffix(".ordered"), names, kept)
-
-    def _found_axes(self, folder: Path) -> list[tensorflow_sources.Kept]:
-        """The only output with its axes as the source has them; none where they are so already."""
-        axes = output_axes(self.outputs(), self._infer_saved_model(folder))
-        return [tensorflow_sources.Kept(0, axes)] if axes else []
-
-    def _found_outputs(self, folder: Path) -> list[tensorflow_sources.Kept]:
-        """Where the source's outputs are among those of the SavedModel, by their values; none where their names say it."""
-        function, ends = tensorflow_sources.open_saved_model(folder), self.ends()
-        if sorted(function.output_names) == sorted(plain_names(self.output_names())):
-            return []
-        found = tensorflow_sources.inputs_of(function)
-        inputs = as_in_source(found, ends.inputs)
-        given = Ends(tuple(ends.inputs[inputs.index(each)] for each in found) if ends.inputs else (), ends.outputs)
-        places = output_places(self.outputs(), model_outputs.of_function(function, found, None, given).each)
-        return [tensorflow_sources.Kept(place) for place in places or ()]
-
     # -- what recipes made of it ------------------------------------------------------------------------------
-
-    def check_lossless(self, recipe: str, artifact: Path, layout: Layout) -> None:
-        """Raise NotTheSameModel unless the float artifact gives the outputs of the source; a copied .tflite is the source."""
-        if self.kind == "tflite":
-            return
-        with refusing("the artifact's runtime"):
-            self._check(f"recipe {recipe!r}", model_outputs.of_artifact(artifact, layout, self.ends()))
-
-    def check_runs(self, recipe: str, artifact: Path, layout: Layout) -> None:
-        """Raise RecipeRefused where the artifact's own runtime cannot load and run it."""
-        with refusing_what_does_not_run(f"{recipe} made an artifact", artifact):
-            model_outputs.of_artifact(artifact, layout, self.ends())(self.images[:1])
-
-    def check_canary(self, artifact: Path, layout: Layout) -> None:
-        """Raise RecipeRefused where an artifact that was made to be bad is not."""
-        with refusing("the artifact's runtime"):
-            canary.check_bad(self.outputs(), model_outputs.of_artifact(artifact, layout, self.ends()))
-
-    def check_opset(self, artifact: Path) -> None:
-        """Raise RecipeRefused where an ONNX artifact is not of the opset that the source asks for."""
-        if artifact.suffix != ".onnx":
-            return
-        if self.source.opset:
-            converters.check_opset(artifact, self.source.opset)
 
     def check_untouched(self, recipe: str) -> None:
         """Raise VariantError where a recipe wrote to a file that it was given; the file is made anew for other recipes."""
@@ -511,9 +415,6 @@ class OpenedSource:
         source = self.outputs()
         with refusing_what_does_not_run(f"{how} made a file", path):
             check_same_outputs(how, source, model_outputs.of_artifact(path, layout, self.ends()))
-
-    def _check(self, how: str, infer: Infer) -> None:
-        check_same_outputs(how, self.outputs(), infer)
 
     # -- how --------------------------------------------------------------------------------------------------
 
