@@ -163,7 +163,7 @@ def prepare(
         count, *shape = facts["shapes"]["evaluation"]
         steps = value_steps(dataset.preprocessing, shape[-1] if shape else 1)
         sha256 = {array: _with_steps(array, sha, steps) for array, sha in facts["sha256"].items()}
-        named = tuple(map(NamedInput.from_json, facts["inputs"]))
+        named = _named(dataset, facts)
         checksum = f"checksum {sha256['evaluation_x'][:12]}"
         counted = _counted(dataset.preprocessing, facts)
         prepared = PreparedDataset(
@@ -190,6 +190,17 @@ def _naming(name: str) -> Iterator[None]:
     except SourceError as error:
         verb = error.message.startswith(("lacks ", "has an unknown array "))
         raise SourceError(f"dataset {name!r}{'' if verb else ':'} {error.message}", hint=error.hint) from error
+
+
+def _named(dataset: Dataset, facts: dict[str, Any]) -> tuple[NamedInput, ...]:
+    """What stands where in a row, where there are several inputs. Raises SourceError for a preprocessing of them."""
+    named = tuple(map(NamedInput.from_json, facts["inputs"]))
+    if named and dataset.preprocessing:
+        raise SourceError(
+            f"preprocessing is for one input, and there are {len(named)}: {', '.join(each.name for each in named)}",
+            hint="remove 'preprocessing', and give the arrays as the model takes them",
+        )
+    return named
 
 
 def _with_steps(array: str, sha: str, steps: tuple[Step, ...]) -> str:

@@ -92,11 +92,6 @@ def _store_arrays(
 ) -> None:
     how = dataset.preprocessing or Preprocessing()
     x, y = chosen["evaluation_x"], chosen.get("evaluation_y")
-    if inputs and dataset.preprocessing:
-        raise SourceError(
-            f"preprocessing is for one input, and there are {len(inputs)}: {', '.join(each.name for each in inputs)}",
-            hint="remove 'preprocessing', and give the arrays as the model takes them",
-        )
     if how.channels == "bgr" and x.ndim != IMAGE_RANK:
         raise SourceError(
             f"preprocessing has channels: bgr, and evaluation_x of shape {x.shape} holds no images",
