@@ -245,7 +245,7 @@ class Model(Strict):
     expect_weak_reference: bool = Field(
         False, description="allow a reference that is no better than the best constant prediction"
     )
-    inputs: dict[str, str | float] = Field(
+    inputs: dict[str, str | int | float] = Field(
         default_factory=dict,
         description="input of the model -> the dataset's array without its split (``ids`` of ``evaluation_ids``), or a number "
         "that every sample has; default: the arrays are called as the inputs are",

@@ -46,6 +46,11 @@ class NamedInput:
         return cls(**{**described, "shape": tuple(described["shape"])})
 
 
+def constant(name: str, number: float) -> NamedInput:
+    """An input that is this number for every sample."""
+    return NamedInput(name, dtype="int64" if isinstance(number, int) else "float32", constant=number)
+
+
 def in_a_row(arrays: Mapping[str, NDArray[Any]]) -> tuple[NamedInput, ...]:
     """The inputs that are these arrays (n, ...), one after the other."""
     found: list[NamedInput] = []

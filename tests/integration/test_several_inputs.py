@@ -41,6 +41,15 @@ class Pair(nn.Module):
 
 def pair():
     return Pair()
+
+
+class Louder(Pair):
+    def forward(self, ids, gain, image):
+        return super().forward(image, ids) * gain
+
+
+def louder():
+    return Louder()
 """
 TORCH_WEIGHTS = """
 import sys, torch
@@ -144,6 +153,12 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_stor
         "saved": model({"path": "saved"}, "pair", LITERT | {"ort_fp32": {}}),
         "tflite": model({"path": "pair.tflite"}, "pair", LITERT),
         "torch": model(pair, "pair", ORT | LITERT | {"torch_fp32": {}}),
+        "louder": model(
+            {"factory": "nets.py:louder", "weights": "pair.pt"},
+            "pair",
+            {"ort_fp32": {}, "torch_fp32": {}, "fp32": {}},
+            inputs={"image": "image", "ids": "ids", "gain": 3},
+        ),
     }
     project.run()
     return project
@@ -161,6 +176,8 @@ def test_every_format_has_the_outputs_of_its_source(judged: Project) -> None:
         values[name] = found[0]
         for each in found[1:]:
             np.testing.assert_allclose(each, found[0], atol=1e-4)
+    for variant in ("ort_fp32", "torch_fp32", "fp32"):
+        np.testing.assert_allclose(outputs(run, "louder", variant), 3 * values["torch"], atol=1e-4)
     for name in ("saved", "tflite"):
         np.testing.assert_allclose(outputs(run, name, "fp32"), values["keras"], atol=1e-5)
 

@@ -303,6 +303,8 @@ class TorchModel:
         check_signature(job, [(each.name, str(each.type)) for each in required or arguments], [])
         #: TorchScript declares none; a number that all samples have is a tensor without axes.
         self.input_shapes: list[Shape] = [() for _ in varying_inputs(job)]
+        #: Its inputs have no names, but places: those of the job's.
+        self.places: list[int] = wanted_inputs(job, {str(place): place for place in range(len(self.input_shapes))})
         self.given: list[Any] = []
         self.result: Any = None
 
@@ -325,8 +327,8 @@ class TorchModel:
         ]
 
     def feed(self, native: list[Any]) -> None:
-        """Set the inputs."""
-        self.given = native
+        """Set the inputs, in the module's order."""
+        self.given = [native[self.places.index(place)] for place in range(len(native))]
 
     def invoke(self) -> None:
         """One inference."""

@@ -22,7 +22,7 @@ from edgeworthy.sources.preprocessing import check_values, described, value_step
 from edgeworthy.sources.samples import Samples, Step
 from edgeworthy.storage import Store, digest, read_json
 from edgeworthy.suggestions import did_you_mean
-from edgeworthy.tensors import NamedInput, in_a_row
+from edgeworthy.tensors import NamedInput, constant, in_a_row
 
 _NO_LABELS = "name a labels file under 'labels', or sort the images into a folder per class"
 
@@ -72,9 +72,7 @@ class PreparedDataset:
                     f" {did_you_mean(what, arrays)}",
                     hint="correct the model's 'inputs' in models.yaml",
                 )
-            inputs.append(
-                replace(arrays[what], name=name) if isinstance(what, str) else NamedInput(name, constant=what)
-            )
+            inputs.append(replace(arrays[what], name=name) if isinstance(what, str) else constant(name, what))
         named = tuple(inputs)
         sha256 = {
             name: digest([sha, [each.to_json() for each in named]]) if name.endswith("_x") else sha

@@ -160,13 +160,16 @@ def of_artifact(path: Path, layout: Layout, ends: Ends = SINGLE) -> Inference:
 
 
 def inputs_of(path: Path, inputs: Sequence[NamedInput]) -> dict[str, str]:
-    """What a .tflite or .onnx file calls its source's ``inputs``; {} of a single one. A TorchScript file takes them in order."""
+    """What a .tflite or .onnx file calls its source's ``inputs``, in their order; {} of a single one.
+
+    Those of a TorchScript file have no names: they are numbers.
+    """
     names = [each.name for each in inputs]
     if path.suffix == ".tflite" and inputs:
         return dict(zip(names, in_order(list(named_inputs(opened_tflite(path.read_bytes()))), names), strict=True))
     if path.suffix == ".onnx" and inputs:
         return dict(zip(names, in_order([each.name for each in onnx_inputs(path)], names), strict=True))
-    return {name: name for name in names}
+    return {name: str(place) for place, name in enumerate(names)}
 
 
 def tflite_inputs(content: bytes) -> list[ModelInput]:
