@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeworthy.runners import python_runner
-from edgeworthy.sources.samples import Samples
+from edgeworthy.sources.samples import Samples, in_layout
+from edgeworthy.tensors import constant, in_a_row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -51,6 +52,28 @@ def test_runner_and_harness_read_the_same_bits(
     for operation, operand in steps:
         wanted = getattr(np, operation)(wanted, np.array(operand, np.float32))
     np.testing.assert_array_equal(read, wanted)
+
+
+@UNHURRIED
+@given(st.lists(hnp.array_shapes(min_dims=0, max_dims=3, max_side=3), min_size=1, max_size=4), st.integers(0, 4))
+def test_runner_and_harness_take_rows_apart_alike(
+    tmp_path_factory: pytest.TempPathFactory, shapes: list[tuple[int, ...]], stop: int
+) -> None:
+    """Each of several inputs is what went into the row, images in the artifact's layout; a number is that for all samples."""
+    random = np.random.default_rng(0)
+    arrays = {
+        f"input {place}": random.normal(size=(4, *shape)).astype(np.float32) for place, shape in enumerate(shapes)
+    }
+    path = tmp_path_factory.getbasetemp() / "rows.npy"
+    np.save(path, np.concatenate([values.reshape(4, -1) for values in arrays.values()], axis=1))
+    samples = Samples(path, (), (*in_a_row(arrays)[::-1], constant("rate", 16000)))
+    rows = samples.read(0, stop)
+    *fed, rate = runner_inputs(samples, "nchw")[:stop]
+    assert rate == 16000
+    for named, values in zip(samples.inputs, fed, strict=False):
+        np.testing.assert_array_equal(named.of(rows), arrays[named.name][:stop])
+        np.testing.assert_array_equal(values, in_layout(arrays[named.name][:stop], "nchw"))
+    assert Samples.from_json(samples.to_json()) == samples
 
 
 def test_the_runner_gives_pages_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
