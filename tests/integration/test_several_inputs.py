@@ -253,6 +253,26 @@ def test_inputs_that_do_not_fit_are_named(project: Project) -> None:
         assert said in project.message("ort_fp32", name), name
 
 
+def test_arrays_that_change_their_names_are_other_samples(project: Project) -> None:
+    """The same numbers in the same order under exchanged names: nothing of the first run is taken for the second."""
+    folder = project.root / "benchmarks"
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 4]) for name in ("left", "right", "less")]
+    graph = helper.make_graph([helper.make_node("Sub", ["left", "right"], ["less"])], "less", ends[:2], ends[2:])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(made, folder / "less.onnx")
+    project.models["datasets"]["sides"] = {"kind": "npz", "path": "sides.npz"}
+    project.models["models"] = {"less": model({"path": "less.onnx"}, "sides", {"ort_fp32": {}})}
+    one, other = np.random.default_rng(0).normal(size=(2, SAMPLES, 4)).astype(np.float32)
+    for names, wanted in ((("left", "right"), one - other), (("right", "left"), other - one)):
+        np.savez(
+            folder / "sides.npz", **{f"evaluation_{name}": each for name, each in zip(names, (one, other), strict=True)}
+        )
+        done = project.run("-k", "accuracy")
+        assert done.returncode == 0, done.stdout + done.stderr
+        found = outputs(Run.open(project.root / "results" / "latest"), "less", "ort_fp32")
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
 def test_diagnose_says_what_it_does_not_compare(judged: Project) -> None:
     done = judged.edgeworthy("diagnose", "text", "ort_dynamic")
     assert done.returncode == 2

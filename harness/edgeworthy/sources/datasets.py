@@ -74,10 +74,7 @@ class PreparedDataset:
                 )
             inputs.append(replace(arrays[what], name=name) if isinstance(what, str) else constant(name, what))
         named = tuple(inputs)
-        sha256 = {
-            name: digest([sha, [each.to_json() for each in named]]) if name.endswith("_x") else sha
-            for name, sha in self.sha256.items()
-        }
+        sha256 = {name: _as_given(name, sha, (), named) for name, sha in self.sha256.items()}
         samples = {split: replace(each, inputs=named) for split, each in self.inputs.items()}
         size = sum(each.size for each in self._arrays())
         return replace(self, inputs=samples, sha256=sha256, input_shape=(size,))
@@ -160,8 +157,8 @@ def prepare(
         facts = read_json(folder / "dataset.json")
         count, *shape = facts["shapes"]["evaluation"]
         steps = value_steps(dataset.preprocessing, shape[-1] if shape else 1)
-        sha256 = {array: _with_steps(array, sha, steps) for array, sha in facts["sha256"].items()}
         named = _named(dataset, facts)
+        sha256 = {array: _as_given(array, sha, steps, named) for array, sha in facts["sha256"].items()}
         checksum = f"checksum {sha256['evaluation_x'][:12]}"
         counted = _counted(dataset.preprocessing, facts)
         prepared = PreparedDataset(
@@ -201,8 +198,10 @@ def _named(dataset: Dataset, facts: dict[str, Any]) -> tuple[NamedInput, ...]:
     return named
 
 
-def _with_steps(array: str, sha: str, steps: tuple[Step, ...]) -> str:
-    return digest([sha, *steps]) if steps and array.endswith("_x") else sha
+def _as_given(array: str, sha: str, steps: tuple[Step, ...], named: tuple[NamedInput, ...]) -> str:
+    """The checksum of an array of inputs with what is done to it, and under which names: the same rows may be other inputs."""
+    further = [list(steps), [each.to_json() for each in named]]
+    return digest([sha, *further]) if any(further) and array.endswith(f"_{INPUT}") else sha
 
 
 def _description(dataset: Dataset, facts: dict[str, Any]) -> str:
