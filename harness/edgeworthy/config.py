@@ -7,12 +7,22 @@ names file, line and key, and the nearest valid name. ``edgeworthy schema`` publ
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from edgeworthy.cells import CellId, CellSelector, matches
 from edgeworthy.dataset_schema import Dataset
@@ -259,6 +269,18 @@ class Model(Strict):
         ge=0,
         description="the model is random on purpose: differing outputs are no error, and its runtime is seeded",
     )
+
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _arrays_and_numbers(cls, given: Any) -> Any:
+        values = given if isinstance(given, dict) else {}
+        for name, value in values.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if not (isinstance(value, str) or number):
+                raise ValueError(f"{name} is given the name of an array, or a finite number (given: {value!r})")
+        if values and not any(isinstance(value, str) for value in values.values()):
+            raise ValueError("at least one input is given an array of the dataset; all of these are numbers")
+        return given
 
 
 class LatencyPlan(Strict):

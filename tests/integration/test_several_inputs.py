@@ -50,6 +50,20 @@ class Louder(Pair):
 
 def louder():
     return Louder()
+
+
+class Difference(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.one, self.other = nn.BatchNorm1d(6), nn.Linear(6, 4), nn.Linear(6, 4)
+
+    def forward(self, zed, alpha, scale=None):
+        less = self.one(self.norm(zed)) - torch.relu(self.other(alpha))
+        return {"less": less, "twice": 2 * less}
+
+
+def difference():
+    return Difference()
 """
 TORCH_WEIGHTS = """
 import sys, torch
@@ -57,6 +71,7 @@ sys.path.insert(0, sys.argv[1])
 import nets
 torch.manual_seed(0)
 torch.save(nets.pair().state_dict(), f"{sys.argv[1]}/pair.pt")
+torch.save(nets.difference().state_dict(), f"{sys.argv[1]}/difference.pt")
 """
 #: Its inputs are not in the order of their names.
 KERAS = """
@@ -70,6 +85,10 @@ read = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(40, 8)(ids))
 model = keras.Model([image, ids], keras.layers.Dense(5)(keras.layers.Concatenate()([seen, read])))
 model.save(f"{sys.argv[1]}/pair.keras")
 model.export(f"{sys.argv[1]}/saved", verbose=False)
+zed, alpha = keras.Input((6,), name="zed"), keras.Input((6,), name="alpha")
+less = keras.layers.Dense(4)(zed) - keras.layers.Dense(4, activation="relu")(alpha)
+keras.Model({"zed": zed, "alpha": alpha}, less).save(f"{sys.argv[1]}/named.keras")
+keras.Model(zed, keras.layers.Dense(3)(zed)).save(f"{sys.argv[1]}/lone.keras")
 open(f"{sys.argv[1]}/pair.tflite", "wb").write(tf.lite.TFLiteConverter.from_saved_model(f"{sys.argv[1]}/saved").convert())
 """
 
@@ -101,6 +120,21 @@ def text_model(path: Path) -> None:
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3])],
         [numpy_helper.from_array(values, name) for name, values in weights.items()],
     )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def less_model(path: Path, names: tuple[str, str]) -> None:
+    """(batch, 6) of each name: one times a matrix less the other times it -> (batch, 4)."""
+    matrix = np.random.default_rng(3).normal(size=(6, 4)).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", [names[0], "matrix"], ["one"]),
+        helper.make_node("MatMul", [names[1], "matrix"], ["other"]),
+        helper.make_node("Relu", ["other"], ["positive"]),
+        helper.make_node("Sub", ["one", "positive"], ["less"]),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 6]) for name in names]
+    result = helper.make_tensor_value_info("less", TensorProto.FLOAT, ["batch", 4])
+    graph = helper.make_graph(nodes, "less", ends, [result], [numpy_helper.from_array(matrix, "matrix")])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
@@ -144,10 +178,28 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_stor
     text_model(folder / "text.onnx")
     np.savez(folder / "pair.npz", **without("mask", arrays()))
     np.savez(folder / "text.npz", **without("image", arrays()))
-    project.models["datasets"] |= {name: {"kind": "npz", "path": f"{name}.npz"} for name in ("pair", "text")}
+    less_model(folder / "less.onnx", ("z.in:0", "a/in-x"))
+    sides = np.random.default_rng(4).normal(size=(2, SAMPLES + CALIBRATION, 6)).astype(np.float32)
+    splits = {"evaluation": slice(SAMPLES), "calibration": slice(SAMPLES, None)}
+    # Of one shape, and in another order than the models take them.
+    named = {
+        f"{split}_{name}": each[rows]
+        for split, rows in splits.items()
+        for name, each in zip(("alpha", "zed"), sides, strict=True)
+    }
+    np.savez(folder / "sides.npz", **named)
+    np.savez(folder / "lone.npz", **{name: each for name, each in named.items() if name.endswith("_zed")})
+    names = ("pair", "text", "sides", "lone")
+    project.models["datasets"] |= {name: {"kind": "npz", "path": f"{name}.npz"} for name in names}
     given = {"ids": "ids", "mask": "mask", "rate": 16000}
     pair = {"factory": "nets.py:pair", "weights": "pair.pt"}
+    sub = {"factory": "nets.py:difference", "weights": "difference.pt"}
     project.models["models"] = {
+        "sides": model(sub, "sides", {"torch_fp32": {}, "torch_int8": {}} | ORT | LITERT),
+        "lone": model({"path": "lone.keras"}, "lone", LITERT | ORT),
+        "named": model({"path": "named.keras"}, "sides", LITERT | ORT),
+        "less": model({"path": "less.onnx"}, "sides", ORT | LITERT, inputs={"z.in:0": "zed", "a/in-x": "alpha"}),
+        "random": model({**sub, "weights": "random"}, "sides", {"ort_fp32": {}, "torch_fp32": {}}),
         "text": model({"path": "text.onnx"}, "text", ORT | {"fp32": {}, "dynamic_int8": {}}, inputs=given),
         "keras": model({"path": "pair.keras"}, "pair", LITERT | ORT),
         "saved": model({"path": "saved"}, "pair", LITERT | {"ort_fp32": {}}),
@@ -170,6 +222,7 @@ def test_every_format_has_the_outputs_of_its_source(judged: Project) -> None:
     names = {cell: cell.split("/") for cell, status in statuses.items() if status not in ("pass", "rejected")}
     assert not {cell: judged.message(variant, name) for cell, (name, variant, _) in names.items()}
     run = Run.open(judged.root / "results" / "latest")
+    wanted = {"sides": torch_outputs(judged), "less": onnx_outputs(judged)}
     values = {}
     for name, variants in (("keras", ("fp32", "ort_fp32")), ("torch", ("ort_fp32", "fp32", "torch_fp32"))):
         found = [outputs(run, name, variant) for variant in variants]
@@ -178,8 +231,37 @@ def test_every_format_has_the_outputs_of_its_source(judged: Project) -> None:
             np.testing.assert_allclose(each, found[0], atol=1e-4)
     for variant in ("ort_fp32", "torch_fp32", "fp32"):
         np.testing.assert_allclose(outputs(run, "louder", variant), 3 * values["torch"], atol=1e-4)
+    for name, variants in (("sides", ("torch_fp32", "ort_fp32", "fp32")), ("less", ("ort_fp32", "fp32"))):
+        expected = wanted[name]
+        for variant in variants:
+            np.testing.assert_allclose(outputs(run, name, variant), expected, atol=1e-4)
     for name in ("saved", "tflite"):
         np.testing.assert_allclose(outputs(run, name, "fp32"), values["keras"], atol=1e-5)
+
+
+def torch_outputs(judged: Project) -> np.ndarray:
+    """Those of the module itself, by names."""
+    code = """
+import sys, numpy as np, torch
+sys.path.insert(0, sys.argv[1])
+import nets
+module = nets.difference().eval()
+module.load_state_dict(torch.load(f"{sys.argv[1]}/difference.pt", weights_only=True))
+given = np.load(f"{sys.argv[1]}/sides.npz")
+with torch.no_grad():
+    found = module(zed=torch.tensor(given["evaluation_zed"]), alpha=torch.tensor(given["evaluation_alpha"]))
+np.save(f"{sys.argv[1]}/wanted.npy", torch.cat([found["less"], found["twice"]], 1).numpy())
+"""
+    folder = judged.root / "benchmarks"
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True, capture_output=True, timeout=300)
+    return np.load(folder / "wanted.npy")
+
+
+def onnx_outputs(judged: Project) -> np.ndarray:
+    """Those of the file itself, by names."""
+    session = onnxruntime.InferenceSession(judged.root / "benchmarks" / "less.onnx")
+    given = np.load(judged.root / "benchmarks" / "sides.npz")
+    return session.run(None, {"z.in:0": given["evaluation_zed"], "a/in-x": given["evaluation_alpha"]})[0]
 
 
 def test_an_onnx_models_outputs_are_its_runtimes(judged: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,25 @@ def test_a_source_is_of_one_kind(tmp_path: Path, source: dict[str, Any], words: 
         load_models(path)
     assert "models.m.source" in raised.value.message
     assert words in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("{x: a, rate: .inf}", "rate is given the name of an array, or a finite number"),
+        ("{x: a, rate: true}", "rate is given the name of an array, or a finite number"),
+        ("{x: [a]}", "x is given the name of an array, or a finite number"),
+        ("{x: 1, rate: 2}", "at least one input is given an array of the dataset"),
+    ],
+)
+def test_inputs_are_arrays_and_numbers(tmp_path: Path, given: str, words: str) -> None:
+    path = tmp_path / "models.yaml"
+    path.write_text(
+        "version: 1\ndatasets: {d: {kind: digits}}\nmodels:\n"
+        f"  m: {{source: {{path: m.onnx}}, dataset: d, reference: a, variants: {{a: }}, inputs: {given}}}\n"
+    )
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load_models(path)
 
 
 def test_a_file_of_an_installed_package_is_found_by_name() -> None:

@@ -126,10 +126,8 @@ class LiteRtModel:
 
     def native(self, given: list[Array], first: int = 0) -> list[Any]:
         """Samples as the runtime takes them, by input; ``first`` is the index of the first one. Raises RunnerError."""
-        return [
-            to_input(values, each["dtype"], each["quantization"][0], each["quantization"][1], first)
-            for values, each in zip(shaped(given, self.input_shapes), self.input_details, strict=True)
-        ]
+        takes = [(each["dtype"], *each["quantization"]) for each in self.input_details]
+        return to_inputs(self.job, shaped(given, self.input_shapes), takes, first)
 
     def feed(self, native: list[Any]) -> None:
         """Set the inputs, and the variables to their initial values: samples are independent of one another."""
@@ -253,10 +251,8 @@ class OnnxModel:
 
     def native(self, given: list[Array], first: int = 0) -> list[Any]:
         """Samples as the runtime takes them, by input; ``first`` is the index of the first one. Raises RunnerError."""
-        return [
-            to_input(values, ONNX_TYPES[each.type], first=first)
-            for values, each in zip(shaped(given, self.input_shapes), self.inputs, strict=True)
-        ]
+        takes = [(ONNX_TYPES[each.type], 0.0, 0) for each in self.inputs]
+        return to_inputs(self.job, shaped(given, self.input_shapes), takes, first)
 
     def feed(self, native: list[Any]) -> None:
         """Set the inputs."""
@@ -319,11 +315,14 @@ class TorchModel:
         """Nothing: TorchScript declares no batch."""
 
     def native(self, given: list[Array], first: int = 0) -> list[Any]:
-        """Samples as the runtime takes them, by input: float32, and of several those that are whole numbers int64."""
-        kinds = [each["dtype"] for each in self.job["inputs"]["inputs"]] or ["float32"]
+        """Samples as the runtime takes them, by input: float32, and of several those that are whole numbers, no images, int64."""
+        whole = [
+            not each["dtype"].startswith("float") and len(each["shape"]) + 1 != IMAGE_RANK
+            for each in self.job["inputs"]["inputs"]
+        ]
         return [
-            self.torch.from_numpy(np.array(values, np.float32 if kind.startswith("float") else np.int64, order="C"))
-            for values, kind in zip(shaped(given, self.input_shapes), kinds, strict=True)
+            self.torch.from_numpy(np.array(values, np.int64 if number else np.float32, order="C"))
+            for values, number in zip(shaped(given, self.input_shapes), whole or [False], strict=True)
         ]
 
     def feed(self, native: list[Any]) -> None:
@@ -416,6 +415,18 @@ def wanted_outputs(names: Sequence[str], found: dict[str, Any]) -> list[Any]:
 def shape_text(shape: Any) -> str:
     """A shape as messages show it."""
     return "x".join(str(size) if isinstance(size, (int, np.integer)) and size >= 0 else "?" for size in shape)
+
+
+def to_inputs(job: Job, given: list[Array], takes: list[tuple[Any, float, int]], first: int) -> list[Array]:
+    """Samples in the type, scale and zero point that each input ``takes``. Raises RunnerError, naming the one of several."""
+    native = []
+    names = [each["name"] for each in job["inputs"]["inputs"]] or [""]
+    for name, values, (dtype, scale, zero_point) in zip(names, given, takes, strict=True):
+        try:
+            native.append(to_input(values, dtype, scale, zero_point, first))
+        except RunnerError as error:
+            raise RunnerError(error.kind, f"input {name!r}, {error}" if name else str(error)) from error
+    return native
 
 
 def to_input(values: Array, dtype: Any, scale: float = 0.0, zero_point: int = 0, first: int = 0) -> Array:

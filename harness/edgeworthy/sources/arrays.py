@@ -197,9 +197,10 @@ def _check_input(split: str, name: str, values: NDArray[Any], evaluation: NDArra
         return _refusal(split, name, problem)
 
     if values.ndim == 0 or values.dtype.kind not in "iuf":
+        boolean = "; give true and false as numbers: array.astype('uint8')" if values.dtype.kind == "b" else ""
         raise refuse(
             f"is {values.dtype} of shape {values.shape}; numbers of shape (samples, ...) are needed,"
-            " of images (samples, height, width, channels)",
+            f" of images (samples, height, width, channels){boolean}",
         )
     if values.shape[1:] != evaluation.shape[1:]:
         raise refuse(f"has samples of shape {values.shape[1:]}, evaluation_{name} of {evaluation.shape[1:]}")

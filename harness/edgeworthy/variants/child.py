@@ -87,10 +87,18 @@ def _train(job: Job, emit: Emit) -> None:
 
 
 def _splits(references: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: np.load(given, allow_pickle=False) if isinstance(given, str) else Samples.from_json(given).read()
-        for name, given in references.items()
-    }
+    splits: dict[str, Any] = {}
+    for name, given in references.items():
+        if isinstance(given, str):
+            splits[name] = np.load(given, allow_pickle=False)
+            continue
+        samples = Samples.from_json(given)
+        rows = samples.read()
+        of_split = name.removesuffix("_x")
+        splits |= {f"{of_split}_{each.name}": each.of(rows) for each in samples.inputs if each.constant is None}
+        if not samples.inputs:
+            splits[name] = rows
+    return splits
 
 
 def convert(job: Job, emit: Emit) -> None:

@@ -22,6 +22,7 @@ from edgeworthy.variants.converter_errors import refusing
 from edgeworthy.variants.keras_sources import called
 from edgeworthy.variants.model_ends import keras_outputs
 from edgeworthy.variants.model_inputs import ModelInput
+from edgeworthy.variants.output_names import plain_names
 from edgeworthy.variants.source_files import Shape, onnx_inputs, size_of
 from edgeworthy.variants.tensorflow_sources import outputs_of, save_function, specs
 from edgeworthy.variants.torch_tracing import whole_trace
@@ -370,16 +371,29 @@ def _copy_for_sample(
 
     model = onnx.load(onnx_file)
     changed = _with_tensorflow_names(model.graph)
-    entries = {each.name: each for each in model.graph.input}
-    for found, sample in zip(onnx_inputs(onnx_file), samples, strict=True):
+    changed |= len(samples) > 1 and _with_plain_inputs(model.graph, [each.name for each in onnx_inputs(onnx_file)])
+    constants = {tensor.name for tensor in model.graph.initializer}
+    entries = [each for each in model.graph.input if each.name not in constants]
+    for entry, sample in zip(entries, samples, strict=True):
         if sample is not None:
             sizes = in_layout(np.zeros((1, *sample), np.int8), layout).shape[1:]
-            changed |= _with_sizes(entries[found.name].type.tensor_type.shape.dim, batch, sizes)
+            changed |= _with_sizes(entry.type.tensor_type.shape.dim, batch, sizes)
     if not changed:
         shutil.copyfile(onnx_file, copy)
         return
     del model.graph.value_info[:]
     onnx.save(model, copy)
+
+
+def _with_plain_inputs(graph: Any, names: Sequence[str]) -> bool:
+    """Call the inputs by names that TensorFlow keeps; whether one was called otherwise."""
+    renamed = {name: plain for name, plain in zip(names, plain_names(names, "input"), strict=True) if name != plain}
+    for inner in _graphs(graph):
+        for node in inner.node:
+            node.input[:] = [renamed.get(name, name) for name in node.input]
+    for entry in graph.input:
+        entry.name = renamed.get(entry.name, entry.name)
+    return bool(renamed)
 
 
 def _with_sizes(dims: Any, batch: int | None, sizes: Sequence[int]) -> bool:

@@ -63,8 +63,10 @@ def inputs_of(model: Any) -> list[ModelInput]:
 
 
 def called(model: Any) -> Callable[..., Any]:
-    """The keras.Model as a function of a tensor for each of its inputs."""
-    return lambda *given: model(list(given) if len(given) > 1 else given[0], training=False)
+    """The keras.Model as a function of a tensor for each of its inputs, which it may take in a list or by name."""
+    import tensorflow as tf
+
+    return lambda *given: model(tf.nest.pack_sequence_as(model.input, list(given)), training=False)
 
 
 @contextmanager

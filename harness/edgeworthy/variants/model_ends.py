@@ -107,8 +107,10 @@ def named_inputs(model: Any) -> dict[str, Any]:
     """The details of an Interpreter's inputs by name: as its only signature calls them, else as their tensors."""
     inputs = {entry["name"]: entry for entry in model.get_input_details()}
     signatures = model.get_signature_list()
-    if len(signatures) != 1 or len(inputs) == 1:
+    if len(signatures) != 1:
         return inputs
+    if len(inputs) == 1:  # a signature cannot be asked for more where LiteRT lacks an op
+        return dict(zip(next(iter(signatures.values()))["inputs"], inputs.values(), strict=True))
     return dict(model.get_signature_runner(next(iter(signatures))).get_input_details())
 
 
@@ -168,7 +170,9 @@ def _leave_out_unused(tree: Any) -> None:
         end.tensorIndex = numbers[end.tensorIndex]
 
 
-def torch_with_output(module: Any, title: object, given: Any, wanted: str | None) -> Any:
+def torch_with_output(
+    module: Any, title: object, given: Any, wanted: str | None, inputs: Sequence[str] = ("images",)
+) -> Any:
     """The torch.nn.Module that returns the chosen output alone, or a tuple of all; ``given`` is what it returned for an example.
 
     Outputs are called by their keys in a dict, and "0", "1", ... in a tuple: ``output_names`` of the module.
@@ -187,12 +191,20 @@ def torch_with_output(module: Any, title: object, given: Any, wanted: str | None
             self.module = module
             self.output_names = tuple(names[index] for index in kept)
 
-        def forward(self, *images: Any) -> Any:
-            given = self.module(*images)
+        def choose(self, given: Any) -> Any:
             chosen = tuple(given[keys[index]] for index in kept)
             return chosen if len(chosen) > 1 else chosen[0]
 
+    Chosen.forward = _forward(inputs)
     return Chosen()
+
+
+def _forward(inputs: Sequence[str]) -> Any:
+    """A module's forward with these arguments: what traces and exports modules takes no ``*arguments``."""
+    given = ", ".join(name for name in inputs if name.isidentifier())
+    found: dict[str, Any] = {}
+    exec(f"def forward(self, {given}):\n    return self.choose(self.module({given}))", found)  # noqa: S102 - names alone
+    return found["forward"]
 
 
 def _listed(noun: str, names: Sequence[str]) -> str:

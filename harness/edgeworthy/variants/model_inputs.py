@@ -12,7 +12,7 @@ from edgeworthy.errors import InputMismatch, RecipeRefused
 from edgeworthy.records import Layout
 from edgeworthy.sources.samples import in_layout
 from edgeworthy.tensors import NamedInput
-from edgeworthy.variants.output_names import in_order
+from edgeworthy.variants.output_names import plain_names
 
 
 class ModelInput(NamedTuple):
@@ -45,8 +45,23 @@ def as_input(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 def as_in_source(found: Sequence[ModelInput], inputs: Sequence[NamedInput]) -> list[ModelInput]:
     """``found``, those of a converted model, in the order of its source's ``inputs``."""
     by_name = {each.name: each for each in found}
-    return (
-        [by_name[name] for name in in_order(list(by_name), [each.name for each in inputs])] if inputs else list(found)
+    return [by_name[name] for name in found_again(list(by_name), inputs)] if inputs else list(found)
+
+
+def found_again(found: Sequence[str], inputs: Sequence[NamedInput]) -> tuple[str, ...]:
+    """``found``, what a converted model calls its inputs, in the order of its source's. Raises RecipeRefused.
+
+    Only names say which is which: inputs of one shape that a converter has exchanged may go unnoticed.
+    """
+    names = [each.name for each in inputs]
+    if len(names) == len(found) == 1:
+        return tuple(found)
+    for wanted in (tuple(names), plain_names(names, "input")):
+        if sorted(found) == sorted(wanted):
+            return wanted
+    raise RecipeRefused(
+        f"the converter calls the inputs {', '.join(found)}, and nothing says which of {', '.join(names)} each of them is",
+        hint="give the model's inputs names of letters, digits and underscores, or drop this variant",
     )
 
 

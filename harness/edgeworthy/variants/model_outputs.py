@@ -18,12 +18,22 @@ from numpy.typing import NDArray
 from edgeworthy.records import Layout
 from edgeworthy.sources.samples import IMAGE_RANK, as_stored
 from edgeworthy.tensors import NamedInput
+from edgeworthy.variants.keras_sources import called
 from edgeworthy.variants.model_ends import named_inputs, named_outputs, opened_tflite
-from edgeworthy.variants.model_inputs import SINGLE, Ends, ModelInput, as_in_source, as_input, batch_of, values_of
+from edgeworthy.variants.model_inputs import (
+    SINGLE,
+    Ends,
+    ModelInput,
+    as_in_source,
+    as_input,
+    batch_of,
+    found_again,
+    values_of,
+)
 from edgeworthy.variants.output_names import in_order
 from edgeworthy.variants.same_model import Images, Values
 from edgeworthy.variants.source_files import onnx_inputs
-from edgeworthy.variants.torch_sources import torch_dtype
+from edgeworthy.variants.torch_sources import tensors_of
 
 Each = Callable[[Images], list[Values]]
 
@@ -62,19 +72,12 @@ def of_keras(model: Any, batch: int | None = None, ends: Ends = SINGLE) -> Infer
         import tensorflow as tf
 
         given = values_of(images, ends.inputs, "nhwc", shapes)
+        if not ends.inputs:
+            return _floats(tf.nest.flatten(model(images, training=False)))
         fed = [tf.cast(each, tensor.dtype) for each, tensor in zip(given, model.inputs, strict=True)]
-        return _floats(tf.nest.flatten(model(fed if ends.inputs else images, training=False)))
+        return _floats(tf.nest.flatten(called(model)(*fed)))
 
     return _in_batches(infer, batch)
-
-
-def torch_inputs(images: Images, ends: Ends, layout: Layout) -> list[Any]:
-    """The tensors that a torch.nn.Module is called with: float32 of a single input, of several in the dataset's types."""
-    import torch
-
-    given = values_of(images, ends.inputs, layout, [()] * len(ends.inputs))
-    kinds = [torch_dtype(each) for each in ends.inputs] or [np.dtype(np.float32)]
-    return [torch.from_numpy(as_input(each, kind)) for each, kind in zip(given, kinds, strict=True)]
 
 
 def of_torch(module: Any, batch: int | None = None, ends: Ends = SINGLE) -> Inference:
@@ -85,7 +88,7 @@ def of_torch(module: Any, batch: int | None = None, ends: Ends = SINGLE) -> Infe
 
         layout = "nchw" if ends.inputs else torch_layout(images.shape[1:])
         with torch.no_grad():
-            given = module(*torch_inputs(images, ends, layout))
+            given = module(*tensors_of(images, ends.inputs, layout))
         return _floats([each.float().numpy() for each in (given if isinstance(given, tuple) else (given,))], layout)
 
     return _in_batches(infer, batch)
@@ -166,9 +169,9 @@ def inputs_of(path: Path, inputs: Sequence[NamedInput]) -> dict[str, str]:
     """
     names = [each.name for each in inputs]
     if path.suffix == ".tflite" and inputs:
-        return dict(zip(names, in_order(list(named_inputs(opened_tflite(path.read_bytes()))), names), strict=True))
+        return dict(zip(names, found_again(list(named_inputs(opened_tflite(path.read_bytes()))), inputs), strict=True))
     if path.suffix == ".onnx" and inputs:
-        return dict(zip(names, in_order([each.name for each in onnx_inputs(path)], names), strict=True))
+        return dict(zip(names, found_again([each.name for each in onnx_inputs(path)], inputs), strict=True))
     return {name: str(place) for place, name in enumerate(names)}
 
 

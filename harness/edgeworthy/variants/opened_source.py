@@ -20,7 +20,7 @@ import contextlib
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -377,8 +377,25 @@ class OpenedSource:
         found = source_files.onnx_inputs(path)
         if not self.samples.inputs:
             return source_files.layout_of(found[0].shape[1:], self.input_shape, self.path or path)
-        inputs = self.ends().inputs
-        return source_files.layout_of_inputs(as_in_source(found, inputs), inputs, self.path or path)
+        return self.own_layout if self.kind != "onnx" else self._layout_that_runs(path, self.ends().inputs)
+
+    def _layout_that_runs(self, path: Path, inputs: Sequence[NamedInput]) -> Layout:
+        """The layout of an ONNX file's images; where its sizes allow for both, that in which it runs. Raises SourceError."""
+        layouts = source_files.layouts_of_inputs(as_in_source(source_files.onnx_inputs(path), inputs), inputs, path)
+        running = [layout for layout in layouts if self._runs_in(path, layout)] if len(layouts) > 1 else layouts
+        if len(running) != 1:
+            raise SourceError(
+                f"{self.title}: its inputs of four axes may be images with channels first or last",
+                hint="fix the sizes of the ONNX file's inputs, or give arrays of other than four axes",
+            )
+        return running[0]
+
+    def _runs_in(self, path: Path, layout: Layout) -> bool:
+        try:
+            model_outputs.of_artifact(path, layout, self.ends())(self.images[:1])
+        except Exception:  # of half a dozen types
+            return False
+        return True
 
     def saved_model(self, batch: int | None = None) -> Path:
         """A TensorFlow SavedModel folder with the signature serving_default; images are (batch, H, W, C)."""

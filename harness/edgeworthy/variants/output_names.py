@@ -18,11 +18,11 @@ def plain_names(names: Sequence[str], otherwise: str = "output") -> tuple[str, .
 
 
 def in_order(found: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """``found``, the names of a converted model's inputs or outputs, in the order of its source's ``names``.
+    """``found``, the names of a converted model's outputs, in the order of its source's ``names``.
 
     By name where they have kept it, else by number (``output_0``), else as they come; whoever converts compares the values.
     """
-    for wanted in (tuple(names), plain_names(names), plain_names(names, "input")):
+    for wanted in (tuple(names), plain_names(names)):
         if sorted(found) == sorted(wanted):
             return wanted
     numbers = {name: NUMBERED.fullmatch(name) for name in found}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
-from edgeworthy.variants import model_outputs
 from edgeworthy.variants.converter_errors import refusing
 from edgeworthy.variants.converters import zeros
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.registry import recipe
+from edgeworthy.variants.torch_sources import tensors_of
 from edgeworthy.variants.torch_tracing import refuse_branches, whole_trace
 
 #: x86 first: with VNNI it uses the whole range of 8 bits, where fbgemm keeps one bit in reserve.
@@ -59,11 +60,11 @@ def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float
 
         engine = next(name for name in ENGINES if name in torch.backends.quantized.supported_engines)
         torch.backends.quantized.engine = engine
-        given = model_outputs.torch_inputs(calibration, source.ends(), "nchw")
-        observed = prepare_fx(module, get_default_qconfig_mapping(engine), tuple(each[:2] for each in given))
+        given = tensors_of(calibration, source.ends().inputs, "nchw")
+        observed = prepare_fx(module, get_default_qconfig_mapping(engine), _samples(given, 0, 2))
         with torch.inference_mode():
             for index in range(len(calibration)):
-                observed(*(each[index : index + 1] for each in given))
+                observed(*_samples(given, index, index + 1))
         converted = convert_fx(observed)
         if all(node.target is not torch.quantize_per_tensor for node in converted.graph.nodes):
             raise RecipeRefused(
@@ -76,6 +77,11 @@ def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float
             warnings.simplefilter("ignore", torch.jit.TracerWarning)
             _trace(converted, examples, out)
     return source.own_layout
+
+
+def _samples(given: Sequence[Any], begin: int, end: int) -> tuple[Any, ...]:
+    """Some samples of each input; a number that all have is a tensor without axes."""
+    return tuple(each[begin:end] if each.ndim else each for each in given)
 
 
 def _examples(source: OpenedSource) -> tuple[Any, ...]:

@@ -114,27 +114,37 @@ def check_shapes(path: Path, found: Sequence[ModelInput], inputs: Sequence[Named
         check_shape(path, found[0].shape[1:], sample)
         return
     given = {each.name: each for each in inputs}
-    for each in found:
-        if given[each.name].constant is None:
-            check_shape(path, each.shape[1:], given[each.name].shape, each.name)
+    check_shapes_of(found, [given[each.name] for each in found], path)
 
 
-def layout_of_inputs(found: Sequence[ModelInput], inputs: Sequence[NamedInput], path: Path) -> Layout:
-    """The layout of the images among several inputs. Raises SourceError for a shape that does not fit, and for two layouts."""
-    layouts = {
-        layout_of(each.shape[1:], named.shape, path, each.name)
+def check_shapes_of(found: Sequence[ModelInput], inputs: Sequence[NamedInput], path: Path) -> None:
+    """Raise SourceError unless each of ``found`` takes what it is given, as it is."""
+    for each, named in zip(found, inputs, strict=True):
+        if named.constant is None:
+            check_shape(path, each.shape[1:], named.shape, each.name)
+
+
+def layouts_of_inputs(found: Sequence[ModelInput], inputs: Sequence[NamedInput], path: Path) -> list[Layout]:
+    """In which layouts the images among several inputs may be. Raises SourceError for a shape that does not fit, and for none."""
+    images = [
+        (each, named)
         for each, named in zip(found, inputs, strict=True)
         if named.constant is None and len(named.shape) + 1 == IMAGE_RANK
-    }
+    ]
     for each, named in zip(found, inputs, strict=True):
-        if named.constant is None and len(named.shape) + 1 != IMAGE_RANK:
+        if named.constant is None and (each, named) not in images:
             check_shape(path, each.shape[1:], named.shape, each.name)
-    if len(layouts) > 1:
+    for each, named in images:
+        layout_of(each.shape[1:], named.shape, path, each.name)
+    first = all(_fits(each.shape[1:], (named.shape[-1], *named.shape[:-1])) for each, named in images)
+    last = all(_fits(each.shape[1:], named.shape) for each, named in images)
+    if not (first or last):
         raise SourceError(
-            f"{path}: some of the model's images are channels first, others channels last",
-            hint="export the model with one layout for all of its images",
+            f"{path}: some of the model's inputs of four axes are channels first, others channels last",
+            hint="export the model with one layout for all of them",
         )
-    return next(iter(layouts), "nhwc")
+    layouts: list[Layout] = ["nhwc"] if last else []
+    return ["nchw", *layouts] if first and images else layouts
 
 
 def check_shape(path: Path, shape: Sequence[int | None], sample: Shape, name: str = "") -> None:

@@ -13,7 +13,7 @@ from edgeworthy.variants.model_inputs import as_in_source
 from edgeworthy.variants.model_outputs import tflite_inputs
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.scheme import GraphNames
-from edgeworthy.variants.source_files import layout_of, layout_of_inputs
+from edgeworthy.variants.source_files import check_shapes_of, layout_of
 
 
 def interpreter(content: bytes) -> Any:
@@ -33,7 +33,8 @@ def graph_layout(source: OpenedSource, content: bytes) -> Layout:
     """The layout of the graph's input; where TFLiteConverter made it, also that it is what we asked for."""
     found, inputs = tflite_inputs(content), source.ends().inputs
     if source.samples.inputs:
-        return layout_of_inputs(as_in_source(found, inputs), inputs, Path(source.title))
+        check_shapes_of(as_in_source(found, inputs), inputs, Path(source.title))
+        return "nhwc"
     shape = found[0].shape
     if source.has_tflite:
         return layout_of(shape[1:], source.input_shape, Path(source.title))

@@ -128,9 +128,7 @@ def _ranges(quantizer: Any, float_model: bytes, scheme: Scheme, samples: Any) ->
 
 def _samples(float_model: bytes, calibration: Calibration | None) -> list[dict[str, Any]]:
     assert calibration is not None
-    signature = next(iter(interpreter(float_model).get_signature_list().values()))["inputs"]
-    found = [each if len(signature) > 1 else each._replace(name=signature[0]) for each in tflite_inputs(float_model)]
-    return list(calibration(found))
+    return list(calibration(tflite_inputs(float_model)))
 
 
 def _check_changed(float_model: bytes, content: bytes) -> None:

@@ -20,13 +20,14 @@ import numpy as np
 
 from edgeworthy.config import RANDOM
 from edgeworthy.errors import SourceError
+from edgeworthy.records import Layout
 from edgeworthy.sources.functions import load_function, users_code
-from edgeworthy.sources.samples import in_layout
+from edgeworthy.sources.samples import IMAGE_RANK, in_layout
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.tensors import NamedInput
 from edgeworthy.variants.converter_errors import reason_line, refusing
 from edgeworthy.variants.model_ends import check_inputs, torch_with_output
-from edgeworthy.variants.model_inputs import ModelInput
+from edgeworthy.variants.model_inputs import ModelInput, as_input, values_of
 from edgeworthy.variants.same_model import Images
 from edgeworthy.variants.source_files import Shape, checked_file, reading
 from edgeworthy.variants.torch_checkpoints import load_weights
@@ -59,7 +60,7 @@ def load_factory(
             hint="let the factory return the module",
         )
     if inputs:
-        check_inputs(factory, list(inspect.signature(module.forward).parameters), inputs)
+        check_inputs(factory, arguments_of(module, inputs), inputs)
     return _ready(module, factory, base_dir, weights, output, images, inputs)
 
 
@@ -89,6 +90,11 @@ def load_exported(path: Path, output: str | None, images: Images, inputs: Sequen
     with reading(path, "a torch.export file"):
         program = torch.export.load(path)
         module = program.module()
+    if program.example_inputs and program.example_inputs[1]:
+        raise SourceError(
+            f"{path}: it was exported with the keyword arguments {', '.join(program.example_inputs[1])}",
+            hint="export it again with positional arguments alone: torch.export.export(module, (x, y))",
+        )
     taken = [node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
     check_inputs(path, [node.name for node in taken], inputs)
     constants = {each.name for each in inputs if each.constant is not None}
@@ -116,8 +122,9 @@ def inputs_of(module: Any, inputs: Sequence[NamedInput], sample: Shape) -> list[
 
 
 def torch_dtype(given: NamedInput) -> np.dtype[Any]:
-    """In which type PyTorch gets an array of the dataset: whole numbers as int64, in which it has its indices."""
-    return FLOAT if np.dtype(given.dtype).kind == "f" else np.dtype(np.int64)
+    """In which type PyTorch gets an array of the dataset: whole numbers as int64, as it has indices; images as float32."""
+    image = len(given.shape) + 1 == IMAGE_RANK
+    return FLOAT if image or np.dtype(given.dtype).kind == "f" else np.dtype(np.int64)
 
 
 def _own_shape(given: NamedInput) -> Shape:
@@ -151,7 +158,7 @@ def _ready(
     images: Images,
     inputs: Sequence[NamedInput],
 ) -> Any:
-    names = list(inspect.signature(module.forward).parameters)
+    names = arguments_of(module, inputs)
     if weights != RANDOM:
         load_weights(module, checked_file(base_dir / weights), title)
     module.eval()
@@ -159,8 +166,28 @@ def _ready(
     module = _tried(module, title, output, images, inputs, 1)
     module.input_names = names
     if weights == RANDOM:
-        _settle_batch_norm(module, images)
+        _settle_batch_norm(module, images, inputs)
     return module
+
+
+def arguments_of(module: Any, inputs: Sequence[NamedInput]) -> list[str]:
+    """The arguments of the module's forward, without those that may be left out and are given nothing."""
+    given = {each.name for each in inputs}
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        name
+        for name, each in inspect.signature(module.forward).parameters.items()
+        if each.kind not in variable and (name in given or each.default is each.empty)
+    ]
+
+
+def tensors_of(images: Images, inputs: Sequence[NamedInput], layout: Layout) -> list[Any]:
+    """The tensors that a module of these ``inputs``, in its order, is called with: float32 of a single one."""
+    import torch
+
+    values = values_of(images, inputs, layout, [()] * len(inputs))
+    kinds = [torch_dtype(each) for each in inputs] or [FLOAT]
+    return [torch.from_numpy(as_input(each, kind)) for each, kind in zip(values, kinds, strict=True)]
 
 
 def _tried(
@@ -184,7 +211,7 @@ def _tried(
             hint="choose a dataset whose samples the module takes, or correct the module",
         ) from error
     if isinstance(given, dict | list | tuple):
-        module = torch_with_output(module, title, given, output).eval()
+        module = torch_with_output(module, title, given, output, module.input_names if inputs else ["images"]).eval()
         given = next(iter(given.values())) if isinstance(given, dict) else given[0]
     if not isinstance(given, torch.Tensor) or given.ndim < 2 or len(given) != batch:
         what = f"shape {tuple(given.shape)}" if isinstance(given, torch.Tensor) else type(given).__name__
@@ -195,7 +222,7 @@ def _tried(
     return module
 
 
-def _settle_batch_norm(module: Any, images: Images) -> None:
+def _settle_batch_norm(module: Any, images: Images, inputs: Sequence[NamedInput]) -> None:
     """Take the statistics of batch normalization from ``images``.
 
     With the initial ones the signal dies on its way through a deep network of random weights, and all outputs are equal.
@@ -208,7 +235,7 @@ def _settle_batch_norm(module: Any, images: Images) -> None:
         layer.momentum = 1.0
         layer.train()
     with torch.no_grad():
-        module(torch.from_numpy(np.ascontiguousarray(in_layout(images, "nchw"))))
+        module(*tensors_of(images, sorted(inputs, key=lambda each: module.input_names.index(each.name)), "nchw"))
     for layer, momentum in zip(layers, before, strict=True):
         layer.momentum = momentum
         layer.eval()
