@@ -57,7 +57,7 @@ class Difference(nn.Module):
         super().__init__()
         self.norm, self.one, self.other = nn.BatchNorm1d(6), nn.Linear(6, 4), nn.Linear(6, 4)
 
-    def forward(self, zed, alpha, scale=None):
+    def forward(self, zed, alpha, shift=None, scale=None):
         less = self.one(self.norm(zed)) - torch.relu(self.other(alpha))
         return {"less": less, "twice": 2 * less}
 

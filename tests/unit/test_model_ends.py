@@ -15,6 +15,7 @@ from edgeworthy.tensors import NamedInput
 from edgeworthy.variants.fine_tuning import fine_tuned
 from edgeworthy.variants.model_ends import check_inputs, chosen_outputs, onnx_with_output, tflite_with_output
 from edgeworthy.variants.output_names import in_order, plain_names
+from edgeworthy.variants.torch_sources import arguments_of
 from onnx import TensorProto, helper, numpy_helper
 
 from tests import tflite_files
@@ -75,6 +76,24 @@ def test_inputs_of_a_model_are_those_of_the_dataset() -> None:
         check_inputs("net.onnx", ["image", "mask"], (NamedInput("image"), NamedInput("masks")))
     with pytest.raises(SourceError, match="the model has no input 'masks'; known: image"):
         check_inputs("net.onnx", ["image"], (NamedInput("image"), NamedInput("masks")))
+
+
+@pytest.mark.parametrize(
+    ("given", "called"),
+    [
+        ("x", ["x"]),
+        ("x mask", ["x", "extra", "mask"]),
+        ("mask", ["x", "extra", "mask"]),
+        ("x extra", ["x", "extra"]),
+        ("", ["images"]),
+    ],
+)
+def test_arguments_are_called_by_their_places(given: str, called: list[str]) -> None:
+    """What stands before one that is given must be given too; what comes after it may be left out."""
+
+    def forward(x: Any, extra: Any = None, mask: Any = None, *more: Any, **others: Any) -> None: ...
+
+    assert arguments_of(SimpleNamespace(forward=forward), [NamedInput(name) for name in given.split()]) == called
 
 
 def test_an_onnx_file_keeps_what_the_chosen_output_needs(tmp_path: Path) -> None:

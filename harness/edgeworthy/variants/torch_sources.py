@@ -171,14 +171,14 @@ def _ready(
 
 
 def arguments_of(module: Any, inputs: Sequence[NamedInput]) -> list[str]:
-    """The arguments of the module's forward, without those that may be left out and are given nothing."""
+    """The arguments of the module's forward up to the last that is given something or must be: it is called by their places."""
+    if not inputs:
+        return ["images"]
     given = {each.name for each in inputs}
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [
-        name
-        for name, each in inspect.signature(module.forward).parameters.items()
-        if each.kind not in variable and (name in given or each.default is each.empty)
-    ]
+    found = [each for each in inspect.signature(module.forward).parameters.values() if each.kind not in variable]
+    needed = [place for place, each in enumerate(found) if each.name in given or each.default is each.empty]
+    return [each.name for each in found[: max(needed, default=-1) + 1]]
 
 
 def tensors_of(images: Images, inputs: Sequence[NamedInput], layout: Layout) -> list[Any]:
@@ -211,7 +211,7 @@ def _tried(
             hint="choose a dataset whose samples the module takes, or correct the module",
         ) from error
     if isinstance(given, dict | list | tuple):
-        module = torch_with_output(module, title, given, output, module.input_names if inputs else ["images"]).eval()
+        module = torch_with_output(module, title, given, output, module.input_names).eval()
         given = next(iter(given.values())) if isinstance(given, dict) else given[0]
     if not isinstance(given, torch.Tensor) or given.ndim < 2 or len(given) != batch:
         what = f"shape {tuple(given.shape)}" if isinstance(given, torch.Tensor) else type(given).__name__
