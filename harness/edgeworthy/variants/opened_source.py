@@ -20,12 +20,13 @@ import contextlib
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeworthy.config import Source
 from edgeworthy.errors import (
@@ -54,7 +55,7 @@ from edgeworthy.variants.handover import Handover
 from edgeworthy.variants.keras_sources import called
 from edgeworthy.variants.kinds import TITLES, Kind, kind_of
 from edgeworthy.variants.model_ends import keras_outputs, onnx_with_output, tflite_outputs, tflite_with_output
-from edgeworthy.variants.model_inputs import Ends, ModelInput, as_in_source, batch_of
+from edgeworthy.variants.model_inputs import Ends, ModelInput, as_in_source, batch_of, one_by_one
 from edgeworthy.variants.output_names import plain_names
 from edgeworthy.variants.same_model import Images, check_same_outputs
 from edgeworthy.variants.source_files import Shape
@@ -396,6 +397,14 @@ class OpenedSource:
         except Exception:  # of half a dozen types
             return False
         return True
+
+    def onnx_samples(self, samples: Images) -> Iterator[dict[str, NDArray[Any]]]:
+        """For each of ``samples`` (n, ...) what the ONNX file's inputs are given, by name, in their types and layout: (1, ...).
+
+        Raises RecipeRefused where a type does not hold a value.
+        """
+        found = source_files.onnx_inputs(self.onnx_file())
+        return one_by_one(samples, found, self.ends().inputs, self.onnx_layout(), exact=True)
 
     def saved_model(self, batch: int | None = None) -> Path:
         """A TensorFlow SavedModel folder with the signature serving_default; images are (batch, H, W, C)."""

@@ -19,11 +19,9 @@ from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
 from edgeworthy.variants.converter_errors import refusing
 from edgeworthy.variants.converters import PER_CHANNEL_OPSET, opset_of, without_notes
-from edgeworthy.variants.model_inputs import one_by_one
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.registry import recipe
 from edgeworthy.variants.scheme import GraphNames, Ranges
-from edgeworthy.variants.source_files import onnx_inputs
 
 PACKAGES = ("onnx", "onnxruntime", "onnxconverter-common", "onnxscript", "torch", "tf2onnx", "tensorflow", "keras")
 QUANTIZATION = "https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html"
@@ -169,7 +167,7 @@ def _static(
         quantize_static(
             _prepared(source),
             out,
-            _Reader(_given(source, calibration)),
+            _Reader(source.onnx_samples(calibration)),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             reduce_range=options.get("reduce_range", False),
@@ -181,12 +179,6 @@ def _static(
         )
         _slim(out)
     return source.onnx_layout()
-
-
-def _given(source: OpenedSource, calibration: Calibration) -> Iterator[dict[str, Any]]:
-    """What the file's inputs are given for each sample. Raises RecipeRefused where a type does not hold it."""
-    found, inputs = onnx_inputs(source.onnx_file()), source.ends().inputs
-    return one_by_one(calibration, found, inputs, source.onnx_layout(), exact=True)
 
 
 def _refuse_old_opset(source: OpenedSource) -> None:
