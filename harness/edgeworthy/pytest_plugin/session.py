@@ -357,6 +357,7 @@ class EdgeSession:
         try:
             return end_run(
                 Run.open(self.run_folder),
+                self.project,
                 self.gate,
                 self.settings,
                 Progress(self.config),

@@ -10,6 +10,7 @@ from edgeworthy.diagnosis.after_run import diagnose_cells, failed_on_accuracy
 from edgeworthy.errors import EdgeworthyError
 from edgeworthy.history.recording import record_ended
 from edgeworthy.judging.gate import Ending, Gate, noise_notes
+from edgeworthy.measurements.project import Project
 from edgeworthy.records import JUDGED_STATUSES, RED_STATUSES, Verdict
 from edgeworthy.reports import run_folder
 from edgeworthy.reports.summary import terminal_table
@@ -42,6 +43,7 @@ class Ended:
 
 def end_run(
     run: Run,
+    project: Project,
     gate: Gate,
     settings: Settings,
     progress: Callable[[str], None],
@@ -58,7 +60,7 @@ def end_run(
     try:
         ending = _compared(run, gate, ended) if complete else None
         ended.notes += noise_notes(run)
-        ended.notes += _diagnoses(run, settings, progress) if complete else []
+        ended.notes += _diagnoses(run, project, settings, progress) if complete else []
         ended.rows = run_folder.finish(run, settings.root, complete=complete, notes=ended.notes)
         settings.prune()
     except EdgeworthyError as error:
@@ -67,7 +69,7 @@ def end_run(
         return ended
     warning = record_ended(run.folder, settings.history, settings.root)
     ended.warnings += [warning] if warning else []
-    ended.warnings += write_users(settings.project().reports, run.folder) if complete else []
+    ended.warnings += write_users(project.reports, run.folder) if complete else []
     ended.troubles += _troubles(run, ending, ended.rows, unasserted)
     return ended
 
@@ -81,12 +83,12 @@ def _compared(run: Run, gate: Gate, ended: Ended) -> Ending:
     return ending
 
 
-def _diagnoses(run: Run, settings: Settings, progress: Callable[[str], None]) -> list[str]:
+def _diagnoses(run: Run, project: Project, settings: Settings, progress: Callable[[str], None]) -> list[str]:
     """Why cells failed on accuracy, one line each."""
     failed = failed_on_accuracy(run.verdicts())
     if not failed or not settings.diagnose:
         return []
-    return diagnose_cells(settings.project(), settings.open_store(), run.folder, failed, progress)
+    return diagnose_cells(project, settings.open_store(), run.folder, failed, progress)
 
 
 def _troubles(run: Run, ending: Ending | None, rows: Sequence[dict[str, Any]], unasserted: bool) -> list[str]:

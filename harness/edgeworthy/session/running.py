@@ -61,7 +61,7 @@ def run_cells(settings: Settings, asked: Asked, say: Callable[[str], None]) -> t
                     say(f"{verdict.status} {cell} {axis}: {verdict}")
         except KeyboardInterrupt:
             complete = False
-    return run, end_run(run, gate, settings, say, complete=complete)
+    return run, end_run(run, project, gate, settings, say, complete=complete)
 
 
 #: A cell, what is asked of it, and how.

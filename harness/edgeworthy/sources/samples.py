@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,11 @@ def in_layout(values: NDArray[Any], layout: Layout) -> NDArray[Any]:
     if layout == "nhwc" or values.ndim != IMAGE_RANK:
         return values
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+
+
+def shape_in_layout(sample: Sequence[int], layout: Layout) -> tuple[int, ...]:
+    """The shape of a ``sample``, without the batch, in ``layout``."""
+    return in_layout(np.empty((1, *sample), np.int8), layout).shape[1:]
 
 
 def as_stored(values: NDArray[Any], layout: Layout) -> NDArray[Any]:

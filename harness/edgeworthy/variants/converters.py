@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
-from edgeworthy.sources.samples import IMAGE_RANK, in_layout
+from edgeworthy.sources.samples import IMAGE_RANK, shape_in_layout
 from edgeworthy.variants.converter_errors import refusing
 from edgeworthy.variants.keras_sources import called
 from edgeworthy.variants.model_ends import keras_outputs
@@ -370,14 +370,13 @@ def _copy_for_sample(
     import onnx
 
     model = onnx.load(onnx_file)
-    changed = _with_tensorflow_names(model.graph)
-    changed |= len(samples) > 1 and _with_plain_inputs(model.graph, [each.name for each in onnx_inputs(onnx_file)])
     constants = {tensor.name for tensor in model.graph.initializer}
     entries = [each for each in model.graph.input if each.name not in constants]
+    changed = _with_tensorflow_names(model.graph)
+    changed |= len(samples) > 1 and _with_plain_inputs(model.graph, [each.name for each in entries])
     for entry, sample in zip(entries, samples, strict=True):
         if sample is not None:
-            sizes = in_layout(np.zeros((1, *sample), np.int8), layout).shape[1:]
-            changed |= _with_sizes(entry.type.tensor_type.shape.dim, batch, sizes)
+            changed |= _with_sizes(entry.type.tensor_type.shape.dim, batch, shape_in_layout(sample, layout))
     if not changed:
         shutil.copyfile(onnx_file, copy)
         return

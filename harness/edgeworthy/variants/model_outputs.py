@@ -71,9 +71,9 @@ def of_keras(model: Any, batch: int | None = None, ends: Ends = SINGLE) -> Infer
     def infer(images: Images) -> list[Values]:
         import tensorflow as tf
 
-        given = values_of(images, ends.inputs, "nhwc", shapes)
         if not ends.inputs:
             return _floats(tf.nest.flatten(model(images, training=False)))
+        given = values_of(images, ends.inputs, "nhwc", shapes)
         fed = [tf.cast(each, tensor.dtype) for each, tensor in zip(given, model.inputs, strict=True)]
         return _floats(tf.nest.flatten(called(model)(*fed)))
 

@@ -25,7 +25,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.config import Source
@@ -37,7 +36,7 @@ from edgeworthy.errors import (
     VariantError,
 )
 from edgeworthy.records import Layout
-from edgeworthy.sources.samples import IMAGE_RANK, Samples, in_layout
+from edgeworthy.sources.samples import IMAGE_RANK, Samples, shape_in_layout
 from edgeworthy.storage import file_digest
 from edgeworthy.tensors import NamedInput
 from edgeworthy.variants import (
@@ -124,7 +123,7 @@ class OpenedSource:
     @property
     def own_shape(self) -> Shape:
         """``input_shape`` in ``own_layout``."""
-        return in_layout(self.images[:1], self.own_layout).shape[1:]
+        return shape_in_layout(self.input_shape, self.own_layout)
 
     @_once
     def own_inputs(self) -> list[ModelInput]:
@@ -161,7 +160,7 @@ class OpenedSource:
     def _wanted_shape(self, own: ModelInput, named: NamedInput, batch: int | None) -> tuple[int | None, ...]:
         if named.constant is not None:
             return own.shape
-        return (batch, *in_layout(np.zeros((1, *named.shape), np.int8), self.own_layout).shape[1:])
+        return (batch, *shape_in_layout(named.shape, self.own_layout))
 
     @property
     def title(self) -> str:

@@ -22,7 +22,7 @@ from edgeworthy.config import RANDOM
 from edgeworthy.errors import SourceError
 from edgeworthy.records import Layout
 from edgeworthy.sources.functions import load_function, users_code
-from edgeworthy.sources.samples import IMAGE_RANK, in_layout
+from edgeworthy.sources.samples import IMAGE_RANK, shape_in_layout
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.tensors import NamedInput
 from edgeworthy.variants.converter_errors import reason_line, refusing
@@ -111,11 +111,13 @@ def load_exported(path: Path, output: str | None, images: Images, inputs: Sequen
 def inputs_of(module: Any, inputs: Sequence[NamedInput], sample: Shape) -> list[ModelInput]:
     """The inputs of a module, in its order, of the sizes and types in which it is given them."""
     if not inputs:
-        return [ModelInput("input", (None, *in_layout(np.zeros((1, *sample), np.int8), "nchw").shape[1:]), FLOAT)]
+        return [ModelInput("input", (None, *shape_in_layout(sample, "nchw")), FLOAT)]
     given = {each.name: each for each in inputs}
     return [
         ModelInput(
-            name, () if given[name].constant is not None else (None, *_own_shape(given[name])), torch_dtype(given[name])
+            name,
+            () if given[name].constant is not None else (None, *shape_in_layout(given[name].shape, "nchw")),
+            torch_dtype(given[name]),
         )
         for name in module.input_names
     ]
@@ -125,10 +127,6 @@ def torch_dtype(given: NamedInput) -> np.dtype[Any]:
     """In which type PyTorch gets an array of the dataset: whole numbers as int64, as it has indices; images as float32."""
     image = len(given.shape) + 1 == IMAGE_RANK
     return FLOAT if image or np.dtype(given.dtype).kind == "f" else np.dtype(np.int64)
-
-
-def _own_shape(given: NamedInput) -> Shape:
-    return in_layout(np.zeros((1, *given.shape), np.int8), "nchw").shape[1:]
 
 
 def _torchvision() -> Any:
