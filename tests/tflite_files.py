@@ -117,6 +117,21 @@ def three_inputs(path: Path, weights: np.ndarray) -> Path:
     return made.write(path, [right, gain, left], [total, louder])
 
 
+def summing(path: Path, scaled: tuple[float, int] | None = None) -> Path:
+    """(before + x, twice that) of x (1, 4) and before (1, 4), float32: the sum is what ``before`` is at the next step.
+
+    With ``scaled`` all are int8, x and ``before`` in eighths, the sum with that scale and zero point.
+    """
+    made = TfliteFile()
+    operators, kinds = schema.BuiltinOperator, schema.BuiltinOptions
+    dtype, eighths = ("int8", (0.125, 0)) if scaled else ("float32", None)
+    before, x = (made.tensor(name, (1, 4), dtype, scaled=eighths) for name in ("before", "x"))
+    after, twice = (made.tensor(name, (1, 4), dtype, scaled=scaled) for name in ("after", "twice"))
+    made.node(operators.ADD, [before, x], [after], schema.AddOptionsT(), kinds.AddOptions)
+    made.node(operators.ADD, [after, after], [twice], schema.AddOptionsT(), kinds.AddOptions)
+    return made.write(path, [before, x], [twice, after])
+
+
 def old_tflite(content: bytes) -> bytes:
     """The .tflite as an old converter wrote it: no signature, short op codes, weights in float16 that are dequantized."""
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))

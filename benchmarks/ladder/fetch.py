@@ -16,6 +16,7 @@ PACKAGES = (
     "magika==1.0.3",
     "pymicro-wakeword==2.5.0",
     "rapidocr-onnxruntime==1.4.4",
+    "silero-vad==6.2.3",
 )
 
 

@@ -1,8 +1,8 @@
 """Inputs for the ladder's models: real files and photographs where this environment has some, made ones where it has none.
 
 Real are the files of the installed packages (for magika) and scikit-learn's two photographs (for the face models, which see no
-face there: their outputs are compared, not judged). Made are tones (for basic-pitch), printed lines (for the OCR models)
-and features of sound (for the wake word).
+face there: their outputs are compared, not judged). Made are tones (for basic-pitch), printed lines (for the OCR models),
+features of sound (for the wake word) and vowels (for the voice detector).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from fetch import MODELS
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from scipy.signal import lfilter
 
 Arrays = dict[str, NDArray[Any]]
 SEED = 0
@@ -25,6 +26,15 @@ KINDS = {
     ".md": "markdown", ".rst": "rst", ".c": "c", ".cpp": "cpp", ".png": "png", ".csv": "csv", ".xml": "xml", ".toml": "toml",
     ".yaml": "yaml", ".npy": "npy", ".npz": "npz", ".gz": "gzip", ".ttf": "ttf", ".svg": "svg", ".proto": "proto", ".sh": "shell",
 }  # fmt: skip
+#: The first three resonances of six vowels, in Hz.
+VOWELS = (
+    (270, 2290, 3010),
+    (390, 1990, 2550),
+    (530, 1840, 2480),
+    (730, 1090, 2440),
+    (570, 840, 2410),
+    (300, 870, 2240),
+)
 MOST_OF_A_KIND, FEWEST_OF_A_KIND = 30, 3
 #: Of a larger file, and of a smaller one, magika decides otherwise.
 MOST_BYTES, FEWEST_BYTES = 2_000_000, 64
@@ -80,6 +90,30 @@ def _tones(random: np.random.Generator, count: int) -> NDArray[np.float32]:
         tone = sum(np.sin(2 * np.pi * pitch * harmonic * seconds[begin:end]) / harmonic for harmonic in (1, 2, 3, 4))
         sound[begin:end] += np.hanning(end - begin) * tone
     return (random.uniform(0.3, 0.9) * sound / np.abs(sound).max()).astype(np.float32)
+
+
+def utterances() -> Arrays:
+    """Vowels between pauses, a second at 16 kHz, as silero-vad reads it step by step: (31, 576), 64 of them of the step before."""
+    random = np.random.default_rng(SEED)
+    sounds = np.stack([_utterance(random, 31 * 512) for _ in range(48)])
+    padded = np.pad(sounds, ((0, 0), (64, 0)))
+    steps = np.stack([padded[:, start : start + 576] for start in range(0, 31 * 512, 512)], axis=1)
+    return _split(steps.astype(np.float32), 32)
+
+
+def _utterance(random: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Pulses of a voice through the resonances of a vowel (Peterson and Barney 1952), one to three times, in noise."""
+    sound = random.normal(scale=10 ** random.uniform(-4, -2), size=count)
+    for _ in range(random.integers(1, 4)):
+        length = int(random.integers(count // 8, count // 3))
+        begin = int(random.integers(0, count - length))
+        pitch = random.uniform(90, 220) * (1 + 0.1 * np.sin(np.linspace(0, random.uniform(1, 6), length)))
+        voice = np.diff(np.floor(np.cumsum(pitch) / 16_000), prepend=0)
+        for formant, width in zip(VOWELS[random.integers(len(VOWELS))], (60, 90, 150), strict=True):
+            radius, angle = np.exp(-np.pi * width / 16_000), 2 * np.pi * formant / 16_000
+            voice = lfilter([1 - radius], [1, -2 * radius * np.cos(angle), radius**2], voice)
+        sound[begin : begin + length] += random.uniform(0.1, 0.7) * np.hanning(length) * voice / np.abs(voice).max()
+    return np.clip(sound, -1, 1)
 
 
 def photographs_128() -> Arrays:

@@ -29,6 +29,7 @@ FORMATS, MOST_DIFFERENCE = ("pitch_saved_model", "pitch_onnx", "pitch_tflite"), 
 
 _ONSETS = "onsets are rare and small: their output loses most of what it says"
 _PAGES = "the map of where text is comes from a sigmoid that saturates: whole places are constant"
+_LOUDNESS = "the magnitudes of its spectrum lie decades apart: what eight bits hold is the loud ones"
 #: Variants that are really worse, by model, and why.
 WORSE: dict[tuple[str, str], str] = {
     ("pitch_saved_model", "float16"): "NaN: what is below the range of float16 becomes 0 before a logarithm",
@@ -37,6 +38,7 @@ WORSE: dict[tuple[str, str], str] = {
     **{("pitch_tflite", name): _ONSETS for name in ("weight_only_int8", "dynamic_int8", "int8_float_io")},
     ("face", "int8_float_io"): "of anchors that see no face little is said, and int8 says less",
     ("magika", "ort_int8_minmax"): "the range of its normalizations: left float, by ort_mixed, nothing is lost",
+    **{("voice", name): _LOUDNESS for name in ("ort_dynamic", "ort_int8_minmax")},
     **{("ocr_detector", name): _PAGES for name in ("ort_float16", "ort_dynamic", "ort_int8_minmax", "int8_float_io")},
 }
 

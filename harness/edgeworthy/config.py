@@ -247,6 +247,18 @@ class Metric(Strict):
         return self.unit if self.function else QUALITIES[self.title].unit
 
 
+class State(Strict):
+    """What a model is given back from one step of a sequence to the next: an input that is an output of the step before."""
+
+    output: str = Field(alias="from", description="the output that becomes the input at the step after")
+    initial: Literal["zeros"] | Annotated[float, Field(allow_inf_nan=False)] = Field(
+        "zeros", description="the state before the first step: zeros, or a number everywhere"
+    )
+    shape: list[Annotated[int, Field(gt=0)]] | None = Field(
+        None, description="the state's shape, with its batch of 1; needed where the source declares none (PyTorch)"
+    )
+
+
 class Model(Strict):
     """A float model with the variants to make of it and the budgets they must keep."""
 
@@ -259,6 +271,10 @@ class Model(Strict):
         default_factory=dict,
         description="input of the model -> the dataset's array without its split (``ids`` of ``evaluation_ids``), or a number "
         "that every sample has; default: the arrays are called as the inputs are",
+    )
+    state: dict[str, State] = Field(
+        default_factory=dict,
+        description="a model that is run step by step over sequences: input -> the output of the step before that it is given",
     )
     metric: Metric = Field(Metric(), description="what is judged: a name, or a function of your own")
     reference: Name = Field("fp32", description="the variant that all others are compared with, on the host")
@@ -281,6 +297,14 @@ class Model(Strict):
         if values and not any(isinstance(value, str) for value in values.values()):
             raise ValueError("at least one input is given an array of the dataset; all of these are numbers")
         return given
+
+    @model_validator(mode="after")
+    def _states_are_given_once(self) -> Model:
+        if twice := sorted(self.state.keys() & self.inputs.keys()):
+            raise ValueError(f"{twice[0]} is under 'inputs' and under 'state'; a state is given by the model itself")
+        if self.state and self.source.output:
+            raise ValueError("a model with state is taken with all of its outputs; remove 'output' at its source")
+        return self
 
 
 class LatencyPlan(Strict):

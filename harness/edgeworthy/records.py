@@ -28,7 +28,8 @@ class Artifact:
     """The file that a variant became, addressed by the sha256 of everything that shaped it; ``source`` is the model's own.
 
     ``inputs`` says what it calls the source's inputs, and ``outputs`` are the names of its outputs in the order of the source's,
-    where there are several; empty of a single one.
+    where there are several; empty of a single one. ``state`` says which of its outputs is given back to an input of the source's
+    at the step after.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Artifact:
     source: str = ""
     outputs: tuple[str, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
+    state: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

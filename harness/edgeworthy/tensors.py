@@ -1,12 +1,17 @@
-"""The inputs of a model that takes several: what each is called, and where its values stand in a sample."""
+"""The inputs of a model that takes several: what each is called, and where its values stand in a sample.
+
+A model with state takes as one of its inputs what one of its outputs was at the step before. Its samples are sequences: of each
+input that the dataset gives, the values of all steps, (steps, ...).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 #: float32 holds every whole number up to here.
@@ -19,6 +24,9 @@ class NamedInput:
 
     A row has the values of all of a sample's inputs, float32, one after the other; ``dtype`` is the type in which the dataset
     has them. With a ``constant`` the input is this number for every sample, and has no values in a row.
+
+    A state ``follows`` the output of that name. In a sequence its ``constant`` is the state's before the first step; a step by
+    itself has the state's values in its row, and ``shape`` is then the whole input's, the batch of one included.
     """
 
     name: str
@@ -26,6 +34,12 @@ class NamedInput:
     dtype: str = "float32"
     start: int = 0
     constant: float | None = None
+    follows: str | None = None
+
+    @property
+    def is_state(self) -> bool:
+        """Whether it is the state before a step, which has no batch of its own."""
+        return self.follows is not None and self.constant is None
 
     @property
     def size(self) -> int:
@@ -33,8 +47,9 @@ class NamedInput:
         return 0 if self.constant is not None else math.prod(self.shape)
 
     def of(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Its values (n, *shape) in ``rows`` (n, values)."""
-        return rows[:, self.start : self.start + self.size].reshape(len(rows), *self.shape)
+        """Its values (n, *shape) in ``rows`` (n, values); of a state those of the only row, *shape."""
+        values = rows[:, self.start : self.start + self.size]
+        return values.reshape(self.shape) if self.is_state else values.reshape(len(rows), *self.shape)
 
     def to_json(self) -> dict[str, Any]:
         """As a job of a child process or a runner describes it."""
@@ -51,6 +66,11 @@ def constant(name: str, number: float) -> NamedInput:
     return NamedInput(name, dtype="int64" if isinstance(number, int) else "float32", constant=number)
 
 
+def state(name: str, output: str, initial: float, shape: Sequence[int]) -> NamedInput:
+    """A state of a sequence: ``initial`` before the first step, then that output; ``shape`` is () where the model says it."""
+    return NamedInput(name, tuple(shape), constant=initial, follows=output)
+
+
 def in_a_row(arrays: Mapping[str, NDArray[Any]]) -> tuple[NamedInput, ...]:
     """The inputs that are these arrays (n, ...), one after the other."""
     found: list[NamedInput] = []
@@ -58,3 +78,26 @@ def in_a_row(arrays: Mapping[str, NDArray[Any]]) -> tuple[NamedInput, ...]:
         start = found[-1].start + found[-1].size if found else 0
         found.append(NamedInput(name, array.shape[1:], array.dtype.name, start))
     return tuple(found)
+
+
+def length_of(inputs: Sequence[NamedInput]) -> int | None:
+    """How many steps a sample has; None where it is no sequence."""
+    if not any(each.follows and each.constant is not None for each in inputs):
+        return None
+    return next(each.shape[0] for each in inputs if each.constant is None)
+
+
+def of_a_step(inputs: Sequence[NamedInput]) -> tuple[NamedInput, ...]:
+    """The inputs of a sequence as those of one of its steps; a state is the number that it is before the first."""
+    found: list[NamedInput] = []
+    start = 0
+    for each in inputs:
+        found.append(each if each.constant is not None else replace(each, shape=each.shape[1:], start=start))
+        start += found[-1].size
+    return tuple(found)
+
+
+def steps_of(inputs: Sequence[NamedInput], rows: NDArray[Any]) -> NDArray[Any]:
+    """Rows of sequences (n, values) of ``inputs`` as the rows of their steps, (n, steps, values), of ``of_a_step(inputs)``."""
+    given = [each.of(rows) for each in inputs if each.constant is None]
+    return np.concatenate([each.reshape(*each.shape[:2], -1) for each in given], axis=2)

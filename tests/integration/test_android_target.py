@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,11 +27,11 @@ from edgeworthy.targets.android.op_profile import COLUMNS
 from edgeworthy.targets.android.target import AndroidTarget
 from edgeworthy.targets.base import Job, Side
 from edgeworthy.targets.host import HostTarget
-from edgeworthy.tensors import NamedInput, in_a_row
+from edgeworthy.tensors import NamedInput, in_a_row, state
 
 from tests import faulty_tool
 from tests.local_link import LocalLink
-from tests.tflite_files import linear, three_inputs
+from tests.tflite_files import linear, summing, three_inputs
 from tests.unit.test_device_jobs import HOSTILE, link
 
 __all__ = ["link"]
@@ -161,6 +162,50 @@ def test_several_inputs_are_the_hosts_tensor_by_tensor(target: AndroidTarget, re
     side = Side(asked.artifact)
     assert target.interleaved(side, side, asked.inputs, rounds=2, timeout_s=60).medians_ns.shape == (2, 2)
     assert not list(tmp_path.rglob("pwned"))
+
+
+def of_sequences(folder: Path, path: Path, **more: Any) -> tuple[Job, np.ndarray]:
+    """A job of two sequences of three steps, and the sums that a state begun at 0.5 has after each step."""
+    given, back = {"seen": "x", "sum": "before"}, {"sum": "after"}
+    artifact = Artifact("abc", path, "fp32", "litert", "nhwc", path.stat().st_size, 1, "", ("twice",), given, back)
+    values = (np.random.default_rng(3).integers(-8, 9, (2, 3, 4)) / 8).astype(np.float32)
+    np.save(folder / "sequences.npy", values)
+    inputs = (*in_a_row({"seen": values}), state("sum", "after", 0.5, ()))
+    return Job(artifact, Samples(folder / "sequences.npy", (), inputs, **more), 60), 0.5 + np.cumsum(values, axis=1)
+
+
+def test_state_is_given_back_step_by_step(target: AndroidTarget, reference: HostTarget, tmp_path: Path):
+    """The hosts' outputs and numpy's at every step, each sequence from the initial state; what is timed is one step."""
+    asked, sums = of_sequences(tmp_path, summing(tmp_path / "summing.tflite"))
+    flat = sums.reshape(2, 12)
+    found, expected = target.outputs(asked), reference.outputs(asked)
+    for each in (found, expected):
+        assert (each.batch, each.sizes) == (1, ())
+        np.testing.assert_array_equal(each.values, 2 * flat)
+    both = replace(asked, artifact=replace(asked.artifact, outputs=("after", "twice")))
+    for where in (target, reference):
+        each = where.outputs(both)
+        assert each.sizes == (12, 12)
+        np.testing.assert_array_equal(each.values, np.concatenate([flat, 2 * flat], axis=1))
+    last = replace(asked, inputs=replace(asked.inputs, last=True))
+    for where in (target, reference):
+        np.testing.assert_array_equal(where.outputs(last).values, 2 * sums[:, -1])
+    assert len(target.timing(asked, PLAN).first_ns) == PLAN.loads
+    [told, *_] = target.told  # type: ignore[attr-defined]
+    assert "one process for each of 6 steps, about" in told
+
+
+def test_state_in_another_scale_is_refused_on_a_phone(target: AndroidTarget, reference: HostTarget, tmp_path: Path):
+    """The host converts one into the other; in the same scale the phone gives the host's outputs."""
+    asked, sums = of_sequences(tmp_path, summing(tmp_path / "same.tflite", (0.125, 0)))
+    np.testing.assert_array_equal(target.outputs(asked).values, reference.outputs(asked).values)
+    assert np.abs(reference.outputs(asked).values - 2 * sums.reshape(2, 12)).max() <= 0.125
+    asked, sums = of_sequences(tmp_path, summing(tmp_path / "other.tflite", (0.0625, 3)))
+    assert np.abs(reference.outputs(asked).values - np.clip(2 * sums, -8.2, 7.75).reshape(2, 12)).max() <= 0.2
+    with pytest.raises(
+        InputMismatch, match=r"the state 'before' is int8 with scale 0.125, and the output .* scale 0.0625"
+    ):
+        target.outputs(asked)
 
 
 def test_an_input_that_is_given_nothing_is_named(target: AndroidTarget, reference: HostTarget, tmp_path: Path):

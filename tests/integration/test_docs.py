@@ -50,6 +50,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "Preprocessing": dataset_schema.Preprocessing,
     "A model": config.Model,
     "A metric": config.Metric,
+    "A state": config.State,
     "A source": config.Source,
     "A variant": config.Variant,
     "A budget": config.Budget,
@@ -179,7 +180,7 @@ def test_every_key_is_described(heading: str) -> None:
     """The tables of docs/configuration.md have each schema's keys and defaults, and no others."""
     schema = SCHEMAS[heading]
     fields = {
-        name: shown_default(field.default if field.default_factory is None else {})
+        field.alias or name: shown_default(field.default if field.default_factory is None else {})
         for name, field in schema.model_fields.items()
         if name not in config.Limits.model_fields or issubclass(schema, device_schema.Backend)
     }

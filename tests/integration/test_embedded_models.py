@@ -49,7 +49,7 @@ def test_the_float_tflite_is_the_trained_model(name: str, shared_store: Path, tm
     )  # fmt: skip
     artifact = maker.artifact("fp32")
     job = {
-        "source": maker.ready_source().model_dump(),
+        "source": maker.children.ready_source().model_dump(),
         "base": str(project.base),
         "artifact": str(artifact.path),
         "samples": dataset.samples("evaluation").to_json(),

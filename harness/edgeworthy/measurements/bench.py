@@ -261,7 +261,7 @@ class Bench:
             prepared.check_labelled(metric.title)
         if not self.project.models.models[model].expect_weak_reference:
             prepared.check_calibration()
-        return prepared.for_model(self.project.models.models[model].inputs)
+        return prepared.for_model(self.project.models.models[model])
 
     def _new_maker(self, model: str) -> ArtifactMaker:
         entry = self.project.models.models[model]

@@ -82,7 +82,8 @@ class References:
             with self._store.create("references", key) as made:
                 np.save(made / "outputs.npy", values)
                 # A list, for their order says where each stands, and JSON is written with sorted keys.
-                write_json(made / "sizes.json", list(zip(artifact.outputs, outputs.sizes, strict=True)))
+                several = artifact.outputs if outputs.sizes else ()
+                write_json(made / "sizes.json", list(zip(several, outputs.sizes, strict=True)))
             folder = self._store.root / "references" / key
         return np.load(folder / "outputs.npy"), dict(read_json(folder / "sizes.json"))
 

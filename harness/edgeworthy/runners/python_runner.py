@@ -9,8 +9,10 @@ It is one file that needs only Python, numpy and the artifact's runtime. Two way
     Answers ``{"pid": N}`` and, when that child has ended, ``{"status": N}`` (as ``os.waitstatus_to_exitcode`` says).
 
 A job is JSON: ``runtime``, ``artifact``, ``layout``, ``outputs`` (the names of several, in the order in which they are
-wanted; [] of a single one), ``inputs`` (a file of samples, the ``steps`` that follow and, where a model takes several, what
-each is called, and where its values stand in a row), ``input_names`` (what the artifact calls these; {} of a single one),
+wanted; [] of a single one), ``state`` (input -> the output that it is given back at the step after), ``inputs`` (a file of
+samples, the ``steps`` that follow and, where a model takes several, what each is called, and where its values stand in a row;
+a sample is a sequence where one of them ``follows`` an output; with ``last`` its last step alone is wanted), ``input_names``
+(what the artifact calls these; {} of a single one),
 ``threads``, ``cores``, ``delegate``, ``providers``
 (ONNX Runtime's), ``mode`` (``outputs``, ``timing`` or ``interleaved``), ``out`` (a folder), ``log``, ``random_seed``
 (None unless the model may be random), optionally ``batch`` (1: no larger one is tried) and, for timing, ``loads``,
@@ -28,13 +30,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import json
 import os
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -90,7 +93,7 @@ class LiteRtModel:
 
     def _read_details(self) -> None:
         self.input_details = wanted_inputs(self.job, self._named("input"))
-        self.output_details = wanted_outputs(self.job["outputs"], self._named("output"))
+        self.output_details = wanted_outputs(all_outputs(self.job), self._named("output"))
         self.input_shapes = [self._declared(each) for each in self.input_details]
         self.invoke = self.interpreter.invoke
 
@@ -211,7 +214,7 @@ class OnnxModel:
         )
         self.inputs = wanted_inputs(job, {each.name: each for each in self.session.get_inputs()})
         found = {each.name: each.name for each in self.session.get_outputs()}
-        self.output_names: list[str] = wanted_outputs(job["outputs"], found)
+        self.output_names: list[str] = wanted_outputs(all_outputs(job), found)
         for each in self.inputs:
             if each.type not in ONNX_TYPES:
                 raise RunnerError("input_mismatch", f"the model's input {each.name!r} is {each.type}, no numbers")
@@ -297,8 +300,10 @@ class TorchModel:
         arguments = self.module._c._get_method("forward").schema.arguments[1:]
         required = [each for each in arguments if not each.has_default_value()]
         check_signature(job, [(each.name, str(each.type)) for each in required or arguments], [])
-        #: TorchScript declares none; a number that all samples have is a tensor without axes.
-        self.input_shapes: list[Shape] = [() for _ in varying_inputs(job)]
+        #: TorchScript declares none; a number that all samples have is a tensor without axes, if it is no state.
+        self.input_shapes: list[Shape] = [
+            tuple(each["shape"]) if each["follows"] else () for each in job["inputs"]["inputs"]
+        ] or [()]
         #: Its inputs have no names, but places: those of the job's.
         self.places: list[int] = wanted_inputs(job, {str(place): place for place in range(len(self.input_shapes))})
         self.given: list[Any] = []
@@ -338,7 +343,7 @@ class TorchModel:
         """The wanted outputs, float32."""
         several = isinstance(self.result, (tuple, list))
         found = {str(place): each for place, each in enumerate(self.result if several else [self.result])}
-        return [self._numbers(each) for each in wanted_outputs(self.job["outputs"], found)]
+        return [self._numbers(each) for each in wanted_outputs(all_outputs(self.job), found)]
 
     def _numbers(self, result: Any) -> Array:
         if not isinstance(result, self.torch.Tensor) or result.is_complex():
@@ -389,6 +394,11 @@ def wanted_inputs(job: Job, found: dict[str, Any]) -> list[Any]:
     if missing:
         raise RunnerError("input_mismatch", f"the model has no input {missing[0]!r}; it has {', '.join(found)}")
     return [found[name] for name in names or list(found)[:1]]
+
+
+def all_outputs(job: Job) -> list[str]:
+    """The outputs that are wanted, and then those that are only a state."""
+    return list(dict.fromkeys([*job["outputs"], *job["state"].values()]))
 
 
 def varying_inputs(job: Job) -> list[bool]:
@@ -517,10 +527,11 @@ class Inputs:
         self._map()
         self.named = job["inputs"]["inputs"]
         self.channels_first = job["layout"] == "nchw"
+        self.sequences = any(each["follows"] for each in self.named)
         self.nchw = self.channels_first and self.stored.ndim == IMAGE_RANK and not self.named
         self.steps = [(getattr(np, name), self._operand(each)) for name, each in job["inputs"]["steps"]]
-        #: Of each input, for one sample, in the artifact's layout; () of one that has a constant.
-        self.shapes = [np.shape(each)[1:] for each in self[:0]]
+        #: Of each input, for one sample, or step, in the artifact's layout; () of one that has a constant.
+        self.shapes = [np.shape(each)[1:] for each in (self.steps_of(0)[0] if self.sequences else self[:0])]
 
     def _operand(self, per_channel: list[float]) -> Array:
         """Shaped for the layout; repeated along the width, whose long rows numpy goes over three times as fast."""
@@ -543,13 +554,30 @@ class Inputs:
             return [values]
         return [self._part(values.reshape(len(values), self.stored[0].size), each) for each in self.named]
 
+    def steps_of(self, row: int) -> list[list[Any]]:
+        """What each input is given at every step of a sequence, (1, ...); a state, or what has a constant, its number."""
+        values = self._read(slice(row, row + 1)).reshape(1, -1)
+        sequences = [self._values(values, each) for each in self.named]
+        length = next(len(each[0]) for each in sequences if isinstance(each, np.ndarray))
+        return [
+            [self._as_laid_out(each[:, step]) if isinstance(each, np.ndarray) else each for each in sequences]
+            for step in range(length)
+        ]
+
     def _part(self, values: Array, named: dict[str, Any]) -> Any:
+        return self._as_laid_out(self._values(values, named))
+
+    def _as_laid_out(self, part: Any) -> Any:
+        return part.transpose(0, 3, 1, 2) if self.channels_first and np.ndim(part) == IMAGE_RANK else part
+
+    @staticmethod
+    def _values(values: Array, named: dict[str, Any]) -> Any:
+        """The values of an input in rows, or its constant."""
         if named["constant"] is not None:
             return named["constant"]
         shape = named["shape"]
         size = int(np.prod(shape, dtype=np.int64))
-        part = values[:, named["start"] : named["start"] + size].reshape(len(values), *shape)
-        return part.transpose(0, 3, 1, 2) if self.channels_first and part.ndim == IMAGE_RANK else part
+        return values[:, named["start"] : named["start"] + size].reshape(len(values), *shape)
 
     def _read(self, rows: slice) -> Array:
         values = self.stored[rows]
@@ -599,6 +627,9 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     model = load(job)
     inputs = read_inputs(job, model)
     start = time.perf_counter()
+    if inputs.sequences:
+        values, sizes = sequences(job, model, inputs)
+        return {"values": values}, {"batch": 1, "seconds": time.perf_counter() - start, "sizes": sizes}
     if model.keeps_state():
         values, sizes = _each_loaded(job, inputs)
         return {"values": values}, {"batch": 1, "seconds": time.perf_counter() - start, "sizes": sizes}
@@ -613,6 +644,58 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     values = floats_of(model, as_stored(job, raw)).reshape(len(inputs), -1)
     facts = {"batch": batch, "seconds": time.perf_counter() - start, "sizes": sizes_of(model)}
     return {"values": values}, facts
+
+
+def sequences(job: Job, model: Any, inputs: Inputs) -> tuple[Array, list[int]]:
+    """Every sequence's outputs, (sequences, values): each output's of all steps, or of the last; and how many of each.
+
+    Raises RunnerError where the first sequence has other outputs when it is run again, unless the job has a ``random_seed``.
+    """
+
+    def outputs_of(index: int) -> list[Array]:
+        steps = [[each.ravel() for each in found] for _, found in each_step(model, inputs, index)]
+        wanted = steps[-1:] if job["inputs"]["last"] else steps
+        return [np.concatenate(parts) for parts in zip(*wanted, strict=True)]
+
+    found = [outputs_of(index) for index in range(len(inputs))]
+    values = np.stack([np.concatenate(parts) for parts in found])
+    again = np.concatenate(outputs_of(0))[np.newaxis]
+    if job.get("random_seed") is None and not same_outputs(values[:1], again):
+        raise RunnerError(
+            "not_repeatable",
+            "a sequence has other outputs when it is run again: the model keeps more from step to step than the state that it is"
+            " given, or draws random numbers",
+        )
+    return values, [len(part) for part in found[0]] if len(found[0]) > 1 else []
+
+
+def each_step(model: Any, inputs: Inputs, index: int) -> Iterator[tuple[list[Any], list[Array]]]:
+    """Run a sequence step by step: at each what the model is given, as the runtime takes it, and its wanted outputs, float32."""
+    job, names = model.job, all_outputs(model.job)
+    becomes = {
+        place: names.index(job["state"][each["name"]]) for place, each in enumerate(inputs.named) if each["follows"]
+    }
+    states: dict[int, Array] = {}
+    for given in inputs.steps_of(index):
+        native = model.native([states.get(place, values) for place, values in enumerate(given)], index)
+        model.feed(native)
+        model.invoke()
+        found = [model.floats(raw, place) for place, raw in enumerate(model.output())]
+        states = {
+            place: _given_back(found[output], native[place], inputs.named[place]) for place, output in becomes.items()
+        }
+        yield native, [as_stored(job, each) for each in found[: len(job["outputs"])]]
+
+
+def _given_back(output: Array, state: Any, named: dict[str, Any]) -> Array:
+    """An output as the state that it becomes, whose axes a converter may have written otherwise. Raises RunnerError."""
+    if output.size != np.prod(state.shape, dtype=np.int64):
+        raise RunnerError(
+            "input_mismatch",
+            f"the output {named['follows']!r} is {shape_text(output.shape)}, and the state {named['name']!r}"
+            f" {shape_text(state.shape)}",
+        )
+    return output.reshape(tuple(state.shape))
 
 
 def as_stored(job: Job, values: Array) -> Array:
@@ -772,8 +855,10 @@ def timing(job: Job) -> tuple[dict[str, Array], Facts]:
 
 
 def native_samples(job: Job, model: Any) -> tuple[list[Any], list[tuple[int, ...]]]:
-    """A few single real samples, as the runtime takes them, and the shapes of their inputs."""
+    """A few single real samples, or steps, as the runtime takes them, and the shapes of their inputs."""
     inputs = read_inputs(job, model)
+    if inputs.sequences:
+        return [native for native, _ in itertools.islice(each_step(model, inputs, 0), CYCLE)], inputs.shapes
     return [model.native(inputs[i : i + 1], i) for i in range(min(CYCLE, len(inputs)))], inputs.shapes
 
 

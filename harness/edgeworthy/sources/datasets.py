@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,10 @@ from edgeworthy.sources.preprocessing import check_values, described, value_step
 from edgeworthy.sources.samples import Samples, Step
 from edgeworthy.storage import Store, digest, read_json
 from edgeworthy.suggestions import did_you_mean
-from edgeworthy.tensors import NamedInput, constant, in_a_row
+from edgeworthy.tensors import NamedInput, constant, in_a_row, length_of, state
+
+if TYPE_CHECKING:
+    from edgeworthy.config import Model
 
 _NO_LABELS = "name a labels file under 'labels', or sort the images into a folder per class"
 
@@ -34,7 +37,7 @@ class PreparedDataset:
     ``inputs`` has the samples of each split, ``sha256`` a checksum of each array; ``input_shape`` is that of one sample, of an
     image (H, W, C); ``count`` and ``classes`` (None where numbers are to be predicted) describe the evaluation samples;
     ``description`` says in a line what was done to them; ``mismatch`` how the ranges of calibration inputs differ from
-    those of evaluation inputs, or None.
+    those of evaluation inputs, or None. A sample that was made of one of a dataset's is one of ``rows_of_each``.
     """
 
     name: str
@@ -47,6 +50,7 @@ class PreparedDataset:
     classes: int | None
     description: str
     mismatch: str | None = None
+    rows_of_each: int = 1
 
     def array(self, name: str) -> Path:
         """The .npy file of one array of targets."""
@@ -56,14 +60,34 @@ class PreparedDataset:
         """The inputs of one split."""
         return self.inputs[split]
 
-    def for_model(self, given: Mapping[str, str | float]) -> PreparedDataset:
-        """The dataset as a model takes it: input -> the array that it is given, or a number. Raises SourceError.
+    def for_model(self, model: Model) -> PreparedDataset:
+        """The dataset as a model takes it, by its ``inputs`` and its ``state``. Raises SourceError.
 
-        Without ``given`` the arrays have the names of the model's inputs.
+        Without ``inputs`` the arrays have the names of the model's inputs.
         """
-        if not given:
+        if not model.inputs and not model.state:
             return self
         arrays = {each.name: each for each in self._arrays()}
+        inputs = self._given(model.inputs, arrays) if model.inputs else list(arrays.values())
+        if model.state:
+            self._check_sequences(inputs)
+        for name, of in model.state.items():
+            inputs.append(state(name, of.output, 0.0 if of.initial == "zeros" else of.initial, of.shape or ()))
+        named, last = tuple(inputs), bool(model.state) and self.classes is not None
+        sha256 = {name: _as_given(name, sha, (), named) for name, sha in self.sha256.items()}
+        samples = {split: replace(each, inputs=named, last=last) for split, each in self.inputs.items()}
+        size = sum(each.size for each in arrays.values())
+        return replace(self, inputs=samples, sha256=sha256, input_shape=(size,))
+
+    def taken_apart(self, inputs: tuple[NamedInput, ...], splits: Mapping[str, Path]) -> PreparedDataset:
+        """The dataset whose samples are the steps of its sequences: ``splits`` are files of rows of a step's ``inputs``."""
+        steps = length_of(self.inputs["evaluation"].inputs) or 1
+        samples = {split: Samples(path, (), inputs) for split, path in splits.items()}
+        size = sum(each.size for each in inputs)
+        return replace(self, inputs={**self.inputs, **samples}, input_shape=(size,), rows_of_each=steps)
+
+    def _given(self, given: Mapping[str, str | float], arrays: Mapping[str, NamedInput]) -> list[NamedInput]:
+        """What each input of a model is given: an array, or a number."""
         inputs = []
         for name, what in given.items():
             if isinstance(what, str) and what not in arrays:
@@ -73,11 +97,24 @@ class PreparedDataset:
                     hint="correct the model's 'inputs' in models.yaml",
                 )
             inputs.append(replace(arrays[what], name=name) if isinstance(what, str) else constant(name, what))
-        named = tuple(inputs)
-        sha256 = {name: _as_given(name, sha, (), named) for name, sha in self.sha256.items()}
-        samples = {split: replace(each, inputs=named) for split, each in self.inputs.items()}
-        size = sum(each.size for each in self._arrays())
-        return replace(self, inputs=samples, sha256=sha256, input_shape=(size,))
+        return inputs
+
+    def _check_sequences(self, inputs: Sequence[NamedInput]) -> None:
+        """Raise SourceError unless all arrays have samples of equally many steps."""
+        varying = [each for each in inputs if each.constant is None]
+        lengths = {each.name: each.shape[0] if each.shape else 0 for each in varying}
+        if min(lengths.values()) < 1:
+            alone = min(lengths, key=lambda name: lengths[name])
+            raise SourceError(
+                f"dataset {self.name!r}: a model with state is given sequences, and samples of {alone!r} have no steps",
+                hint="give arrays of shape (samples, steps, ...): of each sample what the model takes at each step",
+            )
+        if len(set(lengths.values())) > 1:
+            counted = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise SourceError(
+                f"dataset {self.name!r}: the arrays have sequences of different numbers of steps: {counted}",
+                hint="give each sample as many steps in every array",
+            )
 
     def _arrays(self) -> tuple[NamedInput, ...]:
         """The arrays of inputs, and where each stands in a row."""

@@ -31,12 +31,14 @@ class Samples:
     Every step is computed in float32 and rounded, here as in the runners, so that all of them feed the same bits: those
     that Keras, Pillow and torchvision compute. Without steps the values are taken as they are.
 
-    With ``inputs`` a sample is a row of the values of all of a model's inputs, (N, values).
+    With ``inputs`` a sample is a row of the values of all of a model's inputs, (N, values). It may be a sequence of steps, of
+    which, with ``last``, the outputs of the last one are wanted.
     """
 
     path: Path
     steps: tuple[Step, ...] = ()
     inputs: tuple[NamedInput, ...] = ()
+    last: bool = False
 
     @property
     def input_names(self) -> list[str]:
@@ -73,13 +75,15 @@ class Samples:
     def to_json(self) -> dict[str, Any]:
         """As a job of a child process or a runner describes them."""
         steps = [[operation, list(operand)] for operation, operand in self.steps]
-        return {"path": str(self.path), "steps": steps, "inputs": [each.to_json() for each in self.inputs]}
+        inputs = [each.to_json() for each in self.inputs]
+        return {"path": str(self.path), "steps": steps, "inputs": inputs, "last": self.last}
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> Samples:
         """The samples that ``to_json`` described."""
         steps = ((str(operation), tuple(operand)) for operation, operand in described["steps"])
-        return cls(Path(described["path"]), tuple(steps), tuple(map(NamedInput.from_json, described["inputs"])))
+        inputs = tuple(map(NamedInput.from_json, described["inputs"]))
+        return cls(Path(described["path"]), tuple(steps), inputs, described["last"])
 
 
 def in_layout(values: NDArray[Any], layout: Layout) -> NDArray[Any]:

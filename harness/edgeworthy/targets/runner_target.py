@@ -151,6 +151,7 @@ class RunnerTarget(ABC):
             "layout": artifact.layout,
             "input_names": dict(artifact.inputs),
             "outputs": list(artifact.outputs),
+            "state": dict(artifact.state),
             **self._settings(),
         }
 

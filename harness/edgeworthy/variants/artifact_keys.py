@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ ROUTE_PACKAGES: dict[Kind, tuple[str, ...]] = {
 }
 #: Further distributions, for a source that names a route.
 LITERT_TORCH_PACKAGES = ("litert-torch", "litert-converter", "jax")
+#: The splits of which a model with state is run over the sequences before it is converted.
+SEQUENCES = ("evaluation", "calibration")
 TRAINING_ARRAYS = ("train_x", "train_y", "validation_x", "validation_y")
 TRAINING_PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 
@@ -47,16 +49,16 @@ class VariantPlan:
     required: bool
 
 
+@dataclass(eq=False)
 class ArtifactKeys:
     """The keys of one model's artifacts and exports, and what they are made from."""
 
-    def __init__(self, store: Store, base: Path, name: str, source: Source, dataset: PreparedDataset) -> None:
-        self.store = store
-        self.base = base
-        self.name = name
-        self.source = source
-        self.dataset = dataset
-        self._artifacts: dict[str, str] = {}
+    store: Store
+    base: Path
+    name: str
+    source: Source
+    dataset: PreparedDataset
+    _artifacts: dict[str, str] = field(default_factory=dict, repr=False)
 
     def artifact(self, plan: VariantPlan) -> str:
         """The artifact's key. Raises RecipeRefused, ConfigError or SourceError."""
@@ -99,6 +101,14 @@ class ArtifactKeys:
             }
         )
 
+    def steps(self, sequences: Mapping[str, Samples]) -> str:
+        """The key of the steps that the source is run over, with the states that it has before each."""
+        facts = {"format": "steps 1", "machinery": _machinery(), "source": self.source_key}
+        versions = _versions(self._route_packages)
+        return digest(
+            {**facts, "sequences": {split: each.checksum() for split, each in sequences.items()}, "versions": versions}
+        )
+
     def calibration(self, plan: VariantPlan) -> Samples | None:
         """The samples that the recipe calibrates with, None where it does not. Raises RecipeRefused or ConfigError."""
         if not plan.recipe.calibrated:
@@ -111,11 +121,11 @@ class ArtifactKeys:
                 hint="add calibration samples to the dataset, apart from the evaluation samples",
             )
         calibration = self.dataset.samples("calibration")
-        wanted = plan.options.get("calibration_samples")
-        if wanted is not None and wanted > len(calibration):
+        wanted, there = plan.options.get("calibration_samples"), len(calibration) // self.dataset.rows_of_each
+        if wanted is not None and wanted > there:
             raise ConfigError(
                 f"models.{plan.model}.variants.{plan.variant}.options.calibration_samples is {wanted},"
-                f" and the dataset {self.dataset.name!r} has {len(calibration)} calibration samples",
+                f" and the dataset {self.dataset.name!r} has {there} calibration samples",
                 hint="lower it, give the dataset more, or leave the option out to use them all",
             )
         return calibration
@@ -124,7 +134,8 @@ class ArtifactKeys:
         """How many of the calibration samples are used; None uses all."""
         if plan.variant == CANARY:
             return calibration_count(self.dataset.input_shape)
-        return plan.options.get("calibration_samples")
+        count = plan.options.get("calibration_samples")
+        return None if count is None else count * self.dataset.rows_of_each
 
     def training(self, plan: VariantPlan) -> tuple[str, ...]:
         """The names of the arrays that the recipe trains on. Raises RecipeRefused where the dataset lacks one."""

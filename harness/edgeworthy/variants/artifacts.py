@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import edgeworthy.errors
 from edgeworthy.config import Model, Source, Timeouts
-from edgeworthy.errors import ConfigError, ConversionCrashed, EdgeworthyError, RecipeRefused, VariantError
+from edgeworthy.errors import ConfigError, ConversionCrashed, EdgeworthyError, RecipeRefused
 from edgeworthy.records import Artifact
 from edgeworthy.sources.datasets import PreparedDataset
 from edgeworthy.storage import Store, read_json, write_json
@@ -20,12 +20,14 @@ from edgeworthy.variants.conversion import child_events
 from edgeworthy.variants.frameworks import Framework
 from edgeworthy.variants.registry import Recipe
 from edgeworthy.variants.slots import Slots
-from edgeworthy.variants.source_content import existing
+from edgeworthy.variants.source_children import SourceChildren, reported
 from edgeworthy.variants.steps import Step, shares, steps_of
 
 Progress = Callable[[str], None]
 #: How often one who waits for an artifact looks for progress to show, and for what another process has made.
 POLL_S = 0.2
+#: What a child says of an artifact that it made, and the store keeps.
+DESCRIBED = ("layout", "inputs", "outputs", "state")
 
 
 class ArtifactMaker:
@@ -67,11 +69,14 @@ class ArtifactMaker:
         self.rank = rank
         self.on_miss = on_miss
         self.on_wait = on_wait
+        #: As the keys, with the samples that children are given: of sequences their single steps.
+        self._made_from = self.keys
         self._failures: dict[str, Exception] = {}
         self._settled: set[str] = set()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._closed = threading.Event()
+        self.children = SourceChildren(store, self.keys, timeouts, slots, rank, self._closed, progress)
         self._failed_views: list[dict[str, Any]] = []
         self._counted = 0
         self._missing = 0
@@ -148,6 +153,7 @@ class ArtifactMaker:
             source=self.keys.source_key,
             inputs=facts["inputs"],
             outputs=tuple(facts["outputs"]),
+            state=facts["state"],
         )
 
     # -- making -----------------------------------------------------------------------------------------------
@@ -165,7 +171,8 @@ class ArtifactMaker:
         if not plans:
             return
         self._counted, self._missing = 0, len(plans)
-        source = self.ready_source()
+        source = self.children.ready_source()
+        self._made_from = replace(self.keys, dataset=self.children.samples(source))
         steps = steps_of(plans, self.keys, source, self.store)
         frameworks = dict.fromkeys(step.framework for step in steps)
         _side_by_side(partial(self._make_by, framework, source, steps) for framework in frameworks)
@@ -242,11 +249,11 @@ class ArtifactMaker:
             "framework": framework,
             "source": source.model_dump(),
             "base_dir": str(self.keys.base),
-            "samples": self.dataset.samples("evaluation").to_json(),
+            "samples": self._made_from.dataset.samples("evaluation").to_json(),
             "classes": self.dataset.classes,
             "recipe_files": self.recipe_files,
             "failed_views": self._failed_views,
-            "work": [step.work(self.keys, out) for step, out in zip(steps, outs, strict=True)],
+            "work": [step.work(self._made_from, out) for step, out in zip(steps, outs, strict=True)],
         }
 
     def _take(self, event: dict[str, Any], steps: list[Step], outs: list[Path]) -> None:
@@ -258,7 +265,7 @@ class ArtifactMaker:
         elif event["event"] == "made":
             self._keep(steps[event["index"]], outs[event["index"]], event)
         elif event["event"] in ("refused", "failed"):
-            self._end(steps[event["index"]], _failure(event))
+            self._end(steps[event["index"]], reported(event))
 
     def _announce(self, step: Step) -> None:
         if step.export:
@@ -274,7 +281,7 @@ class ArtifactMaker:
                     file.rename(folder / file.name)
             step.folder = self.store.root / "exports" / step.key
         else:
-            self._keep_artifact(step, made, {name: event[name] for name in ("layout", "inputs", "outputs")})
+            self._keep_artifact(step, made, {name: event[name] for name in DESCRIBED})
         self._end(step)
 
     def _keep_artifact(self, step: Step, made: Path, described: dict[str, Any]) -> None:
@@ -309,41 +316,6 @@ class ArtifactMaker:
             with self.store.create("artifacts", step.key) as folder:
                 write_json(folder / "artifact.json", {"refused": failure.message, "hint": failure.hint})
 
-    # -- the source --------------------------------------------------------------------------------------------
-
-    def ready_source(self) -> Source:
-        """The source as the child opens it, trained first where there is a trainer. Raises SourceError and the like."""
-        if self.source.trainer is None:
-            return self.source
-        trained = "weights" if self.source.factory else "path"
-        return self.source.model_copy(update={"trainer": None, trained: str(self._trained().absolute())})
-
-    def _trained(self) -> Path:
-        """The file that the trainer wrote, trained now if the store lacks it."""
-        key = self.keys.source_key
-        name = "weights.pt" if self.source.factory else "model.keras"
-        if self.store.find("trained", key) is None:
-            with self.slots.held((True, self.rank)), self.store.create("trained", key) as folder:
-                self._train(folder / name)
-        return self.store.root / "trained" / key / name
-
-    def _train(self, out: Path) -> None:
-        arrays = self.keys.training_arrays()
-        job = {
-            "action": "train",
-            "trainer": self.source.trainer,
-            "base_dir": str(self.keys.base),
-            "splits": {array: self.keys.split_reference(array) for array in arrays},
-            "out": str(out),
-        }
-        self.progress(f"training {self.name} (first use)")
-        for event in child_events(job, self.timeouts, self._closed):
-            if event["event"] == "progress":
-                self.progress(f"training {self.name}: {event['text']}")
-            elif event["event"] == "failed":
-                raise _failure(event)
-        existing(out, f"model {self.name!r}: what {self.source.trainer} should have written")
-
 
 def _side_by_side(calls: Iterable[Callable[[], None]]) -> None:
     """Make the calls, each in a thread, and wait for all of them."""
@@ -352,12 +324,3 @@ def _side_by_side(calls: Iterable[Callable[[], None]]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-
-
-def _failure(event: dict[str, Any]) -> EdgeworthyError:
-    """The error that the child reported, in the type it had there."""
-    if event["event"] == "refused":
-        return RecipeRefused(event["message"], hint=event.get("hint", ""))
-    kind = getattr(edgeworthy.errors, event["error_type"], VariantError)
-    error: EdgeworthyError = kind(event["message"], hint=event.get("hint", ""), log_tail=event.get("log_tail", ""))
-    return error

@@ -5,6 +5,8 @@ line, and stderr as a log file, which receives everything that a library prints:
 
     {"action": "train", "trainer", "base_dir", "splits": SPLITS, "out"}
       -> {"event": "progress", "text"}*, then "made" or "failed"
+    {"action": "take_apart", "framework", "source", "base_dir", "sequences": {split: SAMPLES}, "classes", "out": a folder}
+      -> "made" with the "inputs" of a step, or "failed"
     {"action": "convert", "framework": the only one that may be imported, null for whichever comes first,
      "source": a source of models.yaml, trained, "base_dir", "samples": SAMPLES, "classes", "recipe_files",
      "failed_views": [{"handover", "view", "message", "hint"}, ...],
@@ -49,6 +51,7 @@ from edgeworthy.variants.frameworks import keep_apart, loaded_frameworks
 from edgeworthy.variants.handover import Handover, write_handover
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.registry import Recipe, all_recipes
+from edgeworthy.variants.sequences import taken_apart
 
 CORRECT_TRAINER = "correct the trainer; it is called again in the next run"
 
@@ -64,11 +67,11 @@ def main(arguments: list[str]) -> None:
     emit = emitter(take_stdout())
     job = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     keep_apart(job.get("framework"), lean=not _runs_users_code(job))
-    {"train": _train, "convert": convert}[job["action"]](job, emit)
+    {"train": _train, "take_apart": _take_apart, "convert": convert}[job["action"]](job, emit)
 
 
 def _runs_users_code(job: Job) -> bool:
-    return job["action"] == "train" or bool(job["recipe_files"] or job["source"].get("factory"))
+    return job["action"] == "train" or bool(job.get("recipe_files") or job["source"].get("factory"))
 
 
 def _train(job: Job, emit: Emit) -> None:
@@ -99,6 +102,23 @@ def _splits(references: Mapping[str, Any]) -> dict[str, Any]:
         if not samples.inputs:
             splits[name] = rows
     return splits
+
+
+def _take_apart(job: Job, emit: Emit) -> None:
+    out, base_dir = Path(job["out"]), Path(job["base_dir"])
+    source = Source.model_validate(job["source"])
+    sequences = {split: Samples.from_json(given) for split, given in job["sequences"].items()}
+
+    def make() -> dict[str, Any]:
+        with temporary_folder() as scratch:
+
+            def opened(samples: Samples) -> OpenedSource:
+                return OpenedSource(source, base_dir, samples, job["classes"], Path(tempfile.mkdtemp(dir=scratch)))
+
+            inputs = taken_apart(opened, sequences, out)
+        return {"event": "made", "inputs": [each.to_json() for each in inputs]}
+
+    emit(_attempt(make, out))
 
 
 def convert(job: Job, emit: Emit) -> None:
@@ -162,6 +182,7 @@ def _done(recipe: Recipe | None, sources: _Sources, work: Job, emit: Emit) -> di
             "layout": layout,
             "inputs": source.artifact_inputs(out),
             "outputs": source.artifact_outputs(out),
+            "state": source.artifact_state(out),
         }
 
     return _attempt(make, out)

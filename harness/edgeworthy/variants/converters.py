@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
-from edgeworthy.sources.samples import IMAGE_RANK, shape_in_layout
+from edgeworthy.sources.samples import IMAGE_RANK
 from edgeworthy.variants.converter_errors import refusing
 from edgeworthy.variants.keras_sources import called
 from edgeworthy.variants.model_ends import keras_outputs
@@ -331,11 +331,11 @@ def with_hard_swish(model: Any) -> Any:
 
 
 def onnx_to_saved_model(
-    onnx_file: Path, layout: Layout, batch: int | None, samples: Sequence[Shape | None], folder: Path
+    onnx_file: Path, layout: Layout, shapes: Sequence[tuple[int | None, ...] | None], folder: Path
 ) -> Path:
-    """Write ``folder`` by onnx2tf; its inputs become (batch, *sample), images NHWC. Which axes to swap, it guesses silently.
+    """Write ``folder`` by onnx2tf; its images become NHWC. Which axes to swap, it guesses silently.
 
-    ``samples`` are the shapes of a sample's inputs, None of one that is the same for all.
+    ``shapes`` are those that its inputs are to have, with the batch, in ``layout``; None of one that is the same for all samples.
     """
     # onnx2tf may rewrite the file it reads; it gets a copy.
     copy = folder.with_suffix(".onnx")
@@ -344,11 +344,11 @@ def onnx_to_saved_model(
 
         # For three channels onnx2tf would fetch photographs from the internet to compare layouts with; noise does.
         onnx2tf.onnx2tf.download_test_image_data = _noise_images
-        _copy_for_sample(onnx_file, layout, batch, samples, copy)
+        _copy_for_sample(onnx_file, shapes, copy)
         kept = [
             entry.name
-            for entry, sample in zip(onnx_inputs(copy), samples, strict=True)
-            if layout == "nhwc" or (len(samples) > 1 and len(sample or ()) + 1 != IMAGE_RANK)
+            for entry, shape in zip(onnx_inputs(copy), shapes, strict=True)
+            if layout == "nhwc" or (len(shapes) > 1 and len(shape or ()) != IMAGE_RANK)
         ]
         onnx2tf.convert(
             input_onnx_file_path=str(copy),
@@ -363,20 +363,18 @@ def onnx_to_saved_model(
     return folder
 
 
-def _copy_for_sample(
-    onnx_file: Path, layout: Layout, batch: int | None, samples: Sequence[Shape | None], copy: Path
-) -> None:
-    """Copy an ONNX file; open sizes of its inputs become those of ``samples``, an open batch ``batch``, if that is given."""
+def _copy_for_sample(onnx_file: Path, shapes: Sequence[tuple[int | None, ...] | None], copy: Path) -> None:
+    """Copy an ONNX file; open sizes of its inputs become those of ``shapes``, where these are given."""
     import onnx
 
     model = onnx.load(onnx_file)
     constants = {tensor.name for tensor in model.graph.initializer}
     entries = [each for each in model.graph.input if each.name not in constants]
     changed = _with_tensorflow_names(model.graph)
-    changed |= len(samples) > 1 and _with_plain_inputs(model.graph, [each.name for each in entries])
-    for entry, sample in zip(entries, samples, strict=True):
-        if sample is not None:
-            changed |= _with_sizes(entry.type.tensor_type.shape.dim, batch, shape_in_layout(sample, layout))
+    changed |= len(shapes) > 1 and _with_plain_inputs(model.graph, [each.name for each in entries])
+    for entry, shape in zip(entries, shapes, strict=True):
+        if shape is not None:
+            changed |= _with_sizes(entry.type.tensor_type.shape.dim, shape)
     if not changed:
         shutil.copyfile(onnx_file, copy)
         return
@@ -395,9 +393,8 @@ def _with_plain_inputs(graph: Any, names: Sequence[str]) -> bool:
     return bool(renamed)
 
 
-def _with_sizes(dims: Any, batch: int | None, sizes: Sequence[int]) -> bool:
-    """Close the open sizes among ``dims``, the batch if one is given; whether there was any."""
-    wanted = (size_of(dims[0]) or batch, *sizes)
+def _with_sizes(dims: Any, wanted: Sequence[int | None]) -> bool:
+    """Close the open sizes among ``dims`` where another is ``wanted``; whether there was any."""
     open_ones = [(dim, size) for dim, size in zip(dims, wanted, strict=True) if size and not size_of(dim)]
     for dim, size in open_ones:
         dim.dim_value = size

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import InputMismatch, RecipeRefused
 from edgeworthy.records import Layout
-from edgeworthy.sources.samples import in_layout
+from edgeworthy.sources.samples import in_layout, shape_in_layout
 from edgeworthy.tensors import NamedInput
 from edgeworthy.variants.output_names import plain_names
 
@@ -46,6 +46,15 @@ def as_in_source(found: Sequence[ModelInput], inputs: Sequence[NamedInput]) -> l
     """``found``, those of a converted model, in the order of its source's ``inputs``."""
     by_name = {each.name: each for each in found}
     return [by_name[name] for name in found_again(list(by_name), inputs)] if inputs else list(found)
+
+
+def wanted_shape(named: NamedInput, batch: int | None, layout: Layout) -> tuple[int | None, ...] | None:
+    """The shape of a conversion's input for that batch, images in ``layout``; None of a constant, whose shape is the source's."""
+    if named.constant is not None:
+        return None
+    if named.is_state:
+        return in_layout(np.empty(named.shape, np.int8), layout).shape
+    return (batch, *shape_in_layout(named.shape, layout))
 
 
 def found_again(found: Sequence[str], inputs: Sequence[NamedInput]) -> tuple[str, ...]:
@@ -103,6 +112,8 @@ def one_by_one(
 
 def batch_of(found: Sequence[ModelInput], inputs: Sequence[NamedInput]) -> int | None:
     """The only batch that a model takes, None where it takes any."""
+    if any(each.is_state for each in inputs):  # wherever its batch is, it is that of one sequence
+        return 1
     varying = [each for each, named in zip(found, inputs, strict=True) if named.constant is None] if inputs else found
     return next((each.shape[0] for each in varying if each.shape and each.shape[0]), None)
 

@@ -186,12 +186,10 @@ def tflite_inputs(content: bytes) -> list[ModelInput]:
 
 
 def outputs_of(path: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """What the outputs of a .tflite or .onnx file are called, in the order of its source's ``names``; () of a single one.
+    """What the outputs of a .tflite or .onnx file are called, in the order of its source's ``names``.
 
     Those of a TorchScript file have no names: they are numbers.
     """
-    if len(names) == 1:
-        return ()
     if path.suffix == ".tflite":
         return in_order(list(named_outputs(opened_tflite(path.read_bytes()))), names)
     if path.suffix == ".onnx":
@@ -281,7 +279,7 @@ def _torchscript(path: Path, layout: Layout, ends: Ends) -> Inference:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         module = torch.jit.load(path)
-    return of_torch(module, ends=ends)
+    return of_torch(module, 1 if any(each.is_state for each in ends.inputs) else None, ends)
 
 
 def _in_batches(infer: Each, batch: int | None) -> Inference:
@@ -291,7 +289,15 @@ def _in_batches(infer: Each, batch: int | None) -> Inference:
 
     def infer_all(images: Images) -> list[Values]:
         filled = np.concatenate([images, np.repeat(images[-1:], -len(images) % batch, axis=0)])
-        batches = [infer(filled[first : first + batch]) for first in range(0, len(filled), batch)]
+        batches = [
+            [_with_batch(each, batch) for each in infer(filled[first : first + batch])]
+            for first in range(0, len(filled), batch)
+        ]
         return [np.concatenate(parts)[: len(images)] for parts in zip(*batches, strict=True)]
 
     return Inference(infer_all)
+
+
+def _with_batch(output: Values, batch: int) -> Values:
+    """An output for one sample whose first axis is none of samples, as that of a state may be, as a batch of one."""
+    return output[np.newaxis] if batch == 1 and output.shape[:1] != (1,) else output

@@ -54,7 +54,7 @@ from edgeworthy.variants.handover import Handover
 from edgeworthy.variants.keras_sources import called
 from edgeworthy.variants.kinds import TITLES, Kind, kind_of
 from edgeworthy.variants.model_ends import keras_outputs, onnx_with_output, tflite_outputs, tflite_with_output
-from edgeworthy.variants.model_inputs import Ends, ModelInput, as_in_source, batch_of, one_by_one
+from edgeworthy.variants.model_inputs import Ends, ModelInput, as_in_source, batch_of, one_by_one, wanted_shape
 from edgeworthy.variants.output_names import plain_names
 from edgeworthy.variants.same_model import Images, check_same_outputs
 from edgeworthy.variants.source_files import Shape
@@ -153,14 +153,9 @@ class OpenedSource:
             return [ModelInput("input", (batch, *self.own_shape), self.own_inputs()[0].dtype)]
         names = plain_names([each.name for each in inputs], "input")
         return [
-            ModelInput(name, self._wanted_shape(own, named, batch), own.dtype)
+            ModelInput(name, wanted_shape(named, batch, self.own_layout) or own.shape, own.dtype)
             for name, own, named in zip(names, self.own_inputs(), inputs, strict=True)
         ]
-
-    def _wanted_shape(self, own: ModelInput, named: NamedInput, batch: int | None) -> tuple[int | None, ...]:
-        if named.constant is not None:
-            return own.shape
-        return (batch, *shape_in_layout(named.shape, self.own_layout))
 
     @property
     def title(self) -> str:
@@ -284,8 +279,21 @@ class OpenedSource:
         return getattr(self.function(), "output_names", ("output",))
 
     def artifact_outputs(self, artifact: Path) -> tuple[str, ...]:
-        """What an artifact calls them, () where there is one; in the order of ``output_names``."""
-        return model_outputs.outputs_of(artifact, self.output_names())
+        """What an artifact calls them, () where there is one, in their order; without those that are a state."""
+        names = self.output_names()
+        if len(names) == 1 and not self.artifact_state(artifact):
+            return ()
+        found = model_outputs.outputs_of(artifact, names)
+        states = self.artifact_state(artifact).values()
+        return tuple(each for each in found if each not in states) or found
+
+    def artifact_state(self, artifact: Path) -> dict[str, str]:
+        """The source's inputs that are given back an output, and what an artifact calls that output."""
+        given = {each.name: each.follows for each in self.samples.inputs if each.follows}
+        if not given:
+            return {}
+        found = dict(zip(self.output_names(), model_outputs.outputs_of(artifact, self.output_names()), strict=True))
+        return {name: found[output] for name, output in given.items()}
 
     def artifact_inputs(self, artifact: Path) -> dict[str, str]:
         """What an artifact calls the inputs, {} where there is one."""
@@ -296,7 +304,7 @@ class OpenedSource:
         """The only batch size that the source takes; None where it takes any."""
         if self.handover:
             return self.handover.fixed_batch
-        if self.kind == "torch":
+        if self.kind == "torch" and not any(each.is_state for each in self.samples.inputs):
             return getattr(self.torch_module(), "fixed_batch", None)
         return batch_of(self.own_inputs(), self.ends().inputs)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +59,11 @@ def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float
 
         engine = next(name for name in ENGINES if name in torch.backends.quantized.supported_engines)
         torch.backends.quantized.engine = engine
-        given = tensors_of(calibration, source.ends().inputs, "nchw")
-        observed = prepare_fx(module, get_default_qconfig_mapping(engine), _samples(given, 0, 2))
+        inputs, few = source.ends().inputs, calibration[: source.fixed_batch() or 2]
+        observed = prepare_fx(module, get_default_qconfig_mapping(engine), tuple(tensors_of(few, inputs, "nchw")))
         with torch.inference_mode():
             for index in range(len(calibration)):
-                observed(*_samples(given, index, index + 1))
+                observed(*tensors_of(calibration[index : index + 1], inputs, "nchw"))
         converted = convert_fx(observed)
         if all(node.target is not torch.quantize_per_tensor for node in converted.graph.nodes):
             raise RecipeRefused(
@@ -79,14 +78,9 @@ def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float
     return source.own_layout
 
 
-def _samples(given: Sequence[Any], begin: int, end: int) -> tuple[Any, ...]:
-    """Some samples of each input; a number that all have is a tensor without axes."""
-    return tuple(each[begin:end] if each.ndim else each for each in given)
-
-
 def _examples(source: OpenedSource) -> tuple[Any, ...]:
-    """Two samples: with one, code that squeezes or reshapes by the batch size would bake it in."""
-    return zeros(source.own_inputs(), 2)
+    """Two samples where it takes so many: with one, code that squeezes or reshapes by the batch size would bake it in."""
+    return zeros(source.own_inputs(), source.fixed_batch() or 2)
 
 
 def _trace(module: Any, examples: tuple[Any, ...], out: Path) -> None:

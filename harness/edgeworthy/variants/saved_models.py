@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeworthy.errors import PackageMissing, RecipeRefused
+from edgeworthy.tensors import NamedInput
 from edgeworthy.variants import converters, model_outputs, tensorflow_sources
 from edgeworthy.variants.converter_errors import refusing
 from edgeworthy.variants.kinds import TITLES
-from edgeworthy.variants.model_inputs import Ends, as_in_source
+from edgeworthy.variants.model_inputs import Ends, as_in_source, wanted_shape
 from edgeworthy.variants.output_names import plain_names
 from edgeworthy.variants.same_model import check_same_outputs, output_axes, output_places
 
@@ -40,13 +41,11 @@ def make(source: OpenedSource, batch: int | None) -> Path:
     elif source.kind in ("saved_model", "frozen_graph"):
         tensorflow_sources.save_function(source.function(), source.wanted_inputs(batch), folder, source.output_names())
     else:
-        shapes = (
-            [source.input_shape]
-            if not source.samples.inputs
-            else [None if each.constant is not None else each.shape for each in source.ends().inputs]
-        )
+        layout, inputs = source.onnx_layout(), source.ends().inputs
+        only = NamedInput("", source.input_shape)
+        shapes = [wanted_shape(each, batch, layout) for each in inputs or (only,)]
         with _naming_route(source):
-            converters.onnx_to_saved_model(source.onnx_for(batch), source.onnx_layout(), batch, shapes, folder)
+            converters.onnx_to_saved_model(source.onnx_for(batch), layout, shapes, folder)
     with refusing("TensorFlow"):
         folder = _in_our_layout(source, folder)
         # One by one: some of onnx2tf's take no other batch, which costs speed and changes no output.

@@ -120,19 +120,20 @@ def check_shapes(path: Path, found: Sequence[ModelInput], inputs: Sequence[Named
 def check_shapes_of(found: Sequence[ModelInput], inputs: Sequence[NamedInput], path: Path) -> None:
     """Raise SourceError unless each of ``found`` takes what it is given, as it is."""
     for each, named in zip(found, inputs, strict=True):
-        if named.constant is None:
+        if named.constant is None and not named.is_state:
             check_shape(path, each.shape[1:], named.shape, each.name)
 
 
 def layouts_of_inputs(found: Sequence[ModelInput], inputs: Sequence[NamedInput], path: Path) -> list[Layout]:
     """In which layouts the images among several inputs may be. Raises SourceError for a shape that does not fit, and for none."""
-    images = [
+    varying = [
         (each, named)
         for each, named in zip(found, inputs, strict=True)
-        if named.constant is None and len(named.shape) + 1 == IMAGE_RANK
+        if named.constant is None and not named.is_state
     ]
-    for each, named in zip(found, inputs, strict=True):
-        if named.constant is None and (each, named) not in images:
+    images = [(each, named) for each, named in varying if len(named.shape) + 1 == IMAGE_RANK]
+    for each, named in varying:
+        if (each, named) not in images:
             check_shape(path, each.shape[1:], named.shape, each.name)
     for each, named in images:
         layout_of(each.shape[1:], named.shape, path, each.name)

@@ -27,7 +27,7 @@ from edgeworthy.suggestions import did_you_mean
 from edgeworthy.tensors import NamedInput
 from edgeworthy.variants.converter_errors import reason_line, refusing
 from edgeworthy.variants.model_ends import check_inputs, torch_with_output
-from edgeworthy.variants.model_inputs import ModelInput, as_input, values_of
+from edgeworthy.variants.model_inputs import ModelInput, as_input, values_of, wanted_shape
 from edgeworthy.variants.same_model import Images
 from edgeworthy.variants.source_files import Shape, checked_file, reading
 from edgeworthy.variants.torch_checkpoints import load_weights
@@ -97,8 +97,8 @@ def load_exported(path: Path, output: str | None, images: Images, inputs: Sequen
         )
     taken = [node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
     check_inputs(path, [node.name for node in taken], inputs)
-    constants = {each.name for each in inputs if each.constant is not None}
-    batch = next(node for node in taken if node.name not in constants).meta["val"].shape[0]
+    batched = [each.name for each in inputs if each.constant is None and not each.is_state]
+    batch = next(node for node in taken if not inputs or node.name in batched).meta["val"].shape[0]
     module.fixed_batch = batch if isinstance(batch, int) else None
     module.input_names = [node.name for node in taken]
     for part in module.modules():  # its eval() raises: the graph is in its mode, only the flag is not
@@ -116,7 +116,7 @@ def inputs_of(module: Any, inputs: Sequence[NamedInput], sample: Shape) -> list[
     return [
         ModelInput(
             name,
-            () if given[name].constant is not None else (None, *shape_in_layout(given[name].shape, "nchw")),
+            wanted_shape(given[name], None, "nchw") or given[name].shape,
             torch_dtype(given[name]),
         )
         for name in module.input_names
@@ -183,7 +183,7 @@ def tensors_of(images: Images, inputs: Sequence[NamedInput], layout: Layout) -> 
     """The tensors that a module of these ``inputs``, in its order, is called with: float32 of a single one."""
     import torch
 
-    values = values_of(images, inputs, layout, [()] * len(inputs))
+    values = values_of(images, inputs, layout, [each.shape for each in inputs])
     kinds = [torch_dtype(each) for each in inputs] or [FLOAT]
     return [torch.from_numpy(as_input(each, kind)) for each, kind in zip(values, kinds, strict=True)]
 

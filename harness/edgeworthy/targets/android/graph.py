@@ -91,6 +91,28 @@ class Graph:
         except RunnerError as error:
             raise InputMismatch(str(error), hint="delete the artifact from the store; it is made again") from error
 
+    def given_back(self, name: str, fed: Sequence[Fed], state: Mapping[str, str]) -> tuple[int | None, ...]:
+        """Of each input the place of the output that it is at the step after, by ``state``: input of the source -> output.
+
+        Raises InputMismatch where the bytes of the two mean different things.
+        """
+        return tuple(
+            self._given_back(name, each, state[each.named.name]) if each.named and each.named.name in state else None
+            for each in fed
+        )
+
+    def _given_back(self, name: str, fed: Fed, output: str) -> int:
+        place = self.wanted([output])[0]
+        given, taken = self.outputs[place], fed.tensor
+        same = (given.size_bytes, given.dtype, given.scale, given.zero_point)
+        if same != (taken.size_bytes, taken.dtype, taken.scale, taken.zero_point):
+            raise InputMismatch(
+                f"{name}: the state {taken.name!r} is {taken.dtype} with scale {taken.scale:g}, and the output that it is given"
+                f" back, {output!r}, {given.dtype} with scale {given.scale:g}: on a phone nothing converts one into the other",
+                hint="judge a variant with float inputs and outputs there (int8_float_io), or this one on the host or a board",
+            )
+        return place
+
 
 def read_graph(path: Path) -> Graph:
     """Read a .tflite file. Raises ArtifactUnusable where it is none."""

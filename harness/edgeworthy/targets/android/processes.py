@@ -38,18 +38,23 @@ for side in $order; do
   run=$((run+1))
 done
 """
-# $1 processes; the file of each input, the bytes that a process takes of it, and whether the next one takes those that follow
-# (1) or the same (0). Their outputs are put together.
+# $1 processes; after each $2 of them a sequence ends. Then the file of each input, the bytes that a process takes of it, whether
+# the next one takes those that follow (1) or the same (0), and from where on in what a process wrote the next one takes them
+# within a sequence (-1: from nowhere). Their outputs are put together.
 _OUTPUTS = f"""
-batches=$1 inputs=$2 batch=0; shift 2
+batches=$1 length=$2 inputs=$3 batch=0; shift 3
 for place in $inputs; do
-  eval "samples$place=\\$1 bytes$place=\\$2 step$place=\\$3"; shift 3
+  eval "samples$place=\\$1 bytes$place=\\$2 step$place=\\$3 back$place=\\$4"; shift 4
 done
 : >outputs || exit 125
 while [ $batch -lt $batches ]; do
   for place in $inputs; do
-    eval "samples=\\$samples$place bytes=\\$bytes$place step=\\$step$place"
-    dd if="$samples" of=in$place.bin bs=$bytes skip=$((batch*step)) count=1 2>/dev/null || exit 125
+    eval "samples=\\$samples$place bytes=\\$bytes$place step=\\$step$place back=\\$back$place"
+    if [ $back -ge 0 ] && [ $((batch%length)) -gt 0 ]; then
+      tail -c +$((back+1)) {OUTPUTS} | head -c $bytes >in$place.bin || exit 125
+    else
+      dd if="$samples" of=in$place.bin bs=$bytes skip=$((batch*step)) count=1 2>/dev/null || exit 125
+    fi
   done
   rm -f {OUTPUTS}
   "$@" >said.0 2>&1 || exit
@@ -87,6 +92,18 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """What a process takes of an input: so many bytes, others for each batch where it ``varies``.
+
+    A state is taken ``back`` from what the last process wrote, beginning at that byte.
+    """
+
+    size_bytes: int
+    varies: bool
+    back: int = -1
+
+
+@dataclass(frozen=True)
 class Ran:
     """Processes one after the other, up to the first that failed: what each printed (for outputs: the last), the last one's exit
     status, the file that was wanted, where it is 0, and what was seen of the phone between them. ``results`` are the files
@@ -117,17 +134,24 @@ class Processes:
         return self._run([_INTERLEAVED, "sh", *words, *command, *flags], timeout_s, fetch)
 
     def outputs(
-        self, command: Sequence[str], side: Side, taken: Sequence[tuple[int, bool]], batches: int, timeout_s: float
+        self,
+        command: Sequence[str],
+        side: Side,
+        taken: Sequence[Taken],
+        batches: int,
+        timeout_s: float,
+        length: int = 1,
     ) -> Ran:
-        """One process for each of the first batches of ``side.samples``; fetches all outputs. Raises DeviceError.
+        """One process for each of the first batches of ``side.samples``, ``length`` of which are a sequence; fetches all outputs.
 
-        ``taken`` says of each input how many bytes a process takes, and whether they are others for each batch.
+        Raises DeviceError.
         """
         given = zip(side.samples, taken, strict=True)
         words = [
             str(batches),
+            str(length),
             side.places,
-            *(str(each) for file, (size, varies) in given for each in (file, size, int(varies))),
+            *(str(each) for file, of in given for each in (file, of.size_bytes, int(of.varies), of.back)),
         ]
         flags = [
             *model_flags(side.graph, side.shapes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,11 +16,35 @@ from edgeworthy.records import Layout
 from edgeworthy.runners.python_runner import BATCH, RunnerError, dequantize, to_input
 from edgeworthy.sources.samples import Samples, in_layout
 from edgeworthy.targets.android.graph import Fed, Graph
+from edgeworthy.temporary import temporary_folder
+from edgeworthy.tensors import length_of, of_a_step, steps_of
 
 #: About so much goes to the phone in one file.
 SHARD_BYTES = 32_000_000
 #: About so much is converted at a time.
 CHUNK_BYTES = 4_000_000
+
+
+@contextlib.contextmanager
+def single_steps(samples: Samples) -> Iterator[Samples]:
+    """Sequences as the steps that the tool is run for, one after the other; other samples as they are."""
+    length = length_of(samples.inputs)
+    if length is None:
+        yield samples
+        return
+    with temporary_folder() as folder:
+        rows = steps_of(samples.inputs, samples.read())
+        np.save(folder / "steps.npy", rows.reshape(-1, rows.shape[2]))
+        yield Samples(folder / "steps.npy", (), of_a_step(samples.inputs))
+
+
+def as_sequences(values: NDArray[Any], sizes: Sequence[int], samples: Samples) -> NDArray[Any]:
+    """Outputs of steps (steps, values), ``sizes`` of each output, as those of sequences: each output's of all, or the last."""
+    length = length_of(samples.inputs) or 1
+    steps = values.reshape(-1, length, values.shape[1])
+    wanted = steps[:, -1:] if samples.last else steps
+    parts = np.split(wanted, np.cumsum(sizes)[:-1], axis=2) if sizes else [wanted]
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
 def check_shape(name: str, fed: Fed, samples: Samples, layout: Layout) -> None:
@@ -47,19 +72,19 @@ def write_sample(samples: Samples, fed: Sequence[Fed], layout: Layout, folder: P
 
 
 def write_shards(
-    samples: Samples, fed: Sequence[Fed], layout: Layout, folder: Path
+    samples: Samples, fed: Sequence[Fed], layout: Layout, folder: Path, together: int = BATCH
 ) -> Iterator[tuple[list[Path], int]]:
-    """Files of whole batches for each input, one after the other, and how many samples each holds.
+    """Files of whole batches for each input, one after the other, and how many samples each holds, a multiple of ``together``.
 
     The last is filled up with its last sample. Raises InputMismatch where an input cannot take a sample.
     """
     size_bytes = sum(each.tensor.size_bytes for each in fed)
-    many = max(SHARD_BYTES // (size_bytes * BATCH), 1) * BATCH
+    many = max(SHARD_BYTES // (size_bytes * together), 1) * together
     for begin in range(0, len(samples), many):
         end = min(begin + many, len(samples))
         paths = [folder / f"samples{place}.bin" for place in range(len(fed))]
         written = zip(fed, paths, strict=True)
-        yield [_write(samples, begin, end, each, layout, path, filled=BATCH) for each, path in written], end - begin
+        yield [_write(samples, begin, end, each, layout, path, filled=together) for each, path in written], end - begin
 
 
 def outputs_of(raw: bytes, graph: Graph, wanted: Sequence[int], batch: int, batches: int) -> NDArray[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +31,10 @@ from edgeworthy.targets.android.command import ONE_SHOT, PROFILE, command, profi
 from edgeworthy.targets.android.evidence import check_ran, delegation, partial_delegation
 from edgeworthy.targets.android.graph import Fed, Graph, read_graph
 from edgeworthy.targets.android.op_profile import nodes_left, parse_profile
-from edgeworthy.targets.android.processes import Processes, Ran, Side
+from edgeworthy.targets.android.processes import Processes, Ran, Side, Taken
 from edgeworthy.targets.android.result_file import with_results
-from edgeworthy.targets.android.transcript import Statistics, Transcript, parse
+from edgeworthy.targets.android.timings import averages_ns, timed_run, timing_of
+from edgeworthy.targets.android.transcript import Transcript, parse
 from edgeworthy.targets.base import InterleavedBlock, Job
 from edgeworthy.targets.base import Side as TimedSide
 from edgeworthy.targets.device_files import DeviceFiles
@@ -42,6 +43,7 @@ from edgeworthy.targets.links.base import Link
 from edgeworthy.targets.links.patience import at_first_contact, patiently
 from edgeworthy.targets.runner_target import INTERLEAVED_PLAN, NOT_REPEATABLE_HINT
 from edgeworthy.temporary import temporary_folder
+from edgeworthy.tensors import length_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +65,8 @@ class Prepared:
     graph: Graph
     fed: tuple[Fed, ...]
     wanted: tuple[int, ...]
+    #: Of each input the place of the output that it is given back at the step after, None of one that is no state.
+    back: tuple[int | None, ...]
     remote: str
     where: str
 
@@ -145,23 +149,48 @@ class AndroidTarget:
     def _outputs(self, job: Job) -> Outputs:
         start, before = time.monotonic(), self.state()
         end = start + job.timeout_s
-        model = self._prepare(job.artifact, job.inputs)
+        length = length_of(job.inputs.inputs)
         found: list[NDArray[Any]] = []
         batch = 0
-        answering = time.monotonic()
-        with temporary_folder() as folder:
-            for shard, count in shards.write_shards(job.inputs, model.fed, job.artifact.layout, folder):
+        with shards.single_steps(job.inputs) as samples, temporary_folder() as folder:
+            model = self._prepare(job.artifact, samples)
+            answering = time.monotonic()
+            for shard, count in shards.write_shards(samples, model.fed, job.artifact.layout, folder, length or BATCH):
                 remote = tuple(self.samples.put(file) for file in shard)
-                if batch:
+                if length:
+                    batch, answers = 1, self._steps(model, remote, count, length, job, end)
+                elif batch:
                     answers = self._raw_outputs(model, remote, -(-count // batch), batch, end)
                 else:
                     batch, answers = self._first_shard(model, remote, count, job, end)
                 found.append(answers[:count])
         now = time.monotonic()
-        values = shards.floats(np.concatenate(found), model.graph, model.wanted)
+        values, sizes = self._as_wanted(np.concatenate(found), model, job.inputs)
         conditions = self._conditions(before, {})
-        sizes = shards.sizes_of(model.graph, model.wanted)
         return Outputs(values, batch, now - answering, time.monotonic() - start, conditions, sizes)
+
+    def _as_wanted(
+        self, raw: NDArray[Any], model: Prepared, samples: Samples
+    ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+        """Outputs dequantized, of each sample; and how many values it has in each of several."""
+        values, sizes = shards.floats(raw, model.graph, model.wanted), shards.sizes_of(model.graph, model.wanted)
+        length = length_of(samples.inputs)
+        if not length:
+            return values, sizes
+        steps = 1 if samples.last else length
+        return shards.as_sequences(values, sizes, samples), tuple(steps * size for size in sizes)
+
+    def _steps(
+        self, model: Prepared, remote: tuple[str, ...], count: int, length: int, job: Job, end: float
+    ) -> NDArray[Any]:
+        """Every step in a process of its own, which takes the state from what the last one wrote."""
+        begun = time.monotonic()
+        singly = self._raw_outputs(model, remote, length, 1, end, length)
+        each_s = (time.monotonic() - begun) / length
+        self.tell(f"{model.where}: one process for each of {count} steps, about {each_s * count:.0f} s")
+        found = self._raw_outputs(model, remote, count, 1, end, length)
+        self._check_repeated(singly, found[:length], model, job)
+        return found
 
     def _first_shard(
         self, model: Prepared, remote: tuple[str, ...], count: int, job: Job, end: float
@@ -183,22 +212,35 @@ class AndroidTarget:
                 why = f"cannot be run in batches ({error.message.removeprefix(f'{model.where}: ')})"
             self.tell(f"{model.where} {why}: one process for each of {samples} samples, about {each_s * samples:.0f} s")
         found = self._raw_outputs(model, remote, count, 1, end)
-        again = shards.floats(found[:checked], model.graph, model.wanted)
-        if job.random_seed is None and not same_outputs(shards.floats(singly, model.graph, model.wanted), again):
+        self._check_repeated(singly, found[:checked], model, job)
+        return 1, found
+
+    def _check_repeated(self, once: NDArray[Any], again: NDArray[Any], model: Prepared, job: Job) -> None:
+        """Raise NotRepeatable where the same samples had other outputs, unless the job has a ``random_seed``."""
+        values = [shards.floats(each, model.graph, model.wanted) for each in (once, again)]
+        if job.random_seed is None and not same_outputs(*values):
             raise NotRepeatable(
                 f"{model.where}: it is random: the same sample gave different outputs in two processes",
                 hint=NOT_REPEATABLE_HINT,
             )
-        return 1, found
 
     def _raw_outputs(
-        self, model: Prepared, remote: tuple[str, ...], batches: int, batch: int, end: float
+        self, model: Prepared, remote: tuple[str, ...], batches: int, batch: int, end: float, length: int = 1
     ) -> NDArray[Any]:
         shapes = tuple(each.shape(batch) for each in model.fed)
         words = [*command(self.tool().path, self.backend), *ONE_SHOT]
-        taken = [(each.tensor.size_bytes * (batch if each.varies else 1), each.varies) for each in model.fed]
+        sizes = [tensor.size_bytes for tensor in model.graph.outputs]
+        taken = [
+            Taken(
+                each.tensor.size_bytes * (batch if each.varies else 1),
+                each.varies,
+                -1 if back is None else sum(sizes[:back]),
+            )
+            for each, back in zip(model.fed, model.back, strict=True)
+        ]
         left_s = _left_s(model, end)
-        ran = self.processes.outputs(words, Side(model.remote, shapes, remote), taken, batches, left_s)
+        side = Side(model.remote, shapes, remote)
+        ran = self.processes.outputs(words, side, taken, batches, left_s, length)
         self._check(model, ran)
         return shards.outputs_of(ran.fetched, model.graph, model.wanted, batch, batches)
 
@@ -210,13 +252,14 @@ class AndroidTarget:
 
     def _timing(self, job: Job, plan: LatencyPlan) -> Timing:
         start, before = time.monotonic(), self.state()
-        model = self._prepare(job.artifact, job.inputs)
-        side = self._side(model, job.inputs)
+        with shards.single_steps(job.inputs) as samples:
+            model = self._prepare(job.artifact, samples)
+            side = self._side(model, samples)
         ran = self.processes.interleaved(self._words(plan), [0] * plan.loads, (side, side), job.timeout_s)
         said = self._timed(model, ran)
         taken = self._delegation(model, side, said[-1], job.timeout_s)
         conditions = self._conditions(before, ran.during)
-        return _timing(said, taken, time.monotonic() - start, conditions)
+        return timing_of(said, taken, time.monotonic() - start, conditions)
 
     def interleaved(
         self, baseline: TimedSide, candidate: TimedSide, inputs: Samples, rounds: int, timeout_s: float
@@ -230,13 +273,14 @@ class AndroidTarget:
                 f"{self.name}: benchmark_model runs nothing but the model, so that no slowdown can be seeded",
                 hint="study the noise on the host or on a board",
             )
-        models = [self._prepare(side.artifact, inputs) for side in (baseline, candidate)]
-        sides = (self._side(models[0], inputs), self._side(models[1], inputs))
+        with shards.single_steps(inputs) as samples:
+            models = [self._prepare(side.artifact, samples) for side in (baseline, candidate)]
+            sides = (self._side(models[0], samples), self._side(models[1], samples))
         order = [side for index in range(rounds) for side in ((0, 1) if index % 2 == 0 else (1, 0))]
         words = self._words(LatencyPlan(**INTERLEAVED_PLAN))
         ran = once_more(lambda: self.processes.interleaved(words, order, sides, timeout_s))
         said = self._timed(models[order[len(ran.said) - 1]] if ran.said else models[0], ran)
-        numbers, _ = _averages_ns([_run(one) for one in said])
+        numbers, _ = averages_ns([timed_run(one) for one in said])
         medians = np.zeros((2, rounds), np.int64)
         for side in (0, 1):
             medians[side] = numbers[np.array(order) == side]
@@ -257,8 +301,9 @@ class AndroidTarget:
         """The time of every node, in the order in which they run (columns: op_profile.COLUMNS). Raises TargetError."""
 
         def profiled() -> pd.DataFrame:
-            model = self._prepare(job.artifact, job.inputs)
-            return self._profile(model, self._side(model, job.inputs), job.timeout_s)
+            with shards.single_steps(job.inputs) as samples:
+                model = self._prepare(job.artifact, samples)
+                return self._profile(model, self._side(model, samples), job.timeout_s)
 
         return once_more(profiled)
 
@@ -293,8 +338,8 @@ class AndroidTarget:
         for each in fed:
             shards.check_shape(name, each, samples, artifact.layout)
         self.tool()
-        wanted = tuple(graph.wanted(artifact.outputs))
-        return Prepared(artifact, graph, fed, wanted, self.models.put(artifact.path), f"{self.name}: {name}")
+        wanted, back = tuple(graph.wanted(artifact.outputs)), graph.given_back(name, fed, artifact.state)
+        return Prepared(artifact, graph, fed, wanted, back, self.models.put(artifact.path), f"{self.name}: {name}")
 
     def _side(self, model: Prepared, samples: Samples) -> Side:
         with temporary_folder() as folder:
@@ -320,50 +365,3 @@ def _left_s(model: Prepared, end: float) -> float:
             hint="raise timeouts.cell_s in models.yaml, or evaluate fewer samples",
         )
     return left_s
-
-
-def _timing(said: Sequence[Transcript], taken: Delegation, window_seconds: float, conditions: Conditions) -> Timing:
-    runs = [_run(one) for one in said]
-    samples_ns, has_medians = _averages_ns(runs)
-    grown = [one.memory_growth_bytes for one in said if one.memory_growth_bytes is not None]
-    p95 = [run.p95_us for run in runs if run.p95_us is not None]
-    return Timing(
-        samples_ns=samples_ns,
-        load_of=np.arange(len(said)),
-        load_ns=_ns([one.init_us or 0 for one in said]),
-        first_ns=_ns([one.warmup.first_us if one.warmup else 0 for one in said]),
-        peak_memory_bytes=max(grown, default=None),
-        cpu_percent=None,
-        delegation=taken,
-        window_seconds=window_seconds,
-        conditions=conditions,
-        statistic="median" if has_medians else "mean",
-        mean_loads_ns=_ns([run.mean_us for run in runs]),
-        p95_loads_ns=_ns(p95) if len(p95) == len(runs) else None,
-    )
-
-
-def _run(said: Transcript) -> Statistics:
-    """The timed inferences of a process. Raises ToolUnusable where there are none, or none took a microsecond."""
-    if said.run is None or said.run.mean_us <= 0:
-        raise ToolUnusable(
-            "benchmark_model timed no inference of a microsecond or more",
-            log_tail=said.tail,
-            hint="the model is too small to be timed; measure a larger one",
-        )
-    return said.run
-
-
-def _averages_ns(runs: Sequence[Statistics]) -> tuple[NDArray[np.int64], bool]:
-    """One number for each process, and whether they are medians: they are where every process printed one.
-
-    A median of zero microseconds is none: then the means, which are not rounded to whole ones, tell more.
-    """
-    medians = [run.median_us for run in runs if run.median_us]
-    if len(medians) == len(runs):
-        return _ns(medians), True
-    return _ns([run.mean_us for run in runs]), False
-
-
-def _ns(microseconds: Sequence[float]) -> NDArray[np.int64]:
-    return np.rint(np.asarray(microseconds, np.float64) * 1000).astype(np.int64)

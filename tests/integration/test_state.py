@@ -1,0 +1,260 @@
+"""Models that are given back at each step what they gave at the one before: over sequences, from every framework."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from edgeworthy.cells import CellId
+from edgeworthy.records import Outputs
+from edgeworthy.runs.run import Run
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.integration.conftest import Digits, Project, make_project
+
+#: Without VNNI, products of 8 bits saturate.
+ORT = {"ort_fp32": {}, "ort_dynamic": {}, "ort_int8_minmax": {"options": {"reduce_range": True}}}
+LITERT = {"fp32": {}, "dynamic_int8": {}, "int8_float_io": {}}
+SEQUENCES, CALIBRATION, STEPS, WIDTH = 24, 8, 7, 6
+CLASSES = 3
+
+NETS = """
+import torch
+from torch import nn
+
+
+class Cell(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell, self.last = nn.GRUCell(6, 8), nn.Linear(8, 3)
+
+    def forward(self, x, h):
+        h = self.cell(x, h)
+        return self.last(h), h
+
+
+def cell():
+    return Cell()
+"""
+TORCH_OUTPUTS = """
+import sys, numpy as np, torch
+sys.path.insert(0, sys.argv[1])
+import nets
+torch.manual_seed(0)
+module = nets.cell().eval()
+torch.save(module.state_dict(), f"{sys.argv[1]}/cell.pt")
+given = torch.tensor(np.load(f"{sys.argv[1]}/sequences.npz")["evaluation_x"])
+state, found = torch.full((len(given), 8), 0.5), []
+with torch.no_grad():
+    for step in range(given.shape[1]):
+        scores, state = module(given[:, step], state)
+        found.append(scores.numpy())
+np.save(f"{sys.argv[1]}/torch.npy", np.stack(found, 1))
+"""
+KERAS = """
+import os, sys, numpy as np
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras, tensorflow as tf
+keras.utils.set_random_seed(0)
+x, before = keras.Input((6,), name="x"), keras.Input((8,), name="before")
+after = keras.layers.Dense(8, activation="tanh", name="after")(keras.layers.Concatenate()([x, before]))
+model = keras.Model([x, before], [after, keras.layers.Dense(3, name="scores")(after)])
+model.save(f"{sys.argv[1]}/cell.keras")
+given = np.load(f"{sys.argv[1]}/sequences.npz")["evaluation_x"]
+state, found = np.zeros((len(given), 8), np.float32), []
+for step in range(given.shape[1]):
+    state, scores = model.predict_on_batch([given[:, step], state])
+    found.append(scores)
+np.save(f"{sys.argv[1]}/keras.npy", np.stack(found, 1))
+model.export(f"{sys.argv[1]}/saved", verbose=False)
+open(f"{sys.argv[1]}/cell.tflite", "wb").write(tf.lite.TFLiteConverter.from_saved_model(f"{sys.argv[1]}/saved").convert())
+"""
+
+
+def voice_model(path: Path) -> None:
+    """As voice detectors are: (batch, 6), the state (2, batch, 4) of two layers and a rate -> a score and the next state."""
+    random = np.random.default_rng(0)
+    weights = {
+        **{name: random.normal(size=shape).astype(np.float32) / 2
+           for name, shape in {"in": (6, 4), "low": (4, 4), "up": (4, 4), "high": (4, 4), "out": (4, 1)}.items()},
+        "zero": np.array(0, np.int64), "one": np.array(1, np.int64), "first": np.array([0], np.int64),
+    }  # fmt: skip
+    steps = [
+        ("Gather", ["state", "zero"], "h0"), ("MatMul", ["x", "in"], "seen"), ("MatMul", ["h0", "low"], "kept0"),
+        ("Add", ["seen", "kept0"], "sum0"), ("Tanh", ["sum0"], "n0"),
+        ("Gather", ["state", "one"], "h1"), ("MatMul", ["n0", "up"], "raised"), ("MatMul", ["h1", "high"], "kept1"),
+        ("Add", ["raised", "kept1"], "sum1"), ("Tanh", ["sum1"], "n1"),
+        ("Unsqueeze", ["n0", "first"], "row0"), ("Unsqueeze", ["n1", "first"], "row1"),
+        ("MatMul", ["n1", "out"], "raw"), ("Sigmoid", ["raw"], "squashed"),
+    ]  # fmt: skip
+    nodes = [helper.make_node(op, given, [made]) for op, given, made in steps]
+    nodes += [
+        helper.make_node("Concat", ["row0", "row1"], ["stateN"], axis=0),
+        helper.make_node("Cast", ["sr"], ["rate"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["squashed", "rate"], ["output"]),
+    ]
+    of = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "voice",
+        [
+            of("x", TensorProto.FLOAT, ["b", WIDTH]),
+            of("state", TensorProto.FLOAT, [2, "b", 4]),
+            of("sr", TensorProto.INT64, []),
+        ],
+        [of("output", TensorProto.FLOAT, ["b", 1]), of("stateN", TensorProto.FLOAT, [2, "b", 4])],
+        [numpy_helper.from_array(values, name) for name, values in weights.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def sequences() -> dict[str, np.ndarray]:
+    values = np.random.default_rng(1).normal(size=(SEQUENCES + CALIBRATION, STEPS, WIDTH)).astype(np.float32)
+    return {"evaluation_x": values[:SEQUENCES], "calibration_x": values[SEQUENCES:]}
+
+
+def model(source: dict[str, Any], variants: dict[str, Any], state: dict[str, Any], **more: Any) -> dict[str, Any]:
+    reference = next(iter(variants))
+    return {
+        "source": source,
+        "dataset": "sequences",
+        "variants": variants,
+        "reference": reference,
+        "metric": "fidelity",
+        "inputs": {"x": "x"},
+        "state": state,
+        **more,
+    }
+
+
+VOICE = {"inputs": {"x": "x", "sr": 2}, "state": {"state": {"from": "stateN"}}}
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path) -> Project:
+    """One run of all the models."""
+    project = make_project(tmp_path_factory.mktemp("state"), digits, shared_store)
+    folder = project.root / "benchmarks"
+    (folder / "nets.py").write_text(NETS)
+    np.savez(folder / "sequences.npz", **sequences())
+    for code in (TORCH_OUTPUTS, KERAS):
+        subprocess.run([sys.executable, "-c", code, str(folder)], check=True, capture_output=True, timeout=300)
+    voice_model(folder / "voice.onnx")
+    project.models["datasets"]["sequences"] = {"kind": "npz", "path": "sequences.npz"}
+    after = {"before": {"from": "after"}}
+    project.models["models"] = {
+        "voice": model({"path": "voice.onnx"}, ORT | LITERT, **VOICE),
+        "keras": model({"path": "cell.keras"}, LITERT | ORT, after),
+        "tflite": model({"path": "cell.tflite"}, {"fp32": {}, "dynamic_int8": {}}, {"before": {"from": "output_0"}}),
+        "torch": model(
+            {"factory": "nets.py:cell", "weights": "cell.pt"},
+            {"torch_fp32": {}, "torch_int8": {}} | ORT | LITERT,
+            {"h": {"from": "1", "initial": 0.5, "shape": [1, 8]}},
+        ),
+    }
+    labels = np.load(folder / "keras.npy")[:, -1].argmax(axis=1)
+    labels[::4] = (labels[::4] + 1) % CLASSES
+    np.savez(folder / "classes.npz", **sequences(), evaluation_y=labels)
+    project.models["datasets"]["classes"] = {"kind": "npz", "path": "classes.npz"}
+    by_class = model({"path": "cell.keras"}, {"fp32": {}, "ort_fp32": {}, "int8": {}}, after)
+    project.models["models"]["classes"] = by_class | {"dataset": "classes", "metric": "top1"}
+    project.run()
+    return project
+
+
+def test_every_variant_is_judged_over_sequences(judged: Project) -> None:
+    """Nothing is refused and nothing fails, and a float variant has the framework's own outputs at every step."""
+    statuses = judged.statuses()
+    names = {cell: cell.split("/") for cell, status in statuses.items() if status not in ("pass", "rejected")}
+    assert not {cell: judged.message(variant, name) for cell, (name, variant, _) in names.items()}
+    folder = judged.root / "benchmarks"
+    for name, variants in {"keras": ("fp32", "ort_fp32"), "torch": ("torch_fp32", "ort_fp32", "fp32")}.items():
+        wanted = np.load(folder / f"{name}.npy").reshape(SEQUENCES, STEPS * CLASSES)
+        for variant in variants:
+            np.testing.assert_allclose(outputs(judged, name, variant), wanted, atol=1e-5, err_msg=f"{name} {variant}")
+    np.testing.assert_allclose(outputs(judged, "tflite", "fp32"), outputs(judged, "keras", "fp32"), atol=1e-5)
+    for variant in ("ort_fp32", "fp32"):
+        np.testing.assert_allclose(outputs(judged, "voice", variant), voice_outputs(folder), atol=1e-5)
+
+
+def voice_outputs(folder: Path) -> np.ndarray:
+    """Those of the file itself, one sequence after the other."""
+    session = onnxruntime.InferenceSession(folder / "voice.onnx")
+    found = []
+    for sequence in sequences()["evaluation_x"]:
+        state, scores = np.zeros((2, 1, 4), np.float32), []
+        for step in sequence:
+            score, state = session.run(None, {"x": step[np.newaxis], "state": state, "sr": np.array(2, np.int64)})
+            scores.append(score[0, 0])
+        found.append(scores)
+    return np.array(found, np.float32)
+
+
+def outputs(judged: Project, model: str, variant: str) -> np.ndarray:
+    journal = Run.open(judged.root / "results" / "latest").journal
+    found = journal.find(Outputs, CellId(model, variant, "host:cpu"))
+    assert found is not None
+    return found.values
+
+
+def test_of_a_classifier_the_last_step_is_judged(judged: Project) -> None:
+    """A label is the sequence's; it is right of the file's own predictions after the last step."""
+    folder = judged.root / "benchmarks"
+    run = outputs(judged, "classes", "fp32")
+    np.testing.assert_allclose(run, np.load(folder / "keras.npy")[:, -1], atol=1e-5)
+    cells = judged.result().cells.set_index(["model", "variant"])
+    assert cells.loc[("classes", "fp32"), "top1_percent"] == 75
+    assert cells.loc[("classes", "ort_fp32"), "top1_percent"] == 75
+
+
+#: What is changed of the arrays and of the model's entry, and what is said then.
+BAD: dict[str, tuple[dict[str, np.ndarray], dict[str, Any], str]] = {
+    "unknown": (
+        {}, {"state": {"state": {"from": "stateM"}}},
+        "is not given back: the model has no output 'stateM'; did you mean 'stateN'?",
+    ),
+    "larger": ({}, {"state": {"state": {"from": "output"}}}, "the output 'output' is (1, 1), and the state 'state' (2, 1, 4)"),
+    "misspelt": ({}, {"state": {"sate": {"from": "stateN"}}}, "the model's input 'state' is given nothing; did you mean 'sate'?"),
+    "none": ({}, {"state": {}}, "the model's input 'state' is given nothing; known: sr, x"),
+    "twice": ({}, {"state": {"x": {"from": "stateN"}}}, "x is under 'inputs' and under 'state'"),
+    "shaped": (
+        {}, {"state": {"state": {"from": "stateN", "shape": [2, 1, 5]}}},
+        "the state 'state' is (2, None, 4) in the model, and (2, 1, 5)",
+    ),
+    "flat": (
+        {"evaluation_x": np.zeros((4,), np.float32), "calibration_x": np.ones((4,), np.float32)}, {},
+        "a model with state is given sequences, and samples of 'x' have no steps",
+    ),
+    "narrow": (
+        {"evaluation_x": np.zeros((4, 3, 5), np.float32), "calibration_x": np.ones((4, 3, 5), np.float32)}, {},
+        "the model's input 'x' is (6,), but the dataset's samples are (5,)",
+    ),
+}  # fmt: skip
+
+
+def test_states_that_do_not_fit_are_named(project: Project) -> None:
+    """Each in one sentence, with what there is; the healthy model beside them passes."""
+    folder = project.root / "benchmarks"
+    voice_model(folder / "voice.onnx")
+    project.models["models"] = {}
+    for name, (arrays, entry, _) in {"healthy": ({}, {}, ""), **BAD}.items():
+        np.savez(folder / f"{name}.npz", **(sequences() | arrays))
+        project.models["datasets"][name] = {"kind": "npz", "path": f"{name}.npz"}
+        made = model({"path": "voice.onnx"}, {"ort_fp32": {}}, **(VOICE | entry))
+        project.models["models"][name] = made | {"dataset": name}
+    twice = project.models["models"].pop("twice")
+    project.run("-k", "accuracy")
+    found = project.statuses()
+    assert found.pop("healthy/ort_fp32/host:cpu") == "pass"
+    for name, (_, _, said) in BAD.items():
+        if name != "twice":
+            assert found[f"{name}/ort_fp32/host:cpu"] == "error"
+            assert said in project.message("ort_fp32", name), name
+    project.models["models"]["twice"] = twice  # the file itself is wrong: nothing runs
+    assert BAD["twice"][2] in project.run("-k", "accuracy").stderr
