@@ -93,7 +93,7 @@ def _tones(random: np.random.Generator, count: int) -> NDArray[np.float32]:
 
 
 def utterances() -> Arrays:
-    """Vowels between pauses, a second at 16 kHz, as silero-vad reads it step by step: (31, 576), 64 of them of the step before."""
+    """Vowels between pauses, a second at 16 kHz, as silero-vad reads it: 31 steps of 576, of them 64 of the step before."""
     random = np.random.default_rng(SEED)
     sounds = np.stack([_utterance(random, 31 * 512) for _ in range(48)])
     padded = np.pad(sounds, ((0, 0), (64, 0)))

@@ -54,3 +54,32 @@ def test_names_that_a_quantizer_would_make_up_are_changed() -> None:
     assert list(graph.node[2].input) == ["a2_", "b2", "c"]
     assert [tuple(tensor.dims) for tensor in graph.initializer] == [(3, 4), (4,)]
     assert all(node.name for node in graph.node)
+
+
+def test_a_branch_goes_on_reading_what_is_called_otherwise(tmp_path: Path) -> None:
+    """``a2`` of the graph around an If is read in its branches too."""
+    result = helper.make_tensor_value_info("chosen", TensorProto.FLOAT, [1, 3])
+    branches = {
+        f"{name}_branch": helper.make_graph([helper.make_node(op, ["a2"], ["chosen"])], name, [], [result])
+        for name, op in (("then", "Identity"), ("else", "Neg"))
+    }
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("Exp", ["a"], ["a2"]),
+        helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+        helper.make_node("Cast", ["largest"], ["which"], to=TensorProto.BOOL),
+        helper.make_node("If", ["which"], ["y"], **branches),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in ("x", "y")]
+    model = helper.make_model(
+        helper.make_graph(nodes, "branches", ends[:1], ends[1:]),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    onnx.save(model, tmp_path / "given.onnx")
+    recipes_onnxruntime.name_apart(model.graph)
+    assert model.graph.node[1].output == ["a2_"]
+    onnx.save(model, tmp_path / "apart.onnx")
+    values = np.random.default_rng(2).normal(size=(4, 3)).astype(np.float32)
+    before, after = (runtime_outputs(tmp_path / f"{name}.onnx", "nhwc", values) for name in ("given", "apart"))
+    np.testing.assert_array_equal(before, after)

@@ -252,7 +252,7 @@ def without_scope(model: Any, scope: str) -> Any:
 
     The bodies of Loop and If are renamed too, for they use tensors of the graph around them.
     """
-    graphs = list(_graphs(model.graph))
+    graphs = list(graphs_within(model.graph))
     names = {name for graph in graphs for node in graph.node for name in (*node.input, *node.output)}
     if not scope or any(name.startswith(scope) and name.removeprefix(scope) in names for name in names):
         return model
@@ -285,13 +285,13 @@ def with_outputs(model: Any, names: Sequence[str]) -> Any:
     return model
 
 
-def _graphs(graph: Any) -> Iterator[Any]:
+def graphs_within(graph: Any) -> Iterator[Any]:
     """The graph and those inside its nodes."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
             for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _graphs(inner)
+                yield from graphs_within(inner)
 
 
 def _captures_constants(function: Any) -> bool:
@@ -385,7 +385,7 @@ def _copy_for_sample(onnx_file: Path, shapes: Sequence[tuple[int | None, ...] | 
 def _with_plain_inputs(graph: Any, names: Sequence[str]) -> bool:
     """Call the inputs by names that TensorFlow keeps; whether one was called otherwise."""
     renamed = {name: plain for name, plain in zip(names, plain_names(names, "input"), strict=True) if name != plain}
-    for inner in _graphs(graph):
+    for inner in graphs_within(graph):
         for node in inner.node:
             node.input[:] = [renamed.get(name, name) for name in node.input]
     for entry in graph.input:

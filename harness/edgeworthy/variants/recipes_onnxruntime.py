@@ -18,7 +18,7 @@ from pydantic import Field
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
 from edgeworthy.variants.converter_errors import refusing
-from edgeworthy.variants.converters import PER_CHANNEL_OPSET, opset_of, without_notes
+from edgeworthy.variants.converters import PER_CHANNEL_OPSET, graphs_within, opset_of, without_notes
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.registry import recipe
 from edgeworthy.variants.scheme import GraphNames, Ranges
@@ -264,9 +264,10 @@ def name_apart(graph: Any) -> None:
     ends = {entry.name for entry in (*graph.input, *graph.output)}
     names = ends.union(*(node.output for node in graph.node), (tensor.name for tensor in graph.initializer))
     taken = {name for name in names - ends if _is_copy(name, names)}
-    for part in graph.node:
-        for side in (part.input, part.output):
-            side[:] = [f"{name}_" if name in taken else name for name in side]
+    for inner in graphs_within(graph):  # a branch of an If reads tensors of the graph around it by their names
+        for part in inner.node:
+            for side in (part.input, part.output):
+                side[:] = [f"{name}_" if name in taken else name for name in side]
     for tensor in (*graph.initializer, *graph.value_info):
         tensor.name = f"{tensor.name}_" if tensor.name in taken else tensor.name
 
