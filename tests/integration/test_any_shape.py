@@ -254,3 +254,52 @@ def test_a_limit_that_a_constant_output_keeps_is_refused(project: Project) -> No
     project.models["budgets"] = [{"max_nmse": 1.0}]
     project.run("-k", "accuracy")
     assert "max_nmse: 1 cannot fail: an output that is the same for every sample has 1" in project.message("ort_fp32")
+
+
+def branching(path: Path) -> None:
+    """(batch, 6) times one matrix or another, by the sign of the first value: all that has weights lies in the branches."""
+    result = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 4])
+    random = np.random.default_rng(0)
+    branches = {
+        f"{name}_branch": helper.make_graph(
+            [helper.make_node("MatMul", ["x", f"{name} matrix"], ["scores"])],
+            name,
+            [],
+            [result],
+            [numpy_helper.from_array(random.normal(size=(6, 4)).astype(np.float32), f"{name} matrix")],
+        )
+        for name in ("then", "else")
+    }
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+        helper.make_node("Cast", ["largest"], ["which"], to=TensorProto.BOOL),
+        helper.make_node("If", ["which"], ["scores"], **branches),
+    ]
+    graph = helper.make_graph(
+        nodes, "branching", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 6])], [result]
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def test_what_stays_in_float_is_not_called_int8(project: Project) -> None:
+    """The quantizers of ONNX Runtime leave branches as they are, and say nothing."""
+    folder = project.root / "benchmarks"
+    branching(folder / "branching.onnx")
+    values = np.random.default_rng(1).normal(size=(40, 6)).astype(np.float32)
+    np.savez(folder / "rows.npz", evaluation_x=values[:30], calibration_x=values[30:])
+    project.models["datasets"]["rows"] = {"kind": "npz", "path": "rows.npz"}
+    project.models["models"] = {
+        "branching": {
+            "source": {"path": "branching.onnx"},
+            "dataset": "rows",
+            "metric": "fidelity",
+            "reference": "ort_fp32",
+            "variants": ORT,
+        }
+    }
+    project.run("-k", "accuracy")
+    statuses = project.statuses()
+    assert statuses["branching/ort_fp32/host:cpu"] == "pass"
+    for variant in ("ort_dynamic", "ort_int8_minmax"):
+        assert statuses[f"branching/{variant}/host:cpu"] == "refused"
+        assert "all would stay float" in project.message(variant, "branching")

@@ -59,6 +59,7 @@ def ort_dynamic(source: OpenedSource, out: Path) -> Layout:
         # ConvInteger has a CPU kernel for unsigned weights only.
         quantize_dynamic(_prepared(source), out, weight_type=QuantType.QUInt8)
         _slim(out)
+        _check_quantized(out)
     return source.onnx_layout()
 
 
@@ -178,6 +179,7 @@ def _static(
             extra_options={**symmetric, **(extra or {})},
         )
         _slim(out)
+        _check_quantized(out)
     return source.onnx_layout()
 
 
@@ -223,6 +225,18 @@ def _slim(out: Path) -> None:
     import onnx
 
     onnx.save(without_notes(onnx.load(out)), out)
+
+
+def _check_quantized(out: Path) -> None:
+    """Raise RecipeRefused where the quantizer left every op in float, which it does in silence."""
+    import onnx
+
+    graphs = graphs_within(onnx.load(out, load_external_data=False).graph)
+    if not any("Quant" in node.op_type or "Integer" in node.op_type for graph in graphs for node in graph.node):
+        raise RecipeRefused(
+            "ONNX Runtime's quantizer knows none of this model's ops, or they lie in the branches of an If: all would stay float",
+            hint="export the model without branches, drop this variant, or choose another recipe",
+        )
 
 
 def _prepared(source: OpenedSource) -> Path:
