@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -186,7 +187,35 @@ class LinuxDevice(RemoteDevice):
         return f"ssh-{self.address}-{self.port}"
 
 
-Device = Annotated[HostDevice | AndroidDevice | LinuxDevice, Field(discriminator="kind")]
+class OwnBackend(Strict):
+    """What a target of the user's own is made with."""
+
+    runtimes: list[RuntimeName] = Field(min_length=1, description="the runtimes whose artifacts it runs")
+    options: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="keyword arguments of the target's class"
+    )
+
+    def limits(self, runtime: str) -> dict[str, float]:
+        """Limits for artifacts of this runtime, which budgets override: none."""
+        return {}
+
+
+class OwnDevice(RemoteDevice):
+    """A device that a class of the user's own runs artifacts on: a simulator, a test stand, another link."""
+
+    kind: Literal["own"]
+    target: str = Field(
+        description="'module:Class' or 'file.py:Class', relative to devices.yaml; see docs/devices.md for what it has"
+    )
+    backends: dict[Name, OwnBackend] = Field(min_length=1)
+
+    @property
+    def connection(self) -> str:
+        """What tells this device from all others, whatever a devices.yaml calls it."""
+        return re.sub(r"[^\w.-]", "-", f"own-{self.target}")
+
+
+Device = Annotated[HostDevice | AndroidDevice | LinuxDevice | OwnDevice, Field(discriminator="kind")]
 
 
 class DevicesFile(Strict):

@@ -68,6 +68,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "A phone's GPU": device_schema.GpuBackend,
     "A phone's Hexagon DSP": device_schema.HexagonBackend,
     "A phone's external delegate": device_schema.ExternalBackend,
+    "A device of your own": device_schema.OwnDevice,
+    "A backend of your own": device_schema.OwnBackend,
     "Hygiene": device_schema.Hygiene,
 }
 

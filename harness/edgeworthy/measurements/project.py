@@ -19,7 +19,7 @@ from edgeworthy.config import (
     load_devices,
     load_models,
 )
-from edgeworthy.device_schema import AnyAndroidBackend, Device, DevicesFile, RunnerBackend
+from edgeworthy.device_schema import AnyAndroidBackend, Device, DevicesFile, OwnBackend, RunnerBackend
 from edgeworthy.errors import ConfigError, SourceError
 from edgeworthy.sources.functions import load_function
 from edgeworthy.suggestions import did_you_mean
@@ -137,7 +137,7 @@ class Project:
         """The entry of a target's device."""
         return self.devices.devices[TargetId.parse(target).device]
 
-    def backend(self, target: str) -> RunnerBackend | AnyAndroidBackend:
+    def backend(self, target: str) -> RunnerBackend | AnyAndroidBackend | OwnBackend:
         """The entry of a target's backend."""
         return self.device(target).backends[TargetId.parse(target).backend]
 

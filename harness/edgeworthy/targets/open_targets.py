@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeworthy.cells import TargetId
-from edgeworthy.device_schema import AndroidDevice, DevicesFile, HostDevice, LinuxDevice, RunnerBackend
+from edgeworthy.device_schema import AndroidDevice, DevicesFile, HostDevice, LinuxDevice, OwnDevice, RunnerBackend
 from edgeworthy.errors import DeviceError
 from edgeworthy.targets.base import Target
 from edgeworthy.targets.device_jobs import end_jobs
 from edgeworthy.targets.host import HostTarget
+from edgeworthy.targets.own import OwnTarget
 
 if TYPE_CHECKING:
     from edgeworthy.targets.linux.board import Board
@@ -84,6 +85,8 @@ class Targets:
             return self._host(device, entry)
         if isinstance(entry, AndroidDevice):
             return self._phone(device, entry)
+        if isinstance(entry, OwnDevice):
+            return self._own(device, entry)
         from edgeworthy.targets.linux.target import LinuxTarget
 
         board = self.board(device)
@@ -94,6 +97,12 @@ class Targets:
         for name, backend in entry.backends.items():
             found[name] = self._open.enter_context(closing(HostTarget(device, name, backend)))
         return found
+
+    def _own(self, device: str, entry: OwnDevice) -> dict[str, Target]:
+        made = {name: OwnTarget(device, name, entry, self.base) for name in entry.backends}
+        for target in made.values():
+            self._open.enter_context(closing(target))
+        return dict(made)
 
     def _phone(self, device: str, entry: AndroidDevice) -> dict[str, Target]:
         from edgeworthy.targets.android.phone import open_phone
