@@ -36,7 +36,7 @@ class Cell(nn.Module):
 
     def forward(self, x, h):
         h = self.cell(x, h)
-        return self.last(h), h
+        return {"scores": self.last(h), "h": h}
 
 
 def cell():
@@ -53,8 +53,9 @@ given = torch.tensor(np.load(f"{sys.argv[1]}/sequences.npz")["evaluation_x"])
 state, found = torch.full((len(given), 8), 0.5), []
 with torch.no_grad():
     for step in range(given.shape[1]):
-        scores, state = module(given[:, step], state)
-        found.append(scores.numpy())
+        given_back = module(given[:, step], state)
+        state = given_back["h"]
+        found.append(given_back["scores"].numpy())
 np.save(f"{sys.argv[1]}/torch.npy", np.stack(found, 1))
 """
 KERAS = """
@@ -155,7 +156,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_stor
         "torch": model(
             {"factory": "nets.py:cell", "weights": "cell.pt"},
             {"torch_fp32": {}, "torch_int8": {}} | ORT | LITERT,
-            {"h": {"from": "1", "initial": 0.5, "shape": [1, 8]}},
+            {"h": {"from": "h", "initial": 0.5, "shape": [1, 8]}},
         ),
     }
     labels = np.load(folder / "keras.npy")[:, -1].argmax(axis=1)
@@ -258,3 +259,141 @@ def test_states_that_do_not_fit_are_named(project: Project) -> None:
             assert said in project.message("ort_fp32", name), name
     project.models["models"]["twice"] = twice  # the file itself is wrong: nothing runs
     assert BAD["twice"][2] in project.run("-k", "accuracy").stderr
+
+
+def counting_model(path: Path, sizes: list[int | str]) -> None:
+    """x (b, 6) and what it saw last (b, t, 6) and how often, whole -> x plus the mean of what it sees, and both anew."""
+    nodes = [
+        helper.make_node("Unsqueeze", ["x", "one"], ["column"]),
+        helper.make_node("Concat", ["seen", "column"], ["longer"], axis=1),
+        helper.make_node("Slice", ["longer", "one", "end", "one"], ["kept"]),
+        helper.make_node("ReduceMean", ["kept"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("Add", ["count", "one"], ["counted"]),
+        helper.make_node("Cast", ["counted"], ["often"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["x", "mean"], ["sum"]),
+        helper.make_node("Add", ["sum", "often"], ["y"]),
+    ]
+    of = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "counting",
+        [
+            of("x", TensorProto.FLOAT, ["b", WIDTH]),
+            of("seen", TensorProto.FLOAT, sizes),
+            of("count", TensorProto.INT64, [1]),
+        ],
+        [
+            of("y", TensorProto.FLOAT, ["b", WIDTH]),
+            of("kept", TensorProto.FLOAT, sizes),
+            of("counted", TensorProto.INT64, [1]),
+        ],
+        [
+            numpy_helper.from_array(np.array([1], np.int64), "one"),
+            numpy_helper.from_array(np.array([1000], np.int64), "end"),
+        ],
+    )
+    opsets = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+
+
+def image_model(path: Path) -> None:
+    """An image (b, 3, 4, 5) and a state (b, 2, 4, 5), channels first -> the state after it, which is all that it gives."""
+    weights = np.random.default_rng(2).normal(size=(2, 5, 1, 1)).astype(np.float32)
+    of = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("Concat", ["x", "h"], ["both"], axis=1),
+            helper.make_node("Conv", ["both", "weights"], ["mixed"]),
+            helper.make_node("Tanh", ["mixed"], ["after"]),
+        ],
+        "images",
+        [of("x", TensorProto.FLOAT, ["b", 3, 4, 5]), of("h", TensorProto.FLOAT, ["b", 2, 4, 5])],
+        [of("after", TensorProto.FLOAT, ["b", 2, 4, 5])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path) -> Project:
+    """States of other kinds: with open sizes, whole numbers, images, and as the only output."""
+    project = make_project(tmp_path_factory.mktemp("strange"), digits, shared_store)
+    folder = project.root / "benchmarks"
+    np.savez(folder / "sequences.npz", **sequences())
+    images = np.random.default_rng(3).normal(size=(12, 3, 4, 5, 3)).astype(np.float32)
+    np.savez(folder / "images.npz", evaluation_x=images[:8], calibration_x=images[8:])
+    project.models["datasets"] |= {name: {"kind": "npz", "path": f"{name}.npz"} for name in ("sequences", "images")}
+    counting_model(folder / "counting.onnx", ["b", "t", WIDTH])
+    image_model(folder / "images.onnx")
+    count = {"from": "counted", "initial": 2}
+    some = {"ort_fp32": {}, "fp32": {}, "ort_dynamic": {}}
+    counting = {"path": "counting.onnx"}
+    project.models["models"] = {
+        "counting": model(counting, some, {"seen": {"from": "kept", "shape": [1, 3, 6]}, "count": count}),
+        "open": model(counting, {"ort_fp32": {}}, {"seen": {"from": "kept"}, "count": count}),
+        "halved": model(
+            counting,
+            {"ort_fp32": {}},
+            {"seen": {"from": "kept", "shape": [1, 3, 6]}, "count": count | {"initial": 0.5}},
+        ),
+        "beyond": model(
+            counting,
+            {"ort_fp32": {}},
+            {"seen": {"from": "kept", "shape": [1, 3, 6]}, "count": count | {"initial": 2**24 - 3}},
+        ),
+        "images": model({"path": "images.onnx"}, some | {"int8_float_io": {}}, {"h": {"from": "after"}})
+        | {"dataset": "images"},
+    }
+    project.run("-k", "accuracy or canary")
+    return project
+
+
+def stepwise(path: Path, values: np.ndarray, states: dict[str, np.ndarray], back: dict[str, str]) -> np.ndarray:
+    """The first output of an ONNX file at every step of every sequence, by ONNX Runtime itself."""
+    session, rows = onnxruntime.InferenceSession(path), []
+    names = [each.name for each in session.get_outputs()]
+    for sequence in values:
+        given, found = dict(states), []
+        for step in sequence:
+            outputs = dict(zip(names, session.run(names, {"x": step[np.newaxis], **given}), strict=True))
+            given = {name: outputs[output] for name, output in back.items()}
+            found.append(outputs[names[0]][0])
+        rows.append(found)
+    return np.array(rows)
+
+
+def test_states_of_every_kind_are_given_back_as_they_are(strange: Project) -> None:
+    folder, statuses = strange.root / "benchmarks", strange.statuses()
+    states = {"seen": np.zeros((1, 3, 6), np.float32), "count": np.array([2], np.int64)}
+    wanted = stepwise(
+        folder / "counting.onnx", sequences()["evaluation_x"], states, {"seen": "kept", "count": "counted"}
+    ).reshape(SEQUENCES, -1)
+    for variant in ("ort_fp32", "fp32"):
+        assert statuses[f"counting/{variant}/host:cpu"] == "pass", strange.message(variant, "counting")
+        np.testing.assert_allclose(outputs(strange, "counting", variant), wanted, atol=1e-5)
+    images = np.load(folder / "images.npz")["evaluation_x"].transpose(0, 1, 4, 2, 3)
+    after = stepwise(folder / "images.onnx", images, {"h": np.zeros((1, 2, 4, 5), np.float32)}, {"h": "after"})
+    for variant in ("ort_fp32", "fp32", "ort_dynamic", "int8_float_io"):
+        assert statuses[f"images/{variant}/host:cpu"] == "pass", strange.message(variant, "images")
+    for variant in ("ort_fp32", "fp32"):
+        found = outputs(strange, "images", variant)
+        np.testing.assert_allclose(found, after.transpose(0, 1, 3, 4, 2).reshape(8, -1), atol=1e-5)
+
+
+def test_what_is_not_known_of_a_state_is_asked_for(strange: Project) -> None:
+    said = {name: strange.message("ort_fp32", name) for name in ("open", "halved", "beyond")}
+    assert "the shape of the state 'seen' is needed: the model leaves (None, None, 6) open" in said["open"]
+    assert "the state 'count' is int64, and begins with 0.5" in said["halved"]
+    assert "a state of whole numbers reaches 16,777,216 within a sequence" in said["beyond"]
+
+
+def test_all_steps_are_not_taken_for_the_last_one(judged: Project) -> None:
+    """A model of the same sequences without classes has other outputs to be compared with."""
+    judged.models["models"]["all"] = judged.models["models"].pop("classes") | {
+        "dataset": "sequences",
+        "metric": "fidelity",
+    }
+    judged.models["models"] = {"all": judged.models["models"]["all"]}
+    judged.models["models"]["all"]["variants"] = {"fp32": {}, "ort_fp32": {}}
+    assert judged.run("-k", "accuracy or canary").returncode == 0
+    assert outputs(judged, "all", "fp32").shape == (SEQUENCES, STEPS * CLASSES)

@@ -108,7 +108,10 @@ class LiteRtModel:
         """Take samples whose inputs have these shapes, where the model leaves sizes open."""
         present, varying = self._present(), varying_inputs(self.job)
         wanted = [
-            (now[0], *shape) if varies else now for now, shape, varies in zip(present, shapes, varying, strict=True)
+            (now[0], *shape) if varies else state_shape(open_ones, named) or now
+            for now, shape, varies, open_ones, named in zip(
+                present, shapes, varying, self.input_shapes, self.job["inputs"]["inputs"] or [None], strict=True
+            )
         ]
         if any(None in shape for shape in self.input_shapes) and wanted != present:
             self._resize(wanted)
@@ -158,6 +161,10 @@ class LiteRtModel:
     def floats(self, raw: Array, place: int = 0) -> Array:
         """An output dequantized, float32."""
         return dequantize(raw, *self.output_details[place]["quantization"])
+
+    def state(self, raw: Array, place: int) -> Array:
+        """An output as the state that it becomes: whole numbers as they are, others dequantized."""
+        return self.floats(raw, place) if self.output_details[place]["quantization"][0] else raw
 
     def delegation(self, native: Any) -> Facts | None:
         """Nodes that the DELEGATE kernels took, of all nodes of the primary graph."""
@@ -218,9 +225,11 @@ class OnnxModel:
         for each in self.inputs:
             if each.type not in ONNX_TYPES:
                 raise RunnerError("input_mismatch", f"the model's input {each.name!r} is {each.type}, no numbers")
-        self.input_shapes: list[Shape] = [
+        declared: list[Shape] = [
             tuple(size if isinstance(size, int) and size > 0 else None for size in each.shape) for each in self.inputs
         ]
+        given = job["inputs"]["inputs"] or [None]
+        self.input_shapes = [state_shape(shape, named) or shape for shape, named in zip(declared, given, strict=True)]
         self.feeds: dict[str, Any] = {}
         self.results: list[Any] = []
 
@@ -273,6 +282,10 @@ class OnnxModel:
         """An output as float32."""
         return raw.astype(np.float32)
 
+    def state(self, raw: Array, place: int) -> Array:
+        """An output as the state that it becomes."""
+        return raw
+
     def delegation(self, native: Any) -> Facts | None:
         """Nodes by execution provider, from the profile of one inference in a session of its own."""
         with tempfile.TemporaryDirectory(dir=self.job["out"]) as folder:
@@ -296,6 +309,7 @@ class TorchModel:
         torch.set_num_threads(job["threads"])
         torch.backends.mkldnn.enabled = job["delegate"]
         self.torch = torch
+        self.whole_numbers = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
         self.module = torch.jit.load(job["artifact"], map_location="cpu").eval()
         arguments = self.module._c._get_method("forward").schema.arguments[1:]
         required = [each for each in arguments if not each.has_default_value()]
@@ -321,8 +335,9 @@ class TorchModel:
 
     def native(self, given: list[Array], first: int = 0) -> list[Any]:
         """Samples as the runtime takes them, by input: float32, and of several those that are whole numbers, no images, int64."""
+        batch = 0 if self.job["state"] else 1  # in place of the batch a sequence has its steps
         whole = [
-            not each["dtype"].startswith("float") and len(each["shape"]) + 1 != IMAGE_RANK
+            not each["dtype"].startswith("float") and len(each["shape"]) + batch != IMAGE_RANK
             for each in self.job["inputs"]["inputs"]
         ]
         return [
@@ -349,10 +364,14 @@ class TorchModel:
         if not isinstance(result, self.torch.Tensor) or result.is_complex():
             kind = result.dtype if isinstance(result, self.torch.Tensor) else type(result).__name__
             raise RunnerError("input_mismatch", f"the model's output is {kind}, not real numbers")
-        return np.asarray(result.float().numpy())
+        return np.asarray(result.numpy() if result.dtype in self.whole_numbers else result.float().numpy())
 
     def floats(self, raw: Array, place: int = 0) -> Array:
-        """An output as it is: float32."""
+        """An output as float32."""
+        return raw.astype(np.float32, copy=False)
+
+    def state(self, raw: Array, place: int) -> Array:
+        """An output as the state that it becomes."""
         return raw
 
     def delegation(self, native: Any) -> Facts | None:
@@ -404,6 +423,12 @@ def all_outputs(job: Job) -> list[str]:
 def varying_inputs(job: Job) -> list[bool]:
     """Of each input whether it is another for each sample, and not a number that all of them have."""
     return [each["constant"] is None for each in job["inputs"]["inputs"]] or [True]
+
+
+def state_shape(declared: Shape, named: dict[str, Any] | None) -> tuple[int, ...] | None:
+    """The shape that a state is given, where the model leaves sizes of it open; None otherwise."""
+    given = named and named["follows"] and named["shape"] and None in declared
+    return tuple(named["shape"]) if named and given else None
 
 
 def shaped(given: list[Any], shapes: Sequence[Shape]) -> list[Array]:
@@ -680,11 +705,13 @@ def each_step(model: Any, inputs: Inputs, index: int) -> Iterator[tuple[list[Any
         native = model.native([states.get(place, values) for place, values in enumerate(given)], index)
         model.feed(native)
         model.invoke()
-        found = [model.floats(raw, place) for place, raw in enumerate(model.output())]
+        raw = model.output()
+        found = [model.floats(each, place) for place, each in enumerate(raw[: len(job["outputs"])])]
         states = {
-            place: _given_back(found[output], native[place], inputs.named[place]) for place, output in becomes.items()
+            place: _given_back(model.state(raw[output], output), native[place], inputs.named[place])
+            for place, output in becomes.items()
         }
-        yield native, [as_stored(job, each) for each in found[: len(job["outputs"])]]
+        yield native, [as_stored(job, each) for each in found]
 
 
 def _given_back(output: Array, state: Any, named: dict[str, Any]) -> Array:

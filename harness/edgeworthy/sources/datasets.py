@@ -74,7 +74,7 @@ class PreparedDataset:
         for name, of in model.state.items():
             inputs.append(state(name, of.output, 0.0 if of.initial == "zeros" else of.initial, of.shape or ()))
         named, last = tuple(inputs), bool(model.state) and self.classes is not None
-        sha256 = {name: _as_given(name, sha, (), named) for name, sha in self.sha256.items()}
+        sha256 = {name: _as_given(name, sha, (), named, last) for name, sha in self.sha256.items()}
         samples = {split: replace(each, inputs=named, last=last) for split, each in self.inputs.items()}
         size = sum(each.size for each in arrays.values())
         return replace(self, inputs=samples, sha256=sha256, input_shape=(size,))
@@ -235,9 +235,12 @@ def _named(dataset: Dataset, facts: dict[str, Any]) -> tuple[NamedInput, ...]:
     return named
 
 
-def _as_given(array: str, sha: str, steps: tuple[Step, ...], named: tuple[NamedInput, ...]) -> str:
-    """The checksum of an array of inputs with what is done to it, and under which names: the same rows may be other inputs."""
-    further = [list(steps), [each.to_json() for each in named]]
+def _as_given(array: str, sha: str, steps: tuple[Step, ...], named: tuple[NamedInput, ...], last: bool = False) -> str:
+    """The checksum of an array of inputs with what is done to it, and under which names: the same rows may be other inputs.
+
+    Of sequences of which the ``last`` step counts, outputs are others than of all steps.
+    """
+    further = [list(steps), [each.to_json() for each in named], *(["last"] if last else [])]
     return digest([sha, *further]) if any(further) and array.endswith(f"_{INPUT}") else sha
 
 

@@ -118,8 +118,10 @@ def named_outputs(model: Any) -> dict[str, Any]:
     """The details of an Interpreter's outputs by name: as its only signature calls them, else as their tensors."""
     outputs = {entry["name"]: entry for entry in model.get_output_details()}
     signatures = model.get_signature_list()
-    if len(signatures) != 1 or len(outputs) == 1:
+    if len(signatures) != 1:
         return outputs
+    if len(outputs) == 1:  # as of inputs
+        return dict(zip(next(iter(signatures.values()))["outputs"], outputs.values(), strict=True))
     return dict(model.get_signature_runner(next(iter(signatures))).get_output_details())
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgeworthy.errors import SourceError
 from edgeworthy.sources.samples import Samples, as_stored
 from edgeworthy.suggestions import did_you_mean
-from edgeworthy.tensors import NamedInput, of_a_step, steps_of
+from edgeworthy.tensors import LARGEST_INTEGER, NamedInput, of_a_step, steps_of
 from edgeworthy.variants.model_inputs import ModelInput
 from edgeworthy.variants.model_outputs import Inference
 from edgeworthy.variants.opened_source import OpenedSource
@@ -30,11 +30,15 @@ Inputs = tuple[NamedInput, ...]
 
 @dataclass(frozen=True)
 class Stepping:
-    """A source that is run step by step: its outputs at ``places`` become its states, ``initial`` (values,) before the first."""
+    """A source that is run step by step: its outputs at ``places`` become its states, ``initial`` (values,) before the first.
+
+    ``whole`` says which of their values are whole numbers.
+    """
 
     infer: Inference
     places: Sequence[int]
     initial: Floats
+    whole: NDArray[np.bool_]
 
     def rows(self, steps: Floats) -> Floats:
         """The rows of a sequence's ``steps`` (steps, values): each step's values, and then those of the states before it."""
@@ -43,7 +47,16 @@ class Stepping:
             rows.append(np.concatenate([step, states]))
             found = self.infer.each(rows[-1][np.newaxis])
             states = np.concatenate([found[place].ravel() for place in self.places])
+        self._check_held(states)
         return np.stack(rows)
+
+    def _check_held(self, states: Floats) -> None:
+        """Raise SourceError where a whole number is one that float32, in which samples are kept, does not hold."""
+        if (self.whole & (np.abs(states) >= LARGEST_INTEGER)).any():  # the next number is rounded to this one
+            raise SourceError(
+                f"a state of whole numbers reaches {LARGEST_INTEGER:,} within a sequence",
+                hint="let the model keep smaller numbers, or give shorter sequences",
+            )
 
 
 def taken_apart(
@@ -63,7 +76,9 @@ def taken_apart(
     begins = np.concatenate([np.full(each.size, initial[each.name], np.float32) for each in inputs if each.is_state])
     np.save(first, np.concatenate([rows, np.tile(begins, (len(rows), 1))], axis=1))
     source = open_source(Samples(first, (), inputs))
-    stepping = Stepping(own_inference(source), _places(source, inputs), begins)
+    kinds = {each.name: each.dtype.kind in "iu" for each in source.own_inputs()}
+    whole = np.concatenate([np.full(each.size, kinds[each.name]) for each in inputs if each.is_state])
+    stepping = Stepping(own_inference(source), _places(source, inputs), begins, whole)
     for split, given in sequences.items():
         chosen = _affordable(stepping, given) if split == "evaluation" else np.arange(len(given))
         _write(stepping, given, chosen, folder / f"{split}.npy")
@@ -74,6 +89,13 @@ def taken_apart(
 def _with_states(source: OpenedSource, inputs: Inputs) -> Inputs:
     """A step's ``inputs``, their states with the shapes that the source declares, at the end of a row."""
     declared = {each.name: each for each in source.own_inputs()}
+    for each in inputs:
+        batch = declared[each.name].shape[:1] if each.constant is None else ()
+        if batch not in ((), (None,), (1,)):
+            raise SourceError(
+                f"{source.title}: the model takes {batch[0]} samples at once as {each.name}, and a state belongs to one",
+                hint="export it with a dynamic batch, or 1",
+            )
     found: list[NamedInput] = []
     start = sum(each.size for each in inputs)
     for each in inputs:
@@ -87,10 +109,16 @@ def _with_states(source: OpenedSource, inputs: Inputs) -> Inputs:
 
 def _shape_of(source: OpenedSource, state: NamedInput, declared: ModelInput) -> tuple[int, ...]:
     """The shape of a state for one sequence, as samples have it."""
-    if source.kind == "torch" and not state.shape:
+    if not state.shape and (source.kind == "torch" or declared.shape.count(None) > 1):
+        said = "PyTorch declares none" if source.kind == "torch" else f"the model leaves {declared.shape} open"
         raise SourceError(
-            f"{source.title}: PyTorch declares no shape of the state {state.name!r}",
+            f"{source.title}: the shape of the state {state.name!r} is needed: {said}",
             hint=f"give it as 'shape', its batch of 1 included, at state.{state.name} in models.yaml",
+        )
+    if declared.dtype.kind in "iu" and state.constant != round(state.constant or 0):
+        raise SourceError(
+            f"{source.title}: the state {state.name!r} is {declared.dtype}, and begins with {state.constant:g}",
+            hint=f"correct 'initial' at state.{state.name} in models.yaml",
         )
     wanted = state.shape or tuple(size or 1 for size in declared.shape)
     own = wanted if source.kind == "torch" else declared.shape
@@ -99,7 +127,8 @@ def _shape_of(source: OpenedSource, state: NamedInput, declared: ModelInput) -> 
             f"{source.title}: the state {state.name!r} is {own} in the model, and {wanted} in models.yaml",
             hint=f"correct or remove 'shape' at state.{state.name} in models.yaml",
         )
-    return as_stored(np.empty(wanted, np.int8), source.own_layout).shape
+    layout = source.onnx_layout() if source.kind == "onnx" else source.own_layout
+    return as_stored(np.empty(wanted, np.int8), layout).shape
 
 
 def _places(source: OpenedSource, inputs: Inputs) -> list[int]:

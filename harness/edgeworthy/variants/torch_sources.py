@@ -209,6 +209,12 @@ def _tried(
             hint="choose a dataset whose samples the module takes, or correct the module",
         ) from error
     if isinstance(given, dict | list | tuple):
+        parts = given.values() if isinstance(given, dict) else given
+        if nested := [type(each).__name__ for each in parts if not isinstance(each, torch.Tensor)]:
+            raise SourceError(
+                f"{title}: its module returns a {type(given).__name__} with a {nested[0]} in it, not tensors alone",
+                hint="let the module return a tuple or a dictionary of tensors: (y, h, c) and not (y, (h, c))",
+            )
         module = torch_with_output(module, title, given, output, module.input_names).eval()
         given = next(iter(given.values())) if isinstance(given, dict) else given[0]
     if not isinstance(given, torch.Tensor) or given.ndim < 2 or len(given) != batch:
