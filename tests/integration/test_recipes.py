@@ -615,16 +615,18 @@ def test_training_is_told_repeats_and_ends(lab: Path) -> None:
         "clustered": {"epochs": 2},
         "clustered@again": {"epochs": 2, "time_limit_s": 500},  # of other options, and so trained again
         "clustered@seed": {"epochs": 2, "seed": 1},
+        "clustered@taught": {"epochs": 2, "distillation": 0.9},
         "pruned@late": {"epochs": 2, "time_limit_s": 1e-9},
         "pruned@most": {"epochs": 2, "sparsity": 0.9, "schedule": "constant"},
     }
     made = convert(lab, TORCH, list(options), out="training", options=options)
     assert re.fullmatch(r"fine-tuning: epoch 1/2, validation top-1 \d+\.\d %", made["pruned"]["told"][0])
     epochs = [text for text in made["pruned"]["told"] if "epoch 1/2" in text]
-    assert len(epochs) == 5, "pruned and pruned_int8 of the same options are trained once"
+    assert len(epochs) == 6, "pruned and pruned_int8 of the same options are trained once"
     first, again, other = (kernels(made[name]["out"]) for name in ("clustered", "clustered@again", "clustered@seed"))
     assert all(map(np.array_equal, first, again))
     assert not all(map(np.array_equal, first, other))
+    assert not all(map(np.array_equal, first, kernels(made["clustered@taught"]["out"])))
     assert made["pruned@late"]["event"] == "failed"
     assert "fine-tuning was not done after time_limit_s = 1e-09: epoch 1 of 2" in made["pruned@late"]["message"]
     assert share_of_zeros(made["pruned@most"]["out"]) == pytest.approx(0.9, abs=0.03)

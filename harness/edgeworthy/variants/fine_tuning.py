@@ -15,6 +15,8 @@ from edgeworthy.errors import RecipeRefused, VariantError
 from edgeworthy.sources.samples import Samples
 from edgeworthy.variants.converter_errors import refusing
 from edgeworthy.variants.opened_source import OpenedSource
+from edgeworthy.variants.same_model import Infer
+from edgeworthy.variants.source_inference import own_inference
 from edgeworthy.variants.weight_constraints import Constraint, Kernel
 
 BATCH = 32
@@ -22,6 +24,8 @@ EPOCHS = 10
 LEARNING_RATE = 3e-4
 SEED = 0
 TIME_LIMIT_S = 600.0
+#: How much softer than its probabilities the source's outputs are learned: then more than the best class says something.
+TEMPERATURE = 4.0
 
 Labels = NDArray[np.int64]
 MakeConstraint = Callable[["Trainable"], Constraint]
@@ -34,6 +38,7 @@ class TrainingOptions(TypedDict, total=False):
     learning_rate: Annotated[float, Field(gt=0)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     time_limit_s: Annotated[float, Field(gt=0)]
+    distillation: Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -51,11 +56,31 @@ class Training:
         """How many batches an epoch has; batch normalization needs full ones, so that an incomplete last one is dropped."""
         return max(len(self.train_labels) // BATCH, 1)
 
-    def shuffled(self, random: np.random.Generator) -> Iterator[tuple[NDArray[np.float32], Labels]]:
-        """The batches of one epoch, images (N, H, W, C) with their labels."""
+    def shuffled(self, random: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+        """The batches of one epoch: the indices of their samples."""
         order = random.permutation(len(self.train_labels))
-        for chosen in np.array_split(order[: self.batches * BATCH], self.batches):
-            yield self.train.take(chosen), self.train_labels[chosen]
+        yield from np.array_split(order[: self.batches * BATCH], self.batches)
+
+
+class Distillation(NamedTuple):
+    """How much of the loss is the cross-entropy with the source's own probabilities, at a ``temperature``.
+
+    Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531, with their factor: the square of the temperature.
+    """
+
+    share: float
+    temperature: float = TEMPERATURE
+
+    @property
+    def factor(self) -> float:
+        """What the soft cross-entropy is multiplied by."""
+        return self.share * self.temperature**2
+
+    def soft(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The probabilities (N, classes) that are learned."""
+        powers = np.exp((logits - logits.max(axis=1, keepdims=True)) / self.temperature)
+        soft: NDArray[np.float32] = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        return soft
 
 
 class Trainable(Protocol):
@@ -67,7 +92,7 @@ class Trainable(Protocol):
     def model(self) -> Any:
         """The trained copy, in the form that the source's view ``view`` has."""
 
-    def compile(self, learning_rate: float, probabilities: bool) -> None:
+    def compile(self, learning_rate: float, probabilities: bool, distillation: Distillation | None) -> None:
         """Prepare for training; ``probabilities`` says that the model ends in a softmax."""
 
     def channel_axes(self) -> tuple[tuple[int, ...], ...]:
@@ -85,8 +110,8 @@ class Trainable(Protocol):
     def set_weights(self, values: list[NDArray[Any]]) -> None:
         """Write what ``weights`` read."""
 
-    def train_batch(self, images: NDArray[np.float32], labels: Labels) -> None:
-        """One step."""
+    def train_batch(self, images: NDArray[np.float32], labels: Labels, soft: NDArray[np.float32] | None) -> None:
+        """One step; ``soft`` are the source's probabilities (N, classes) where there is a distillation."""
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """The outputs (N, classes), float32."""
@@ -111,7 +136,7 @@ def fine_tuned(
     """
     with refusing("fine-tuning"):
         model = _trainable(source, options.get("seed", SEED), rounds_inputs)
-        _Loop(model, training, options, constrain(model)).run()
+        _Loop(model, training, options, constrain(model), own_inference(source)).run()
         return source.with_model(model.view, model.model)
 
 
@@ -144,7 +169,9 @@ def _trainable(source: OpenedSource, seed: int, rounds_inputs: bool) -> Trainabl
 
 
 class _Loop:
-    def __init__(self, model: Trainable, training: Training, options: TrainingOptions, constraint: Constraint) -> None:
+    def __init__(
+        self, model: Trainable, training: Training, options: TrainingOptions, constraint: Constraint, source: Infer
+    ) -> None:
         self.model = model
         self.training = training
         self.constraint = constraint
@@ -152,7 +179,10 @@ class _Loop:
         self.time_limit_s = options.get("time_limit_s", TIME_LIMIT_S)
         self.random = np.random.default_rng(options.get("seed", SEED))
         self.probabilities = _are_probabilities(self._check_outputs())
-        self.model.compile(options.get("learning_rate", LEARNING_RATE), self.probabilities)
+        share = options.get("distillation", 0.0)
+        distillation = Distillation(share) if share else None
+        self.soft = self._soft(distillation, source) if distillation else None
+        self.model.compile(options.get("learning_rate", LEARNING_RATE), self.probabilities, distillation)
 
     def run(self) -> None:
         """Train; the model is left as it was after its best epoch."""
@@ -172,19 +202,26 @@ class _Loop:
         self.model.set_weights(best.weights)
 
     def _train_epoch(self, epoch: int, started: float) -> None:
-        for batch, (images, labels) in enumerate(self.training.shuffled(self.random)):
+        for batch, chosen in enumerate(self.training.shuffled(self.random)):
             if time.monotonic() - started > self.time_limit_s:
                 raise VariantError(
                     f"fine-tuning was not done after time_limit_s = {self.time_limit_s:g}: epoch {epoch} of {self.epochs}",
                     hint="raise the option time_limit_s, or lower epochs",
                 )
-            self._step(images, labels, (epoch - 1 + batch / self.training.batches) / self.epochs)
+            self._step(chosen, (epoch - 1 + batch / self.training.batches) / self.epochs)
 
-    def _step(self, images: NDArray[np.float32], labels: Labels, done: float) -> None:
+    def _soft(self, distillation: Distillation, source: Infer) -> NDArray[np.float32]:
+        """What the source says of every training sample."""
+        batches = range(0, len(self.training.train_labels), BATCH)
+        outputs = np.concatenate([source(self.training.train.read(start, start + BATCH)) for start in batches])
+        return distillation.soft(np.log(np.maximum(outputs, 1e-7)) if self.probabilities else outputs)
+
+    def _step(self, chosen: NDArray[np.intp], done: float) -> None:
+        images, labels = self.training.train.take(chosen), self.training.train_labels[chosen]
         learned = self.model.kernels()
         constrained = self.constraint.apply(learned, done)
         self.model.set_kernels(constrained)
-        self.model.train_batch(images, labels)
+        self.model.train_batch(images, labels, None if self.soft is None else self.soft[chosen])
         if self.constraint.straight_through:
             moved = zip(learned, self.model.kernels(), constrained, strict=True)
             self.model.set_kernels([kernel + (now - before) for kernel, now, before in moved])

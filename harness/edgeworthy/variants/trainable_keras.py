@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from edgeworthy.variants.fine_tuning import Distillation
 from edgeworthy.variants.weight_constraints import Kernel
 
 #: How fast the ranges of inputs follow the batches.
@@ -28,11 +29,14 @@ class TrainableKeras:
         self._trained = _rounding_inputs(self.model) if rounds_inputs else self.model
         self._kernels = [weight for weight in self.model.trainable_weights if weight.path.endswith("kernel")]
 
-    def compile(self, learning_rate: float, probabilities: bool) -> None:
+    def compile(self, learning_rate: float, probabilities: bool, distillation: Distillation | None) -> None:
         """Prepare for training; ``probabilities`` says that the model ends in a softmax."""
         optimizer = keras.optimizers.Adam(learning_rate)
         optimizer.build(self._trained.trainable_variables)  # within the first step it takes many times as long
-        self._trained.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=not probabilities))
+        labelled = keras.losses.SparseCategoricalCrossentropy(from_logits=not probabilities)
+        self._trained.compile(
+            optimizer, _Distilled(labelled, probabilities, distillation) if distillation else labelled
+        )
 
     def channel_axes(self) -> tuple[tuple[int, ...], ...]:
         """The axes of the output channels of each kernel."""
@@ -57,14 +61,31 @@ class TrainableKeras:
         """Write what ``weights`` read."""
         self.model.set_weights(values)
 
-    def train_batch(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+    def train_batch(
+        self, images: NDArray[np.float32], labels: NDArray[np.int64], soft: NDArray[np.float32] | None
+    ) -> None:
         """One step on images (N, H, W, C)."""
-        self._trained.train_on_batch(images, labels)
+        targets = labels if soft is None else np.concatenate([labels[:, None].astype(np.float32), soft], axis=1)
+        self._trained.train_on_batch(images, targets)
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """The outputs (N, classes) for images (N, H, W, C), float32."""
         outputs: NDArray[np.float32] = self._trained.predict_on_batch(images)
         return outputs
+
+
+class _Distilled(keras.losses.Loss):  # type: ignore[misc]
+    """Of targets (N, 1 + classes), a label and then the source's probabilities: cross-entropy with both."""
+
+    def __init__(self, labelled: Any, probabilities: bool, distillation: Distillation) -> None:
+        super().__init__()
+        self._labelled, self._probabilities, self._distillation = labelled, probabilities, distillation
+
+    def call(self, targets: Any, outputs: Any) -> Any:
+        logits = tf.math.log(tf.maximum(outputs, 1e-7)) if self._probabilities else outputs
+        soft = tf.nn.softmax_cross_entropy_with_logits(targets[:, 1:], logits / self._distillation.temperature)
+        hard = self._labelled(tf.cast(targets[:, 0], tf.int64), outputs)
+        return (1 - self._distillation.share) * hard + self._distillation.factor * soft
 
 
 class _RoundInputs(keras.layers.Layer):  # type: ignore[misc]

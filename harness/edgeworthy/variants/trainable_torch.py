@@ -12,6 +12,7 @@ from torch import nn
 from torch.ao.quantization import FakeQuantize, MovingAverageMinMaxObserver, disable_observer, enable_observer
 
 from edgeworthy.sources.samples import in_layout
+from edgeworthy.variants.fine_tuning import Distillation
 from edgeworthy.variants.weight_constraints import Kernel
 
 WITH_KERNEL = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
@@ -36,8 +37,9 @@ class TrainableTorch:
             hook.remove()
         return self._trained.eval()
 
-    def compile(self, learning_rate: float, probabilities: bool) -> None:
+    def compile(self, learning_rate: float, probabilities: bool, distillation: Distillation | None) -> None:
         """Prepare for training; ``probabilities`` says that the model ends in a softmax."""
+        self._distillation = distillation
         self._optimizer = torch.optim.Adam(self._trained.parameters(), learning_rate)
         self._probabilities = probabilities
 
@@ -65,13 +67,20 @@ class TrainableTorch:
             for own, value in zip(self._trained.state_dict().values(), values, strict=True):
                 own.copy_(torch.from_numpy(np.asarray(value)))
 
-    def train_batch(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+    def train_batch(
+        self, images: NDArray[np.float32], labels: NDArray[np.int64], soft: NDArray[np.float32] | None
+    ) -> None:
         """One step on images (N, H, W, C)."""
         self._mode(training=True)
         self._optimizer.zero_grad()
         outputs = self._trained(torch.from_numpy(in_layout(images, "nchw")))
         logarithms = torch.log(outputs.clamp_min(1e-7)) if self._probabilities else outputs.log_softmax(1)
-        nn.functional.nll_loss(logarithms, torch.from_numpy(labels)).backward()
+        loss = nn.functional.nll_loss(logarithms, torch.from_numpy(labels))
+        if self._distillation and soft is not None:
+            softened = (logarithms / self._distillation.temperature).log_softmax(1)
+            distilled = -(torch.from_numpy(soft) * softened).sum(1).mean()
+            loss = (1 - self._distillation.share) * loss + self._distillation.factor * distilled
+        loss.backward()
         self._optimizer.step()
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
