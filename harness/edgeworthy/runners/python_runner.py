@@ -427,8 +427,9 @@ def varying_inputs(job: Job) -> list[bool]:
 
 def state_shape(declared: Shape, named: dict[str, Any] | None) -> tuple[int, ...] | None:
     """The shape that a state is given, where the model leaves sizes of it open; None otherwise."""
-    given = named and named["follows"] and named["shape"] and None in declared
-    return tuple(named["shape"]) if named and given else None
+    if named is None or not named["follows"] or None not in declared:
+        return None
+    return tuple(named["shape"]) or None
 
 
 def shaped(given: list[Any], shapes: Sequence[Shape]) -> list[Array]:

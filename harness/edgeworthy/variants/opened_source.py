@@ -334,9 +334,8 @@ class OpenedSource:
 
     def _as_onnx(self, batch: int | None) -> Any:
         opset, inputs, names = self.source.opset, self.wanted_inputs(batch), self.output_names()
-        if {each.name for each in inputs} & set(
-            names
-        ):  # a module may call a state as its input: in a graph both are one tensor
+        taken = {each.name for each in inputs}
+        if taken & set(names):  # a module may call a state as its input: in a graph both would be one tensor
             names = tuple(f"output_{place}" for place in range(len(names)))
         if self.kind == "torch":
             module = self.torch_module()
