@@ -80,6 +80,11 @@ def in_a_row(arrays: Mapping[str, NDArray[Any]]) -> tuple[NamedInput, ...]:
     return tuple(found)
 
 
+def has_state(inputs: Sequence[NamedInput]) -> bool:
+    """Whether a sample is a step with its state, which belongs to one sequence: such samples are run one by one."""
+    return any(each.is_state for each in inputs)
+
+
 def length_of(inputs: Sequence[NamedInput]) -> int | None:
     """How many steps a sample has; None where it is no sequence."""
     if not any(each.follows and each.constant is not None for each in inputs):

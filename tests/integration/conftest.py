@@ -70,6 +70,14 @@ class Project:
         chosen = (cells.model == model) & (cells.variant == variant) & (cells.target == target)
         return str(cells.loc[chosen, "message"].item())
 
+    def unsound(self) -> dict[str, str]:
+        """Why each cell that neither passed nor had to be rejected has its status, in the newest run."""
+        cells = self.result().cells
+        return {
+            f"{row.model}/{row.variant}/{row.target}": row.message
+            for row in cells[~cells.status.isin(["pass", "rejected"])].itertuples()
+        }
+
     def statuses(self) -> dict[str, str]:
         """``model/variant/target`` -> status of the newest run."""
         cells = self.result().cells

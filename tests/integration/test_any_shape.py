@@ -16,6 +16,7 @@ from edgeworthy.runs.run import Run
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.integration.conftest import Digits, Project, linear_tflite, make_project
+from tests.onnx_files import onnx_file
 from tests.tflite_files import old_tflite
 
 #: Everything that a source of any framework can become without training.
@@ -275,10 +276,7 @@ def branching(path: Path) -> None:
         helper.make_node("Cast", ["largest"], ["which"], to=TensorProto.BOOL),
         helper.make_node("If", ["which"], ["scores"], **branches),
     ]
-    graph = helper.make_graph(
-        nodes, "branching", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 6])], [result]
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    onnx_file(path, nodes, {"x": ["batch", 6]}, {"scores": ["batch", 4]}, {})
 
 
 def test_what_stays_in_float_is_not_called_int8(project: Project) -> None:

@@ -106,12 +106,10 @@ class LiteRtModel:
 
     def fit(self, shapes: list[tuple[int, ...]]) -> None:
         """Take samples whose inputs have these shapes, where the model leaves sizes open."""
-        present, varying = self._present(), varying_inputs(self.job)
+        present, stated = self._present(), with_state_shapes(self.job, self.input_shapes)
         wanted = [
-            (now[0], *shape) if varies else state_shape(open_ones, named) or now
-            for now, shape, varies, open_ones, named in zip(
-                present, shapes, varying, self.input_shapes, self.job["inputs"]["inputs"] or [None], strict=True
-            )
+            (now[0], *shape) if varies else tuple(size or was for size, was in zip(known, now, strict=True))
+            for now, known, shape, varies in zip(present, stated, shapes, varying_inputs(self.job), strict=True)
         ]
         if any(None in shape for shape in self.input_shapes) and wanted != present:
             self._resize(wanted)
@@ -228,8 +226,7 @@ class OnnxModel:
         declared: list[Shape] = [
             tuple(size if isinstance(size, int) and size > 0 else None for size in each.shape) for each in self.inputs
         ]
-        given = job["inputs"]["inputs"] or [None]
-        self.input_shapes = [state_shape(shape, named) or shape for shape, named in zip(declared, given, strict=True)]
+        self.input_shapes = with_state_shapes(job, declared)
         self.feeds: dict[str, Any] = {}
         self.results: list[Any] = []
 
@@ -425,11 +422,10 @@ def varying_inputs(job: Job) -> list[bool]:
     return [each["constant"] is None for each in job["inputs"]["inputs"]] or [True]
 
 
-def state_shape(declared: Shape, named: dict[str, Any] | None) -> tuple[int, ...] | None:
-    """The shape that a state is given, where the model leaves sizes of it open; None otherwise."""
-    if named is None or not named["follows"] or None not in declared:
-        return None
-    return tuple(named["shape"]) or None
+def with_state_shapes(job: Job, declared: list[Shape]) -> list[Shape]:
+    """The shapes of the inputs, where the model leaves sizes of a state open that which the job gives it."""
+    given = [each["follows"] and tuple(each["shape"]) for each in job["inputs"]["inputs"]] or [None]
+    return [stated if stated and None in shape else shape for shape, stated in zip(declared, given, strict=True)]
 
 
 def shaped(given: list[Any], shapes: Sequence[Shape]) -> list[Array]:
@@ -899,13 +895,19 @@ def interleaved(job: Job) -> tuple[dict[str, Array], Facts]:
     gc.disable()
     randomness = np.random.default_rng()
     medians = np.zeros((2, job["rounds"]), np.int64)
-    for index in range(job["rounds"]):
-        for side in (0, 1) if index % 2 == 0 else (1, 0):
-            ballast = np.ones(int(randomness.integers(1, BALLAST_BYTES)), np.uint8)
-            medians[side, index] = _reload_median({**job, **job["sides"][side]})
-            del ballast
-            gc.collect()
+    for index, side in alternating(job["rounds"]):
+        ballast = np.ones(int(randomness.integers(1, BALLAST_BYTES)), np.uint8)
+        medians[side, index] = _reload_median({**job, **job["sides"][side]})
+        del ballast
+        gc.collect()
     return {"sides": medians}, {}
+
+
+def alternating(rounds: int) -> Iterator[tuple[int, int]]:
+    """The round and the side of each of the reloads of two sides; which side goes first alternates."""
+    for index in range(rounds):
+        for side in (0, 1) if index % 2 == 0 else (1, 0):
+            yield index, side
 
 
 def _reload_median(job: Job) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from edgeworthy.config import LatencyPlan
 from edgeworthy.device_schema import OwnBackend, OwnDevice
 from edgeworthy.errors import ArtifactUnusable, InputMismatch, NotRepeatable, ProfileUnavailable, ToolUnusable
 from edgeworthy.records import Artifact, Conditions, Outputs, Timing
-from edgeworthy.runners.python_runner import BATCH_CHECK, same_outputs
+from edgeworthy.runners.python_runner import BATCH_CHECK, alternating, same_outputs
 from edgeworthy.sources.function_files import function_digest
 from edgeworthy.sources.functions import load_function, users_code
 from edgeworthy.sources.samples import Samples, in_layout
@@ -77,10 +78,9 @@ class OwnTarget:
             raise ToolUnusable(f"{self.name}: no slowdown can be seeded there", hint="study the noise on the host")
         medians, sides = np.zeros((2, rounds), np.int64), (baseline, candidate)
         warmup, count = INTERLEAVED_PLAN["warmup"], INTERLEAVED_PLAN["samples_per_load"]
-        for index in range(rounds):
-            for side in (0, 1) if index % 2 == 0 else (1, 0):
-                times = self._times(sides[side].artifact, inputs, warmup + count)
-                medians[side, index] = np.median(times[warmup:])
+        for index, side in alternating(rounds):
+            times = self._times(sides[side].artifact, inputs, warmup + count)
+            medians[side, index] = np.median(times[warmup:])
         return InterleavedBlock(medians, {})
 
     def profile(self, job: Job) -> NoReturn:
@@ -98,7 +98,7 @@ class OwnTarget:
         own = self._called("identity", dict)
         return {
             "target": self._function,
-            "files": function_digest(self._function, self._base),
+            "files": self._files,
             **{name: str(value) for name, value in {**self.backend.options, **own}.items()},
         }
 
@@ -112,6 +112,11 @@ class OwnTarget:
             self._called("close", lambda: None)
 
     # -- the user's class -------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _files(self) -> str:
+        """The digest of the user's files, which are imported once."""
+        return function_digest(self._function, self._base)
 
     def _own(self) -> Any:
         if self._made is None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgeworthy.errors import InputMismatch, RecipeRefused
 from edgeworthy.records import Layout
 from edgeworthy.sources.samples import in_layout, shape_in_layout
-from edgeworthy.tensors import NamedInput
+from edgeworthy.tensors import NamedInput, has_state
 from edgeworthy.variants.output_names import plain_names
 
 
@@ -112,7 +112,7 @@ def one_by_one(
 
 def batch_of(found: Sequence[ModelInput], inputs: Sequence[NamedInput]) -> int | None:
     """The only batch that a model takes, None where it takes any."""
-    if any(each.is_state for each in inputs):  # wherever its batch is, it is that of one sequence
+    if has_state(inputs):
         return 1
     varying = [each for each, named in zip(found, inputs, strict=True) if named.constant is None] if inputs else found
     return next((each.shape[0] for each in varying if each.shape and each.shape[0]), None)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.records import Layout
 from edgeworthy.sources.samples import IMAGE_RANK, as_stored
-from edgeworthy.tensors import NamedInput
+from edgeworthy.tensors import NamedInput, has_state
 from edgeworthy.variants.keras_sources import called
 from edgeworthy.variants.model_ends import named_inputs, named_outputs, opened_tflite
 from edgeworthy.variants.model_inputs import (
@@ -279,7 +279,7 @@ def _torchscript(path: Path, layout: Layout, ends: Ends) -> Inference:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         module = torch.jit.load(path)
-    return of_torch(module, 1 if any(each.is_state for each in ends.inputs) else None, ends)
+    return of_torch(module, 1 if has_state(ends.inputs) else None, ends)
 
 
 def _in_batches(infer: Each, batch: int | None) -> Inference:

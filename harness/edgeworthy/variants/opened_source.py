@@ -38,7 +38,7 @@ from edgeworthy.errors import (
 from edgeworthy.records import Layout
 from edgeworthy.sources.samples import IMAGE_RANK, Samples, shape_in_layout
 from edgeworthy.storage import file_digest
-from edgeworthy.tensors import NamedInput
+from edgeworthy.tensors import NamedInput, has_state
 from edgeworthy.variants import (
     converters,
     keras_sources,
@@ -280,11 +280,10 @@ class OpenedSource:
 
     def artifact_outputs(self, artifact: Path) -> tuple[str, ...]:
         """What an artifact calls them, () where there is one, in their order; without those that are a state."""
-        names = self.output_names()
-        if len(names) == 1 and not self.artifact_state(artifact):
+        names, states = self.output_names(), self.artifact_state(artifact).values()
+        if len(names) == 1 and not states:
             return ()
         found = model_outputs.outputs_of(artifact, names)
-        states = self.artifact_state(artifact).values()
         return tuple(each for each in found if each not in states) or found
 
     def artifact_state(self, artifact: Path) -> dict[str, str]:
@@ -304,7 +303,7 @@ class OpenedSource:
         """The only batch size that the source takes; None where it takes any."""
         if self.handover:
             return self.handover.fixed_batch
-        if self.kind == "torch" and not any(each.is_state for each in self.samples.inputs):
+        if self.kind == "torch" and not has_state(self.samples.inputs):
             return getattr(self.torch_module(), "fixed_batch", None)
         return batch_of(self.own_inputs(), self.ends().inputs)
 

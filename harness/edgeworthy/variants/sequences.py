@@ -78,7 +78,8 @@ def taken_apart(
     source = open_source(Samples(first, (), inputs))
     kinds = {each.name: each.dtype.kind in "iu" for each in source.own_inputs()}
     whole = np.concatenate([np.full(each.size, kinds[each.name]) for each in inputs if each.is_state])
-    stepping = Stepping(own_inference(source), _places(source, inputs), begins, whole)
+    infer = own_inference(source)
+    stepping = Stepping(infer, _places(source, infer, inputs), begins, whole)
     for split, given in sequences.items():
         chosen = _affordable(stepping, given) if split == "evaluation" else np.arange(len(given))
         _write(stepping, given, chosen, folder / f"{split}.npy")
@@ -131,9 +132,9 @@ def _shape_of(source: OpenedSource, state: NamedInput, declared: ModelInput) -> 
     return as_stored(np.empty(wanted, np.int8), layout).shape
 
 
-def _places(source: OpenedSource, inputs: Inputs) -> list[int]:
+def _places(source: OpenedSource, infer: Inference, inputs: Inputs) -> list[int]:
     """Which of the source's outputs become its states. Raises SourceError where one is not there, or of another shape."""
-    names, found = source.output_names(), own_inference(source).each(source.images[:1])
+    names, found = source.output_names(), infer.each(source.images[:1])
     places = []
     for state in (each for each in inputs if each.is_state):
         hint = f"correct 'from' at state.{state.name} in models.yaml"
@@ -156,16 +157,21 @@ def _places(source: OpenedSource, inputs: Inputs) -> list[int]:
 def _affordable(stepping: Stepping, sequences: Samples) -> Rows:
     """Which sequences there is time and space for."""
     begun = time.perf_counter()
-    bytes_each = stepping.rows(steps_of(sequences.inputs, sequences.read(0, 1))[0]).nbytes
+    bytes_each = stepping.rows(_steps(sequences, 0)).nbytes
     wanted = min(SECONDS / (time.perf_counter() - begun), MAX_BYTES / bytes_each)
     return stratified(len(sequences), min(len(sequences), max(1, int(wanted))))
 
 
+def _steps(sequences: Samples, row: int) -> Floats:
+    """The steps of one sequence, (steps, values)."""
+    steps: Floats = steps_of(sequences.inputs, sequences.read(row, row + 1))[0]
+    return steps
+
+
 def _write(stepping: Stepping, sequences: Samples, chosen: Rows, path: Path) -> None:
-    length, size = steps_of(sequences.inputs, sequences.read(0, 1)).shape[1:]
+    length, size = _steps(sequences, 0).shape
     shape = (len(chosen) * length, size + len(stepping.initial))
     written = np.lib.format.open_memmap(path, "w+", np.float32, shape)
     for place, row in enumerate(chosen):
-        steps = steps_of(sequences.inputs, sequences.take(np.asarray([row])))[0]
-        written[place * length : (place + 1) * length] = stepping.rows(steps)
+        written[place * length : (place + 1) * length] = stepping.rows(_steps(sequences, int(row)))
     written.flush()

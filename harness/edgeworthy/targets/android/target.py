@@ -23,7 +23,7 @@ from edgeworthy.errors import (
     ToolUnusable,
 )
 from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing
-from edgeworthy.runners.python_runner import BATCH, BATCH_CHECK, same_outputs
+from edgeworthy.runners.python_runner import BATCH, BATCH_CHECK, alternating, same_outputs
 from edgeworthy.sources.samples import Samples
 from edgeworthy.targets.android import shards, telemetry
 from edgeworthy.targets.android.benchmark_tool import BenchmarkTool, install
@@ -276,7 +276,7 @@ class AndroidTarget:
         with shards.single_steps(inputs) as samples:
             models = [self._prepare(side.artifact, samples) for side in (baseline, candidate)]
             sides = (self._side(models[0], samples), self._side(models[1], samples))
-        order = [side for index in range(rounds) for side in ((0, 1) if index % 2 == 0 else (1, 0))]
+        order = [side for _, side in alternating(rounds)]
         words = self._words(LatencyPlan(**INTERLEAVED_PLAN))
         ran = once_more(lambda: self.processes.interleaved(words, order, sides, timeout_s))
         said = self._timed(models[order[len(ran.said) - 1]] if ran.said else models[0], ran)

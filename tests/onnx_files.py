@@ -1,0 +1,33 @@
+"""ONNX files that tests make node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+Shape = Sequence[int | str]
+
+
+def onnx_file(
+    path: Path,
+    nodes: Sequence[Any],
+    inputs: Mapping[str, Shape],
+    outputs: Mapping[str, Shape],
+    weights: Mapping[str, np.ndarray],
+    whole: Sequence[str] = (),
+    opset: int = 17,
+) -> None:
+    """Write a graph whose inputs and outputs are float32, or int64 where they are named in ``whole``."""
+
+    def ends(shapes: Mapping[str, Shape]) -> list[Any]:
+        kinds = {name: TensorProto.INT64 if name in whole else TensorProto.FLOAT for name in shapes}
+        return [helper.make_tensor_value_info(name, kinds[name], shape) for name, shape in shapes.items()]
+
+    initial = [numpy_helper.from_array(values, name) for name, values in weights.items()]
+    graph = helper.make_graph(nodes, path.stem, ends(inputs), ends(outputs), initial)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
