@@ -124,7 +124,7 @@ def _identity(artifact: Path, model: str, variant: str, facts: dict[str, Any]) -
         "recipe": facts.get("made_from", {}).get("recipe"),
         "options": facts.get("made_from", {}).get("options"),
         "signature": signature_of(artifact, facts["runtime"]),
-        "state": {facts["inputs"][name]: output for name, output in facts["state"].items()},
+        "state": {facts["inputs"][name]: output for name, output in facts.get("state", {}).items()},
     }
 
 

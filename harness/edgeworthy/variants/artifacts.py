@@ -153,7 +153,7 @@ class ArtifactMaker:
             source=self.keys.source_key,
             inputs=facts["inputs"],
             outputs=tuple(facts["outputs"]),
-            state=facts["state"],
+            state=facts.get("state", {}),  # an older version's artifact of a baseline has none
         )
 
     # -- making -----------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ class Stepping:
             rows.append(np.concatenate([step, states]))
             found = self.infer.each(rows[-1][np.newaxis])
             states = np.concatenate([found[place].ravel() for place in self.places])
-        self._check_held(states)
+            self._check_held(states)
         return np.stack(rows)
 
     def _check_held(self, states: Floats) -> None:
