@@ -35,8 +35,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+class Letterbox(Strict):
+    """The whole image, in its own shape, in the middle of a frame of the model's size, as detectors are given it."""
+
+    size: HeightAndWidth
+    color: int = Field(114, ge=0, le=255, description="value of the padding, in every channel, before scale")
+    align: Literal["center", "top_left"] = Field("center", description="where the image stands in the frame")
+
+
 class Preprocessing(Strict):
-    """From a stored image to what the model takes: resize, centre crop, channels, ``(value * scale - mean) / std``."""
+    """From a stored image to what the model takes: resize and crop, or letterbox; channels, ``(value * scale - mean) / std``."""
 
     preset: Literal["torchvision", "keras_tf", "keras_caffe", "keras_torch"] | None = Field(
         None, description="values of the keys below, which each of them overrides"
@@ -45,10 +53,14 @@ class Preprocessing(Strict):
         None, description="the shorter side, keeping the shape; or [height, width] exactly"
     )
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(
-        "bilinear", description="how resize interpolates, with antialiasing as Pillow and torchvision do it"
+        "bilinear",
+        description="how resize and letterbox interpolate, with antialiasing as Pillow and torchvision do it",
     )
     center_crop: Side | HeightAndWidth | None = Field(
         None, description="the side, or [height, width], of the centre crop"
+    )
+    letterbox: Letterbox | None = Field(
+        None, description="scale the whole image into a frame and pad the rest; replaces resize and center_crop"
     )
     channels: Literal["rgb", "bgr", "gray"] = Field("rgb", description="order of the channels; gray is one channel")
     alpha: Literal["drop", "white", "black"] = Field(
@@ -69,18 +81,30 @@ class Preprocessing(Strict):
         if isinstance(given, str):
             given = {"preset": given}
         preset = given.get("preset") if isinstance(given, dict) else None
-        return {**PRESETS[preset], **given} if preset in PRESETS else given
+        if preset not in PRESETS:
+            return given
+        replaced = ("resize", "center_crop") if given.get("letterbox") else ()
+        return {**{key: value for key, value in PRESETS[preset].items() if key not in replaced}, **given}
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Preprocessing:
+        if self.letterbox and (self.resize or self.center_crop):
+            raise ValueError("letterbox gives the image its size: remove resize and center_crop")
+        return self
 
 
 class Split(Strict):
     """Samples for another purpose than evaluation, disjoint from all other splits."""
 
     path: str | None = Field(
-        None, description="kinds images and table: their own folder or index; default: the dataset's"
+        None,
+        description="kinds images, table and audio: their own folder or index; kinds coco and masks: a folder for calibration;"
+        " default: the dataset's",
     )
     labels: str | None = Field(None, description="kind images: the labels file of ``path``")
     split: str | None = Field(
-        None, description="kind table: rows of this split; kinds of arrays: the split that they are taken from"
+        None,
+        description="kinds table, csv and audio: rows of this split; kinds of arrays: the split that they are taken from",
     )
     count: int | None = Field(
         None, ge=1, description="number of samples, stratified by class; default: all that remain"
@@ -88,11 +112,30 @@ class Split(Strict):
     seed: int = Field(0, ge=0, description="another seed chooses other samples")
 
 
+class LogMel(Strict):
+    """Log-mel energies: ln(energy + log_offset) of mel bands of the power spectrum, frame by frame."""
+
+    kind: Literal["log_mel"]
+    mels: int = Field(40, ge=1, le=1024, description="number of bands")
+    window_ms: float = Field(25.0, gt=0, description="length of a frame, under a Hann window")
+    hop_ms: float = Field(10.0, gt=0, description="from one frame to another")
+    fft: int | None = Field(
+        None, ge=2, le=2**20, description="length of the FFT; default: the window's, rounded up to a power of two"
+    )
+    low_hz: float = Field(0.0, ge=0, description="where the lowest band begins")
+    high_hz: float | None = Field(None, gt=0, description="where the highest band ends; default: half the sample rate")
+    scale: Literal["htk", "slaney"] = Field(
+        "htk", description="htk: bands of height 1 on HTK's mel scale; slaney: bands of area 1 on Slaney's"
+    )
+    log_offset: float = Field(1e-6, gt=0, description="added to the energies before the natural logarithm")
+
+
 class Columns(Strict):
     """The columns of a table."""
 
     path: str = Field("path", description="the image's file, relative to the table")
     label: str = Field("label", description="class number, class name, or a number to predict")
+    text: str = Field("text", description="kind audio: a text to predict, in place of a label")
     split: str = Field("split", description="which split a row belongs to; needed only where a split is asked for")
 
 
@@ -103,29 +146,61 @@ _KEYS: dict[str, tuple[set[str], set[str]]] = {
     "function": ({"function"}, set()),
     "images": ({"path"}, {"labels", "label_offset"}),
     "table": ({"path"}, {"columns", "split", "label_offset"}),
+    "coco": ({"path", "annotations"}, set()),
+    "masks": ({"path", "masks"}, set()),
+    "audio": ({"path", "sample_rate", "seconds"}, {"features", "columns", "split", "label_offset"}),
+    "csv": ({"path"}, {"inputs", "text", "tokenizer", "length", "target", "columns", "split", "label_offset"}),
 }
-FILE_KINDS = ("images", "table")
+#: The kinds whose targets are no class of an image but lie in it.
+ANNOTATED_KINDS = ("coco", "masks")
+_LOCATING = {key for keys in _KEYS.values() for key in set.union(*keys)}
+FILE_KINDS = ("images", "table", "audio", *ANNOTATED_KINDS)
 #: More classes than this are no classes: class numbers index arrays.
 MAX_CLASSES = 1_000_000
 
 
 class Dataset(Strict):
-    """Named samples: image folders, an index of images, arrays in an .npz file or from a function, or the digits."""
+    """Named samples: images, alone or with annotations; sounds; rows of a table; arrays; the embedded digits."""
 
-    kind: Literal["digits", "npz", "function", "images", "table"]
+    kind: Literal["digits", "npz", "function", "images", "table", "coco", "masks", "audio", "csv"]
     path: str | None = Field(
-        None, description="relative to models.yaml: the .npz, the folder of images, or the CSV or Parquet index"
+        None,
+        description="relative to models.yaml: the .npz, the folder of images or sounds, or the CSV or Parquet index",
     )
     function: str | None = Field(None, description="kind function: 'module:function' or 'file.py:function'")
     labels: str | None = Field(
         None,
         description="kind images: a text, CSV or Parquet file of file names and labels; default: a folder per class",
     )
-    label_offset: int = Field(
-        0, ge=-(2**31), le=2**31, description="kinds images and table: what the labels file calls the first class"
+    annotations: str | None = Field(None, description="kind coco: COCO's JSON of instances, for the images in path")
+    masks: str | None = Field(
+        None, description="kind masks: a folder of PNG files, named as the images in path, of class numbers"
     )
-    columns: Columns = Field(Columns(), description="kind table")
-    split: str | None = Field(None, description="kind table: evaluate on the rows of this split")
+    label_offset: int = Field(
+        0,
+        ge=-(2**31),
+        le=2**31,
+        description="kinds images, table, csv and audio: what the labels file calls the first class",
+    )
+    columns: Columns = Field(Columns(), description="kinds table, csv and audio: the names of an index's columns")
+    split: str | None = Field(None, description="kinds table, csv and audio: evaluate on the rows of this split")
+    inputs: list[str] | None = Field(None, min_length=1, description="kind csv: columns of numbers, a sample's values")
+    text: str | None = Field(None, description="kind csv: the column of texts, in place of inputs")
+    tokenizer: str | None = Field(None, description="kind csv: a tokenizer.json for the texts")
+    length: int | None = Field(None, ge=1, le=2**20, description="kind csv: tokens of a text, padded or truncated")
+    target: str | None = Field(
+        None,
+        description="kind csv: the column of class numbers, class names or numbers to predict; default: no targets",
+    )
+    sample_rate: int | None = Field(
+        None, ge=1, le=1_000_000, description="kind audio: Hz; sounds of other rates are resampled"
+    )
+    seconds: float | None = Field(
+        None, gt=0, le=3600, description="kind audio: length; longer sounds are cut at the end, shorter ones padded"
+    )
+    features: Literal["raw"] | LogMel = Field(
+        "raw", description="kind audio: samples from -1 to 1, or log-mel energies"
+    )
     classes: int | None = Field(
         None,
         ge=2,
@@ -144,15 +219,34 @@ class Dataset(Strict):
     @model_validator(mode="after")
     def _matching_keys(self) -> Dataset:
         needed, possible = _KEYS[self.kind]
-        given = self.model_fields_set & {"path", "function", "labels", "label_offset", "columns", "split"}
+        given = self.model_fields_set & _LOCATING
         if needed - given or given - needed - possible:
             raise ValueError(f"kind {self.kind} takes {' and '.join(sorted(needed)) or 'neither path nor function'}")
+        if self.kind in ANNOTATED_KINDS and self.classes is not None:
+            raise ValueError(f"kind {self.kind} takes no 'classes': its targets are not one class for each image")
+        if self.kind == "csv":
+            self._check_inputs()
+        if self.preprocessing and self.kind == "audio":
+            raise ValueError("preprocessing is for images: what is done to sounds is under 'features'")
         for name, split in self.splits().items():
             self._check_split(name, split)
         return self
 
+    def _check_inputs(self) -> None:
+        texts = {"text", "tokenizer", "length"}
+        given = {name for name in {"inputs", *texts} if getattr(self, name)}
+        if given not in ({"inputs"}, texts):
+            raise ValueError("kind csv takes either inputs, or text and tokenizer and length")
+        if len(set(self.inputs or ())) < len(self.inputs or ()):
+            raise ValueError("inputs names a column twice")
+        if self.target and self.target in (self.inputs or (self.text,)):
+            raise ValueError(f"{self.target!r} is a target and an input")
+
     def _check_split(self, name: str, split: Split) -> None:
-        taken = {"images": {"path", "labels"}, "table": {"path", "split"}}.get(self.kind, {"split"})
+        index = {"path", "split"}
+        taken = {"images": {"path", "labels"}, "table": index, "audio": index}.get(self.kind, {"split"})
+        if self.kind in ANNOTATED_KINDS:  # calibration needs no annotations, which another folder would lack
+            taken = {"path"} if name == "calibration" else set()
         wrong = sorted((split.model_fields_set & {"path", "labels", "split"}) - taken)
         if wrong:
             raise ValueError(f"{name}.{wrong[0]} does not apply to kind {self.kind}")

@@ -15,9 +15,9 @@ from edgeworthy.errors import SourceError
 from edgeworthy.sources.arrays import load_arrays
 from edgeworthy.sources.datasets import prepare
 from edgeworthy.sources.decoding import decoded
+from edgeworthy.sources.geometry import Geometry
 from edgeworthy.sources.index_file import read_index
 from edgeworthy.sources.labels import numbered
-from edgeworthy.sources.pixels import Geometry
 from edgeworthy.storage import Store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -18,8 +18,8 @@ from edgeworthy.dataset_schema import Dataset
 from edgeworthy.errors import SourceError
 from edgeworthy.sources import decoding
 from edgeworthy.sources.datasets import PreparedDataset, prepare
+from edgeworthy.sources.geometry import Geometry
 from edgeworthy.sources.pixel_file import PAGE, drop_cached, write_at
-from edgeworthy.sources.pixels import Geometry
 from edgeworthy.storage import Store, digest
 from PIL import Image
 

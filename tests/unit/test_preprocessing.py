@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from edgeworthy.dataset_schema import Dataset, Preprocessing
 from edgeworthy.errors import SourceError
+from edgeworthy.sources.geometry import Geometry
 from edgeworthy.sources.labels import shifted
-from edgeworthy.sources.pixels import Geometry, pixels
+from edgeworthy.sources.pixels import pixels
 from edgeworthy.sources.preprocessing import described, geometry, value_steps
 from edgeworthy.sources.splits import Pool, Request, assign, shares
 from hypothesis import given, settings
@@ -58,6 +59,43 @@ def test_crop_larger_than_the_image_is_refused() -> None:
     """No padding is made up."""
     with pytest.raises(SourceError, match="is 3x9, which is smaller than the crop of 4x4"):
         pixels(Image.new("RGB", (9, 3)), Geometry(center_crop=4))
+
+
+@UNHURRIED
+@given(IMAGES, st.integers(1, 30), st.integers(1, 30), st.integers(0, 255), st.booleans())
+def test_letterbox_as_ultralytics_places_images(
+    image: np.ndarray, height: int, width: int, color: int, centered: bool
+) -> None:
+    """The whole image, its shape kept, and the rest of one colour; the formulas of ultralytics.data.augment.LetterBox."""
+    given_height, given_width = image.shape[:2]
+    ratio = min(height / given_height, width / given_width)
+    inner = max(1, round(given_width * ratio)), max(1, round(given_height * ratio))
+    rest = (width - inner[0]) / 2, (height - inner[1]) / 2
+    left, top = (round(rest[0] - 0.1), round(rest[1] - 0.1)) if centered else (0, 0)
+    wanted = np.full((height, width, 3), color, np.uint8)
+    resized = np.asarray(Image.fromarray(image).resize(inner, Image.Resampling.BILINEAR))
+    wanted[top : top + inner[1], left : left + inner[0]] = resized
+    align = "center" if centered else "top_left"
+    how = Preprocessing.model_validate({"letterbox": {"size": [height, width], "color": color, "align": align}})
+    np.testing.assert_array_equal(pixels(Image.fromarray(image), geometry(how)), wanted)
+
+
+def test_letterbox_replaces_a_presets_size_and_excludes_others() -> None:
+    """The padding is one value in every channel, also of gray images; a letterbox beside a resize is a contradiction."""
+    how = Preprocessing.model_validate({"preset": "torchvision", "letterbox": {"size": [4, 8]}, "channels": "gray"})
+    assert (how.resize, how.center_crop, how.scale) == (None, None, 1 / 255)
+    assert pixels(Image.new("RGB", (2, 2)), geometry(how))[..., 0].tolist() == [[114, 114, 0, 0, 0, 0, 114, 114]] * 4
+    assert described(how).startswith("preset torchvision: letterbox 4x8 bilinear, padded with 114, gray, scale 0.0039")
+    with pytest.raises(ValidationError, match="letterbox gives the image its size: remove resize and center_crop"):
+        Preprocessing.model_validate({"resize": 8, "letterbox": {"size": [4, 8]}})
+
+
+def test_a_geometry_without_letterbox_has_the_identity_that_it_had() -> None:
+    """Checksums of datasets that were accepted into baselines hold."""
+    assert list(Geometry().identity()) == [
+        "resize", "interpolation", "center_crop", "channels", "alpha", "exif_orientation",
+    ]  # fmt: skip
+    assert geometry(Preprocessing.model_validate({"letterbox": {"size": [4, 8]}})).identity()["letterbox"]
 
 
 @pytest.mark.parametrize("mode", ["I", "I;16", "I;16B", "F"])

@@ -2,9 +2,9 @@
 
 They are a mapping of arrays: ``evaluation_x`` (required), ``evaluation_y`` (for every metric but fidelity),
 ``calibration_x`` (for recipes that calibrate) and, for sources that are trained, ``train_x``, ``train_y``, ``validation_x``,
-``validation_y``. Inputs are numbers of any shape (N, ...), images (N, H, W, C); targets are integers (N,) from 0, or
-floating-point numbers (N, ...) to be predicted. For a model of several inputs each has an array of its own, called by the
-split and the input: ``evaluation_ids``, ``evaluation_mask``.
+``validation_y``. Inputs are numbers of any shape (N, ...), images (N, H, W, C). Targets are class numbers (N,) from 0,
+floating-point numbers (N, ...) to be predicted, or what the model's task takes: boxes, masks, texts. For a model of several
+inputs each has an array of its own, called by the split and the input: ``evaluation_ids``, ``evaluation_mask``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,18 @@ KNOWN = tuple(f"{split}_{part}" for split in SPLITS for part in ("x", "y"))
 #: The last part of the names of targets, and of the inputs of a model that takes one.
 TARGETS, INPUT = "y", "x"
 Arrays = dict[str, NDArray[Any]]
+
+
+class Chosen(NamedTuple):
+    """The arrays of every split, what stands where in a row of several inputs, and how many classes are known.
+
+    ``counts`` says how many samples were changed in which way.
+    """
+
+    arrays: Arrays
+    inputs: tuple[NamedInput, ...]
+    classes: int | None
+    counts: Mapping[str, int]
 
 
 def origin(dataset: Dataset, base: Path) -> str:
@@ -117,7 +129,9 @@ def _check_names(arrays: Arrays) -> None:
 
 
 def _stored(key: str, values: NDArray[Any]) -> NDArray[Any]:
-    """Integers as they are (targets as int64), other numbers as float32. Raises SourceError for those beyond its range."""
+    """Integers (targets as int64) and texts as they are, other numbers as float32. Raises SourceError beyond its range."""
+    if values.dtype.kind == "U":
+        return np.ascontiguousarray(values)
     if values.dtype.kind in "iu":
         return np.ascontiguousarray(values, np.int64 if _parts(key)[1] == TARGETS else values.dtype.newbyteorder("="))
     with np.errstate(over="ignore"):
@@ -214,9 +228,15 @@ def _check_targets(dataset: Dataset, split: str, count: int, y: NDArray[Any]) ->
     def refuse(problem: str) -> SourceError:
         return _refusal(split, TARGETS, problem)
 
-    if np.issubdtype(y.dtype, np.floating) and dataset.classes is None:
-        if y.ndim == 0 or len(y) != count or not np.isfinite(y).all():
+    if y.ndim == 0 or len(y) != count or y.dtype.kind not in "iufU":
+        raise refuse(
+            f"is {y.dtype} of shape {y.shape}; {count} targets, numbers or texts, are needed, one for each sample"
+        )
+    if not np.issubdtype(y.dtype, np.integer) and dataset.classes is None:
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise refuse(f"is {y.dtype} of shape {y.shape}; {count} targets without NaN or infinity are needed")
+        return
+    if y.ndim > 1 and dataset.classes is None:  # what a task takes: masks, labels of tokens
         return
     if y.shape != (count,) or not np.issubdtype(y.dtype, np.integer):
         raise refuse(f"is {y.dtype} of shape {y.shape}; {count} integers are needed, one per sample")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.dataset_schema import FILE_KINDS, Dataset, Preprocessing
+from edgeworthy.dataset_schema import ANNOTATED_KINDS, FILE_KINDS, Dataset, Preprocessing
 from edgeworthy.errors import SourceError
 from edgeworthy.sources import arrays
 from edgeworthy.sources.arrays import INPUT
@@ -25,7 +25,7 @@ from edgeworthy.suggestions import did_you_mean
 from edgeworthy.tensors import NamedInput, constant, in_a_row, length_of, state
 
 if TYPE_CHECKING:
-    from edgeworthy.config import Model
+    from edgeworthy.model_schema import Model
 
 _NO_LABELS = "name a labels file under 'labels', or sort the images into a folder per class"
 
@@ -134,20 +134,27 @@ class PreparedDataset:
             lacking, where = ": its evaluation samples have no labels", _NO_LABELS
         else:
             lacking, where = " lacks 'evaluation_y'", "add the array evaluation_y"
+        if self.kind == "csv":
+            lacking, where = ": its rows have no targets", "name their column under 'target'"
         raise SourceError(
             f"dataset {self.name!r}{lacking}, which the metric {metric} needs",
             hint=f"{where}; or judge the model without targets, by 'metric: fidelity'",
         )
 
-    def labels(self) -> NDArray[Any]:
-        """The evaluation targets: class numbers int64 (N,), or float32 (N, values).
+    def targets(self) -> NDArray[Any]:
+        """The evaluation targets as the dataset gives them, (N, ...).
 
         Without targets -1 (N,) where the dataset has classes, else (N, 0).
         """
         if not self.labelled:
             return np.full(self.count, -1, np.int64) if self.classes else np.zeros((self.count, 0), np.float32)
         targets: NDArray[Any] = np.load(self.array("evaluation_y"))
-        return targets if targets.dtype == np.int64 else targets.reshape(len(targets), -1)
+        return targets
+
+    def labels(self) -> NDArray[Any]:
+        """The evaluation targets in rows: class numbers int64 (N,), or (N, values)."""
+        targets = self.targets()
+        return targets if targets.ndim == 1 and targets.dtype == np.int64 else targets.reshape(len(targets), -1)
 
     def check_calibration(self) -> None:
         """Raise SourceError where calibration inputs have another range than evaluation inputs."""
@@ -160,7 +167,7 @@ class PreparedDataset:
 
     def target_channels(self) -> int:
         """The last dimension of targets that are images, (N, ..., channels); 0 for others."""
-        if not self.labelled:
+        if not self.labelled or self.kind in ANNOTATED_KINDS:
             return 0
         targets = np.load(self.array("evaluation_y"), mmap_mode="r")
         return targets.shape[-1] if targets.ndim > 2 else 0
@@ -254,12 +261,16 @@ def _description(dataset: Dataset, facts: dict[str, Any]) -> str:
 
 
 def _counted(how: Preprocessing | None, facts: dict[str, Any]) -> list[str]:
-    """What was done with EXIF orientations and alpha, where images have any."""
+    """What was done with EXIF orientations, alpha, boxes and lengths, where there is anything."""
     how = how or Preprocessing()
     oriented = "applied" if how.exif_orientation else "not applied (preprocessing.exif_orientation)"
     alpha = "dropped" if how.alpha == "drop" else f"composited over {how.alpha}"
     counts = [
-        (facts.get("oriented", 0), f"with an EXIF orientation, which is {oriented}"),
-        (facts.get("transparent", 0), f"with transparent pixels, whose alpha is {alpha} (preprocessing.alpha)"),
+        ("oriented", f"images with an EXIF orientation, which is {oriented}"),
+        ("transparent", f"images with transparent pixels, whose alpha is {alpha} (preprocessing.alpha)"),
+        ("dropped", "boxes outside of the crop, which are left out"),
+        ("cut", "sounds longer than 'seconds', which are cut at the end"),
+        ("truncated", "texts of more tokens than 'length', of which the rest is left out"),
+        ("padded", "sounds shorter than 'seconds', which are followed by zeros"),
     ]
-    return [f"{count:,} images {text}" for count, text in counts if count]
+    return [f"{facts[name]:,} {text}" for name, text in counts if facts.get(name)]

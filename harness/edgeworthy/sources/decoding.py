@@ -22,10 +22,11 @@ from pathlib import Path
 import numpy as np
 
 from edgeworthy.errors import SourceError
-from edgeworthy.runners.python_runner import die_with_parent
+from edgeworthy.runners.python_runner.lifetime import die_with_parent
+from edgeworthy.sources.geometry import Geometry
 from edgeworthy.sources.pillow import image_module
 from edgeworthy.sources.pixel_file import drop_cached, page_of_header, write_at
-from edgeworthy.sources.pixels import Geometry, Picture, picture
+from edgeworthy.sources.pixels import Picture, picture
 from edgeworthy.storage import digest
 
 #: Images that one process decodes at a time; the checksum depends on it.
@@ -40,7 +41,7 @@ REPORT_EVERY = 50
 #: A larger file bypasses the page cache, from which it would evict everything else. Filling the cache is also slow: where
 #: a virtual machine must ask its host for the memory, it takes up to half as long as decoding.
 CACHED_BYTES = 1 << 30
-#: An error names at most this many of the unreadable images.
+#: An error names at most this many of the unreadable files.
 NAMED = 3
 Shape = tuple[int, int, int]
 Progress = Callable[[str], None]
@@ -65,16 +66,15 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Decoded:
-    """The result for some images: checksum and extremes of some of the pixels, and a message for each unreadable image.
+    """The result for some files: checksum and extremes of some of the values, and a message for each unreadable file.
 
-    ``oriented`` of them have an EXIF orientation, ``transparent`` of them are transparent somewhere.
+    ``counts`` says how many of them have what: an EXIF orientation, transparent pixels.
     """
 
     sha256: str
-    low: int
-    high: int
-    oriented: int
-    transparent: int
+    low: float
+    high: float
+    counts: dict[str, int]
     problems: list[str]
 
 
@@ -95,21 +95,24 @@ def decode(paths: Sequence[Path], geometry: Geometry, out: Path, progress: Progr
                 drop_cached(stream.fileno(), chunk.end)
             if len(found) % REPORT_EVERY == 0:
                 progress(f"{len(found) * CHUNK:,} of {len(paths):,} images")
-    problems = [problem for chunk in found for problem in chunk.problems]
-    if problems:
-        more = f" (and {len(problems) - NAMED} more)" if len(problems) > NAMED else ""
-        raise SourceError(
-            f"{len(problems)} of {len(paths)} images cannot be used: {'; '.join(problems[:NAMED])}{more}",
-            hint="repair or remove them; no image is left out silently",
-        )
+    refuse_problems([problem for chunk in found for problem in chunk.problems], len(paths), "images")
     return Decoded(
         digest([chunk.sha256 for chunk in found]),
         min(chunk.low for chunk in found),
         max(chunk.high for chunk in found),
-        sum(chunk.oriented for chunk in found),
-        sum(chunk.transparent for chunk in found),
+        {name: sum(chunk.counts[name] for chunk in found) for name in found[0].counts},
         [],
     )
+
+
+def refuse_problems(problems: Sequence[str], count: int, noun: str) -> None:
+    """Raise SourceError with the first of the ``problems``, each of one of ``count`` files, where there are any."""
+    if problems:
+        more = f" (and {len(problems) - NAMED} more)" if len(problems) > NAMED else ""
+        raise SourceError(
+            f"{len(problems)} of {count} {noun} cannot be used: {'; '.join(problems[:NAMED])}{more}",
+            hint="repair or remove them; no file is left out silently",
+        )
 
 
 def _chunks(paths: Sequence[Path], geometry: Geometry, shape: Shape, out: Path, start: int) -> list[Chunk]:
@@ -181,7 +184,8 @@ def decode_chunk(chunk: Chunk) -> Decoded:
     write_at(chunk.out, values.data.cast("B"), chunk.position, past_cache=chunk.past_cache)
     checked = np.ascontiguousarray(values[::CHECK_EVERY])
     digest_of_some = hashlib.sha256(checked.data).hexdigest()
-    return Decoded(digest_of_some, int(checked.min()), int(checked.max()), oriented, transparent, problems)
+    counts = {"oriented": oriented, "transparent": transparent}
+    return Decoded(digest_of_some, int(checked.min()), int(checked.max()), counts, problems)
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""The files below a folder of images: none is left out without being counted."""
+"""The files below a folder of images or sounds: none is left out without being counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeworthy.errors import SourceError
-from edgeworthy.sources.pillow import suffixes
+from edgeworthy.sources.media import Media
 from edgeworthy.sources.readers import problem_of
 
 #: What is said of folders whose names are numbers of unlike length.
@@ -19,23 +19,24 @@ NAMED = 3
 
 
 class Found(NamedTuple):
-    """The images below a folder, sorted, and the other files there."""
+    """The images or sounds below a folder, sorted, and the other files there."""
 
-    images: list[Path]
+    wanted: list[Path]
     others: list[Path]
 
 
-def images_below(folder: Path) -> Found:
+def files_below(folder: Path, media: Media) -> Found:
     """The files below ``folder`` by suffix; linked folders are followed, hidden files are not counted.
 
-    Raises SourceError for broken links, for images that are FIFOs or devices, and where a folder cannot be read.
+    Raises SourceError for broken links, for wanted files that are FIFOs or devices, and where a folder cannot be read.
     """
-    images: list[Path] = []
+    wanted: list[Path] = []
     others: list[Path] = []
+    suffixes = media.suffixes()
     for path in sorted(_files_below(folder)):
-        (images if path.suffix.lower() in suffixes() else others).append(path)
-    refuse_unusable(folder, images + [path for path in others if path.is_symlink() and not path.exists()])
-    return Found(images, others)
+        (wanted if path.suffix.lower() in suffixes else others).append(path)
+    refuse_unusable(folder, wanted + [path for path in others if path.is_symlink() and not path.exists()])
+    return Found(wanted, others)
 
 
 def refuse_unusable(origin: Path, paths: Sequence[Path]) -> None:
@@ -46,11 +47,11 @@ def refuse_unusable(origin: Path, paths: Sequence[Path]) -> None:
         more = f" (and {len(problems) - NAMED} more)" if len(problems) > NAMED else ""
         raise SourceError(
             f"{origin}: {len(problems)} of its {len(paths)} files cannot be used: {named}{more}",
-            hint="restore or remove them; no image is left out silently",
+            hint="restore or remove them; no file is left out silently",
         )
 
 
-def note_of(folder: Path, others: Iterable[Path], why: str = "are not read as images") -> str:
+def note_of(folder: Path, others: Iterable[Path], why: str) -> str:
     """How many files are left out and of which suffixes, in some words; empty where there are none."""
     counts = Counter(path.suffix.lower() or "no suffix" for path in others)
     if not counts:

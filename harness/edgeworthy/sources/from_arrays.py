@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +11,37 @@ from numpy.typing import NDArray
 
 from edgeworthy.dataset_schema import Dataset, Preprocessing
 from edgeworthy.errors import SourceError
-from edgeworthy.sources import arrays
+from edgeworthy.sources import arrays, table_rows
+from edgeworthy.sources.arrays import Chosen
 from edgeworthy.sources.overlap import refuse_overlap, row_digests
 from edgeworthy.sources.preprocessing import geometry
 from edgeworthy.sources.samples import IMAGE_RANK
 from edgeworthy.sources.splits import Indices, Pool, Request, assign
 from edgeworthy.sources.statistics import mismatch_of
 from edgeworthy.storage import Store, digest, file_digest, read_json, write_json
-from edgeworthy.tensors import NamedInput
 
 
 def from_arrays(store: Store, dataset: Dataset, base: Path) -> tuple[Path, dict[str, Path]]:
     """The folder with ``dataset.json`` and targets, and the inputs of each split. Raises SourceError."""
     how = dataset.preprocessing
-    key = digest(["arrays 5", arrays.origin(dataset, base), _selection(dataset), asdict(geometry(how))])
+    origin = table_rows.origin if dataset.kind == "csv" else arrays.origin
+    key = digest(["arrays 5", origin(dataset, base), _selection(dataset), geometry(how).identity()])
     folder = store.find("datasets", key)
     if folder is None:
         with store.lock(key):
             folder = store.find("datasets", key)
             if folder is None:
-                given, inputs = arrays.in_rows(arrays.load_arrays(dataset, base))
-                _store_arrays(store, key, dataset, _assigned(dataset, given), inputs)
+                _store_arrays(store, key, dataset, _made(dataset, base))
                 folder = store.root / "datasets" / key
     facts = read_json(folder / "dataset.json")
     return folder, {split: folder / f"{split}_x.npy" for split in facts["shapes"]}
+
+
+def _made(dataset: Dataset, base: Path) -> Chosen:
+    if dataset.kind == "csv":
+        return table_rows.chosen_rows(dataset, base)
+    given, inputs = arrays.in_rows(arrays.load_arrays(dataset, base))
+    return Chosen(_assigned(dataset, given), inputs, dataset.classes, {})
 
 
 def _selection(dataset: Dataset) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def _assigned(dataset: Dataset, given: arrays.Arrays) -> arrays.Arrays:
 
 def _classes(given: arrays.Arrays, split: str) -> NDArray[np.int64] | None:
     targets = given.get(f"{split}_y")
-    return targets if targets is not None and targets.dtype == np.int64 else None
+    return targets if targets is not None and _are_classes(targets) else None
 
 
 def _chosen(given: arrays.Arrays, requests: Mapping[str, Request], assigned: Mapping[str, Indices]) -> arrays.Arrays:
@@ -83,13 +89,16 @@ def _chosen(given: arrays.Arrays, requests: Mapping[str, Request], assigned: Map
     }
 
 
-def _classes_of(dataset: Dataset, targets: NDArray[Any]) -> int | None:
-    return (dataset.classes or int(targets.max()) + 1) if targets.dtype == np.int64 else None
+def _are_classes(targets: NDArray[Any]) -> bool:
+    return targets.dtype == np.int64 and targets.ndim == 1
 
 
-def _store_arrays(
-    store: Store, key: str, dataset: Dataset, chosen: arrays.Arrays, inputs: tuple[NamedInput, ...]
-) -> None:
+def _classes_of(known: int | None, targets: NDArray[Any]) -> int | None:
+    return (known or int(targets.max()) + 1) if _are_classes(targets) else None
+
+
+def _store_arrays(store: Store, key: str, dataset: Dataset, made: Chosen) -> None:
+    chosen = made.arrays
     how = dataset.preprocessing or Preprocessing()
     x, y = chosen["evaluation_x"], chosen.get("evaluation_y")
     if how.channels == "bgr" and x.ndim != IMAGE_RANK:
@@ -97,7 +106,7 @@ def _store_arrays(
             f"preprocessing has channels: bgr, and evaluation_x of shape {x.shape} holds no images",
             hint="remove 'channels' from preprocessing, or give images of shape (samples, height, width, channels)",
         )
-    if how.resize or how.center_crop or how.channels == "gray":
+    if how.resize or how.center_crop or how.letterbox or how.channels == "gray":
         raise SourceError(
             "preprocessing resizes, crops and converts images, not arrays",
             hint="give arrays of the size and channels that the model takes, or images",
@@ -113,8 +122,9 @@ def _store_arrays(
                 "shapes": {
                     array.removesuffix("_x"): list(chosen[array].shape) for array in chosen if array.endswith("_x")
                 },
-                "inputs": [each.to_json() for each in inputs],
-                "classes": dataset.classes if y is None else _classes_of(dataset, y),
+                "inputs": [each.to_json() for each in made.inputs],
+                "classes": made.classes if y is None else _classes_of(made.classes, y),
+                **made.counts,
                 "extremes": [float(x.min()), float(x.max())],
                 "mismatch": mismatch_of({name: folder / f"{name}_x.npy" for name in ("calibration", "evaluation")}),
             },

@@ -27,9 +27,9 @@ def load_copy(name: str, folder: Path) -> Callable[..., Any]:
     if not callable(function):
         raise SourceError(f"{folder} has no function {name!r}", hint="measure the run again")
 
-    def call(*given: Any) -> Any:
+    def call(*given: Any, **named: Any) -> Any:
         with copy.alone():  # a function may import when it is called
-            return function(*given)
+            return function(*given, **named)
 
     return call
 

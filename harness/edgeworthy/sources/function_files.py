@@ -159,7 +159,7 @@ def _followed(start: Sequence[Module], folders: Sequence[Path], own: Path | None
             continue
         followed[module.file] = module
         for name in _imported(module):
-            if name not in asked:
+            if name not in asked and name.partition(".")[0] != edgeworthy.__name__:
                 asked.add(name)
                 left += [found for found in _modules(name, folders) if _counts(found.file, own)]
     first = {module.file for module in start}

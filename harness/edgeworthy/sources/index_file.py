@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Index:
-    """A row for each sample, as text: the file's path, its label and, where the file has them, its split."""
+    """A row for each sample, as text: the file's path, its label and, where the file has them, its split.
+
+    Where ``are_texts``, labels are texts to be predicted.
+    """
 
     origin: str
     paths: list[str]
     labels: list[str]
     split_column: str
+    are_texts: bool = False
     _splits: list[str] | None = field(default=None, repr=False)
 
     def splits(self, wanted: str) -> list[str]:
@@ -41,13 +45,14 @@ class Index:
         return self._splits
 
 
-def read_index(path: Path, columns: Columns) -> Index:
-    """Read an index. Raises SourceError naming the file, and the line or the column, where it is unreadable.
+def read_index(path: Path, columns: Columns, *, texts: bool = False) -> Index:
+    """Read an index; with ``texts`` it may have a column of these in place of labels.
 
     Text (.txt, .lst) has a line for each sample: the path, white space, the label; it has no header.
+    Raises SourceError naming the file, and the line or the column, where it is unreadable.
     """
     checked_file(path)
-    index = _lines(path) if path.suffix.lower() in (".txt", ".lst") else _columns(path, columns)
+    index = _lines(path) if path.suffix.lower() in (".txt", ".lst") else _columns(path, columns, texts)
     if not index.paths:
         raise SourceError(f"{path}: no samples in it", hint="list at least one")
     seen: set[str] = set()
@@ -76,9 +81,16 @@ def _lines(path: Path) -> Index:
     return Index(str(path), paths, labels, "split")
 
 
-def _columns(path: Path, columns: Columns) -> Index:
-    table = _read_table(path)
-    for key, column in (("path", columns.path), ("label", columns.label)):
+def _columns(path: Path, columns: Columns, texts: bool) -> Index:
+    table = read_table(path)
+    are_texts = texts and columns.text in table.columns
+    if are_texts and columns.label in table.columns:
+        raise SourceError(
+            f"{path}: has a column {columns.text!r} of texts and a column {columns.label!r} of labels",
+            hint="remove or rename the one that is not to be predicted",
+        )
+    target = columns.text if are_texts else columns.label
+    for key, column in (("path", columns.path), ("text" if are_texts else "label", target)):
         if column not in table.columns:
             names = [str(name) for name in table.columns]
             separated = len(names) == 1 and re.search(r"[;\t|]", names[0])
@@ -92,11 +104,12 @@ def _columns(path: Path, columns: Columns) -> Index:
             row = int(table[column].isna().to_numpy().argmax())
             raise SourceError(f"{path}: row {row} has no {key}", hint="complete the row or remove it")
     splits = [str(value) for value in table[columns.split]] if columns.split in table.columns else None
-    texts = {column: [str(value).strip() for value in table[column]] for column in (columns.path, columns.label)}
-    return Index(str(path), texts[columns.path], texts[columns.label], columns.split, splits)
+    cells = {column: [str(value).strip() for value in table[column]] for column in (columns.path, target)}
+    return Index(str(path), cells[columns.path], cells[target], columns.split, are_texts, splits)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """A Parquet file, or the texts of a CSV with a header. Raises SourceError where it is unreadable."""
     import pandas as pd  # here: half a second that only those pay who have such a file
 
     if path.suffix.lower() in (".parquet", ".pq"):

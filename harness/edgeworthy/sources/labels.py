@@ -18,7 +18,7 @@ ENOUGH = 50
 
 @dataclass(frozen=True)
 class Targets:
-    """One target for each sample: class numbers (int64), with how many classes there are, or float32 numbers."""
+    """One target for each sample: class numbers (int64), with how many classes there are; or float32 numbers; or texts."""
 
     values: NDArray[Any]
     classes: int | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,8 @@ APART = (
 )
 
 
-def row_digests(values: NDArray[Any]) -> list[str]:
-    """The sha256 of each sample of an array (N, ...)."""
+def row_digests(values: Iterable[NDArray[Any]]) -> list[str]:
+    """The sha256 of each sample of an array (N, ...), or of each of several arrays."""
     return [hashlib.sha256(np.ascontiguousarray(row).data).hexdigest() for row in values]
 
 

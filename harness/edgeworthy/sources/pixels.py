@@ -1,4 +1,4 @@
-"""An image's pixels as they are stored: converted, resized and cropped.
+"""An image's pixels as they are stored: converted, resized, cropped and padded.
 
 The processes that decode import this module and no schema: each of them starts in half the time.
 """
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
+from edgeworthy.sources.geometry import Geometry, Placement, placement
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,22 +20,9 @@ if TYPE_CHECKING:
 #: EXIF's number of the tag that says how to turn an image.
 EXIF_ORIENTATION = 0x0112
 ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
-Size = int | tuple[int, int]
 MODES = {"rgb": "RGB", "bgr": "RGB", "gray": "L"}
 #: Pillow's modes of more than 8 bits; it clips such values to 0 and 255 where it converts them.
 WIDE_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What is done to images before they are stored; the keys of ``preprocessing`` of the same names."""
-
-    resize: Size | None = None
-    interpolation: str = "bilinear"
-    center_crop: Size | None = None
-    channels: str = "rgb"
-    alpha: str = "drop"
-    exif_orientation: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,15 +39,16 @@ def picture(image: Image, geometry: Geometry) -> Picture:
 
     Raises SourceError as ``pixels`` does.
     """
-    oriented, transparent = _orientation(image) != 1, _is_transparent(image)
+    oriented, transparent = orientation(image) != 1, _is_transparent(image)
     return Picture(pixels(image, geometry), oriented, transparent)
 
 
 def pixels(image: Image, geometry: Geometry) -> NDArray[np.uint8]:
-    """The image converted, resized and cropped: uint8 (height, width, channels).
+    """The image converted, resized, cropped and padded: uint8 (height, width, channels).
 
-    As torchvision.transforms: converted first, the longer side rounded down, the crop centred with halves to even.
-    An EXIF orientation is applied, and alpha composited over a colour, where ``geometry`` says so.
+    Converted first, as torchvision.transforms; then as ``placement`` says. An EXIF orientation is applied, and alpha
+    composited over a colour, where ``geometry`` says so.
+
     Raises SourceError where the crop is larger than the image, or its values than a byte.
     """
     if image.mode in WIDE_MODES:
@@ -68,21 +57,19 @@ def pixels(image: Image, geometry: Geometry) -> NDArray[np.uint8]:
             " which would be clipped to 0 to 255: save it with 8 bits, or give arrays (kind: npz or function)",
             hint="convert the image to 8 bits per channel",
         )
-    if geometry.exif_orientation and _orientation(image) != 1:
+    if geometry.exif_orientation and orientation(image) != 1:
         image = _upright(image)
     if geometry.alpha != "drop" and _is_transparent(image):
         image = _over(image, geometry.alpha)
     if image.mode != MODES[geometry.channels]:  # convert() copies also where there is nothing to convert
         image = image.convert(MODES[geometry.channels])
-    if geometry.resize:
-        image = _resized(image, geometry.resize, geometry.interpolation)
-    if geometry.center_crop:
-        image = _cropped(image, geometry.center_crop)
-    values = np.asarray(image)
+    padding = geometry.letterbox.color if geometry.letterbox else 0
+    values = np.asarray(placed(image, placement(image.size, geometry), geometry.interpolation, padding))
     return values[:, :, None] if values.ndim == 2 else values[:, :, ::-1] if geometry.channels == "bgr" else values
 
 
-def _orientation(image: Image) -> int:
+def orientation(image: Image) -> int:
+    """How the image is to be turned, by EXIF's numbers; 1 is not at all."""
     try:
         return int(image.getexif().get(EXIF_ORIENTATION, 1))
     except Exception:  # damaged metadata: the pixels do not depend on it
@@ -108,24 +95,17 @@ def _over(image: Image, colour: str) -> Image:
     return alpha_composite(new("RGBA", image.size, colour), image.convert("RGBA"))
 
 
-def _resized(image: Image, size: Size, interpolation: str) -> Image:
-    from PIL.Image import Resampling
+def placed(image: Image, where: Placement, interpolation: str, padding: int) -> Image:
+    """The image resized, then cropped or, with the value ``padding`` in every channel, padded."""
+    from PIL.Image import Resampling, new
 
-    if isinstance(size, int):
-        width, height = image.size
-        longer = int(size * max(width, height) / min(width, height))
-        wanted = (size, longer) if width <= height else (longer, size)
-    else:
-        wanted = size[1], size[0]
-    return image if wanted == image.size else image.resize(wanted, Resampling[interpolation.upper()])
-
-
-def _cropped(image: Image, size: Size) -> Image:
-    height, width = (size, size) if isinstance(size, int) else size
-    if width > image.width or height > image.height:
-        raise SourceError(
-            f"is {image.height}x{image.width}, which is smaller than the crop of {height}x{width}",
-            hint="make the resize at least as large as the crop, or the crop smaller",
-        )
-    left, top = round((image.width - width) / 2), round((image.height - height) / 2)
-    return image.crop((left, top, left + width, top + height))
+    if image.size != where.resized:
+        image = image.resize(where.resized, Resampling[interpolation.upper()])
+    if image.size == where.size:
+        return image
+    (left, top), (width, height) = where.corner, where.size
+    if width <= image.width and height <= image.height:
+        return image.crop((left, top, left + width, top + height))
+    canvas = new(image.mode, where.size, (padding,) * len(image.getbands()))
+    canvas.paste(image, (-left, -top))
+    return canvas

@@ -1,6 +1,6 @@
 """Preprocessing: what is done to an image's pixels before they are stored, and to their values when they are read.
 
-Geometry (resize, centre crop, order of channels) is done by Pillow on whole numbers and stored as uint8. Scale, mean
+Geometry (resize, centre crop, letterbox, order of channels) is done by Pillow on whole numbers and stored as uint8. Scale, mean
 and standard deviation are steps in float32, done whenever samples are read, so that no copy of the images is needed.
 """
 
@@ -10,14 +10,22 @@ import numpy as np
 
 from edgeworthy.dataset_schema import Preprocessing
 from edgeworthy.errors import SourceError
-from edgeworthy.sources.pixels import Geometry, Size
+from edgeworthy.sources.geometry import Geometry, Letterbox, Size
 from edgeworthy.sources.samples import Step
 
 
 def geometry(how: Preprocessing | None) -> Geometry:
     """The part of preprocessing that shapes the stored pixels."""
     how = how or Preprocessing()
-    return Geometry(how.resize, how.interpolation, how.center_crop, how.channels, how.alpha, how.exif_orientation)
+    return Geometry(
+        how.resize,
+        how.interpolation,
+        how.center_crop,
+        how.channels,
+        how.alpha,
+        how.exif_orientation,
+        Letterbox(**how.letterbox.model_dump()) if how.letterbox else None,
+    )
 
 
 def value_steps(how: Preprocessing | None, channels: int) -> tuple[Step, ...]:
@@ -76,9 +84,11 @@ def described(how: Preprocessing | None) -> str:
     """In one line, for reports: ``resize 256 bilinear, center_crop 224, rgb, scale 0.003922, mean ..., std ...``."""
     if how is None:
         return "values as they are"
+    letterbox = geometry(how).letterbox
     parts = [f"preset {how.preset}:"] if how.preset else []
     steps = [f"resize {_shown(how.resize)} {how.interpolation}"] if how.resize else []
     steps += [f"center_crop {_shown(how.center_crop)}"] if how.center_crop else []
+    steps += [_letterboxed(letterbox, how.interpolation)] if letterbox else []
     steps += [how.channels]
     steps += ["EXIF orientation applied"] if how.exif_orientation else []
     steps += [f"alpha over {how.alpha}"] if how.alpha != "drop" else []
@@ -89,6 +99,11 @@ def described(how: Preprocessing | None) -> str:
         if values
     ]
     return " ".join([*parts, ", ".join(steps)])
+
+
+def _letterboxed(letterbox: Letterbox, interpolation: str) -> str:
+    corner = " top left" if letterbox.align == "top_left" else ""
+    return f"letterbox {_shown(letterbox.size)}{corner} {interpolation}, padded with {letterbox.color}"
 
 
 def _shown(size: Size) -> str:
