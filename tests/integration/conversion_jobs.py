@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeworthy.config import Source
 from edgeworthy.errors import SourceError
+from edgeworthy.model_schema import Source
 from edgeworthy.sources.samples import Samples
 from edgeworthy.variants.frameworks import OPENED_BY, Framework, framework_of
 from edgeworthy.variants.kinds import kind_of

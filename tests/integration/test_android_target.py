@@ -130,7 +130,7 @@ def test_several_outputs_are_the_hosts_tensor_by_tensor(
     asked = job(tmp_path, quantized, ending="also" if quantized else "twice", count=40)
     asked = replace(asked, artifact=replace(asked.artifact, outputs=names))
     found, expected = target.outputs(asked), reference.outputs(asked)
-    assert found.sizes == expected.sizes == (10, 10)
+    assert found.shapes == expected.shapes == ((10,), (10,))
     np.testing.assert_allclose(found.values, expected.values, rtol=1e-5, atol=1e-5)
     columns = {name: found.values[:, 10 * place : 10 * place + 10] for place, name in enumerate(names)}
     np.testing.assert_allclose(columns["twice"], 2 * columns["scores"], rtol=0.1, atol=0.5 if quantized else 1e-5)
@@ -154,7 +154,7 @@ def test_several_inputs_are_the_hosts_tensor_by_tensor(target: AndroidTarget, re
     """Each input has its own type, batch and file on the phone; one of them is the same for all samples."""
     asked, wanted = of_three_inputs(tmp_path)
     found, expected = target.outputs(asked), reference.outputs(asked)
-    assert (found.batch, found.sizes) == (expected.batch, expected.sizes) == (32, (10, 10))
+    assert (found.batch, found.shapes) == (expected.batch, expected.shapes) == (32, ((10,), (10,)))
     np.testing.assert_allclose(found.values, wanted, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found.values, expected.values, rtol=1e-5, atol=1e-5)
     timing = target.timing(asked, PLAN)
@@ -180,12 +180,12 @@ def test_state_is_given_back_step_by_step(target: AndroidTarget, reference: Host
     flat = sums.reshape(2, 12)
     found, expected = target.outputs(asked), reference.outputs(asked)
     for each in (found, expected):
-        assert (each.batch, each.sizes) == (1, ())
+        assert (each.batch, each.shapes) == (1, ((3, 4),))
         np.testing.assert_array_equal(each.values, 2 * flat)
     both = replace(asked, artifact=replace(asked.artifact, outputs=("after", "twice")))
     for where in (target, reference):
         each = where.outputs(both)
-        assert each.sizes == (12, 12)
+        assert each.shapes == ((3, 4), (3, 4))
         np.testing.assert_array_equal(each.values, np.concatenate([flat, 2 * flat], axis=1))
     last = replace(asked, inputs=replace(asked.inputs, last=True))
     for where in (target, reference):

@@ -233,7 +233,7 @@ def measuring_runner(process: subprocess.Popen[str], busy_s: float) -> psutil.Pr
     while process.poll() is None:
         with suppress(psutil.NoSuchProcess):
             for server in psutil.Process(process.pid).children():
-                if "python_runner.py" in " ".join(server.cmdline()):
+                if "runners serve" in " ".join(server.cmdline()):
                     for child in server.children():
                         if time.time() - child.create_time() > busy_s:
                             return child

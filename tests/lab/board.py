@@ -134,7 +134,7 @@ def runners(work_folder: str | Path) -> list[psutil.Process]:
             words = process.cmdline()
             if (
                 len(words) > 3
-                and words[1].endswith(".py")
+                and words[1].endswith(".pyz")
                 and words[2] == "run"
                 and words[3].startswith(f"{work_folder}/jobs/")
             ):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import edgeworthy
 import pytest
-from edgeworthy.runners import python_runner
+from edgeworthy.runners.python_runner.models import IMPORTS, MODELS
 from edgeworthy.runtimes import RUNTIMES, Runtime
 from edgeworthy.variants.registry import all_recipes
 
@@ -29,8 +29,8 @@ def test_its_recipes_make_its_files(row: Runtime):
 @ROWS
 def test_the_runner_runs_it(row: Runtime):
     """The runner, which stands alone, imports what the row names."""
-    assert python_runner.IMPORTS[row.name] == row.module
-    assert row.name in python_runner.MODELS
+    assert IMPORTS[row.name] == row.module
+    assert row.name in MODELS
 
 
 @ROWS
@@ -49,4 +49,4 @@ def test_its_tiny_model_is_there(row: Runtime):
 
 def test_the_runner_runs_nothing_else():
     """No runtime is known to the runner alone."""
-    assert set(python_runner.MODELS) == set(RUNTIMES)
+    assert set(MODELS) == set(RUNTIMES)

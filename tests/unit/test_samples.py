@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeworthy.runners import python_runner
+from edgeworthy.runners.python_runner import inputs as runner
 from edgeworthy.sources.samples import Samples, in_layout
 from edgeworthy.tensors import constant, in_a_row
 from hypothesis import given, settings
@@ -29,8 +29,8 @@ STORED = st.one_of(
 )
 
 
-def runner_inputs(samples: Samples, layout: str = "nhwc") -> python_runner.Inputs:
-    return python_runner.Inputs({"inputs": samples.to_json(), "layout": layout})
+def runner_inputs(samples: Samples, layout: str = "nhwc") -> runner.Inputs:
+    return runner.Inputs({"inputs": samples.to_json(), "layout": layout})
 
 
 @UNHURRIED
@@ -79,7 +79,7 @@ def test_runner_and_harness_take_rows_apart_alike(
 def test_the_runner_gives_pages_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much is read, no more than the limit stays mapped."""
     np.save(tmp_path / "x.npy", np.zeros((50, 4, 4, 1), np.uint8))
-    monkeypatch.setattr(python_runner, "RESIDENT_BYTES", 100)
+    monkeypatch.setattr(runner, "RESIDENT_BYTES", 100)
     inputs = runner_inputs(Samples(tmp_path / "x.npy"))
     for start in range(50):
         assert inputs[start : start + 1][0].shape == (1, 4, 4, 1)

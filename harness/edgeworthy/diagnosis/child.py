@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeworthy.diagnosis.trace import opened, trace
 from edgeworthy.errors import EdgeworthyError
-from edgeworthy.runners.python_runner import die_with_parent
+from edgeworthy.runners.python_runner.lifetime import die_with_parent
 from edgeworthy.sources.samples import in_layout
 from edgeworthy.storage import write_atomically
 

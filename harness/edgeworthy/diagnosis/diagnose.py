@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from edgeworthy.cells import CellId
-from edgeworthy.config import Variant
 from edgeworthy.device_schema import CpuBackend, HostDevice, RunnerBackend
 from edgeworthy.diagnosis.findings import Facts, calibrated_otherwise, find
 from edgeworthy.diagnosis.proposal import propose
@@ -21,6 +20,7 @@ from edgeworthy.errors import DiagnosisError
 from edgeworthy.judging import axes
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
+from edgeworthy.model_schema import Variant
 from edgeworthy.records import Artifact, Verdict
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.sources.samples import Samples

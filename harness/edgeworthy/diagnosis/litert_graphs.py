@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.diagnosis.graph import Graph, Node, Range
 from edgeworthy.diagnosis.records import Delegated, OpsLeft
-from edgeworthy.runners.python_runner import delegated_nodes
+from edgeworthy.runners.python_runner.litert import delegated_nodes
 
 Array = NDArray[Any]
 

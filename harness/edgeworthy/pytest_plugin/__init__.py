@@ -19,7 +19,8 @@ from edgeworthy.errors import EdgeworthyError
 from edgeworthy.interruption import interrupt_on_signals
 from edgeworthy.pytest_ini import PATHS
 from edgeworthy.pytest_plugin.failures import SharedCauses, drop_prefix, show_error, show_verdicts
-from edgeworthy.pytest_plugin.session import ACCEPTED, CELL, NEWEST, PAIR, EdgeSession, cells_of
+from edgeworthy.pytest_plugin.items import CELL, PAIR, cells_of
+from edgeworthy.pytest_plugin.session import ACCEPTED, NEWEST, EdgeSession
 
 if TYPE_CHECKING:
     from edgeworthy.pytest_plugin.cell import CellHandle, PairHandle

@@ -12,6 +12,7 @@ import pytest
 
 from edgeworthy.errors import EdgeworthyError
 from edgeworthy.pytest_ini import PATHS
+from edgeworthy.pytest_plugin.items import CELL, cells_of, held_by
 
 if TYPE_CHECKING:
     from edgeworthy.cells import CellId, CellSelector
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 #: What --edge-resume means without a RUN.
 NEWEST = "NEWEST"
-#: Fixtures that a test is parametrized by.
-CELL, PAIR = "edge_cell", "edge_pair"
 #: What --edge-baseline means without a FOLDER.
 ACCEPTED = "ACCEPTED"
 
@@ -291,13 +290,13 @@ class EdgeSession:
     @staticmethod
     def settle(item: pytest.Item, raised: pytest.ExceptionInfo[BaseException] | None) -> None:
         """Note how a test ended that holds a cell or a pair."""
-        for handle in _held(item):
+        for handle in held_by(item):
             handle.settle(item.name.partition("[")[0], raised.value if raised else None)
 
     @staticmethod
     def verdicts_of(item: pytest.Item) -> list[Verdict]:
         """The verdicts that a test was given."""
-        return [verdict for handle in _held(item) for verdict in handle.verdicts]
+        return [verdict for handle in held_by(item) for verdict in handle.verdicts]
 
     def not_judged(self, item: pytest.Item, raised: BaseException) -> None:
         """A cell is not judged where pytest-benchmark skips its tests, and is no pass for the others."""
@@ -387,20 +386,3 @@ class EdgeSession:
         """Close the connections to all devices."""
         if self._bench is not None:
             self._bench.close()
-
-
-def _held(item: pytest.Item) -> list[CellHandle | PairHandle]:
-    """The fixtures of ours that a test has."""
-    held: dict[str, CellHandle | PairHandle] = getattr(item, "funcargs", {})
-    return [held[fixture] for fixture in (CELL, PAIR) if fixture in held]
-
-
-def cells_of(item: pytest.Item) -> tuple[CellId, ...]:
-    """The cell that a collected test, or a canary, judges: none, or one."""
-    if isinstance(cell := getattr(item, "cell", None), tuple):
-        return (cell,)  # type: ignore[return-value]
-    parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
-    if CELL in parameters:
-        return (parameters[CELL],)  # type: ignore[return-value]
-    pair = parameters.get(PAIR)  # pytest's NOTSET where there is no pair to test
-    return pair[:1] if isinstance(pair, tuple) else ()

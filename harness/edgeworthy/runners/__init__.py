@@ -1,1 +1,1 @@
-"""Programs that run on the device; each is one file that stands alone."""
+"""Programs that run on the device; each stands alone."""

@@ -15,7 +15,9 @@ from edgeworthy.config import LatencyPlan
 from edgeworthy.device_schema import OwnBackend, OwnDevice
 from edgeworthy.errors import ArtifactUnusable, InputMismatch, NotRepeatable, ProfileUnavailable, ToolUnusable
 from edgeworthy.records import Artifact, Conditions, Outputs, Timing
-from edgeworthy.runners.python_runner import BATCH_CHECK, alternating, same_outputs
+from edgeworthy.runners.python_runner.interleaving import alternating
+from edgeworthy.runners.python_runner.outputs import BATCH_CHECK
+from edgeworthy.runners.python_runner.stored import same_outputs
 from edgeworthy.sources.function_files import function_digest
 from edgeworthy.sources.functions import load_function, users_code
 from edgeworthy.sources.samples import Samples, in_layout
@@ -41,7 +43,7 @@ class OwnTarget:
     def outputs(self, job: Job) -> Outputs:
         """What the user's ``outputs`` returns for all samples. Raises TargetError."""
         begun, before = time.monotonic(), self.state()
-        values, sizes = self._outputs(job.artifact, job.inputs, slice(None))
+        values, shapes = self._outputs(job.artifact, job.inputs, slice(None))
         seconds = time.monotonic() - begun
         few = slice(BATCH_CHECK)
         if job.random_seed is None and not same_outputs(values[few], self._outputs(job.artifact, job.inputs, few)[0]):
@@ -51,7 +53,7 @@ class OwnTarget:
                 hint=NOT_REPEATABLE_HINT,
             )
         conditions = Conditions(self.fingerprint(job.artifact.runtime), before, self.state())
-        return Outputs(values, 1, seconds, time.monotonic() - begun, conditions, sizes)
+        return Outputs(values, 1, seconds, time.monotonic() - begun, conditions, shapes)
 
     def timing(self, job: Job, plan: LatencyPlan) -> Timing:
         """Of each load what the user's ``times_ns`` says. Raises TargetError."""
@@ -145,7 +147,7 @@ class OwnTarget:
 
     def _outputs(
         self, artifact: Artifact, samples: Samples, chosen: slice
-    ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+    ) -> tuple[NDArray[np.float32], tuple[tuple[int, ...], ...]]:
         given = self._given(artifact, samples, chosen)
         with self._users(OUTPUTS):
             found = self._method(OUTPUTS)(artifact, given)
@@ -162,7 +164,7 @@ class OwnTarget:
                 " artifact.outputs",
             )
         rows = [part.reshape(count, -1).astype(np.float32) for part in parts]
-        return np.concatenate(rows, axis=1), tuple(row.shape[1] for row in rows) if several else ()
+        return np.concatenate(rows, axis=1), tuple(part.shape[1:] for part in parts)
 
     def _given(self, artifact: Artifact, samples: Samples, chosen: slice) -> Any:
         """The samples (n, ...) in the artifact's layout; of several inputs such an array, or a number, by its names."""

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from edgeworthy import runners
 from edgeworthy.errors import RunnerCrashed, RunnerTimeout
-from edgeworthy.runners import python_runner
 from edgeworthy.storage import log_tail
 
 #: Importing torch on a cold disk takes 20 s and more.
@@ -86,7 +86,7 @@ class RunnerServer:
         if self._process is None:
             environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
             self._process = subprocess.Popen(
-                [sys.executable, python_runner.__file__, "serve", self.runtime],
+                [sys.executable, str(Path(runners.__file__).parent), "serve", self.runtime],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

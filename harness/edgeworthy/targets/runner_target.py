@@ -51,7 +51,7 @@ Answer = tuple[dict[str, NDArray[Any]], dict[str, Any], Conditions]
 
 
 class RunnerTarget(ABC):
-    """A target whose artifacts are executed by ``harness/edgeworthy/runners/python_runner.py``, wherever it runs."""
+    """A target whose artifacts are executed by ``harness/edgeworthy/runners``, wherever it runs."""
 
     def __init__(self, device: str, backend_name: str, backend: RunnerBackend) -> None:
         self.device = device
@@ -71,7 +71,7 @@ class RunnerTarget(ABC):
             seconds=float(facts["seconds"]),
             window_seconds=float(facts["window_seconds"]),
             conditions=conditions,
-            sizes=tuple(facts["sizes"]),
+            shapes=tuple(tuple(shape) for shape in facts["shapes"]),
         )
 
     def timing(self, job: Job, plan: LatencyPlan) -> Timing:

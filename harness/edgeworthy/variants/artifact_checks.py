@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeworthy.records import Layout
-from edgeworthy.variants import canary, converters, model_outputs
+from edgeworthy.variants import canary, model_outputs, onnx_models
 from edgeworthy.variants.converter_errors import refusing, refusing_what_does_not_run
 from edgeworthy.variants.same_model import check_same_outputs
 
@@ -41,4 +41,4 @@ def check_opset(source: OpenedSource, artifact: Path) -> None:
     if artifact.suffix != ".onnx":
         return
     if source.source.opset:
-        converters.check_opset(artifact, source.source.opset)
+        onnx_models.check_opset(artifact, source.source.opset)

@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from edgeworthy.config import CANARY, RANDOM, Source
+from edgeworthy.config import CANARY
 from edgeworthy.errors import ConfigError, RecipeRefused, SourceError
+from edgeworthy.model_schema import RANDOM, Source
 from edgeworthy.sources.datasets import PreparedDataset
 from edgeworthy.sources.function_files import function_digest
 from edgeworthy.sources.samples import Samples

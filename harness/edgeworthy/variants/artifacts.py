@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgeworthy.config import Model, Source, Timeouts
+from edgeworthy.config import Timeouts
 from edgeworthy.errors import ConfigError, ConversionCrashed, EdgeworthyError, RecipeRefused
+from edgeworthy.model_schema import Model, Source
 from edgeworthy.records import Artifact
 from edgeworthy.sources.datasets import PreparedDataset
 from edgeworthy.storage import Store, read_json, write_json

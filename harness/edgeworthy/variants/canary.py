@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.config import Variant
 from edgeworthy.errors import RecipeRefused
+from edgeworthy.model_schema import Variant
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.sources.samples import Samples
 from edgeworthy.variants.same_model import ROUNDING, Infer, singly

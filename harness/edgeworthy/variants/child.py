@@ -38,13 +38,13 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from edgeworthy.config import Source
 from edgeworthy.errors import ConversionCrashed, EdgeworthyError, RecipeRefused, SourceError
+from edgeworthy.model_schema import Source
 from edgeworthy.records import Layout
 from edgeworthy.sources.functions import load_function, users_code
 from edgeworthy.sources.samples import Samples
 from edgeworthy.temporary import temporary_folder
-from edgeworthy.variants import artifact_checks
+from edgeworthy.variants import artifact_checks, artifact_ends
 from edgeworthy.variants.conversion import end_with_parent
 from edgeworthy.variants.fine_tuning import Training
 from edgeworthy.variants.frameworks import keep_apart, loaded_frameworks
@@ -156,7 +156,9 @@ class _Sources:
             job["classes"],
             Path(tempfile.mkdtemp(dir=self._scratch)),
             Handover.read(Path(handover)) if handover else None,
-            lambda name, begins: self._emit({"event": "view", "handover": handover, "name": name, "begins": begins}),
+            on_view=lambda name, begins: self._emit(
+                {"event": "view", "handover": handover, "name": name, "begins": begins}
+            ),
         )
         for failed in job["failed_views"]:
             if failed["handover"] == handover:
@@ -180,9 +182,9 @@ def _done(recipe: Recipe | None, sources: _Sources, work: Job, emit: Emit) -> di
         return {
             "event": "made",
             "layout": layout,
-            "inputs": source.artifact_inputs(out),
-            "outputs": source.artifact_outputs(out),
-            "state": source.artifact_state(out),
+            "inputs": artifact_ends.inputs_of(source, out),
+            "outputs": artifact_ends.outputs_of(source, out),
+            "state": artifact_ends.state_of(source, out),
         }
 
     return _attempt(make, out)

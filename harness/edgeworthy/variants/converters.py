@@ -6,36 +6,29 @@ None of them says whether the model is still the same; :mod:`edgeworthy.variants
 from __future__ import annotations
 
 import inspect
-import re
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeworthy.errors import RecipeRefused
-from edgeworthy.records import Layout
 from edgeworthy.sources.samples import IMAGE_RANK
 from edgeworthy.variants.converter_errors import refusing
 from edgeworthy.variants.keras_sources import called
 from edgeworthy.variants.model_ends import keras_outputs
 from edgeworthy.variants.model_inputs import ModelInput
-from edgeworthy.variants.output_names import plain_names
-from edgeworthy.variants.source_files import Shape, onnx_inputs, size_of
+from edgeworthy.variants.onnx_models import TENSORFLOW_OPSET, with_outputs, without_notes, without_scope
+from edgeworthy.variants.source_files import Shape
 from edgeworthy.variants.tensorflow_sources import outputs_of, save_function, specs
 from edgeworthy.variants.torch_tracing import whole_trace
 
-#: Of ONNX files made from TensorFlow and from torch, unless the source asks for another.
-TENSORFLOW_OPSET = 17
+#: Of ONNX files made from torch, unless the source asks for another.
 TORCH_OPSET = 18
 #: torch's dynamo exporter silently makes this of anything smaller; the older exporter honours it.
 LEAST_DYNAMO_OPSET = 18
 #: HardSwish is an operator from here on.
 HARD_SWISH_OPSET = 14
-#: DequantizeLinear has an axis from here on.
-PER_CHANNEL_OPSET = 13
 MAX_BATCH = 1024
 
 
@@ -183,117 +176,6 @@ def torch_to_tflite(module: Any, batch: int, sample: Shape, images: Sequence[int
     return out
 
 
-def save_onnx(model: Any, opset: int | None, out: Path) -> Path:
-    """Write the checked onnx.ModelProto. Raises RecipeRefused where it is not of the ``opset`` that was requested."""
-    with refusing("onnx.checker"):
-        import onnx
-
-        onnx.checker.check_model(model)
-        onnx.save(model, out)
-    check_opset(out, opset)
-    return out
-
-
-def is_quantizable(onnx_file: Path) -> bool:
-    """Whether the file's opset has a DequantizeLinear per channel."""
-    return (opset_of(onnx_file) or PER_CHANNEL_OPSET) >= PER_CHANNEL_OPSET
-
-
-def newer_onnx(onnx_file: Path, out: Path) -> Path:
-    """Write the model of an old opset in a newer one, by ONNX's version converter."""
-    with refusing("ONNX's version converter"):
-        import onnx
-        from onnx import version_converter
-
-        model = onnx.load(onnx_file)
-        constants = {tensor.name for tensor in model.graph.initializer}
-        kept = [entry for entry in model.graph.input if entry.name not in constants]
-        newer = version_converter.convert_version(model, TENSORFLOW_OPSET)
-        newer.ir_version = max(newer.ir_version, 8)
-        del newer.graph.input[:]
-        newer.graph.input.extend(kept)
-        onnx.save(newer, out)
-    return out
-
-
-def check_opset(onnx_file: Path, opset: int | None) -> None:
-    """Raise RecipeRefused where the file is not of the ``opset`` that was requested; None requests none."""
-    made = opset_of(onnx_file)
-    if opset not in (None, made):
-        raise RecipeRefused(
-            f"opset {opset} was requested, and the file is of opset {made}",
-            hint=f"write opset: {made} at the model's source, or leave it out",
-        )
-
-
-def opset_of(onnx_file: Path) -> int | None:
-    """The version of ONNX's own operators that the file asks for; None where it uses none of them."""
-    import onnx
-
-    operators = onnx.load(onnx_file, load_external_data=False).opset_import
-    return next((entry.version for entry in operators if entry.domain in ("", "ai.onnx")), None)
-
-
-def without_notes(model: Any) -> Any:
-    """The onnx.ModelProto without what only its maker reads: stack traces, documentation, inferred shapes.
-
-    For a small model they are a third of the file, and stack traces name folders of the machine that exported it.
-    """
-    graph = model.graph
-    del graph.value_info[:], model.metadata_props[:]
-    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    return model
-
-
-def without_scope(model: Any, scope: str) -> Any:
-    """The onnx.ModelProto without the name of the whole model at the head of the names of its tensors and nodes.
-
-    The bodies of Loop and If are renamed too, for they use tensors of the graph around them.
-    """
-    graphs = list(graphs_within(model.graph))
-    names = {name for graph in graphs for node in graph.node for name in (*node.input, *node.output)}
-    if not scope or any(name.startswith(scope) and name.removeprefix(scope) in names for name in names):
-        return model
-    for graph in graphs:
-        for node in graph.node:
-            node.name = node.name.removeprefix(scope)
-            node.input[:] = [name.removeprefix(scope) for name in node.input]
-            node.output[:] = [name.removeprefix(scope) for name in node.output]
-        for tensor in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
-            tensor.name = tensor.name.removeprefix(scope)
-    return model
-
-
-def with_outputs(model: Any, names: Sequence[str]) -> Any:
-    """The onnx.ModelProto whose outputs are called ``names``, in their order: each gets a node of its own that hands it on."""
-    from onnx import helper
-
-    graph = model.graph
-    taken = {name for node in graph.node for name in (*node.input, *node.output)}
-    for output, name in zip(graph.output, names, strict=True):
-        if output.name == name:
-            continue
-        if name in taken:
-            raise RecipeRefused(
-                f"the graph has a tensor {name!r} beside the output of that name",
-                hint="give the model's output another name",
-            )
-        graph.node.append(helper.make_node("Identity", [output.name], [name], name=f"output {name}"))
-        output.name = name
-    return model
-
-
-def graphs_within(graph: Any) -> Iterator[Any]:
-    """The graph and those inside its nodes."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from graphs_within(inner)
-
-
 def _captures_constants(function: Any) -> bool:
     """Whether the function takes constants from outside, which tf2onnx would make inputs of the graph."""
     concrete = function.get_concrete_function()
@@ -328,88 +210,3 @@ def with_hard_swish(model: Any) -> Any:
         rule = pattern.RewriteRule(old, new, constants_fit)
         model = rewrite(model, pattern.RewriteRuleSet([rule], commute=True))
     return model
-
-
-def onnx_to_saved_model(
-    onnx_file: Path, layout: Layout, shapes: Sequence[tuple[int | None, ...] | None], folder: Path
-) -> Path:
-    """Write ``folder`` by onnx2tf; its images become NHWC. Which axes to swap, it guesses silently.
-
-    ``shapes`` are those that its inputs are to have, with the batch, in ``layout``; None of one that is the same for all samples.
-    """
-    # onnx2tf may rewrite the file it reads; it gets a copy.
-    copy = folder.with_suffix(".onnx")
-    with refusing("onnx2tf"):
-        import onnx2tf
-
-        # For three channels onnx2tf would fetch photographs from the internet to compare layouts with; noise does.
-        onnx2tf.onnx2tf.download_test_image_data = _noise_images
-        _copy_for_sample(onnx_file, shapes, copy)
-        kept = [
-            entry.name
-            for entry, shape in zip(onnx_inputs(copy), shapes, strict=True)
-            if layout == "nhwc" or (len(shapes) > 1 and len(shape or ()) != IMAGE_RANK)
-        ]
-        onnx2tf.convert(
-            input_onnx_file_path=str(copy),
-            output_folder_path=str(folder),
-            keep_shape_absolutely_input_names=kept or None,
-            output_signaturedefs=True,
-            # TensorFlow's Erf has no kernel in LiteRT, and exact GELU needs it.
-            replace_to_pseudo_operators=["erf"],
-            not_use_onnxsim=True,
-            non_verbose=True,
-        )
-    return folder
-
-
-def _copy_for_sample(onnx_file: Path, shapes: Sequence[tuple[int | None, ...] | None], copy: Path) -> None:
-    """Copy an ONNX file; open sizes of its inputs become those of ``shapes``, where these are given."""
-    import onnx
-
-    model = onnx.load(onnx_file)
-    constants = {tensor.name for tensor in model.graph.initializer}
-    entries = [each for each in model.graph.input if each.name not in constants]
-    changed = _with_tensorflow_names(model.graph)
-    changed |= len(shapes) > 1 and _with_plain_inputs(model.graph, [each.name for each in entries])
-    for entry, shape in zip(entries, shapes, strict=True):
-        if shape is not None:
-            changed |= _with_sizes(entry.type.tensor_type.shape.dim, shape)
-    if not changed:
-        shutil.copyfile(onnx_file, copy)
-        return
-    del model.graph.value_info[:]
-    onnx.save(model, copy)
-
-
-def _with_plain_inputs(graph: Any, names: Sequence[str]) -> bool:
-    """Call the inputs by names that TensorFlow keeps; whether one was called otherwise."""
-    renamed = {name: plain for name, plain in zip(names, plain_names(names, "input"), strict=True) if name != plain}
-    for inner in graphs_within(graph):
-        for node in inner.node:
-            node.input[:] = [renamed.get(name, name) for name in node.input]
-    for entry in graph.input:
-        entry.name = renamed.get(entry.name, entry.name)
-    return bool(renamed)
-
-
-def _with_sizes(dims: Any, wanted: Sequence[int | None]) -> bool:
-    """Close the open sizes among ``dims`` where another is ``wanted``; whether there was any."""
-    open_ones = [(dim, size) for dim, size in zip(dims, wanted, strict=True) if size and not size_of(dim)]
-    for dim, size in open_ones:
-        dim.dim_value = size
-    return bool(open_ones)
-
-
-def _with_tensorflow_names(graph: Any) -> bool:
-    """Replace in the names of nodes what TensorFlow allows in no name; whether there was any."""
-    changed = False
-    for node in graph.node:
-        name = re.sub(r"[^A-Za-z0-9_./>-]", "_", node.name)
-        changed, node.name = changed or name != node.name, name
-    return changed
-
-
-def _noise_images() -> NDArray[np.float32]:
-    """20 images of the size that onnx2tf expects, in [0, 1)."""
-    return np.random.default_rng(0).random((20, 128, 128, 3), dtype=np.float32)

@@ -14,8 +14,8 @@ from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
 from typing import Any, Literal, get_args
 
-from edgeworthy.config import Source
 from edgeworthy.errors import FrameworkClash
+from edgeworthy.model_schema import Source
 from edgeworthy.variants.kinds import Kind
 from edgeworthy.variants.registry import Recipe
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeworthy.config import RANDOM
 from edgeworthy.errors import SourceError
+from edgeworthy.model_schema import RANDOM
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.tensors import NamedInput
 from edgeworthy.variants import keras_2

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from edgeworthy.config import Source
 from edgeworthy.errors import SourceError
+from edgeworthy.model_schema import Source
 
 Kind = Literal["keras", "torch", "onnx", "saved_model", "frozen_graph", "tflite"]
 SUFFIXES: dict[str, Kind] = {

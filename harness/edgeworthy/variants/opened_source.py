@@ -20,29 +20,29 @@ import contextlib
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from numpy.typing import NDArray
 
-from edgeworthy.config import Source
 from edgeworthy.errors import (
-    EdgeworthyError,
     NotTheSameModel,
     RecipeRefused,
     SourceError,
     VariantError,
 )
+from edgeworthy.model_schema import Source
 from edgeworthy.records import Layout
 from edgeworthy.sources.samples import IMAGE_RANK, Samples, shape_in_layout
 from edgeworthy.storage import file_digest
-from edgeworthy.tensors import NamedInput, has_state
+from edgeworthy.tensors import has_state
 from edgeworthy.variants import (
     converters,
     keras_sources,
     model_outputs,
+    onnx_models,
     saved_models,
     source_files,
     source_outputs,
@@ -51,31 +51,21 @@ from edgeworthy.variants import (
 )
 from edgeworthy.variants.converter_errors import refusing, refusing_what_does_not_run
 from edgeworthy.variants.handover import Handover
-from edgeworthy.variants.keras_sources import called
 from edgeworthy.variants.kinds import TITLES, Kind, kind_of
 from edgeworthy.variants.model_ends import keras_outputs, onnx_with_output, tflite_outputs, tflite_with_output
-from edgeworthy.variants.model_inputs import Ends, ModelInput, as_in_source, batch_of, one_by_one, wanted_shape
+from edgeworthy.variants.model_inputs import Ends, ModelInput, batch_of, one_by_one, wanted_shape
+from edgeworthy.variants.onnx_layouts import layout_that_runs
 from edgeworthy.variants.output_names import plain_names
 from edgeworthy.variants.same_model import Images, check_same_outputs
 from edgeworthy.variants.source_files import Shape
 from edgeworthy.variants.source_inference import other_kernels, own_inference
 from edgeworthy.variants.source_outputs import SourceOutputs
-
-View = TypeVar("View")
-
-
-def _once(make: Callable[[OpenedSource], View]) -> Callable[[OpenedSource], View]:
-    """A view that is made at most once; see OpenedSource.once."""
-
-    @functools.wraps(make)
-    def view(self: OpenedSource) -> View:
-        return self.once(make.__name__, lambda: make(self))
-
-    return view
+from edgeworthy.variants.source_to_onnx import as_onnx
+from edgeworthy.variants.views import View, Views, once
 
 
 @dataclass
-class OpenedSource:
+class OpenedSource(Views):
     """A source model with its views.
 
     ``source`` is trained, its paths relative to ``base_dir``; ``samples`` are all on which conversions are compared;
@@ -92,9 +82,6 @@ class OpenedSource:
     classes: int | None
     scratch: Path
     handover: Handover | None = None
-    #: Called with a view's name, and True before it is made and False after.
-    on_view: Callable[[str, bool], None] = field(default=lambda name, begins: None, repr=False)
-    _views: dict[str, Any] = field(default_factory=dict, repr=False)
     #: File that recipes were given -> its checksum and the view that it is.
     _given_to_recipes: dict[Path, tuple[str, str]] = field(default_factory=dict, repr=False)
 
@@ -125,7 +112,7 @@ class OpenedSource:
         """``input_shape`` in ``own_layout``."""
         return shape_in_layout(self.input_shape, self.own_layout)
 
-    @_once
+    @once
     def own_inputs(self) -> list[ModelInput]:
         """The source's inputs as it describes them, in its order; all that it is converted to keeps their types."""
         if self.kind == "onnx" or self.handover:
@@ -138,7 +125,7 @@ class OpenedSource:
             return model_outputs.tflite_inputs(self.tflite_file().read_bytes())
         return tensorflow_sources.inputs_of(self.function())
 
-    @_once
+    @once
     def ends(self) -> Ends:
         """Its inputs, where they are several, and its outputs, in its own order."""
         if not self.samples.inputs:
@@ -185,28 +172,9 @@ class OpenedSource:
             _given_to_recipes={},
         )
 
-    def once(self, name: str, make: Callable[[], View]) -> View:
-        """The result of ``make``, called once for each ``name``; an error is kept and raised again too."""
-        if name not in self._views:
-            self.on_view(name, True)
-            try:
-                self._views[name] = make()
-            except EdgeworthyError as error:
-                self._views[name] = error
-            finally:
-                self.on_view(name, False)
-        if isinstance(self._views[name], EdgeworthyError):
-            raise self._views[name]
-        made: View = self._views[name]
-        return made
-
-    def fail_view(self, name: str, error: EdgeworthyError) -> None:
-        """Let the view raise ``error``: making it killed or hung an earlier process."""
-        self._views[name] = error
-
     # -- as it was given --------------------------------------------------------------------------------------
 
-    @_once
+    @once
     def keras_model(self) -> Any:
         """The keras.Model; images are (batch, H, W, C)."""
         self._must_be("keras", "has no Keras model", "drop this variant for this model")
@@ -216,7 +184,7 @@ class OpenedSource:
             return keras_sources.load_application(name, self._classes(), self.base_dir, weights, self.images)
         return keras_sources.load_keras(self._file(), self.source.output, self.input_shape, self.samples.inputs)
 
-    @_once
+    @once
     def torch_module(self) -> Any:
         """The torch.nn.Module with its weights, in eval mode; images are (batch, C, H, W)."""
         self._must_be("torch", "has no PyTorch module", "give the source as factory and weights")
@@ -230,7 +198,7 @@ class OpenedSource:
             )
         return torch_sources.load_exported(self._file(), self.source.output, self.images, self.samples.inputs)
 
-    @_once
+    @once
     def tflite_file(self) -> Path:
         """A float .tflite by litert-torch, images as (batch, H, W, C), or the user's finished one, whatever is in it."""
         if self.source.route == "litert_torch":
@@ -242,7 +210,7 @@ class OpenedSource:
         given.write_bytes(tflite_with_output(content, self.path, self.source.output, self.samples.inputs))
         return self._give("tflite_file", given)
 
-    @_once
+    @once
     def function(self) -> Any:
         """The frozen TensorFlow function of a SavedModel or a frozen graph; images are (batch, H, W, C)."""
         given, path = self.source, self.path
@@ -253,7 +221,7 @@ class OpenedSource:
         self._must_be("frozen_graph", "is no TensorFlow graph", "drop this variant for this model")
         return tensorflow_sources.load_frozen_graph(self._file(), str(given.input), str(given.output), self.input_shape)
 
-    @_once
+    @once
     def outputs(self) -> SourceOutputs:
         """The source's own outputs for ``samples``, in its own framework: what every conversion is compared with."""
         if self.handover:
@@ -263,7 +231,7 @@ class OpenedSource:
             shapes = infer.shapes(self.images[:1])
             return source_outputs.compute(infer, self.samples, self.scratch / "outputs.npy", otherwise, shapes)
 
-    @_once
+    @once
     def output_names(self) -> tuple[str, ...]:
         """What the outputs are called, in their order."""
         if self.handover:
@@ -278,27 +246,7 @@ class OpenedSource:
             return tuple(tflite_outputs(self.tflite_file()))
         return getattr(self.function(), "output_names", ("output",))
 
-    def artifact_outputs(self, artifact: Path) -> tuple[str, ...]:
-        """What an artifact calls them, () where there is one, in their order; without those that are a state."""
-        names, states = self.output_names(), self.artifact_state(artifact).values()
-        if len(names) == 1 and not states:
-            return ()
-        found = model_outputs.outputs_of(artifact, names)
-        return tuple(each for each in found if each not in states) or found
-
-    def artifact_state(self, artifact: Path) -> dict[str, str]:
-        """The source's inputs that are given back an output, and what an artifact calls that output."""
-        given = {each.name: each.follows for each in self.samples.inputs if each.follows}
-        if not given:
-            return {}
-        found = dict(zip(self.output_names(), model_outputs.outputs_of(artifact, self.output_names()), strict=True))
-        return {name: found[output] for name, output in given.items()}
-
-    def artifact_inputs(self, artifact: Path) -> dict[str, str]:
-        """What an artifact calls the inputs, {} where there is one."""
-        return model_outputs.inputs_of(artifact, self.ends().inputs)
-
-    @_once
+    @once
     def fixed_batch(self) -> int | None:
         """The only batch size that the source takes; None where it takes any."""
         if self.handover:
@@ -309,7 +257,7 @@ class OpenedSource:
 
     # -- converted --------------------------------------------------------------------------------------------
 
-    @_once
+    @once
     def onnx_file(self) -> Path:
         """An ONNX file that holds its weights; the user's own .onnx is given as a copy, otherwise unchanged."""
         if self.kind == "tflite":
@@ -327,25 +275,9 @@ class OpenedSource:
     def _onnx_of(self, batch: int | None) -> Path:
         out = self.scratch / "source.onnx"
         self.outputs()  # a source that differs from itself is named first
-        converters.save_onnx(self._as_onnx(batch), self.source.opset, out)
+        onnx_models.save_onnx(as_onnx(self, batch), self.source.opset, out)
         self.check_file("the conversion to ONNX", out, self.own_layout)
         return out
-
-    def _as_onnx(self, batch: int | None) -> Any:
-        opset, inputs, names = self.source.opset, self.wanted_inputs(batch), self.output_names()
-        taken = {each.name for each in inputs}
-        if taken & set(names):  # a module may call a state as its input: in a graph both would be one tensor
-            names = tuple(f"output_{place}" for place in range(len(names)))
-        if self.kind == "torch":
-            module = self.torch_module()
-            return converters.torch_to_onnx(module, inputs, opset, self.scratch / "exported.onnx", names)
-        if self.kind == "keras":
-            model = self.keras_model()
-            return converters.tensorflow_to_onnx(called(model), inputs, opset, f"{model.name}_1/", names)
-        function = self.function()
-        return converters.tensorflow_to_onnx(
-            lambda *x: tensorflow_sources.outputs_of(function, x), inputs, opset, "", names
-        )
 
     def first_that_converts(self, convert: Callable[[int | None], View]) -> View:
         """What ``convert`` makes for any batch, or, where that does not convert or is another model, for one sample."""
@@ -359,13 +291,13 @@ class OpenedSource:
                 return convert(1)
             raise
 
-    @_once
+    @once
     def quantizable_onnx(self) -> Path:
         """The ONNX file, of an opset that has per-channel quantization; an older .onnx by ONNX's version converter."""
         given = self.onnx_file()
-        if self.source.opset or converters.is_quantizable(given):
+        if self.source.opset or onnx_models.is_quantizable(given):
             return given
-        out = converters.newer_onnx(given, self.scratch / "newer.onnx")
+        out = onnx_models.newer_onnx(given, self.scratch / "newer.onnx")
         self.check_file("the conversion to a newer opset", out, self.onnx_layout())
         return self._give("quantizable_onnx", out)
 
@@ -380,32 +312,14 @@ class OpenedSource:
         self.check_file("the conversion by litert-torch", out, "nhwc")
         return self._give("tflite_file", out)
 
-    @_once
+    @once
     def onnx_layout(self) -> Layout:
         """The layout of the ONNX file's images. Raises SourceError where its inputs do not fit the samples."""
         path = self.onnx_file()
         found = source_files.onnx_inputs(path)
         if not self.samples.inputs:
             return source_files.layout_of(found[0].shape[1:], self.input_shape, self.path or path)
-        return self.own_layout if self.kind != "onnx" else self._layout_that_runs(path, self.ends().inputs)
-
-    def _layout_that_runs(self, path: Path, inputs: Sequence[NamedInput]) -> Layout:
-        """The layout of an ONNX file's images; where its sizes allow for both, that in which it runs. Raises SourceError."""
-        layouts = source_files.layouts_of_inputs(as_in_source(source_files.onnx_inputs(path), inputs), inputs, path)
-        running = [layout for layout in layouts if self._runs_in(path, layout)] if len(layouts) > 1 else layouts
-        if len(running) != 1:
-            raise SourceError(
-                f"{self.title}: its inputs of four axes may be images with channels first or last",
-                hint="fix the sizes of the ONNX file's inputs, or give arrays of other than four axes",
-            )
-        return running[0]
-
-    def _runs_in(self, path: Path, layout: Layout) -> bool:
-        try:
-            model_outputs.of_artifact(path, layout, self.ends())(self.images[:1])
-        except Exception:  # of half a dozen types
-            return False
-        return True
+        return self.own_layout if self.kind != "onnx" else layout_that_runs(self, path)
 
     def onnx_samples(self, samples: Images) -> Iterator[dict[str, NDArray[Any]]]:
         """For each of ``samples`` (n, ...) what the ONNX file's inputs are given, by name, in their types and layout: (1, ...).
@@ -430,8 +344,8 @@ class OpenedSource:
             return self.handover.onnx_for(batch)
         if self.kind == "onnx" or batch == self.fixed_batch():
             return self.onnx_file()
-        made = self._as_onnx(batch)
-        return converters.save_onnx(made, self.source.opset, self.scratch / "single.onnx")
+        made = as_onnx(self, batch)
+        return onnx_models.save_onnx(made, self.source.opset, self.scratch / "single.onnx")
 
     # -- what recipes made of it ------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from pydantic import Field
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
 from edgeworthy.variants.converter_errors import refusing
-from edgeworthy.variants.converters import PER_CHANNEL_OPSET, graphs_within, opset_of, without_notes
+from edgeworthy.variants.onnx_models import PER_CHANNEL_OPSET, graphs_within, opset_of, without_notes
 from edgeworthy.variants.opened_source import OpenedSource
 from edgeworthy.variants.registry import recipe
 from edgeworthy.variants.scheme import GraphNames, Ranges

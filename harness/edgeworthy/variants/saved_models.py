@@ -13,6 +13,7 @@ from edgeworthy.variants import converters, model_outputs, tensorflow_sources
 from edgeworthy.variants.converter_errors import refusing
 from edgeworthy.variants.kinds import TITLES
 from edgeworthy.variants.model_inputs import Ends, as_in_source, wanted_shape
+from edgeworthy.variants.onnx_to_tensorflow import onnx_to_saved_model
 from edgeworthy.variants.output_names import plain_names
 from edgeworthy.variants.same_model import check_same_outputs, output_axes, output_places
 
@@ -45,7 +46,7 @@ def make(source: OpenedSource, batch: int | None) -> Path:
         only = NamedInput("", source.input_shape)
         shapes = [wanted_shape(each, batch, layout) for each in inputs or (only,)]
         with _naming_route(source):
-            converters.onnx_to_saved_model(source.onnx_for(batch), layout, shapes, folder)
+            onnx_to_saved_model(source.onnx_for(batch), layout, shapes, folder)
     with refusing("TensorFlow"):
         folder = _in_our_layout(source, folder)
         # One by one: some of onnx2tf's take no other batch, which costs speed and changes no output.

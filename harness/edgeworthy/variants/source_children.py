@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import edgeworthy.errors
-from edgeworthy.config import Source, Timeouts
+from edgeworthy.config import Timeouts
 from edgeworthy.errors import EdgeworthyError, RecipeRefused, VariantError
+from edgeworthy.model_schema import Source
 from edgeworthy.sources.datasets import PreparedDataset
 from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import Store, read_json, write_json

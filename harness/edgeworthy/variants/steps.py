@@ -9,7 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from edgeworthy.config import CANARY, Source
+from edgeworthy.config import CANARY
+from edgeworthy.model_schema import Source
 from edgeworthy.storage import Store
 from edgeworthy.variants.artifact_keys import ArtifactKeys, VariantPlan
 from edgeworthy.variants.frameworks import OPENED_BY, Framework, framework_of

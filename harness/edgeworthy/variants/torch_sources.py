@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeworthy.config import RANDOM
 from edgeworthy.errors import SourceError
+from edgeworthy.model_schema import RANDOM
 from edgeworthy.records import Layout
 from edgeworthy.sources.functions import load_function, users_code
 from edgeworthy.sources.samples import IMAGE_RANK, shape_in_layout

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgeworthy.errors import ArtifactUnusable, InputMismatch, RuntimeMissing
-from edgeworthy.runners.python_runner import RunnerError, wanted_outputs
+from edgeworthy.runners.python_runner.jobs import RunnerError
+from edgeworthy.runners.python_runner.signatures import wanted_outputs
 from edgeworthy.tensors import NamedInput
 
 #: Names of the schema's TensorType that numpy has too.

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import InputMismatch, ToolUnusable
 from edgeworthy.records import Layout
-from edgeworthy.runners.python_runner import BATCH, RunnerError, dequantize, to_input
+from edgeworthy.runners.python_runner.casting import dequantize, to_input
+from edgeworthy.runners.python_runner.jobs import RunnerError
+from edgeworthy.runners.python_runner.outputs import BATCH
 from edgeworthy.sources.samples import Samples, in_layout
 from edgeworthy.targets.android.graph import Fed, Graph
 from edgeworthy.temporary import temporary_folder
@@ -38,12 +40,12 @@ def single_steps(samples: Samples) -> Iterator[Samples]:
         yield Samples(folder / "steps.npy", (), of_a_step(samples.inputs))
 
 
-def as_sequences(values: NDArray[Any], sizes: Sequence[int], samples: Samples) -> NDArray[Any]:
-    """Outputs of steps (steps, values), ``sizes`` of each output, as those of sequences: each output's of all, or the last."""
+def as_sequences(values: NDArray[Any], shapes: Sequence[Sequence[int]], samples: Samples) -> NDArray[Any]:
+    """Outputs of steps (steps, values), of these ``shapes``, as those of sequences: each output's of all, or the last."""
     length = length_of(samples.inputs) or 1
     steps = values.reshape(-1, length, values.shape[1])
     wanted = steps[:, -1:] if samples.last else steps
-    parts = np.split(wanted, np.cumsum(sizes)[:-1], axis=2) if sizes else [wanted]
+    parts = np.split(wanted, np.cumsum([math.prod(shape) for shape in shapes])[:-1], axis=2)
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
@@ -118,10 +120,9 @@ def floats(answers: NDArray[Any], graph: Graph, wanted: Sequence[int]) -> NDArra
     return answers if len(wanted) > 1 else _dequantized(answers, graph, wanted[0])
 
 
-def sizes_of(graph: Graph, wanted: Sequence[int]) -> tuple[int, ...]:
-    """How many values a sample has in each of several outputs; () of a single one."""
-    found = (graph.outputs[place] for place in wanted)
-    return tuple(math.prod(tensor.shape[1:]) for tensor in found) if len(wanted) > 1 else ()
+def shapes_of(graph: Graph, wanted: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The shape of a sample in each of the ``wanted`` outputs."""
+    return tuple(tuple(graph.outputs[place].shape[1:]) for place in wanted)
 
 
 def _dequantized(values: NDArray[Any], graph: Graph, place: int) -> NDArray[np.float32]:

@@ -23,7 +23,9 @@ from edgeworthy.errors import (
     ToolUnusable,
 )
 from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing
-from edgeworthy.runners.python_runner import BATCH, BATCH_CHECK, alternating, same_outputs
+from edgeworthy.runners.python_runner.interleaving import alternating
+from edgeworthy.runners.python_runner.outputs import BATCH, BATCH_CHECK
+from edgeworthy.runners.python_runner.stored import same_outputs
 from edgeworthy.sources.samples import Samples
 from edgeworthy.targets.android import shards, telemetry
 from edgeworthy.targets.android.benchmark_tool import BenchmarkTool, install
@@ -165,20 +167,20 @@ class AndroidTarget:
                     batch, answers = self._first_shard(model, remote, count, job, end)
                 found.append(answers[:count])
         now = time.monotonic()
-        values, sizes = self._as_wanted(np.concatenate(found), model, job.inputs)
+        values, shapes = self._as_wanted(np.concatenate(found), model, job.inputs)
         conditions = self._conditions(before, {})
-        return Outputs(values, batch, now - answering, time.monotonic() - start, conditions, sizes)
+        return Outputs(values, batch, now - answering, time.monotonic() - start, conditions, shapes)
 
     def _as_wanted(
         self, raw: NDArray[Any], model: Prepared, samples: Samples
-    ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
-        """Outputs dequantized, of each sample; and how many values it has in each of several."""
-        values, sizes = shards.floats(raw, model.graph, model.wanted), shards.sizes_of(model.graph, model.wanted)
+    ) -> tuple[NDArray[np.float32], tuple[tuple[int, ...], ...]]:
+        """Outputs dequantized, of each sample; and the shape of each."""
+        values, shapes = shards.floats(raw, model.graph, model.wanted), shards.shapes_of(model.graph, model.wanted)
         length = length_of(samples.inputs)
         if not length:
-            return values, sizes
-        steps = 1 if samples.last else length
-        return shards.as_sequences(values, sizes, samples), tuple(steps * size for size in sizes)
+            return values, shapes
+        steps = () if samples.last else (length,)
+        return shards.as_sequences(values, shapes, samples), tuple((*steps, *shape) for shape in shapes)
 
     def _steps(
         self, model: Prepared, remote: tuple[str, ...], count: int, length: int, job: Job, end: float

@@ -9,17 +9,17 @@ from typing import Any
 
 from edgeworthy.device_schema import RunnerBackend
 from edgeworthy.errors import CommandFailed, RunnerCrashed, RuntimeMissing
-from edgeworthy.runners import python_runner
 from edgeworthy.targets import telemetry_samples
 from edgeworthy.targets.base import Job, Side
 from edgeworthy.targets.device_jobs import Finished, job_folder, once_more, run_detached
 from edgeworthy.targets.links.patience import patiently
 from edgeworthy.targets.linux.board import Board
+from edgeworthy.targets.linux.packed_runner import packed_runner
 from edgeworthy.targets.linux.telemetry import SAMPLE_SCRIPT, parse_state
 from edgeworthy.targets.runner_server import describe_exit
 from edgeworthy.targets.runner_target import Answer, RunnerTarget
+from edgeworthy.temporary import temporary_folder
 
-_RUNNER = Path(python_runner.__file__)
 COMMAND_S = 30.0
 #: A job is a few hundred letters: as words of a command they take one round trip, as a pushed file half a dozen.
 _WRITE_JOB = 'printf %s "$2" >"$1/job.json"'
@@ -59,7 +59,8 @@ class LinuxTarget(RunnerTarget):
 
     def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
         board, link = self.board, self.board.link
-        runner = board.files.put(_RUNNER)
+        with temporary_folder() as packed:
+            runner = board.files.put(packed_runner(packed))
         with job_folder(link, board.facts.work_folder) as remote:
             words = ["sh", "-c", _WRITE_JOB, "sh", remote, json.dumps({**job, "out": remote})]
             if patiently(lambda: link.run(words, COMMAND_S)).status != 0:

@@ -1,0 +1,23 @@
+"""Run one artifact with LiteRT, ONNX Runtime or torch: the program that executes on the host, and on a board.
+
+It needs only Python, numpy and the artifact's runtime: this package imports nothing of edgeworthy, and a board is sent it
+as one file. Two ways to start it, from the folder ``runners`` here or from that file:
+
+``python runners run JOB.json``
+    one job in this process;
+``python runners serve RUNTIME``
+    import the runtime once, then for every path of a job that comes on standard input fork a child that runs it.
+    Answers ``{"pid": N}`` and, when that child has ended, ``{"status": N}`` (as ``os.waitstatus_to_exitcode`` says).
+
+A job is JSON: ``runtime``, ``artifact``, ``layout``, ``outputs`` (the names of several, in the order in which they are
+wanted; [] of a single one), ``state`` (input -> the output that it is given back at the step after), ``inputs`` (a file of
+samples, the ``steps`` that follow and, where a model takes several, what each is called, and where its values stand in a row;
+a sample is a sequence where one of them ``follows`` an output; with ``last`` its last step alone is wanted), ``input_names``
+(what the artifact calls these; {} of a single one),
+``threads``, ``cores``, ``delegate``, ``providers``
+(ONNX Runtime's), ``mode`` (``outputs``, ``timing`` or ``interleaved``), ``out`` (a folder), ``log``, ``random_seed``
+(None unless the model may be random), optionally ``batch`` (1: no larger one is tried) and, for timing, ``loads``,
+``samples_per_load``, ``min_load_ms``, ``warmup``. For ``interleaved`` there are two ``sides``, each with its own
+``artifact``, ``layout`` and ``injected_delay_ns``, and ``rounds`` in place of ``loads``. The result is ``out/arrays.npz`` and
+then ``out/result.json``; what went wrong is ``{"error": {"kind": ..., "message": ...}}`` there.
+"""

@@ -1,0 +1,36 @@
+"""What a job is, and what goes wrong with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Job = dict[str, Any]
+Facts = dict[str, Any]
+Array = NDArray[Any]
+#: As a model declares it, with the batch; None where a size is open.
+Shape = tuple[int | None, ...]
+#: Images, (samples, height, width, channels), have so many axes; other arrays are taken as they are.
+IMAGE_RANK = 4
+
+
+class RunnerError(Exception):
+    """What the job cannot do; ``kind`` becomes the harness's error type."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def shape_text(shape: Any) -> str:
+    """A shape as messages show it."""
+    return "x".join(str(size) if isinstance(size, (int, np.integer)) and size >= 0 else "?" for size in shape)
+
+
+def first_line(error: BaseException, job: Job) -> str:
+    """The first line of a library's message, the artifact by its name: its path would push the reason out of sight."""
+    message = str(error).replace(job.get("artifact", "\0"), Path(job.get("artifact", "\0")).name).strip()
+    return (message or type(error).__name__).splitlines()[0][:300]

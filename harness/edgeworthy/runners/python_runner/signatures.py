@@ -1,0 +1,65 @@
+"""The inputs and outputs of a model, and those that a job means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .jobs import Array, Job, RunnerError, Shape
+
+
+def check_signature(job: Job, inputs: list[tuple[str, str]], outputs: list[tuple[str, Any]]) -> None:
+    """Raise RunnerError unless there are the job's inputs, and a first output of numbers: (name, shape), (name, dtype)."""
+    if not inputs:
+        raise RunnerError("input_mismatch", "the model takes no input")
+    wanted = len(varying_inputs(job))
+    if len(inputs) != wanted:
+        names = ", ".join(f"{name} ({shape})" for name, shape in inputs)
+        given = "one" if wanted == 1 else str(wanted)
+        raise RunnerError("input_mismatch", f"the model takes {len(inputs)} inputs, not {given}: {names}")
+    for name, kind in outputs[:1]:
+        if not isinstance(kind, np.dtype) or kind.kind not in "biuf":
+            raise RunnerError("input_mismatch", f"the model's output {name!r} is {kind}, not real numbers")
+
+
+def wanted_inputs(job: Job, found: dict[str, Any]) -> list[Any]:
+    """A model's inputs by name in the order of the job's; the only one where that names none. Raises RunnerError."""
+    names = [job["input_names"].get(each["name"]) for each in job["inputs"]["inputs"]]
+    missing = [str(name) for name in names if name not in found]
+    if missing:
+        raise RunnerError("input_mismatch", f"the model has no input {missing[0]!r}; it has {', '.join(found)}")
+    return [found[name] for name in names or list(found)[:1]]
+
+
+def all_outputs(job: Job) -> list[str]:
+    """The outputs that are wanted, and then those that are only a state."""
+    return list(dict.fromkeys([*job["outputs"], *job["state"].values()]))
+
+
+def varying_inputs(job: Job) -> list[bool]:
+    """Of each input whether it is another for each sample, and not a number that all of them have."""
+    return [each["constant"] is None for each in job["inputs"]["inputs"]] or [True]
+
+
+def with_state_shapes(job: Job, declared: list[Shape]) -> list[Shape]:
+    """The shapes of the inputs, where the model leaves sizes of a state open that which the job gives it."""
+    given = [each["follows"] and tuple(each["shape"]) for each in job["inputs"]["inputs"]] or [None]
+    return [stated if stated and None in shape else shape for shape, stated in zip(declared, given, strict=True)]
+
+
+def shaped(given: list[Any], shapes: Sequence[Shape]) -> list[Array]:
+    """What the inputs are given, a number that all samples have in the shape that is declared for it; open sizes are 1."""
+    return [
+        values if isinstance(values, np.ndarray) else np.full([size or 1 for size in shape], values)
+        for values, shape in zip(given, shapes, strict=True)
+    ]
+
+
+def wanted_outputs(names: Sequence[str], found: dict[str, Any]) -> list[Any]:
+    """Of a model's outputs by name, those of ``names`` in their order; the first where none is named. Raises RunnerError."""
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise RunnerError("input_mismatch", f"the model has no output {missing[0]!r}; it has {', '.join(found)}")
+    return [found[name] for name in names or list(found)[:1]]
