@@ -9,6 +9,7 @@
 # make weights: train the two embedded models again (their weights are part of the package, and committed).
 # make dist: build the sdist and the wheel into dist/, and try the wheel in an environment of its own.
 # make reference: MobileNet and Xception at their real sizes (docs/published-numbers.md).
+# make bench-tasks: small models of other tasks (docs/adding-a-task.md); make weights-tasks: train them again.
 # make ladder: fetch public models that nobody here made, and judge them (docs/ladder.md).
 # make lab: build the devices that the tests start on loopback; make lab-bench: the benchmarks on them (docs/lab.md).
 # Suites start hundreds of processes, each of which would compile edgeworthy anew.
@@ -25,7 +26,7 @@ TESTS ?= tests/
 # The inner loop: the units, and a few runs as a user starts them.
 FAST := tests/unit tests/integration/test_devices.py tests/integration/test_evidence.py
 
-.PHONY: setup bench weights reference test test-fast test-litert-torch test-unpinned check-installs check docs screenshot perf dist ladder lab lab-bench clean
+.PHONY: setup bench weights bench-tasks weights-tasks reference test test-fast test-litert-torch test-unpinned check-installs check docs screenshot perf dist ladder lab lab-bench clean
 
 setup: .venv/.ready
 
@@ -40,6 +41,12 @@ bench: setup
 
 weights: setup
 	$(BIN)/python benchmarks/make_weights.py
+
+bench-tasks: setup
+	$(BIN)/pytest benchmarks/ -o edge_models=benchmarks/tasks/models.yaml --edge-target host:cpu $(ARGS)
+
+weights-tasks: setup
+	$(BIN)/python benchmarks/tasks/train.py $(MODELS)
 
 reference: setup
 	$(BIN)/pytest benchmarks/ -o edge_models=benchmarks/reference_models.yaml $(ARGS)
