@@ -18,17 +18,22 @@ if TYPE_CHECKING:
     from edgeworthy.pytest_plugin.device_clock import device_clock
     from edgeworthy.records import Estimate, Verdict
     from edgeworthy.reports.frames import RunFrames, load_run
+    from edgeworthy.tasks.task import Measure, Task, mean_of, of_sums
     from edgeworthy.variants.registry import recipe
 
 __all__ = [
     "CellId",
     "EdgeworthyError",
     "Estimate",
+    "Measure",
     "RecipeRefused",
     "RunFrames",
+    "Task",
     "Verdict",
     "device_clock",
     "load_run",
+    "mean_of",
+    "of_sums",
     "recipe",
 ]
 
@@ -37,11 +42,15 @@ _MODULES = {
     "CellId": "cells",
     "EdgeworthyError": "errors",
     "Estimate": "records",
+    "Measure": "tasks.task",
     "RecipeRefused": "errors",
     "RunFrames": "reports.frames",
+    "Task": "tasks.task",
     "Verdict": "records",
     "device_clock": "pytest_plugin.device_clock",
     "load_run": "reports.frames",
+    "mean_of": "tasks.task",
+    "of_sums": "tasks.task",
     "recipe": "variants.registry",
 }
 

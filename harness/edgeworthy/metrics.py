@@ -75,6 +75,57 @@ _ROWS = (
     Metric(
         "psnr_db", "PSNR", " dB", 2, _least("any", "peak signal to noise ratio, mean over samples"), interval=True
     ),
+    Metric("map_percent", "mAP", " %", 2, _least("percent", "COCO's mean average precision, IoU 0.50 to 0.95"), interval=True),
+    Metric("map50_percent", "mAP at IoU 0.5", " %", 2, _least("percent", "mean average precision at IoU 0.5"), interval=True),
+    Metric(
+        "oks_ap_percent", "keypoint AP", " %", 2,
+        _least("percent", "COCO's average precision of keypoints, OKS 0.50 to 0.95"), interval=True,
+    ),
+    Metric("miou_percent", "mean IoU", " %", 2, _least("percent", "mean of the classes' IoU, over all pixels"), interval=True),
+    Metric("pixel_accuracy_percent", "pixel accuracy", " %", 2, _least("percent", "pixels of the right class"), interval=True),
+    Metric("macro_f1_percent", "macro F1", " %", 2, _least("percent", "mean of the classes' F1"), interval=True),
+    Metric("micro_f1_percent", "micro F1", " %", 2, _least("percent", "F1 of all classes together"), interval=True),
+    Metric(
+        "balanced_accuracy_percent", "balanced accuracy", " %", 2, _least("percent", "mean of the classes' recall"),
+        interval=True,
+    ),
+    Metric(
+        "calibration_error_percent", "calibration error", " %", 2,
+        _most("percent", "expected calibration error of the top-1 prediction, 15 bins"), interval=True,
+    ),
+    Metric("mae", "mean absolute error", "", 6, _most("not negative", "mean absolute error"), interval=True),
+    Metric("r2", "R squared", "", 4, _least("any", "explained variance, mean over output columns"), interval=True),
+    Metric(
+        "nme_percent", "normalized mean error", " %", 2,
+        _most("not negative", "mean distance of landmarks over the normalizing distance"), interval=True,
+    ),
+    Metric("wer_percent", "word error rate", " %", 2, _most("not negative", "word errors over words"), interval=True),
+    Metric(
+        "cer_percent", "character error rate", " %", 2, _most("not negative", "character errors over characters"),
+        interval=True,
+    ),
+    Metric(
+        "exact_match_percent", "exact match", " %", 2, _least("percent", "samples whose whole prediction is right"),
+        interval=True,
+    ),
+    Metric("span_f1_percent", "span F1", " %", 2, _least("percent", "F1 of whole spans of tokens"), interval=True),
+    Metric(
+        "eer_percent", "equal error rate", " %", 2,
+        _most("percent", "where pairs are as often wrongly accepted as wrongly rejected"), interval=True,
+    ),
+    Metric(
+        "recall_at_1_percent", "recall at 1", " %", 2,
+        _least("percent", "samples whose nearest other sample is of the same identity"), interval=True,
+    ),
+    Metric(
+        "recall_at_5_percent", "recall at 5", " %", 2,
+        _least("percent", "samples with one of the same identity among the 5 nearest"), interval=True,
+    ),
+    Metric("ssim", "SSIM", "", 4, _least("any", "structural similarity, mean over samples"), interval=True),
+    Metric(
+        "si_sdr_db", "SI-SDR", " dB", 2, _least("any", "scale-invariant signal to distortion ratio, mean over samples"),
+        interval=True,
+    ),
     Metric(
         "score", "score", "", 4, _least("any", "your own metric where higher is better, in its unit"), interval=True
     ),
@@ -159,6 +210,11 @@ class Quality:
     higher_is_better: bool = True
     top_k: int | None = None
 
+    @property
+    def in_points(self) -> bool:
+        """Whether what is lost of it is counted in percentage points: its values are shares of what is judged."""
+        return self.unit == "%" and self.name != "nme"  # a distance, of which 1 pp may be as much as there is
+
 
 #: Name -> row. A function of the user's is none of these; its values are a score or a loss.
 QUALITIES: dict[str, Quality] = {
@@ -168,9 +224,32 @@ QUALITIES: dict[str, Quality] = {
         Quality("top5", "top5_percent", "top-5 %", "%", top_k=5),
         Quality("mse", "mse", "mse", "", higher_is_better=False),
         Quality("psnr", "psnr_db", "PSNR dB", "dB"),
+        Quality("mae", "mae", "MAE", "", higher_is_better=False),
+        Quality("r2", "r2", "R2", ""),
+        Quality("macro_f1", "macro_f1_percent", "macro F1 %", "%"),
+        Quality("micro_f1", "micro_f1_percent", "micro F1 %", "%"),
+        Quality("balanced_accuracy", "balanced_accuracy_percent", "balanced %", "%"),
+        Quality("calibration_error", "calibration_error_percent", "ECE %", "%", higher_is_better=False),
+        Quality("map", "map_percent", "mAP %", "%"),
+        Quality("map50", "map50_percent", "mAP50 %", "%"),
+        Quality("oks_ap", "oks_ap_percent", "OKS AP %", "%"),
+        Quality("nme", "nme_percent", "NME %", "%", higher_is_better=False),
+        Quality("miou", "miou_percent", "mIoU %", "%"),
+        Quality("pixel_accuracy", "pixel_accuracy_percent", "pixels %", "%"),
+        Quality("wer", "wer_percent", "WER %", "%", higher_is_better=False),
+        Quality("cer", "cer_percent", "CER %", "%", higher_is_better=False),
+        Quality("exact_match", "exact_match_percent", "exact %", "%"),
+        Quality("span_f1", "span_f1_percent", "span F1 %", "%"),
+        Quality("eer", "eer_percent", "EER %", "%", higher_is_better=False),
+        Quality("recall_at_1", "recall_at_1_percent", "R@1 %", "%"),
+        Quality("recall_at_5", "recall_at_5_percent", "R@5 %", "%"),
+        Quality("ssim", "ssim", "SSIM", ""),
+        Quality("si_sdr", "si_sdr_db", "SI-SDR dB", "dB"),
         Quality("fidelity", "nmse", "NMSE", "", higher_is_better=False),
     )
 }
+#: The task of outputs that are scores of classes.
+CLASSIFICATION = "classification"
 #: The one that needs no targets: how close the outputs are to the float reference's.
 FIDELITY = "fidelity"
 #: Those of classifiers that count right predictions.

@@ -6,6 +6,7 @@ a record becomes JSON plus one .npz. Units are in the names: ``_ns``, ``_bytes``
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
-from edgeworthy.metrics import FIDELITY
+from edgeworthy.metrics import CLASSIFICATION, FIDELITY
 from edgeworthy.text import printable
 
 Layout = Literal["nhwc", "nchw"]
@@ -108,7 +109,7 @@ def identity_of(fingerprint: Mapping[str, str]) -> dict[str, str]:
 class Outputs:
     """What an artifact returned: dequantized float32 ``values`` of shape (samples, values).
 
-    Of several outputs they stand one after the other, ``sizes`` values of each; of a single one it is empty.
+    Of several outputs they stand one after the other; ``shapes`` are those of a sample in each.
     ``batch`` is the batch size that was used; 1 if a larger one changes the outputs or is not possible. ``seconds``
     went into the inferences, ``window_seconds`` into all that the runner did for it, loading included.
     """
@@ -118,7 +119,7 @@ class Outputs:
     seconds: float
     window_seconds: float
     conditions: Conditions
-    sizes: tuple[int, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,14 +127,16 @@ class Truth:
     """What a model's outputs are judged by: ``labels`` and the reference's outputs, float32 (samples, values).
 
     Labels are class numbers, int64 (samples,), or numbers that were to be predicted, float32 (samples, values). Without
-    targets they are -1 where the outputs are scores of classes, and else have no values.
-    ``metric`` is what is judged: ``top1``, ``top5``, ``mse``, ``psnr``, ``fidelity``, or a function's name. A function is
+    targets they are -1 where the outputs are scores of classes, and else have no values. Of a ``task`` (its kind and its
+    options, as in models.yaml) they are the dataset's targets as it gives them.
+    ``metric`` is what is judged: ``top1``, ``mse``, ``fidelity``, one of a task's, or a function's name. A function is
     found from ``folder``; a run's own copy of it is called ``copy`` there, and ``text`` is the digest of its files.
     ``dataset`` is the checksum of the evaluation samples and their labels.
     ``channels`` is the last dimension of targets that are images, 0 where every value is a column of its own.
     ``threshold`` is set where a binary classifier has one output: class 1 above it (0.5 of a probability, 0 of a logit).
     With ``random_weights`` labels say nothing, and a variant is judged by its fidelity to the reference alone.
-    ``outputs`` are the reference's several outputs, name -> number of values, in the order in which they stand in a row.
+    ``outputs`` are the reference's, name -> the shape of a sample, in the order in which they stand in a row; a single one
+    is called "".
     """
 
     labels: NDArray[Any]
@@ -148,17 +151,29 @@ class Truth:
     threshold: float | None = None
     copy: str = ""
     text: str = ""
-    outputs: Mapping[str, int] = field(default_factory=dict)
+    outputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    task: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several outputs."""
+        return len(self.outputs) > 1
 
     def parts(self, values: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[np.float32], Truth]]:
         """Each output by itself: its name, its ``values`` (samples, values), and what they are judged by."""
-        if not self.outputs:
+        if not self.several:
             yield "", values, self
+            return
         start = 0
-        for name, size in self.outputs.items():
-            part = slice(start, start + size)
-            yield name, values[:, part], replace(self, reference=self.reference[:, part], outputs={})
-            start += size
+        for name, shape in self.outputs.items():
+            part = slice(start, start + math.prod(shape))
+            yield name, values[:, part], replace(self, reference=self.reference[:, part], outputs={"": shape})
+            start = part.stop
+
+    def named(self, values: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Each output by its name, in its own shape (samples, ...)."""
+        parts = ((name or next(iter(self.outputs)), part) for name, part, _ in self.parts(values))
+        return {name: part.reshape(len(part), *self.outputs[name]) for name, part in parts}
 
     def class_scores(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs (samples, values) as one score per class: a binary classifier's one output becomes two columns."""
@@ -175,7 +190,8 @@ class Truth:
     @property
     def classifies(self) -> bool:
         """Whether the outputs are scores of classes."""
-        return not self.outputs and self.labels.ndim == 1 and np.issubdtype(self.labels.dtype, np.integer)
+        classes = self.task.get("kind", CLASSIFICATION) == CLASSIFICATION
+        return classes and not self.several and self.labels.ndim == 1 and np.issubdtype(self.labels.dtype, np.integer)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from edgeworthy.metrics import COMPARED, QUALITIES
+from edgeworthy.metrics import COMPARED, QUALITIES, Limit
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.yaml_file import KeyPath, YamlFile
@@ -21,7 +21,13 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-def _one_of(names: Iterable[str]) -> Any:
+def number_within(limit: Limit | None) -> Any:
+    """The type of a metric's values: those that its limit may have."""
+    types = {"any": float, "not negative": Annotated[float, Field(ge=0)], "positive": Positive, "percent": Percent}
+    return types[limit.within] if limit else float
+
+
+def one_of(names: Iterable[str]) -> Any:
     """A string that is one of these names: a check that names the nearest one, and the enum of the JSON schema."""
     known = list(names)
 
@@ -36,9 +42,9 @@ def _one_of(names: Iterable[str]) -> Any:
 
 
 #: Names of rows of the tables of runtimes and of metrics.
-RuntimeName = Annotated[str, *_one_of(RUNTIMES)]
-QualityName = Annotated[str, *_one_of(QUALITIES)]
-ComparedName = Annotated[str, *_one_of(name for name in COMPARED if name != "cell")]
+RuntimeName = Annotated[str, *one_of(RUNTIMES)]
+QualityName = Annotated[str, *one_of(QUALITIES)]
+ComparedName = Annotated[str, *one_of(name for name in COMPARED if name != "cell")]
 
 
 class Strict(BaseModel):

@@ -219,15 +219,15 @@ def test_several_outputs_are_judged_each_by_itself(judged: Project) -> None:
     """The worst decides and is named; in every runtime they stand in the order of the source's."""
     journal = Run.open((judged.root / "results" / "latest").resolve()).journal
     cells = judged.result().cells.set_index(["model", "variant"])
-    for name, sizes in {"detector": {32, 64}, "two": {5, 1}}.items():
+    for name, shapes in {"detector": {(2, 16), (4, 16)}, "two": {(5,), (1,)}}.items():
         truth = journal.truth(name)
         assert truth
-        assert set(truth.outputs.values()) == sizes
+        assert set(truth.outputs.values()) == shapes
         assert "of 2 outputs" in cells.loc[(name, "ort_int8_minmax")].message
         for variant in ("fp32", "ort_fp32"):
             outputs = journal.find(Outputs, CellId(name, variant, "host:cpu"))
             assert outputs
-            assert list(outputs.sizes) == list(truth.outputs.values())
+            assert list(map(tuple, outputs.shapes)) == list(truth.outputs.values())
             np.testing.assert_allclose(outputs.values, truth.reference, rtol=1e-3, atol=1e-3)
 
 

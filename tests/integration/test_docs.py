@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 import yaml
-from edgeworthy import config, dataset_schema, device_schema
+from edgeworthy import config, dataset_schema, device_schema, model_schema
 from edgeworthy.cli import TEMPLATES, app
 from edgeworthy.diagnosis import diagnose, findings, proposal
 from edgeworthy.history import database, trend
@@ -26,11 +26,15 @@ from edgeworthy.measurements import interleaved
 from edgeworthy.metrics import METRICS
 from edgeworthy.reports.frames import SAMPLE_COLUMNS
 from edgeworthy.reports.rows import COLUMNS, STATUSES
-from edgeworthy.runners import python_runner
+from edgeworthy.runners.python_runner import outputs, timing
 from edgeworthy.targets import device_files
 from edgeworthy.targets.android import op_profile
 from edgeworthy.targets.links import adb_session, adb_transport
-from edgeworthy.variants import canary, converters, fine_tuning, same_model
+from edgeworthy.tasks import corpus, text_decoders
+from edgeworthy.tasks.decoders import finished, poses, ssd, ssd_anchors, yolo
+from edgeworthy.tasks.own import OwnTask
+from edgeworthy.tasks.table import TASKS
+from edgeworthy.variants import canary, converters, fine_tuning, onnx_models, same_model
 from edgeworthy.variants.registry import builtin_recipes
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -46,16 +50,29 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "The file": config.ModelsFile,
     "A dataset": config.Dataset,
     "Columns of a table": dataset_schema.Columns,
+    "Log-mel energies": dataset_schema.LogMel,
     "A split of a dataset": dataset_schema.Split,
     "Preprocessing": dataset_schema.Preprocessing,
-    "A model": config.Model,
-    "A metric": config.Metric,
-    "A state": config.State,
-    "A source": config.Source,
-    "A variant": config.Variant,
+    "A letterbox": dataset_schema.Letterbox,
+    "A model": model_schema.Model,
+    "A metric": model_schema.Metric,
+    "A state": model_schema.State,
+    **{f"Task {kind}": task for kind, task in TASKS.items()},
+    "A task of your own": OwnTask,
+    "Decoder yolov5": yolo.Yolov5,
+    "Decoder yolov8": yolo.Yolov8,
+    "Decoder ssd": ssd.Ssd,
+    "Anchors of an SSD": ssd_anchors.SsdAnchors,
+    "Decoder boxes": finished.Finished,
+    "Decoder coordinates": poses.Coordinates,
+    "Decoder heatmaps": poses.Heatmaps,
+    "Decoder ctc": text_decoders.Ctc,
+    "Decoder tokens": text_decoders.TokenIds,
+    "A source": model_schema.Source,
+    "A variant": model_schema.Variant,
     "A budget": config.Budget,
     "Latency": config.LatencyPlan,
-    "Regression": config.Regression,
+    "Regression": config.Tolerances,
     "Timeouts": config.Timeouts,
     "The devices file": device_schema.DevicesFile,
     "The host": device_schema.HostDevice,
@@ -78,12 +95,13 @@ PLAN = config.LatencyPlan()
 #: Page -> sentences whose numbers are those of the code.
 NUMBERS = {
     "how-it-measures.md": (
+        f"drawn with replacement {corpus.DRAWS} times",
         f"An artifact is reloaded {PLAN.loads} times.",
         f"Then come {PLAN.warmup} untimed inferences, and at least {PLAN.samples_per_load} timed ones, "
         f"for at least {PLAN.min_load_ms} ms",
-        f"cycling through {python_runner.CYCLE} real samples",
-        f"Samples are run {python_runner.BATCH} at a time",
-        f"the first {python_runner.BATCH_CHECK} are also run singly",
+        f"cycling through {timing.CYCLE} real samples",
+        f"Samples are run {outputs.BATCH} at a time",
+        f"the first {outputs.BATCH_CHECK} are also run singly",
         f"calibrated on real inputs times {canary.TOO_WIDE:,g}",
     ),
     "adding-a-model.md": (
@@ -91,7 +109,7 @@ NUMBERS = {
             "%", " %"
         ),
         f"By default PyTorch becomes opset {converters.TORCH_OPSET}",
-        f"Keras and TensorFlow become {converters.TENSORFLOW_OPSET}",
+        f"Keras and TensorFlow become {onnx_models.TENSORFLOW_OPSET}",
     ),
     "diagnose.md": (
         f"on up to {diagnose.SAMPLES} evaluation samples",

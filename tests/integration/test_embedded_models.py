@@ -24,7 +24,7 @@ ASK = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from edgeworthy.config import Source
+from edgeworthy.model_schema import Source
 from edgeworthy.sources.samples import Samples
 from edgeworthy.variants import model_outputs
 from edgeworthy.variants.opened_source import OpenedSource

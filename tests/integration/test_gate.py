@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from edgeworthy import cli
 from edgeworthy.cells import CellId
-from edgeworthy.config import Regression
+from edgeworthy.config import Tolerances
 from edgeworthy.judging.gate import Gate, stored_changes
 from edgeworthy.records import Artifact, Conditions, Outputs, Timing
 from edgeworthy.runs.journal import Journal
@@ -515,7 +515,7 @@ def test_worse_model_removed_cell_and_offline_device_fail(accepted: Project, dig
     assert "regressed: accuracy top1" in done.stdout
     run = Run.open(accepted.root / "results" / "latest")
     baselines = Baselines.from_folder(accepted.root / "results" / "baselines")
-    gate = Gate(str(run.folder), baselines, Waivers.load(Path("no waivers")), Regression())
+    gate = Gate(str(run.folder), baselines, Waivers.load(Path("no waivers")), Tolerances())
     times = [change for change in stored_changes(run, gate) if change.metric == "latency"]
     assert len(times) == 2
     assert all("interleaved A/B rounds" in change.message for change in times), times

@@ -137,3 +137,42 @@ def test_a_little_better_than_the_commonest_class_by_chance_is_an_error_that_say
     truth = Truth(labels, np.eye(10, dtype=np.float32)[predictions], "top1", "checksum")
     assert 100 * (predictions == labels).mean() > 10
     assert "and chance explains the difference" in problem(truth)
+
+
+def task(labels: np.ndarray, margin: float, metric: str = "macro_f1", seed: int = 0) -> Truth:
+    """A classifier that is judged by its predictions."""
+    count = int(labels.max()) + 1
+    scores = np.random.default_rng(seed).normal(0, 1, (len(labels), count)).astype(np.float32)
+    scores[np.arange(len(labels)), labels] += margin
+    options = {"kind": "classification"}
+    return Truth(labels, scores, metric, "checksum", outputs={"": (count,)}, task=options)
+
+
+@pytest.mark.parametrize("labels", [np.arange(240) % 12, np.sort(np.arange(240) % 12), np.arange(240) % 2])
+def test_the_reference_of_a_task_must_beat_its_outputs_for_other_samples(labels: np.ndarray) -> None:
+    """In whatever order the samples are; one that knows nothing is refused, with both values."""
+    check_reference("net", task(labels, 4.0), none_tried)
+    for seed in range(5):
+        with pytest.raises(SourceError) as error:
+            check_reference("net", task(labels, 0.0, seed=seed), none_tried)
+        assert "the reference is no better than its outputs for other samples: macro_f1 is" in error.value.message
+
+
+def test_few_samples_refuse_only_a_reference_that_is_surely_worse() -> None:
+    labels = np.arange(12) % 3
+    check_reference("net", task(labels, 0.5), none_tried)
+
+
+def test_a_cause_is_named_only_where_it_makes_the_reference_better() -> None:
+    """What is tried beside a reference of a task that is weak: a change that helps, and one that helps less than it has."""
+    labels = np.arange(240) % 4
+    weak, good = task(labels, 0.0), task(labels, 5.0)
+
+    def tried() -> Iterator[Trial]:
+        yield Trial("divided by 255", np.arange(240), good.reference)
+        yield Trial("multiplied by 255", np.arange(240), task(labels, 2.0).reference)
+
+    with pytest.raises(
+        SourceError, match=r"likely cause: the inputs' scale or channel order: divided by 255, macro_f1 is"
+    ):
+        check_reference("net", weak, tried)

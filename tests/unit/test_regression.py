@@ -7,11 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 from edgeworthy.cells import CellId
-from edgeworthy.config import Regression
+from edgeworthy.config import Tolerances
 from edgeworthy.records import Change, Estimate, Interleaved
 from edgeworthy.runs.run_file import Scope
+from edgeworthy.verdicts.compared_times import stored_ratio
 from edgeworthy.verdicts.completeness import missing_cells, scope_in_words
-from edgeworthy.verdicts.regression import RED, compare_cell, new_cell, regression_verdict, stored_ratio
+from edgeworthy.verdicts.regression import compare, new_cell, regression_verdict
+from edgeworthy.verdicts.sides import RED, Sides
 from edgeworthy.verdicts.snapshots import Snapshot
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,8 +54,8 @@ def after(**changes: object) -> Snapshot:
 
 
 def compared(candidate: Snapshot, before: Snapshot = BEFORE, **keywords: object) -> dict[str, Change]:
-    tolerances = keywords.pop("tolerances", Regression())
-    changes = compare_cell(CELL, before, candidate, tolerances, run="results/r1", **keywords)  # type: ignore[arg-type]
+    tolerances = keywords.pop("tolerances", Tolerances())
+    changes = compare(Sides(CELL, before, candidate, tolerances, "results/r1", **keywords))  # type: ignore[arg-type]
     return {change.metric: change for change in changes}
 
 
@@ -91,7 +93,7 @@ def test_agreement_fails_only_beyond_its_interval_and_says_what_changed():
     before = dataclasses.replace(BEFORE, source="old")
     near = dataclasses.replace(wrong_instead(12, 0), source="new")
     limit = 100 * 12 / SAMPLES - 0.1
-    loose = Regression(agreement_points=limit, accuracy_points=50)
+    loose = Tolerances(agreement_points=limit, accuracy_points=50)
     change = compared(near, before, tolerances=loose)["agreement"]
     assert (change.status, change.evidence) == ("unchanged", "inconclusive")
     assert "the model's source changed (its weights or code)" in change.message
@@ -122,7 +124,7 @@ def test_equal_artifact_slower_by_less_than_the_floor_is_unchanged():
     """Of a model of some microseconds, other work on the machine can take several times as many."""
     thrice = dataclasses.replace(slower(3), artifact=BEFORE.artifact)
     slower_us = 1e3 * (thrice.metrics["p50_ms"] - METRICS["p50_ms"])
-    under, over = (Regression(latency_floor_us=slower_us + apart) for apart in (1, -1))
+    under, over = (Tolerances(latency_floor_us=slower_us + apart) for apart in (1, -1))
     assert compared(thrice, tolerances=under)["latency"].status == "unchanged"
     assert compared(thrice, tolerances=over)["latency"].status == "regressed"
 
@@ -211,7 +213,7 @@ def test_slowdown_below_the_floor_is_ignored():
     candidate = after(metrics={"p50_ms": 2e-4}, latency_loads_ns=np.full(10, 200))
     change = compared(candidate, quick)["latency"]
     assert (change.status, "floor" in change.message) == ("unchanged", True)
-    assert compared(candidate, quick, tolerances=Regression(latency_floor_us=0.05))["latency"].status == "regressed"
+    assert compared(candidate, quick, tolerances=Tolerances(latency_floor_us=0.05))["latency"].status == "regressed"
 
 
 @pytest.mark.parametrize(

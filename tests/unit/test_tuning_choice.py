@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeworthy.config import Variant
+from edgeworthy.model_schema import Variant
 from edgeworthy.tuning.candidates import Candidate
 from edgeworthy.tuning.choice import Tried, pareto_front, recommended
 from hypothesis import given

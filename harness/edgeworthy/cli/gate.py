@@ -13,7 +13,7 @@ from rich.table import Table
 
 from edgeworthy.cells import CellId, CellSelector
 from edgeworthy.cli.options import FolderOption, ModelGlobs, ModelsOption, RunArgument, TargetGlobs, VariantGlobs
-from edgeworthy.config import CANARY, Regression, load_models
+from edgeworthy.config import CANARY, Tolerances, load_models
 from edgeworthy.errors import ConfigError
 from edgeworthy.judging.gate import judge_run
 from edgeworthy.records import Change
@@ -23,7 +23,8 @@ from edgeworthy.storage import write_atomically
 from edgeworthy.text import one_line
 from edgeworthy.verdicts.acceptance import accept as accept_run
 from edgeworthy.verdicts.baselines import Baselines
-from edgeworthy.verdicts.regression import compare_cell
+from edgeworthy.verdicts.regression import compare
+from edgeworthy.verdicts.sides import Sides
 from edgeworthy.verdicts.snapshots import Snapshot, stored_snapshot
 from edgeworthy.verdicts.waivers import Waivers
 
@@ -60,7 +61,7 @@ def diff(
 ) -> None:
     """Show, for every axis, what is new, missing, better, worse or not comparable."""
     before, after = _snapshots(a, folder), _snapshots(b, folder)
-    tolerances = load_models(models)[0].regression if models.is_file() else Regression()
+    tolerances = load_models(models)[0].regression if models.is_file() else Tolerances()
     changes = gate_report.worst_first(_differences(before, after, tolerances))
     table = Table("status", "cell", "metric", a, b, "evidence", box=None, pad_edge=False)
     for change in changes:
@@ -116,7 +117,7 @@ def _snapshots(ref: str, folder: Path) -> dict[CellId, Snapshot]:
     return {cell: found for cell in baselines.cells() if (found := baselines.find(cell))}
 
 
-def _differences(before: dict[CellId, Snapshot], after: dict[CellId, Snapshot], tolerances: Regression) -> list[Change]:
+def _differences(before: dict[CellId, Snapshot], after: dict[CellId, Snapshot], tolerances: Tolerances) -> list[Change]:
     changes: list[Change] = []
     for cell in sorted({*before, *after}):
         if cell not in before:
@@ -124,5 +125,5 @@ def _differences(before: dict[CellId, Snapshot], after: dict[CellId, Snapshot], 
         elif cell not in after:
             changes.append(Change(cell, "cell", "missing", "exact", None, None, "is missing"))
         else:
-            changes += compare_cell(cell, before[cell], after[cell], tolerances, run="RUN")
+            changes += compare(Sides(cell, before[cell], after[cell], tolerances, "RUN"))
     return changes

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from edgeworthy.cells import CellId
-from edgeworthy.config import CANARY, Regression
+from edgeworthy.config import CANARY, Tolerances
 from edgeworthy.errors import ConfigError, RecipeRefused, StoreError
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.records import JUDGED_STATUSES, Change, Interleaved, Timing, Verdict, identity_of
@@ -16,7 +16,8 @@ from edgeworthy.verdicts.baselines import Baselines
 from edgeworthy.verdicts.completeness import missing_cells, scope_in_words, unproven
 from edgeworthy.verdicts.interleaving import enough, interleaved, stored_interleaved
 from edgeworthy.verdicts.noise import noise_note
-from edgeworthy.verdicts.regression import AXIS, RED, accept_command, compare_cell, new_cell, same_artifact
+from edgeworthy.verdicts.regression import AXIS, compare, new_cell
+from edgeworthy.verdicts.sides import RED, Sides, accept_command, same_artifact
 from edgeworthy.verdicts.snapshots import Snapshot, snapshot, stored_snapshot
 from edgeworthy.verdicts.waivers import Waivers
 
@@ -50,7 +51,7 @@ class Ending:
 class Gate:
     """What the run called ``run`` is held against: ``baselines`` (None: it is not compared), and ``waivers``."""
 
-    def __init__(self, run: str, baselines: Baselines | None, waivers: Waivers, tolerances: Regression) -> None:
+    def __init__(self, run: str, baselines: Baselines | None, waivers: Waivers, tolerances: Tolerances) -> None:
         self.run = run
         self.baselines = baselines
         self.waivers = waivers
@@ -94,7 +95,7 @@ class Gate:
         if before is None:
             return [new_cell(cell, self.run)]
         turn = interleave(before, after)
-        return compare_cell(cell, before, after, self.tolerances, run=self.run, interleaved=turn)
+        return compare(Sides(cell, before, after, self.tolerances, self.run, turn))
 
     # -- a run ------------------------------------------------------------------------------------------------
 
@@ -122,7 +123,7 @@ class Gate:
         return self.baselines.cells() if self.baselines else []
 
 
-def judge_run(run: Run, baselines: Baselines, waivers: Waivers, tolerances: Regression) -> GateResult:
+def judge_run(run: Run, baselines: Baselines, waivers: Waivers, tolerances: Tolerances) -> GateResult:
     """Judge a finished run from what it stored: nothing is measured. Raises StoreError where it cannot be read."""
     run.check_complete()
     accepted = baselines.cells()

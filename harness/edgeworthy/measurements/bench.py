@@ -318,7 +318,7 @@ class Bench:
                 found = measure(target, self._job(cell.model, artifact, dataset))
                 self._fresh.add((cell, kind))
                 if isinstance(found, Outputs):
-                    check_outputs(artifact, found, dataset)
+                    check_outputs(artifact, found, dataset, self.project.models.models[cell.model])
                 self.journal.save(cell, identity, artifact, found)
         return found
 

@@ -8,19 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeworthy.cells import CellId, CellSelector, TargetId, matches
-from edgeworthy.config import (
-    CANARY,
-    Model,
-    ModelsFile,
-    Variant,
-    check_targets,
-    default_limits,
-    limits_for,
-    load_devices,
-    load_models,
-)
+from edgeworthy.config import CANARY, ModelsFile, check_targets, default_limits, limits_for, load_devices, load_models
 from edgeworthy.device_schema import AnyAndroidBackend, Device, DevicesFile, OwnBackend, RunnerBackend
 from edgeworthy.errors import ConfigError, SourceError
+from edgeworthy.model_schema import Model, Variant
 from edgeworthy.sources.functions import load_function
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.variants.artifact_keys import VariantPlan

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
+from edgeworthy.measurements.tasks import judged
 from edgeworthy.records import Truth
 
 #: Below so many samples only a reference that is surely worse than a constant is an error.
@@ -59,24 +60,27 @@ class Trial:
 
 
 def check_reference(model: str, truth: Truth, trials: Callable[[], Iterable[Trial]]) -> None:
-    """Raise SourceError where the reference is no better than the best constant prediction, with the likely cause.
+    """Raise SourceError where the reference is no better than one that knows nothing, with the likely cause.
 
-    A function of the user's has no constant prediction to beat, and random weights know nothing. ``trials`` runs the
-    reference on changed inputs; it is called only where it is needed.
+    That is the best constant prediction, and of a task the outputs for other samples. A function of the user's has none to
+    beat, and random weights know nothing. ``trials`` runs the reference on changed inputs; it is called only where it is
+    needed.
     """
-    judged = _judged(truth)
-    if truth.by_fidelity or judged is None or judged.acceptable:
+    found = _judged(truth)
+    if truth.by_fidelity or found is None or found.acceptable:
         return
-    cause = judged.own_cause() or _input_cause(truth, trials)
+    cause = found.own_cause() or _input_cause(truth, trials, found.quality)
     raise SourceError(
-        f"model {model!r}: the reference is no better than a constant prediction: {judged.message()}"
+        f"model {model!r}: the reference is no better than {found.ignorant}: {found.message()}"
         + (f"; likely cause: {cause}" if cause else ""),
         hint="correct the dataset's preprocessing or labels, or, if the model is meant to be this weak, set "
         "'expect_weak_reference: true' in its entry",
     )
 
 
-def _judged(truth: Truth) -> _Classes | _Numbers | None:
+def _judged(truth: Truth) -> _Classes | _Numbers | _Predictions | None:
+    if truth.task:
+        return _Predictions(truth)
     if truth.classifies and truth.metric in ("top1", "top5"):
         return _Classes(truth)
     if truth.metric in ("mse", "psnr") and truth.labels.shape == truth.reference.shape:
@@ -84,20 +88,63 @@ def _judged(truth: Truth) -> _Classes | _Numbers | None:
     return None
 
 
-def _input_cause(truth: Truth, trials: Callable[[], Iterable[Trial]]) -> str:
-    """Which change of the inputs makes the reference work."""
-    best, cause = LIKELY, ""
+def _input_cause(truth: Truth, trials: Callable[[], Iterable[Trial]], quality: float) -> str:
+    """Which change of the inputs makes the reference work, and better than the ``quality`` that it has."""
+    best, cause = max(LIKELY, quality), ""
     for trial in trials():
         if not np.isfinite(trial.values).all():
             continue
-        judged = _judged(replace(truth, labels=truth.labels[trial.chosen], reference=trial.values))
-        if judged is not None and judged.beats and judged.quality > best:
-            best, cause = judged.quality, f"the inputs' scale or channel order: {trial.how}, {judged.shown}"
+        found = _judged(replace(truth, labels=truth.labels[trial.chosen], reference=trial.values))
+        if found is not None and found.beats and found.quality > best:
+            best, cause = found.quality, f"the inputs' scale or channel order: {trial.how}, {found.shown}"
     return cause
+
+
+class _Predictions:
+    """The predictions of a task against those that belong to other samples."""
+
+    ignorant = "its outputs for other samples"
+
+    def __init__(self, truth: Truth) -> None:
+        task = judged(truth)
+        self.truth, self.value, self.others = truth, task.reference.value, task.shuffled.value
+        sign = 1 if truth.higher_is_better else -1
+        self.gain = sign * (self.value - self.others)
+        self.noise = _z() * float(np.std(task.reference.drawn - task.shuffled.drawn))
+
+    @property
+    def beats(self) -> bool:
+        """Whether the reference's own outputs are surely better."""
+        return self.gain > self.noise
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether nothing speaks against the reference."""
+        return self.beats or (len(self.truth.reference) < ENOUGH and self.gain > -self.noise)
+
+    @property
+    def quality(self) -> float:
+        """The metric as a share, of one that is a percentage of what is right; else 0."""
+        return self.value / 100 if self.truth.unit == "%" and self.truth.higher_is_better else 0.0
+
+    @property
+    def shown(self) -> str:
+        """The quality in words."""
+        return f"{self.truth.metric} is {self.value:.4g} {self.truth.unit}".rstrip()
+
+    def message(self) -> str:
+        """Both values."""
+        return f"{self.shown}, for other samples {self.others:.4g} {self.truth.unit}".rstrip()
+
+    def own_cause(self) -> str:
+        """None is looked for."""
+        return ""
 
 
 class _Classes:
     """Class predictions against the commonest class (of top-k: the k commonest)."""
+
+    ignorant = "a constant prediction"
 
     def __init__(self, truth: Truth) -> None:
         self.labels, self.metric = truth.labels, truth.metric
@@ -187,6 +234,8 @@ class _Classes:
 
 class _Numbers:
     """Predicted numbers against the mean of the targets, each column in units of its own spread."""
+
+    ignorant = _Classes.ignorant
 
     def __init__(self, truth: Truth) -> None:
         width = truth.channels or truth.labels.shape[1]

@@ -24,6 +24,7 @@ from edgeworthy.storage import Store, digest, read_json, write_json
 from edgeworthy.targets import host_state
 from edgeworthy.targets.base import Job, Target
 from edgeworthy.targets.device_lock import device_lock
+from edgeworthy.tasks.task import Shapes
 
 
 class References:
@@ -54,8 +55,8 @@ class References:
         """The reference variant's outputs on this host (samples, values). Raises EdgeworthyError."""
         return self._stored(model)[0]
 
-    def _stored_outputs(self, model: str) -> tuple[NDArray[np.float32], dict[str, int]]:
-        """The outputs, kept in the store, and how many values each of several has."""
+    def _stored_outputs(self, model: str) -> tuple[NDArray[np.float32], Shapes]:
+        """The outputs, kept in the store, and the shape of a sample in each."""
         name = self._project.models.models[model].reference
         try:
             artifact = self._artifact(model, name)
@@ -65,15 +66,16 @@ class References:
         runtime = host_state.runtime_version(artifact.runtime)
         seed = self._project.models.models[model].random_seed
         facts = [artifact.key, dataset.checksum, runtime, host_state.hardware()["processor"], seed]
-        key = digest(["reference 3", *facts])
+        key = digest(["reference 4", *facts])
         folder = self._store.find("references", key)
         if folder is None:
             self._progress(f"running the reference of {model}")
             with device_lock(HostDevice.connection, self._progress):
                 outputs = self._target.outputs(self._job(artifact, dataset.samples("evaluation"), seed))
             values = outputs.values
-            check_outputs(artifact, outputs, dataset)
-            check_labels(model, outputs, dataset)
+            entry = self._project.models.models[model]
+            check_outputs(artifact, outputs, dataset, entry)
+            check_labels(model, outputs, dataset, entry)
             if not np.isfinite(values).all():
                 raise VariantError(
                     f"the reference {name!r} of {model!r} gives NaN or infinity, so that nothing can be compared with it",
@@ -82,17 +84,18 @@ class References:
             with self._store.create("references", key) as made:
                 np.save(made / "outputs.npy", values)
                 # A list, for their order says where each stands, and JSON is written with sorted keys.
-                several = artifact.outputs if outputs.sizes else ()
-                write_json(made / "sizes.json", list(zip(several, outputs.sizes, strict=True)))
+                names = artifact.outputs or ("",)
+                write_json(made / "shapes.json", list(zip(names, outputs.shapes, strict=True)))
             folder = self._store.root / "references" / key
-        return np.load(folder / "outputs.npy"), dict(read_json(folder / "sizes.json"))
+        shapes = {name: tuple(shape) for name, shape in read_json(folder / "shapes.json")}
+        return np.load(folder / "outputs.npy"), shapes
 
     def _truth(self, model: str) -> Truth:
         """What the model's outputs are judged by; the run keeps it beside the measurements. Raises EdgeworthyError."""
         dataset = self._dataset(model)
         entry = self._project.models.models[model]
         reference, outputs = self._stored(model)
-        truth = truth_of(model, entry.metric, dataset, reference, outputs, self._project.base)
+        truth = truth_of(model, entry, dataset, reference, outputs, self._project.base)
         truth = replace(truth, random_weights=entry.source.random)
         if not entry.expect_weak_reference:
             check_reference(model, truth, functools.partial(self._trials, model))

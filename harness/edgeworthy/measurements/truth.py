@@ -3,42 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.config import Metric
 from edgeworthy.errors import InputMismatch, SourceError
-from edgeworthy.metrics import FIDELITY, TOP_K
+from edgeworthy.measurements.tasks import Judged
+from edgeworthy.metrics import CLASSIFICATION, FIDELITY, TOP_K
+from edgeworthy.model_schema import Model
 from edgeworthy.records import Artifact, Outputs, Truth
 from edgeworthy.sources.datasets import PreparedDataset
 from edgeworthy.sources.folders import TEXT_ORDER
 from edgeworthy.sources.labels import shifted
+from edgeworthy.tasks.task import Task
 
 
 def truth_of(
     model: str,
-    metric: Metric,
+    entry: Model,
     dataset: PreparedDataset,
     reference: NDArray[np.float32],
-    outputs: Mapping[str, int],
+    outputs: Mapping[str, tuple[int, ...]],
     base: Path,
 ) -> Truth:
     """What outputs are judged by. Raises SourceError where metric, targets and the reference's outputs do not fit.
 
-    ``outputs`` are the reference's, name -> values of a sample, where it has several.
+    ``outputs`` are the reference's, name -> the shape of a sample.
     """
+    metric = entry.metric
     labels, name, predicts = dataset.labels(), metric.title, dataset.classes is None
+    if entry.decodes:
+        better, unit = metric.higher_is_better, metric.unit_of_value
+        truth = Truth(labels, reference, name, dataset.checksum, better, unit, outputs=outputs)
+        return _of_task(entry, dataset, truth, base)
     if name == FIDELITY:
         threshold = threshold_of(reference, dataset.classes)
         better = metric.higher_is_better
         return Truth(labels, reference, name, dataset.checksum, better, threshold=threshold, outputs=outputs)
-    if outputs:
+    if len(outputs) > 1:
         raise SourceError(
             f"the model {model!r} has {len(outputs)} outputs: {', '.join(outputs)}, and none is chosen",
-            hint="choose the one that is judged at the model's source in models.yaml, as 'output: NAME', or judge all of"
-            " them without labels, by 'metric: fidelity'",
+            hint="choose the one that is judged at the model's source in models.yaml, as 'output: NAME', name the model's 'task',"
+            " or judge all of them without labels, by 'metric: fidelity'",
         )
     if name in TOP_K and predicts:
         raise SourceError(
@@ -76,7 +84,17 @@ def truth_of(
         folder,
         channels=dataset.target_channels(),
         threshold=threshold,
+        outputs=outputs,
     )
+
+
+def _of_task(entry: Model, dataset: PreparedDataset, truth: Truth, base: Path) -> Truth:
+    """What the predictions of a task are judged by, its options completed. Raises SourceError where something does not fit."""
+    task = entry.task.with_files(base) if isinstance(entry.task, Task) else entry.task
+    assert task is not None
+    own = str(base) if entry.metric.function else ""
+    truth = replace(truth, labels=dataset.targets(), folder=own, task=task.model_dump(mode="json"))
+    return replace(truth, task=Judged(truth).fitted(dataset.input_shape))
 
 
 def threshold_of(reference: NDArray[np.float32], classes: int | None) -> float | None:
@@ -89,10 +107,10 @@ def threshold_of(reference: NDArray[np.float32], classes: int | None) -> float |
     return 0.5 if reference.min() >= 0 and reference.max() <= 1 else 0.0
 
 
-def check_labels(model: str, outputs: Outputs, dataset: PreparedDataset) -> None:
+def check_labels(model: str, outputs: Outputs, dataset: PreparedDataset, entry: Model) -> None:
     """Raise SourceError where a float model's predictions are right once the labels are shifted: then these are wrong."""
     values = outputs.values
-    if not dataset.classes or not dataset.labelled or values.shape[1] == 1 or outputs.sizes:
+    if not _are_classes(outputs, dataset, entry) or not dataset.labelled or values.shape[1] == 1:
         return
     shift = shifted(values.argmax(axis=1), dataset.labels())
     if shift:
@@ -107,15 +125,21 @@ def check_labels(model: str, outputs: Outputs, dataset: PreparedDataset) -> None
         )
 
 
-def check_outputs(artifact: Artifact, outputs: Outputs, dataset: PreparedDataset) -> None:
+def check_outputs(artifact: Artifact, outputs: Outputs, dataset: PreparedDataset, entry: Model) -> None:
     """Raise InputMismatch where the model has another number of classes than the dataset; one output may mean two."""
     values = outputs.values
-    if dataset.classes is not None and not outputs.sizes and values.shape[1] not in _outputs_of(dataset.classes):
+    if _are_classes(outputs, dataset, entry) and values.shape[1] not in _outputs_of(dataset.classes or 0):
         raise InputMismatch(
             f"{artifact.path.name} ({artifact.recipe}): the model gives {values.shape[1]} classes, "
             f"the dataset {dataset.name!r} has {dataset.classes}",
             hint="set the dataset's 'classes', or give the dataset that the model was trained for",
         )
+
+
+def _are_classes(outputs: Outputs, dataset: PreparedDataset, entry: Model) -> bool:
+    """Whether the outputs are to be scores of the dataset's classes."""
+    kind = entry.task.kind if entry.task else CLASSIFICATION
+    return dataset.classes is not None and len(outputs.shapes) == 1 and kind == CLASSIFICATION
 
 
 def _outputs_of(classes: int) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeworthy.metrics import METRICS, QUALITIES, TOP_K
+from edgeworthy.metrics import METRICS, QUALITIES
 
 Row = dict[str, Any]
 
@@ -65,7 +65,8 @@ def _quality_shown(row: Row, rows: Sequence[Row]) -> str:
 
 def _lost(row: Row) -> tuple[str, str]:
     """Column and unit of what the cell loses against its reference."""
-    return ("drop_points", "pp") if (row["metric"] or "top1") in TOP_K else ("metric_drop_percent", "%")
+    quality = QUALITIES.get(row["metric"] or "top1")
+    return ("drop_points", "pp") if quality and quality.in_points else ("metric_drop_percent", "%")
 
 
 def _lost_unit(rows: Sequence[Row]) -> str:

@@ -14,7 +14,7 @@ from edgeworthy.records import RED_STATUSES, Change, Verdict
 from edgeworthy.reports.summary import escape_markdown
 from edgeworthy.runs.verdict_log import STATUSES
 from edgeworthy.text import one_line
-from edgeworthy.verdicts.regression import WORDS
+from edgeworthy.verdicts.sides import WORDS
 
 TITLES = {
     PASSED: "passed",

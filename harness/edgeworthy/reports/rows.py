@@ -41,7 +41,7 @@ COLUMNS: dict[str, str] = {
     "evidence": "conclusive, inconclusive, or exact where the number has no noise",
     "message": "why the cell has its status",
     "hint": "what to do next",
-    "metric": "what the model is judged by: top1, top5, mse, psnr, fidelity, or the name of a function",
+    "metric": "what the model is judged by: a name such as top1, map or fidelity, or that of your own function or task",
     "recipe": "the recipe that made the artifact",
     "layout": "layout of its images: nhwc (batch, height, width, channels) or nchw; that of other inputs is the dataset's",
     "runtime": "runtime and version that ran it",

@@ -26,9 +26,10 @@ from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Paired
 from edgeworthy.storage import digest, readable, write_atomically, writing
 from edgeworthy.text import printable
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 Measurement = TypeVar("Measurement", Outputs, Timing, PairedTiming)
 _CELL, _CONDITIONS, _DELEGATION = TypeAdapter(CellId), TypeAdapter(Conditions), TypeAdapter(Delegation)
+_SHAPES = TypeAdapter(dict[str, tuple[int, ...]])
 _PROVENANCE, _TEXT = TypeAdapter(Provenance), TypeAdapter(str)
 _AXES: dict[type, str] = {Outputs: "outputs", Timing: "timing", PairedTiming: "interleaved"}
 
@@ -74,6 +75,7 @@ class Journal:
             truth = Truth(**arrays, **{name: value for name, value in facts.items() if name != "version"})
             for text in (truth.metric, truth.folder, truth.copy, truth.text):
                 _TEXT.validate_python(text)
+            truth = dataclasses.replace(truth, outputs=_SHAPES.validate_python(truth.outputs))
         return dataclasses.replace(truth, folder=str(self._checked_code(model, kept))) if truth.copy else truth
 
     def _code(self, model: str, kept: str) -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edgeworthy.config import Variant
 from edgeworthy.diagnosis.proposal import leaving_float, prefix
 from edgeworthy.diagnosis.records import Traced
 from edgeworthy.measurements.project import Project
+from edgeworthy.model_schema import Variant
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.schema import RuntimeName
 from edgeworthy.variants.registry import Recipe

@@ -189,7 +189,8 @@ def _quality_and_loss(truth: Truth) -> tuple[str, str]:
     if truth.metric in TOP_K:
         return "top1_percent", "drop_points"
     column = scoring.column(truth)
-    return column, column if truth.metric == FIDELITY else "metric_drop"
+    lost = "drop_points" if scoring.in_points(truth) else "metric_drop"
+    return column, column if truth.metric == FIDELITY else lost
 
 
 def _broken(verdict: Verdict) -> str:

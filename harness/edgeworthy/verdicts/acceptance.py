@@ -18,7 +18,7 @@ from edgeworthy.runs.run import Run
 from edgeworthy.storage import read_json
 from edgeworthy.verdicts import baselines
 from edgeworthy.verdicts.baselines import Acceptance, BaselineFile, Metrics, StoredCell, significant
-from edgeworthy.verdicts.packing import pack, pack_floats
+from edgeworthy.verdicts.packing import pack, pack_array, pack_floats
 from edgeworthy.verdicts.regression import AXIS
 from edgeworthy.verdicts.snapshots import Snapshot, stored_snapshot
 
@@ -93,6 +93,10 @@ def _acceptable(run: Run, chosen: CellSelector) -> list[CellId]:
     return found
 
 
+#: What a file without cells is compared by.
+_NOTHING: tuple[str, bool, str, str, dict[str, Any]] = ("top1", True, "", "", {})
+
+
 def _merged(
     old: BaselineFile | None,
     model: str,
@@ -102,7 +106,7 @@ def _merged(
     dropped: Sequence[CellId],
 ) -> BaselineFile:
     cells = {variant: dict(targets) for variant, targets in old.cells.items()} if old else {}
-    compared_by = (old.metric, old.higher_is_better, old.dataset, old.labels) if old else ("top1", True, "", "")
+    compared_by = (old.metric, old.higher_is_better, old.dataset, old.labels, old.task) if old else _NOTHING
     mine = [cell for cell in accepted if cell.model == model]
     for cell in [*mine, *(cell for cell in dropped if cell.model == model)]:
         cells.get(cell.variant, {}).pop(cell.target, None)
@@ -110,7 +114,7 @@ def _merged(
     for cell in mine:
         taken = stored_snapshot(journal, cell)
         assert taken is not None
-        now = (taken.metric, taken.higher_is_better, taken.dataset, taken.labels)
+        now = (taken.metric, taken.higher_is_better, taken.dataset, taken.labels, dict(taken.task))
         if staying and now != compared_by:
             raise StoreError(
                 f"{cell}: its samples or its metric are not those of the model's other baselines",
@@ -119,9 +123,16 @@ def _merged(
         compared_by = now
         cells.setdefault(cell.variant, {})[cell.target] = _stored(taken, facts)
     left = {variant: targets for variant, targets in cells.items() if targets}
-    metric, higher, dataset, labels = compared_by
+    metric, higher, dataset, labels, task = compared_by
     return BaselineFile(
-        version=1, model=model, metric=metric, higher_is_better=higher, dataset=dataset, labels=labels, cells=left
+        version=1,
+        model=model,
+        metric=metric,
+        higher_is_better=higher,
+        dataset=dataset,
+        labels=labels,
+        task=task,
+        cells=left,
     )
 
 
@@ -140,6 +151,8 @@ def _stored(taken: Snapshot, facts: _Facts) -> StoredCell:
         predictions=None if taken.predictions is None else pack(taken.predictions),
         correct=None if taken.correct is None else pack(taken.correct.astype(np.int64)),
         scores=None if taken.scores is None else pack_floats(taken.scores),
+        evidence=None if taken.evidence is None else {name: pack_array(each) for name, each in taken.evidence.items()},
+        samples=taken.samples or None,
     )
 
 

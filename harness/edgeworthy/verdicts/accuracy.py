@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
-from edgeworthy.metrics import TOP_K
+from edgeworthy.measurements.tasks import judged
+from edgeworthy.metrics import QUALITIES, TOP_K
 from edgeworthy.records import Estimate, Truth, Verdict
 from edgeworthy.verdicts import columns, fidelity, scoring
+from edgeworthy.verdicts.agreement import agreement
 from edgeworthy.verdicts.defects import defect
 from edgeworthy.verdicts.limits import checks_of, judge
 from edgeworthy.verdicts.paired import PairedAccuracy, share
+from edgeworthy.verdicts.paired_corpus import PairedCorpus
 from edgeworthy.verdicts.paired_scores import PairedScores, mean_with_interval
 from edgeworthy.verdicts.per_class import per_class
 from edgeworthy.verdicts.vacuous import refuse_vacuous
@@ -25,23 +28,19 @@ NO_TARGETS = "judged by fidelity to the reference alone, against no targets"
 REPAIR = "calibrate on real, equally preprocessed inputs, or leave sensitive ops float with the 'mixed' recipe"
 HINTS = dict.fromkeys(
     (
-        "drop_points",
-        "class_drop_points",
-        "worst_class_percent",
-        "mse",
-        "psnr_db",
+        *(quality.metric for quality in QUALITIES.values()),
         "score",
         "loss",
-        "nmse",
+        "worst_class_percent",
+        "class_drop_points",
+        "column_drop_points",
+        "drop_points",
         "metric_drop",
         "metric_drop_percent",
-        "column_drop_points",
         "error_ratio",
         "agreement_percent",
         "sqnr_db",
         "output_difference",
-        "top1_percent",
-        "top5_percent",
     ),
     REPAIR,
 )
@@ -59,8 +58,7 @@ def judge_accuracy(
     be loaded or fails, ConfigError for a limit that cannot fail.
     """
     refuse_vacuous(cell.model, truth, limits)
-    judge_by = _judge_classes if truth.metric in TOP_K else _judge_scores
-    judged = (_judge_fidelity if truth.by_fidelity else judge_by)(cell, values, truth, limits)
+    judged = _judge_by(truth)(cell, values, truth, limits)
     found = ((name, defect(part, own)) for name, part, own in truth.parts(values))
     name, invalid = next(((name, problem) for name, problem in found if problem), ("", None))
     if invalid:
@@ -69,6 +67,33 @@ def judge_accuracy(
             judged, status="fail", evidence="exact", message=invalid, hint="check the conversion and its calibration"
         )
     return judged
+
+
+def _judge_by(truth: Truth) -> Callable[..., Verdict]:
+    if truth.by_fidelity:
+        return _judge_fidelity
+    if truth.task:
+        return _judge_predictions
+    return _judge_classes if truth.metric in TOP_K else _judge_scores
+
+
+def _judge_predictions(cell: CellId, values: NDArray[np.float32], truth: Truth, limits: Mapping[str, float]) -> Verdict:
+    """By the predictions of a task, and a metric of all of them."""
+    task = judged(truth)
+    predictions = task.decode(values)
+    pairs = PairedCorpus(task.reference, task.of(predictions), truth.higher_is_better)
+    drop = {"drop_points": pairs.drop()} if scoring.in_points(truth) else {}
+    same = task.same(task.decode(truth.reference), predictions)
+    estimates = {
+        **drop,
+        scoring.column(truth): pairs.value(),
+        "metric_drop": pairs.drop(),
+        "metric_drop_percent": pairs.drop_percent(),
+        "agreement_percent": share(int(same.sum()), same.size),
+        **_noise(values, truth),
+    }
+    verdict = judge(cell, AXIS, estimates, limits, HINTS)
+    return _with_values(verdict, pairs, truth, limits)
 
 
 def _judge_scores(cell: CellId, values: NDArray[np.float32], truth: Truth, limits: Mapping[str, float]) -> Verdict:
@@ -87,16 +112,24 @@ def _judge_scores(cell: CellId, values: NDArray[np.float32], truth: Truth, limit
     verdict = judge(cell, AXIS, estimates, limits, HINTS)
     if verdict.checks and verdict.checks[0].metric == "column_drop_points":
         verdict = replace(verdict, message=f"{verdict.message} (column {column})")
-    before, after = (float(side.mean()) for side in (pairs.reference, pairs.candidate))
+    return _with_values(verdict, pairs, truth, limits)
+
+
+def _with_values(
+    verdict: Verdict, pairs: PairedScores | PairedCorpus, truth: Truth, limits: Mapping[str, float]
+) -> Verdict:
+    """The verdict's message with the metric before and after, p, and how many samples would make it conclusive."""
+    (before, after), samples, p = pairs.values, len(truth.reference), pairs.p()
+    digits = ".2f" if scoring.in_points(truth) else ".6g"
     said = (
-        f"{verdict.message}; {truth.metric} {before:.6g} -> {after:.6g} {truth.unit}".rstrip()
-        + f" on {len(values)} samples (p = {pairs.p():.2g})"
+        f"{verdict.message}; {truth.metric} {before:{digits}} -> {after:{digits}} {truth.unit}".rstrip()
+        + f" on {samples} samples (p = {p:.2g})"
     )
-    limit = limits.get("max_metric_drop")
+    limit = limits.get("max_drop_points" if scoring.in_points(truth) else "max_metric_drop")
     needed = pairs.samples_to_decide(limit) if limit is not None and verdict.evidence == "inconclusive" else None
-    if needed and needed > len(values):
+    if needed and needed > samples:
         said += f"; inconclusive: about {needed:,} samples would decide"
-    return replace(verdict, message=said, metrics={**verdict.metrics, "metric_p": pairs.p()})
+    return replace(verdict, message=said, metrics={**verdict.metrics, "metric_p": p})
 
 
 def _judge_classes(cell: CellId, values: NDArray[np.float32], truth: Truth, limits: Mapping[str, float]) -> Verdict:
@@ -138,7 +171,7 @@ def _judge_fidelity(cell: CellId, values: NDArray[np.float32], truth: Truth, lim
     nmse = mean_with_interval(scoring.worst_errors(values, truth))
     estimates = {"nmse": nmse, **_fidelity(values, truth), "sqnr_db": Estimate(sqnr_db[noisiest])}
     verdict = judge(cell, AXIS, estimates, limits, HINTS)
-    worst = f"; of {len(truth.outputs)} outputs {noisiest} is the worst" if truth.outputs else ""
+    worst = f"; of {len(truth.outputs)} outputs {noisiest} is the worst" if truth.several else ""
     why = RANDOM_WEIGHTS if truth.random_weights else NO_TARGETS
     return replace(verdict, message=f"{verdict.message}{worst}; {why}")
 
@@ -150,15 +183,17 @@ def _changing_sqnr_db(values: NDArray[np.float32], truth: Truth) -> float:
 
 def _fidelity(values: NDArray[np.float32], truth: Truth) -> dict[str, Estimate]:
     """How close the outputs are to the reference's, whatever the labels say."""
-    estimates = {
+    estimates = _noise(values, truth)
+    if agreed := agreement(truth, truth.reference, values):
+        estimates["agreement_percent"] = agreed
+    return estimates
+
+
+def _noise(values: NDArray[np.float32], truth: Truth) -> dict[str, Estimate]:
+    return {
         "sqnr_db": Estimate(columns.sqnr_db(values, truth)),
         "output_difference": Estimate(fidelity.max_difference(truth.reference, values)),
     }
-    if truth.classifies:
-        estimates["agreement_percent"] = fidelity.agreement(
-            truth.class_scores(truth.reference), truth.class_scores(values)
-        )
-    return estimates
 
 
 def _with_pairs(verdict: Verdict, pairs: PairedAccuracy, metric: str, limits: Mapping[str, float]) -> str:

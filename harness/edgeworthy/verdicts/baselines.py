@@ -12,17 +12,22 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
 
 from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
-from edgeworthy.schema import Name, Percent, Positive, Strict, plain_words
+from edgeworthy.metrics import METRICS, QUALITIES
+from edgeworthy.schema import Name, Percent, Positive, Strict, number_within, plain_words
 from edgeworthy.storage import write_json, writing
-from edgeworthy.verdicts.packing import Packed, unpack, unpack_floats
+from edgeworthy.tasks.corpus import Corpus
+from edgeworthy.tasks.own import OWN
+from edgeworthy.tasks.table import TASKS
+from edgeworthy.tasks.task import Evidence, Measure
+from edgeworthy.verdicts.packing import Packed, PackedArray, unpack, unpack_array, unpack_floats
 from edgeworthy.verdicts.snapshots import LATENCY_METRICS, LoadStatistic, Snapshot, over_all
 
 FORMAT_VERSION = 1
@@ -52,15 +57,9 @@ class Acceptance(Stored):
     reason: Text
 
 
-class Metrics(Stored):
-    """A cell's numbers; the unit ends the name."""
+class _Metrics(Stored):
+    """A cell's numbers; the unit ends the name. Beside these one that its model is judged by."""
 
-    top1_percent: Percent | None = None
-    top5_percent: Percent | None = None
-    mse: float | None = Field(None, ge=0)
-    psnr_db: float | None = None
-    score: float | None = None
-    loss: float | None = None
     size_kb: Positive
     gzip_kb: Positive
     p50_ms: Positive | None = None
@@ -68,6 +67,25 @@ class Metrics(Stored):
     load_ms: Positive
     peak_memory_mb: float | None = Field(None, ge=0)
     delegated_percent: Percent | None = None
+
+    @property
+    def quality(self) -> float | None:
+        """What the model is judged by."""
+        found = (getattr(self, name) for name in QUALITY_COLUMNS)
+        return next((value for value in found if value is not None), None)
+
+
+#: Columns of what a model may be judged by.
+QUALITY_COLUMNS = (*(row.metric for row in QUALITIES.values()), "score", "loss")
+if TYPE_CHECKING:
+    Metrics = _Metrics
+else:
+    Metrics = create_model(
+        "Metrics",
+        __base__=_Metrics,
+        __doc__=_Metrics.__doc__,
+        **{name: (number_within(METRICS[name].limit) | None, None) for name in QUALITY_COLUMNS},
+    )
 
 
 class StoredCell(Stored):
@@ -85,6 +103,8 @@ class StoredCell(Stored):
     predictions: Packed | None = None
     correct: Packed | None = None
     scores: Packed | None = None
+    evidence: dict[Text, PackedArray] | None = Field(None, min_length=1)
+    samples: int | None = Field(None, gt=0)
 
     @model_validator(mode="after")
     def _numbers_agree(self) -> StoredCell:
@@ -97,26 +117,29 @@ class StoredCell(Stored):
             "load_ms": (self.metrics.load_ms, float(np.median(self.load_loads_ns)) / 1e6),
         }
         for name, (said, found) in derived.items():
-            if said is None or not math.isclose(said, found, rel_tol=10.0 ** (1 - DIGITS), abs_tol=1e-9):
+            if not _equal(said, found):
                 raise ValueError(f"{name} says {said}, but the stored samples give {significant(found)}")
         return self
 
     def _per_sample(self) -> dict[str, tuple[float | None, float]]:
-        """The stored metric, and what its per-sample values give."""
-        stored = self.metrics
+        """The stored metric, and what its per-sample values give; of evidence the file's task says it."""
+        if (self.evidence is None) != (self.samples is None):
+            raise ValueError("'evidence' needs 'samples', and they it")
+        if self.evidence is not None:
+            if self.scores or self.predictions or self.correct:
+                raise ValueError("'evidence' replaces 'scores', 'predictions' and 'correct'")
+            return {}
         if self.scores is not None:
             scores = unpack_floats(self.scores)
             if scores.size == 0 or self.predictions or self.correct:
                 raise ValueError("'scores' must not be empty, and replaces 'predictions' and 'correct'")
-            said = [value for value in (stored.mse, stored.psnr_db, stored.score, stored.loss) if value is not None]
-            return {"the metric": (said[0] if said else None, float(scores.mean(dtype=np.float64)))}
+            return {"the metric": (self.metrics.quality, float(scores.mean(dtype=np.float64)))}
         if self.predictions is None or self.correct is None:
             raise ValueError("needs 'predictions' and 'correct', or 'scores'")
         predictions, correct = unpack(self.predictions), unpack(self.correct)
         if predictions.size != correct.size or predictions.size == 0 or not np.isin(correct, (0, 1)).all():
             raise ValueError("'correct' must say 0 or 1 for every one of 'predictions'")
-        accuracy = stored.top1_percent if stored.top5_percent is None else stored.top5_percent
-        return {"top1_percent or top5_percent": (accuracy, 100.0 * float(correct.mean()))}
+        return {"top1_percent or top5_percent": (self.metrics.quality, 100.0 * float(correct.mean()))}
 
     def latency_loads(self) -> tuple[LoadStatistic, NDArray[np.int64]]:
         """Each load's latency in ns, and what of its inferences it is. Raises ValueError unless one of both is there."""
@@ -136,7 +159,27 @@ class BaselineFile(Stored):
     higher_is_better: bool = True
     dataset: Checksum
     labels: Checksum
+    task: dict[str, Any] = Field(default_factory=dict)
     cells: dict[Name, dict[TargetName, StoredCell]]
+
+    @model_validator(mode="after")
+    def _evidence_agrees(self) -> BaselineFile:
+        """What is derived from a cell's evidence must be what it gives; a task of the user's own is not at hand."""
+        kind = self.task.get("kind")
+        if kind == OWN or not self.task:
+            return self
+        if kind not in TASKS:
+            raise ValueError(f"unknown task {kind!r}")
+        measure = TASKS[kind].model_validate(self.task).measure(self.metric)
+        for stored in (cell for targets in self.cells.values() for cell in targets.values()):
+            if stored.evidence is None or stored.samples is None:
+                raise ValueError(f"a cell of task {kind} needs 'evidence'")
+            found = _value(measure, unpacked(stored.evidence), stored.samples)
+            if not _equal(stored.metrics.quality, found):
+                raise ValueError(
+                    f"the metric says {stored.metrics.quality}, but its evidence gives {significant(found)}"
+                )
+        return self
 
     def ids(self) -> list[CellId]:
         """The cells, in the order of the file."""
@@ -162,6 +205,9 @@ class BaselineFile(Stored):
             predictions=unpack(stored.predictions).astype(np.int64) if stored.predictions else None,
             correct=unpack(stored.correct).astype(bool) if stored.correct else None,
             scores=unpack_floats(stored.scores) if stored.scores else None,
+            evidence=unpacked(stored.evidence) if stored.evidence else None,
+            samples=stored.samples or 0,
+            task=self.task,
             higher_is_better=self.higher_is_better,
         )
 
@@ -238,6 +284,23 @@ def write(folder: Path, file: BaselineFile) -> Path:
 def significant(value: float) -> float:
     """Rounded so that a file changes only where a number does."""
     return float(f"{value:.{DIGITS}g}")
+
+
+def unpacked(evidence: Mapping[str, PackedArray]) -> dict[str, NDArray[Any]]:
+    """The arrays of a cell's evidence. Raises ValueError where one is damaged."""
+    return {name: unpack_array(array) for name, array in evidence.items()}
+
+
+def _value(measure: Measure, evidence: Evidence, samples: int) -> float:
+    try:
+        return Corpus(measure, evidence, samples).value
+    except Exception as error:  # arrays that somebody edited may be anything
+        raise ValueError(f"the evidence is not what the task keeps of {samples} samples ({error})") from error
+
+
+def _equal(said: float | None, found: float) -> bool:
+    """Whether a stored number is what the samples give, up to its rounding."""
+    return said is not None and math.isclose(said, found, rel_tol=10.0 ** (1 - DIGITS), abs_tol=1e-9)
 
 
 def _by_model(files: Mapping[str, bytes]) -> dict[str, BaselineFile]:

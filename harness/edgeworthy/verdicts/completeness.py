@@ -8,7 +8,7 @@ from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.records import Change, Verdict
 from edgeworthy.runs.run_file import Scope
-from edgeworthy.verdicts.regression import accept_command
+from edgeworthy.verdicts.sides import accept_command
 
 
 def missing_cells(accepted: Sequence[CellId], measured: Collection[CellId], scope: Scope, run: str) -> list[Change]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgeworthy.cells import CellId
 from edgeworthy.records import Truth, Verdict
 from edgeworthy.verdicts import fidelity
+from edgeworthy.verdicts.agreement import agreement
 from edgeworthy.verdicts.limits import judge
 
 AXIS = "consistency"
@@ -29,12 +30,9 @@ def judge_consistency(
 ) -> Verdict:
     """Judge how often the cell's top-1 prediction equals that of the same artifact on the ``first`` target.
 
-    Outputs that are not class scores count as the same where they are close (see fidelity.alike).
+    Outputs that are neither class scores nor a task's count as the same where they are close (see fidelity.alike).
     """
-    if truth.classifies:
-        same = fidelity.agreement(truth.class_scores(first_values), truth.class_scores(values))
-    else:
-        same = fidelity.alike(first_values, values, truth.channels)
+    same = agreement(truth, first_values, values) or fidelity.alike(first_values, values, truth.channels)
     estimates = {"consistency_percent": same}
     verdict = judge(cell, AXIS, estimates, limits, HINTS)
     difference = fidelity.max_difference(first_values, values)

@@ -1,12 +1,13 @@
-"""Whole numbers packed into one line of JSON: base64 of the zlib stream of little-endian int32."""
+"""Arrays packed into one line of JSON: base64 of the zlib stream of little-endian int32, as which all others are read."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
+import math
 import zlib
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,32 @@ def pack_floats(values: NDArray[np.floating[Any]]) -> Packed:
 def unpack_floats(packed: Packed) -> NDArray[np.float32]:
     """The array again. Raises ValueError as ``unpack`` does."""
     return unpack(packed).view(np.float32)
+
+
+class PackedArray(Strict):
+    """An array of any shape and of one of these types: its little-endian bytes, filled up to whole int32."""
+
+    shape: list[Annotated[int, Field(ge=0, le=MOST)]]
+    dtype: Literal["bool", "int8", "uint8", "int16", "int32", "int64", "float32", "float64"]
+    packed: Packed
+
+
+def pack_array(values: NDArray[Any]) -> PackedArray:
+    """Pack an array of numbers. Raises pydantic's ValidationError for one of another type."""
+    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    raw = little.tobytes()
+    filled = raw + bytes(-len(raw) % 4)
+    shape, name = list(values.shape), values.dtype.name
+    return PackedArray(shape=shape, dtype=name, packed=pack(np.frombuffer(filled, "<i4")))
+
+
+def unpack_array(stored: PackedArray) -> NDArray[Any]:
+    """The array again. Raises ValueError where the data is damaged, or is not what shape and type say."""
+    dtype = np.dtype(stored.dtype).newbyteorder("<")
+    raw, size = unpack(stored.packed).astype("<i4").tobytes(), math.prod(stored.shape) * dtype.itemsize
+    if len(raw) != size + -size % 4:
+        raise ValueError(f"the packed numbers are not those of {stored.dtype} of shape {tuple(stored.shape)}")
+    return np.frombuffer(raw[:size], dtype).reshape(stored.shape).astype(np.dtype(stored.dtype))
 
 
 def unpack(packed: Packed) -> NDArray[np.int32]:

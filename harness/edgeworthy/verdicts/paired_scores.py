@@ -23,6 +23,11 @@ class PairedScores:
     higher_is_better: bool
 
     @property
+    def values(self) -> tuple[float, float]:
+        """The mean of the reference's numbers, and of the candidate's."""
+        return float(np.mean(self.reference, dtype=np.float64)), float(np.mean(self.candidate, dtype=np.float64))
+
+    @property
     def lost(self) -> NDArray[np.float64]:
         """How much worse the candidate is, sample by sample; negative where it is better."""
         difference = np.subtract(self.reference, self.candidate, dtype=np.float64)

@@ -40,6 +40,11 @@ def column(truth: Truth) -> str:
     return "score" if truth.higher_is_better else "loss"
 
 
+def in_points(truth: Truth) -> bool:
+    """Whether what is lost of the metric is counted in percentage points."""
+    return truth.metric in QUALITIES and QUALITIES[truth.metric].in_points
+
+
 def identity(truth: Truth) -> str:
     """The metric's name; a function's with a checksum of its text, for another text measures something else.
 

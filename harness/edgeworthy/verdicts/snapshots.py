@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
-from edgeworthy.metrics import TOP_K
+from edgeworthy.measurements.tasks import judged
+from edgeworthy.metrics import QUALITIES, TOP_K
 from edgeworthy.records import Outputs, Provenance, Timing, Truth
 from edgeworthy.runs.journal import Journal
+from edgeworthy.tasks.task import Evidence, Measure
 from edgeworthy.verdicts import fidelity, scoring
 
 LoadStatistic = Literal["median", "mean"]
@@ -24,7 +26,9 @@ LATENCY_METRICS: dict[LoadStatistic, str] = {"median": "p50_ms", "mean": "mean_m
 class Snapshot:
     """One cell: numbers of each sample, latency and load times in ns of every reload.
 
-    ``predictions`` and ``correct`` (of an accuracy) or ``scores`` (of another metric) have shape (samples,).
+    ``predictions`` and ``correct`` (of an accuracy) or ``scores`` (of another metric) have shape (samples,); of a metric over
+    all samples there is the ``evidence`` of ``samples``, by the ``task`` with its options, and how it is measured where the
+    task's code is at hand.
     ``statistic`` says whether a load's latency is the median or, where the device's tool prints no more, the mean of its
     inferences; ``metrics`` has ``p50_ms`` or ``mean_ms`` accordingly.
     ``metrics`` are exact numbers with their unit in the name; what was not measured is not among them.
@@ -41,17 +45,27 @@ class Snapshot:
     statistic: LoadStatistic
     latency_loads_ns: NDArray[np.int64]
     load_loads_ns: NDArray[np.int64]
-    predictions: NDArray[np.int64] | None
-    correct: NDArray[np.bool_] | None
+    predictions: NDArray[np.int64] | None = None
+    correct: NDArray[np.bool_] | None = None
     scores: NDArray[np.float32] | None = None
+    evidence: Evidence | None = None
+    samples: int = 0
+    measure: Measure | None = None
+    task: Mapping[str, Any] = field(default_factory=dict)
     higher_is_better: bool = True
     invalid_reason: str = ""
     source: str = ""
 
     @property
-    def judged(self) -> NDArray[Any] | None:
-        """Per-sample quality: ``correct`` or ``scores``, if there is either."""
-        return self.correct if self.correct is not None else self.scores
+    def judged(self) -> int:
+        """How many samples' quality there is: ``correct``, ``scores`` or ``evidence``."""
+        given = self.correct if self.correct is not None else self.scores
+        return self.samples if given is None else given.size
+
+    @property
+    def in_points(self) -> bool:
+        """Whether what is lost of the metric is counted in percentage points."""
+        return self.metric in QUALITIES and QUALITIES[self.metric].in_points
 
     @property
     def latency_ms(self) -> float | None:
@@ -65,17 +79,19 @@ def snapshot(provenance: Provenance, truth: Truth | None, outputs: Outputs | Non
     if measured is None:
         raise ValueError("a cell without measurements has no snapshot")
     sizes = {"size_kb": provenance.size_bytes / 1e3, "gzip_kb": provenance.gzip_bytes / 1e3}
+    quality = _Quality.of(outputs, truth)
     return Snapshot(
         artifact=provenance.artifact,
         fingerprint=measured.conditions.fingerprint,
         dataset=truth.dataset if truth else "",
         labels=checksum(truth.labels) if truth else "",
         metric=scoring.identity(truth) if truth else "top1",
-        metrics={**sizes, **_accuracy(outputs, truth), **(_timed(timing) if timing else {})},
+        metrics={**sizes, **quality.metrics, **(_timed(timing) if timing else {})},
         statistic=_statistic(timing) if timing else "median",
         latency_loads_ns=_latency_loads(timing) if timing else np.zeros(0, np.int64),
         load_loads_ns=timing.load_ns if timing else np.zeros(0, np.int64),
-        **(_judged(outputs, truth) if outputs and truth else {"predictions": None, "correct": None}),
+        **quality.kept,
+        task=truth.task if truth else {},
         higher_is_better=truth.higher_is_better if truth else True,
         source=provenance.source,
         invalid_reason=timing.conditions.invalid_reason if timing else "",
@@ -92,30 +108,40 @@ def stored_snapshot(journal: Journal, cell: CellId) -> Snapshot | None:
 
 def checksum(labels: NDArray[Any]) -> str:
     """The sha256 of labels, apart from the samples that they belong to."""
+    if labels.dtype.kind == "U":
+        return hashlib.sha256("\0".join(labels.ravel().tolist()).encode(errors="surrogatepass")).hexdigest()
     stored = "<i8" if np.issubdtype(labels.dtype, np.integer) else "<f4"
     return hashlib.sha256(np.ascontiguousarray(labels, stored).tobytes()).hexdigest()
 
 
-def _judged(outputs: Outputs, truth: Truth) -> dict[str, Any]:
-    if truth.metric in TOP_K:
-        return {"predictions": fidelity.top1(truth.class_scores(outputs.values)), "correct": _correct(outputs, truth)}
-    return {"predictions": None, "correct": None, "scores": _scores(outputs, truth)}
+@dataclass(frozen=True)
+class _Quality:
+    """The metric that a cell is judged by, by its column; and what is kept of its samples, by the snapshot's fields."""
 
+    metrics: dict[str, float]
+    kept: dict[str, Any]
 
-def _scores(outputs: Outputs, truth: Truth) -> NDArray[np.float32]:
-    return scoring.scores(outputs.values, truth).astype(np.float32)
+    @classmethod
+    def of(cls, outputs: Outputs | None, truth: Truth | None) -> _Quality:
+        """That of measured outputs."""
+        if outputs is None or truth is None:
+            return cls({}, {})
+        if truth.task:
+            return cls._of_task(outputs, truth)
+        if truth.metric in TOP_K:
+            classes = truth.class_scores(outputs.values)
+            correct = fidelity.in_top_k(classes, truth.labels, TOP_K[truth.metric])
+            kept = {"predictions": fidelity.top1(classes), "correct": correct}
+            return cls({f"{truth.metric}_percent": 100.0 * float(correct.mean())}, kept)
+        scores = scoring.scores(outputs.values, truth).astype(np.float32)
+        return cls({scoring.column(truth): float(scores.mean(dtype=np.float64))}, {"scores": scores})
 
-
-def _correct(outputs: Outputs, truth: Truth) -> NDArray[np.bool_]:
-    return fidelity.in_top_k(truth.class_scores(outputs.values), truth.labels, TOP_K[truth.metric])
-
-
-def _accuracy(outputs: Outputs | None, truth: Truth | None) -> dict[str, float]:
-    if outputs is None or truth is None:
-        return {}
-    if truth.metric not in TOP_K:
-        return {scoring.column(truth): float(_scores(outputs, truth).mean(dtype=np.float64))}
-    return {f"{truth.metric}_percent": 100.0 * float(_correct(outputs, truth).mean())}
+    @classmethod
+    def _of_task(cls, outputs: Outputs, truth: Truth) -> _Quality:
+        task = judged(truth)
+        corpus = task.of(task.decode(outputs.values))
+        kept = {"evidence": corpus.evidence, "samples": corpus.samples, "measure": corpus.measure}
+        return cls({scoring.column(truth): corpus.value}, kept)
 
 
 def _timed(timing: Timing) -> dict[str, float]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from edgeworthy.config import DEFAULT_LIMITS
 from edgeworthy.errors import ConfigError
+from edgeworthy.measurements.tasks import judged
 from edgeworthy.records import Truth
 from edgeworthy.verdicts import columns, fidelity, scoring
 
@@ -31,7 +32,9 @@ def _reasons(truth: Truth, limits: Mapping[str, float]) -> Iterator[tuple[str, s
     spread = float(np.ptp(truth.reference))
     if spread and limits.get("max_output_difference", -1.0) >= spread:
         yield "max_output_difference", f"all outputs of the reference lie within {spread:.4g}"
-    if truth.metric in ("mse", "psnr") and columns.has_targets(truth):
+    if truth.task:
+        yield from _of_predictions(truth, limits)
+    elif truth.metric in ("mse", "psnr") and columns.has_targets(truth):
         yield from _of_targets(truth, limits)
 
 
@@ -62,6 +65,30 @@ def _of_targets(truth: Truth, limits: Mapping[str, float]) -> Iterator[tuple[str
     for name, most in allowed.items():
         if most is not None and most >= constant and limits[name] != DEFAULT_LIMITS.given().get(name):
             yield name, f"the mean of the targets as output for every sample has a mean squared error of {constant:.4g}"
+
+
+def _of_predictions(truth: Truth, limits: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    """Limits that predictions keep which belong to other samples, where the reference's own are better."""
+    task = judged(truth)
+    own, others = task.reference.value, task.shuffled.value
+    lost = own - others if truth.higher_is_better else others - own
+    if not lost > 0:
+        return
+    reason = f"the outputs for other samples have {truth.metric} {others:.4g} {truth.unit}".rstrip()
+    name = scoring.column(truth)
+    kept = {
+        **({"max_drop_points": lost} if scoring.in_points(truth) else {}),
+        "max_metric_drop": lost,
+        "max_metric_drop_percent": 100 * lost / abs(own) if own else np.inf,
+        f"max_{name}": others,
+        f"min_{name}": -others,
+    }
+    for limit, most in kept.items():
+        given = limits.get(limit)
+        if given is None or given == DEFAULT_LIMITS.given().get(limit):
+            continue
+        if (-given if limit.startswith("min_") else given) >= most:
+            yield limit, reason
 
 
 def _plus(reference: float, drop: float | None, unit: float = 1.0) -> float | None:

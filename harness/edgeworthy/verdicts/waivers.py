@@ -17,7 +17,8 @@ from pydantic import Field
 from edgeworthy.cells import CellId, CellSelector, matches
 from edgeworthy.records import RED_STATUSES, Change, Verdict
 from edgeworthy.schema import ComparedName, Strict, validate
-from edgeworthy.verdicts.regression import RED, regression_verdict
+from edgeworthy.verdicts.regression import regression_verdict
+from edgeworthy.verdicts.sides import RED
 from edgeworthy.yaml_file import YamlFile, read_yaml
 
 Text = Annotated[str, Field(min_length=1)]

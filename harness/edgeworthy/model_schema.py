@@ -1,0 +1,291 @@
+"""The schema of one model of models.yaml: where it comes from, its task and metric, its variants."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, field_validator, model_validator
+
+from edgeworthy.metrics import FIDELITY, QUALITIES
+from edgeworthy.schema import Name, QualityName, Strict
+from edgeworthy.tasks.own import OWN, OwnTask
+from edgeworthy.tasks.table import TASKS, AnyTask, TaskKind
+from edgeworthy.tasks.task import Task
+
+RANDOM = "random"
+
+
+def _packaged(given: str) -> str:
+    """``package:file`` is a file that an installed package carries; anything else is returned as it is."""
+    named = re.fullmatch(r"([A-Za-z_]\w+):([^/\\].*)", given)
+    spec = importlib.util.find_spec(named[1]) if named else None
+    folders = spec.submodule_search_locations if spec else None
+    return str(Path(folders[0]) / named[2]) if named and folders else given
+
+
+#: A file relative to models.yaml, or ``package:file``.
+ModelFile = Annotated[str, AfterValidator(_packaged)]
+
+
+class Source(Strict):
+    """Where a float model comes from: a file, a model by name with its weights, or a function that trains it."""
+
+    path: ModelFile | None = Field(
+        None,
+        description=".keras, .h5, .onnx, .pt2 (torch.export), .tflite, .pb (frozen graph) or a SavedModel's folder, "
+        "relative to models.yaml; 'package:file' is a file of an installed package",
+    )
+    factory: str | None = Field(
+        None, description="'module:function' or 'file.py:function' that builds a torch.nn.Module"
+    )
+    torchvision: str | None = Field(None, description="a model of torchvision, by name: mobilenet_v3_small")
+    keras_application: str | None = Field(None, description="a model of keras.applications, by name: MobileNetV2")
+    weights: ModelFile | None = Field(
+        None,
+        description="file of weights: a state_dict, loaded with weights_only, or Keras' own .weights.h5, found as path is; "
+        "'random': accuracy is refused as meaningless",
+    )
+    trainer: str | None = Field(
+        None,
+        description="'module:function' or 'file.py:function', called once with the dataset's splits and an output path",
+    )
+    signature: str | None = Field(None, description="SavedModel: the signature to take; default: serving_default")
+    input: str | None = Field(None, description="frozen graph: the input's array, 'input:0'")
+    output: str | None = Field(
+        None,
+        description="the output that is kept and judged, of a model with several; default: all; frozen graph: the output's "
+        "array, 'scores:0'",
+    )
+    opset: int | None = Field(
+        None, ge=11, le=23, description="of the ONNX file that a source becomes: exactly this one or none"
+    )
+    route: Literal["litert_torch"] | None = Field(
+        None, description="PyTorch: straight to LiteRT by litert-torch; default: by way of ONNX and TensorFlow"
+    )
+
+    @property
+    def random(self) -> bool:
+        """Whether the weights say nothing, and accuracy with them."""
+        return self.weights == RANDOM
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Source:
+        given = {key for key in _WAYS_KEYS if getattr(self, key)}
+        if given not in _WAYS:
+            raise ValueError(f"give one of: {'; '.join(' and '.join(sorted(way)) for way in _WAYS)}")
+        suffix = Path(self.path or "").suffix.lower()
+        if (suffix == ".pb") != bool(self.input) or (suffix == ".pb" and not self.output):
+            raise ValueError("a frozen graph (.pb) needs its input and output arrays, and only it has an input")
+        if self.signature and (suffix in (".keras", ".h5", ".onnx", ".pt2", ".tflite", ".pb") or not self.path):
+            raise ValueError("only a SavedModel's folder has a signature")
+        if self.opset and suffix in (".onnx", ".tflite"):
+            raise ValueError(f"a {suffix} file is taken as it is; opset is for sources that become ONNX")
+        if self.route and not (self.factory or self.torchvision or suffix == ".pt2"):
+            raise ValueError("route is for PyTorch: a factory, a model of torchvision, or a .pt2 file")
+        return self
+
+
+_WAYS = [
+    {"path"},
+    {"trainer"},
+    {"factory", "weights"},
+    {"factory", "trainer"},
+    {"torchvision", "weights"},
+    {"keras_application", "weights"},
+]
+_WAYS_KEYS = set().union(*_WAYS)
+
+
+class Variant(Strict):
+    """A recipe applied to a model, with the recipe's options."""
+
+    recipe: str | None = Field(None, description="default: the variant's own name")
+    options: dict[str, Any] = Field(default_factory=dict, description="the recipe's keyword options")
+    required: bool = Field(
+        False, description="fail the run, instead of only reporting it, if the recipe refuses this model"
+    )
+    needs: list[Name] = Field([], description="only on devices that list all of these features")
+
+
+#: ``fp32:`` alone is the recipe of that name with its own options.
+NamedVariant = Annotated[
+    Variant,
+    BeforeValidator(lambda given: {} if given is None else given, json_schema_input_type=Variant | None),
+]
+
+
+class Metric(Strict):
+    """How good a model's outputs are: the name of a metric, or a function of your own."""
+
+    name: QualityName | None = Field(None, description="``metric: top1`` says the same")
+    function: str | None = Field(
+        None,
+        description="'module:function' or 'file.py:function': of outputs and targets, a number for each sample",
+    )
+    better: Literal["higher", "lower"] | None = Field(None, description="of a function: which numbers are better")
+    unit: str = Field("", max_length=20, description="of a function: the unit of its numbers")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Metric:
+        if self.function and (self.name or not self.better):
+            raise ValueError("a function needs 'better: higher' or 'better: lower', and has no other name")
+        if not self.function and (self.better or self.unit):
+            raise ValueError("only a function of your own has 'better' and 'unit'")
+        return self
+
+    @property
+    def title(self) -> str:
+        """The metric's name, or its function's."""
+        return self.function or self.name or "top1"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger number is the better one."""
+        return self.better == "higher" if self.function else QUALITIES[self.title].higher_is_better
+
+    @property
+    def in_points(self) -> bool:
+        """Whether what is lost of it is counted in percentage points."""
+        return not self.function and QUALITIES[self.title].in_points
+
+    @property
+    def unit_of_value(self) -> str:
+        """The unit of its numbers."""
+        return self.unit if self.function else QUALITIES[self.title].unit
+
+
+def _by_name(metric: Any) -> Any:
+    """``metric: psnr`` is the metric of that name."""
+    return {"name": TypeAdapter(QualityName).validate_python(metric)} if isinstance(metric, str) else metric
+
+
+#: A metric's name alone, or a mapping.
+NamedMetric = Annotated[Metric, BeforeValidator(_by_name, json_schema_input_type=Metric | QualityName)]
+
+
+def _of_kind(task: Any) -> Any:
+    """``task: detection`` is the task of that kind with its own options."""
+    return {"kind": task} if isinstance(task, str) else task
+
+
+_Options = Annotated[AnyTask | OwnTask, Field(discriminator="kind")]
+#: A task's kind alone, or a mapping with its options.
+ModelTask = Annotated[_Options, BeforeValidator(_of_kind, json_schema_input_type=_Options | TaskKind)]
+
+
+def _first_metric(task: Mapping[str, Any]) -> Any:
+    """What a task is judged by where nothing else is said; None of a task that there is not."""
+    if task.get("kind") == OWN:
+        return {"function": task.get("class"), "better": task.get("better"), "unit": task.get("unit", "")}
+    kind = TASKS.get(str(task.get("kind")))
+    return kind.judged_by()[0] if kind else None
+
+
+def _only_task(metric: str) -> dict[str, str] | None:
+    """The task that alone has a metric. Raises ValueError for a metric of several, which need one to be chosen."""
+    kinds = [kind for kind, task in TASKS.items() if metric in task.METRICS]
+    if len(kinds) > 1:
+        raise ValueError(f"metric {metric} is one of several tasks; give task: {' or '.join(kinds)}")
+    return {"kind": kinds[0]} if kinds else None
+
+
+class State(Strict):
+    """What a model is given back from one step of a sequence to the next: an input that is an output of the step before."""
+
+    output: str = Field(alias="from", description="the output that becomes the input at the step after")
+    initial: Literal["zeros"] | Annotated[float, Field(allow_inf_nan=False)] = Field(
+        "zeros", description="the state before the first step: zeros, or a number everywhere"
+    )
+    shape: list[Annotated[int, Field(gt=0)]] | None = Field(
+        None, description="the state's shape, with its batch of 1; needed where the source declares none (PyTorch)"
+    )
+
+
+class Model(Strict):
+    """A float model with the variants to make of it and the budgets they must keep."""
+
+    source: Source
+    dataset: Name
+    expect_weak_reference: bool = Field(
+        False, description="allow a reference that is no better than the best constant prediction"
+    )
+    inputs: dict[str, str | int | float] = Field(
+        default_factory=dict,
+        description="input of the model -> the dataset's array without its split (``ids`` of ``evaluation_ids``), or a number "
+        "that every sample has; default: the arrays are called as the inputs are",
+    )
+    state: dict[str, State] = Field(
+        default_factory=dict,
+        description="a model that is run step by step over sequences: input -> the output of the step before that it is given",
+    )
+    task: ModelTask | None = Field(
+        None, description="what the model is for, a kind alone or with its options; default: that of its metric"
+    )
+    metric: NamedMetric = Field(
+        Metric(),
+        description="what is judged: a name, or a function of your own; default: the first of its task, else top1",
+    )
+    reference: Name = Field("fp32", description="the variant that all others are compared with, on the host")
+    variants: dict[Name, NamedVariant]
+    targets: list[str] = Field(["*"], description="globs over targets 'device:backend'")
+    random_seed: int | None = Field(
+        None,
+        ge=0,
+        description="the model is random on purpose: differing outputs are no error, and its runtime is seeded",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _task_and_metric(cls, given: Any) -> Any:
+        """The metric that a task begins with, and the task of a metric that only one has."""
+        if not isinstance(given, dict):
+            return given
+        task, metric = _of_kind(given.get("task")), given.get("metric")
+        if isinstance(task, dict) and metric is None:
+            metric = _first_metric(task)
+        name = metric.get("name") if isinstance(metric, dict) else metric
+        if task is None and isinstance(name, str):
+            task = _only_task(name)
+        filled = {"task": task, "metric": metric}
+        return {**given, **{key: value for key, value in filled.items() if value is not None}}
+
+    @model_validator(mode="after")
+    def _metric_is_of_the_task(self) -> Model:
+        name = self.metric.name
+        if self.task and isinstance(self.task, Task) and name not in (*self.task.judged_by(), FIDELITY):
+            raise ValueError(
+                f"task {self.task.kind} is judged by {', '.join(self.task.judged_by())} or {FIDELITY}, not by {self.metric.title}"
+            )
+        return self
+
+    @property
+    def decodes(self) -> bool:
+        """Whether predictions are decoded from the outputs: else these are judged as they are."""
+        if isinstance(self.task, Task):
+            return self.metric.title in self.task.METRICS
+        return self.task is not None
+
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _arrays_and_numbers(cls, given: Any) -> Any:
+        values = given if isinstance(given, dict) else {}
+        for name, value in values.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if not (isinstance(value, str) or number):
+                raise ValueError(f"{name} is given the name of an array, or a finite number (given: {value!r})")
+        if values and not any(isinstance(value, str) for value in values.values()):
+            raise ValueError("at least one input is given an array of the dataset; all of these are numbers")
+        return given
+
+    @model_validator(mode="after")
+    def _states_are_given_once(self) -> Model:
+        if twice := sorted(self.state.keys() & self.inputs.keys()):
+            raise ValueError(f"{twice[0]} is under 'inputs' and under 'state'; a state is given by the model itself")
+        if self.state and self.source.output:
+            raise ValueError("a model with state is taken with all of its outputs; remove 'output' at its source")
+        return self

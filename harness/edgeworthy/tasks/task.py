@@ -1,0 +1,128 @@
+"""What a task is: how outputs become predictions, when two of them agree, and what is measured of them.
+
+A metric over a whole dataset (mAP, mIoU, word error rate) is no mean of numbers of samples. What is kept of each sample is
+its *evidence*, computed once; the metric of any resampling of the samples follows from it, which is what the paired bootstrap
+needs (:mod:`edgeworthy.verdicts.paired_corpus`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.errors import SourceError
+from edgeworthy.schema import Strict
+
+#: Name of an output -> its values (samples, ...), dequantized. A single output without a name is called "".
+Outputs = Mapping[str, NDArray[np.float32]]
+#: The same of one sample.
+Shapes = Mapping[str, tuple[int, ...]]
+#: The dataset's targets (samples, ...), as it gives them; those of a task are described by it.
+Targets = NDArray[Any]
+#: Predictions, one for each sample, in whatever form a task has them.
+Predictions = Any
+#: Arrays that an .npz holds: no objects.
+Evidence = Mapping[str, NDArray[Any]]
+#: How often each sample counts in each resampling, whole numbers (resamplings, samples).
+Weights = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric of predictions: ``evidence`` of all samples, and its ``value`` of each resampling, (resamplings,).
+
+    A value is in the metric's unit, so 52.1 of percent, and NaN where it is undefined: no sample that counts has an object.
+    """
+
+    evidence: Callable[[Predictions, Targets], Evidence]
+    value: Callable[[Evidence, Weights], NDArray[np.float64]]
+
+
+def mean_of(score: Callable[[Predictions, Targets], NDArray[Any]]) -> Measure:
+    """The mean of a number for each sample, (samples,)."""
+
+    def value(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
+        return np.asarray(weights @ evidence["score"] / weights.sum(axis=1), np.float64)
+
+    def evidence(predictions: Predictions, targets: Targets) -> Evidence:
+        return {"score": _of_each(score(predictions, targets), targets, 1)}
+
+    return Measure(evidence, value)
+
+
+def of_sums(
+    counts: Callable[[Predictions, Targets], NDArray[Any]],
+    of: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> Measure:
+    """A metric ``of`` sums (resamplings, k) over samples of what is counted in each, ``counts`` (samples, k).
+
+    Precision, recall, F1, word errors over words, intersections over unions.
+    """
+
+    def value(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
+        return of(weights.astype(np.float64) @ evidence["counts"].astype(np.float64))
+
+    def evidence(predictions: Predictions, targets: Targets) -> Evidence:
+        return {"counts": _of_each(counts(predictions, targets), targets, 2)}
+
+    return Measure(evidence, value)
+
+
+def _of_each(given: Any, targets: Targets, rank: int) -> NDArray[np.float64]:
+    """Numbers of each sample. Raises SourceError for another shape."""
+    found = np.asarray(given, np.float64)
+    if found.ndim != rank or len(found) != len(targets):
+        raise SourceError(
+            f"what a task measures has shape {found.shape} for {len(targets)} samples",
+            hint="give a number for each sample, or of sums a row for each",
+        )
+    return found
+
+
+class Task(Strict, ABC):
+    """The options of one kind of task, and what it makes of a model's outputs.
+
+    ``METRICS`` names the rows of :data:`edgeworthy.metrics.QUALITIES` that its predictions can be judged by. Those that are
+    ``DIRECT`` are numbers of single samples, from the outputs as they are: nothing is decoded for them.
+    """
+
+    METRICS: ClassVar[tuple[str, ...]]
+    DIRECT: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def judged_by(cls) -> tuple[str, ...]:
+        """Everything that it can be judged by; the first is the default."""
+        return (*cls.DIRECT, *cls.METRICS)
+
+    def fitted(self, outputs: Shapes, targets: Targets, inputs: tuple[int, ...]) -> Task:
+        """The task with the options that follow from the shapes of a sample's outputs and of its ``inputs``.
+
+        Raises SourceError where outputs or targets do not fit it. Called once, with the reference's outputs; ``targets``
+        are all of the evaluation samples'.
+        """
+        return self
+
+    def with_files(self, base: Path) -> Task:
+        """The task with the content of the files that its options name, relative to ``base``, the folder of models.yaml.
+
+        A run keeps it, and is judged from it elsewhere. Raises SourceError for a file that is none.
+        """
+        return self
+
+    @abstractmethod
+    def decode(self, outputs: Outputs) -> Predictions:
+        """The predictions of all samples."""
+
+    @abstractmethod
+    def agree(self, first: Predictions, other: Predictions) -> NDArray[np.bool_]:
+        """Whether two models' predictions are the same, sample by sample, (samples,)."""
+
+    @abstractmethod
+    def measure(self, metric: str) -> Measure:
+        """How one of METRICS is measured."""
