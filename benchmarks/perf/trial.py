@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from edgeworthy.config import Regression
+from edgeworthy.config import Tolerances
 from edgeworthy.measurements.interleaved import time_interleaved
 from edgeworthy.targets.base import Side
 from edgeworthy.targets.device_lock import device_lock
@@ -25,7 +25,7 @@ from sides import ROOT, artifacts, harness
 COMPARISONS = 100
 SEEDED_PERCENT = 5.0
 #: As models.yaml has them where it says nothing; a comparison stops within one block of rounds of its limit.
-TOLERANCE_PERCENT, LIMIT_SECONDS = Regression().latency_percent, Regression().max_seconds
+TOLERANCE_PERCENT, LIMIT_SECONDS = Tolerances().latency_percent, Tolerances().max_seconds
 MOST_SECONDS = 10.0
 #: The other tool's statistics, over all loads and over the first one alone.
 STATISTICS = {"mean": np.mean, "median": np.median, "min": np.min}
