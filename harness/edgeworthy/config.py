@@ -20,7 +20,7 @@ from edgeworthy.cells import CellId, CellSelector, matches
 from edgeworthy.dataset_schema import Dataset
 from edgeworthy.device_schema import DevicesFile
 from edgeworthy.errors import ConfigError
-from edgeworthy.metrics import FIDELITY, METRICS, Limit
+from edgeworthy.metrics import FIDELITY, METRICS, Limit, in_points
 from edgeworthy.model_schema import Model
 from edgeworthy.schema import Name, Percent, Positive, Strict, number_within, validate
 from edgeworthy.suggestions import did_you_mean
@@ -202,7 +202,9 @@ def default_limits(model: Model) -> dict[str, float]:
     if model.metric.name == FIDELITY:
         return UNLABELLED_LIMITS.given()
     limits = DEFAULT_LIMITS.given()
-    if model.decodes and model.metric.in_points:  # a share that is lost is counted in pp, whatever the reference has
+    if model.decodes and in_points(
+        model.metric.title
+    ):  # a share that is lost is counted in pp, whatever the reference has
         del limits["max_metric_drop_percent"]
     return {**limits, **(FIDELITY_LIMITS.given() if model.expect_weak_reference else {})}
 

@@ -248,6 +248,13 @@ QUALITIES: dict[str, Quality] = {
         Quality("fidelity", "nmse", "NMSE", "", higher_is_better=False),
     )
 }
+
+
+def in_points(name: str) -> bool:
+    """Whether what is lost of what a model is judged by is counted in percentage points; not of a function of the user's."""
+    return name in QUALITIES and QUALITIES[name].in_points
+
+
 #: The task of outputs that are scores of classes.
 CLASSIFICATION = "classification"
 #: The one that needs no targets: how close the outputs are to the float reference's.

@@ -149,11 +149,6 @@ class Metric(Strict):
         return self.better == "higher" if self.function else QUALITIES[self.title].higher_is_better
 
     @property
-    def in_points(self) -> bool:
-        """Whether what is lost of it is counted in percentage points."""
-        return not self.function and QUALITIES[self.title].in_points
-
-    @property
     def unit_of_value(self) -> str:
         """The unit of its numbers."""
         return self.unit if self.function else QUALITIES[self.title].unit

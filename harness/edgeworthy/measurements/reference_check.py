@@ -66,8 +66,8 @@ def check_reference(model: str, truth: Truth, trials: Callable[[], Iterable[Tria
     beat, and random weights know nothing. ``trials`` runs the reference on changed inputs; it is called only where it is
     needed.
     """
-    found = _judged(truth)
-    if truth.by_fidelity or found is None or found.acceptable:
+    found = None if truth.by_fidelity else _judged(truth)
+    if found is None or found.acceptable:
         return
     cause = found.own_cause() or _input_cause(truth, trials, found.quality)
     raise SourceError(

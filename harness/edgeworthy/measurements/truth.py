@@ -32,15 +32,14 @@ def truth_of(
 
     ``outputs`` are the reference's, name -> the shape of a sample.
     """
-    metric = entry.metric
-    labels, name, predicts = dataset.labels(), metric.title, dataset.classes is None
+    metric, folder = entry.metric, str(base) if entry.metric.function else ""
+    name, better, unit = metric.title, metric.higher_is_better, metric.unit_of_value
     if entry.decodes:
-        better, unit = metric.higher_is_better, metric.unit_of_value
-        truth = Truth(labels, reference, name, dataset.checksum, better, unit, outputs=outputs)
+        truth = Truth(dataset.targets(), reference, name, dataset.checksum, better, unit, folder, outputs=outputs)
         return _of_task(entry, dataset, truth, base)
+    labels, predicts = dataset.labels(), dataset.classes is None
     if name == FIDELITY:
         threshold = threshold_of(reference, dataset.classes)
-        better = metric.higher_is_better
         return Truth(labels, reference, name, dataset.checksum, better, threshold=threshold, outputs=outputs)
     if len(outputs) > 1:
         raise SourceError(
@@ -73,14 +72,13 @@ def truth_of(
                 f"the targets of dataset {dataset.name!r} are {labels.shape[1]}",
                 hint="give targets of the shape of the model's output; images as (height, width, channels)",
             )
-    folder = str(base) if metric.function else ""
     return Truth(
         labels,
         reference,
         name,
         dataset.checksum,
-        metric.higher_is_better,
-        metric.unit_of_value,
+        better,
+        unit,
         folder,
         channels=dataset.target_channels(),
         threshold=threshold,
@@ -92,8 +90,7 @@ def _of_task(entry: Model, dataset: PreparedDataset, truth: Truth, base: Path) -
     """What the predictions of a task are judged by, its options completed. Raises SourceError where something does not fit."""
     task = entry.task.with_files(base) if isinstance(entry.task, Task) else entry.task
     assert task is not None
-    own = str(base) if entry.metric.function else ""
-    truth = replace(truth, labels=dataset.targets(), folder=own, task=task.model_dump(mode="json"))
+    truth = replace(truth, task=task.model_dump(mode="json"))
     return replace(truth, task=Judged(truth).fitted(dataset.input_shape))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeworthy.metrics import METRICS, QUALITIES
+from edgeworthy.metrics import METRICS, QUALITIES, in_points
 
 Row = dict[str, Any]
 
@@ -65,8 +65,7 @@ def _quality_shown(row: Row, rows: Sequence[Row]) -> str:
 
 def _lost(row: Row) -> tuple[str, str]:
     """Column and unit of what the cell loses against its reference."""
-    quality = QUALITIES.get(row["metric"] or "top1")
-    return ("drop_points", "pp") if quality and quality.in_points else ("metric_drop_percent", "%")
+    return ("drop_points", "pp") if in_points(row["metric"] or "top1") else ("metric_drop_percent", "%")
 
 
 def _lost_unit(rows: Sequence[Row]) -> str:

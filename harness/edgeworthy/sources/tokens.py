@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
 from edgeworthy.sources.readers import checked_file, reading
+from edgeworthy.tasks.packages import package
 
 #: What tokenizers call the token of padding, where the file does not say how it pads.
 PADDING = ("[PAD]", "<pad>")
@@ -50,13 +51,7 @@ def version() -> str:
 
 
 def _library() -> Any:
-    try:
-        import tokenizers
-    except ImportError as error:
-        raise SourceError(
-            "texts are read by tokenizers, which is not installed", hint="pip install 'edgeworthy[texts]'"
-        ) from error
-    return tokenizers
+    return package("tokenizers", "texts are read by", "texts")
 
 
 def _tokenizer(file: Path) -> Any:

@@ -13,7 +13,7 @@ from edgeworthy.errors import EdgeworthyError
 from edgeworthy.judging import axes
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
-from edgeworthy.metrics import FIDELITY, TOP_K
+from edgeworthy.metrics import FIDELITY, TOP_K, in_points
 from edgeworthy.records import Artifact, Estimate, Truth, Verdict
 from edgeworthy.runs.journal import Journal
 from edgeworthy.runtimes import RUNTIMES
@@ -189,7 +189,7 @@ def _quality_and_loss(truth: Truth) -> tuple[str, str]:
     if truth.metric in TOP_K:
         return "top1_percent", "drop_points"
     column = scoring.column(truth)
-    lost = "drop_points" if scoring.in_points(truth) else "metric_drop"
+    lost = "drop_points" if in_points(truth.metric) else "metric_drop"
     return column, column if truth.metric == FIDELITY else lost
 
 

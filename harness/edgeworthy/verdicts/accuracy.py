@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
 from edgeworthy.measurements.tasks import judged
-from edgeworthy.metrics import QUALITIES, TOP_K
+from edgeworthy.metrics import QUALITIES, TOP_K, in_points
 from edgeworthy.records import Estimate, Truth, Verdict
 from edgeworthy.verdicts import columns, fidelity, scoring
 from edgeworthy.verdicts.agreement import agreement
@@ -82,7 +82,7 @@ def _judge_predictions(cell: CellId, values: NDArray[np.float32], truth: Truth, 
     task = judged(truth)
     predictions = task.decode(values)
     pairs = PairedCorpus(task.reference, task.of(predictions), truth.higher_is_better)
-    drop = {"drop_points": pairs.drop()} if scoring.in_points(truth) else {}
+    drop = {"drop_points": pairs.drop()} if in_points(truth.metric) else {}
     same = task.same(task.decode(truth.reference), predictions)
     estimates = {
         **drop,
@@ -120,12 +120,12 @@ def _with_values(
 ) -> Verdict:
     """The verdict's message with the metric before and after, p, and how many samples would make it conclusive."""
     (before, after), samples, p = pairs.values, len(truth.reference), pairs.p()
-    digits = ".2f" if scoring.in_points(truth) else ".6g"
+    digits = ".2f" if in_points(truth.metric) else ".6g"
     said = (
         f"{verdict.message}; {truth.metric} {before:{digits}} -> {after:{digits}} {truth.unit}".rstrip()
         + f" on {samples} samples (p = {p:.2g})"
     )
-    limit = limits.get("max_drop_points" if scoring.in_points(truth) else "max_metric_drop")
+    limit = limits.get("max_drop_points" if in_points(truth.metric) else "max_metric_drop")
     needed = pairs.samples_to_decide(limit) if limit is not None and verdict.evidence == "inconclusive" else None
     if needed and needed > samples:
         said += f"; inconclusive: about {needed:,} samples would decide"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from edgeworthy.metrics import in_points
 from edgeworthy.records import Change, ChangeStatus, Estimate, Evidence
 from edgeworthy.tasks.corpus import Corpus
 from edgeworthy.verdicts.paired import PairedAccuracy, conclusive, share
@@ -45,10 +46,10 @@ def _metric(sides: Sides) -> Change:
     """Another metric than accuracy: sample by sample, or over all of them."""
     pairs = _pairs(sides)
     old, new = pairs.values
-    in_points = sides.after.in_points
+    points = in_points(sides.after.metric)
     lost, limit = (
         (pairs.drop(), sides.tolerances.accuracy_points)
-        if in_points
+        if points
         else (pairs.drop_percent(), sides.tolerances.metric_percent)
     )
     status: ChangeStatus = (
@@ -56,7 +57,7 @@ def _metric(sides: Sides) -> Change:
     )
     opposite = Estimate(-lost.value, *(None if end is None else -end for end in (lost.high, lost.low)))
     certain = conclusive(opposite if status == "improved" else lost, limit, "max")
-    verb, unit = "better" if lost.value < 0 else "worse", "pp" if in_points else "%"
+    verb, unit = "better" if lost.value < 0 else "worse", "pp" if points else "%"
     said = (
         f"{sides.after.metric} {old:.6g} -> {new:.6g} on the same {sides.after.judged} samples:"
         f" {abs(lost.value):.2f} {unit} {verb}{allowed(status, f'{limit:.2f} {unit}')} (p = {pairs.p():.2g})"

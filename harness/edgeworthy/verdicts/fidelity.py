@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.records import Estimate
+from edgeworthy.tasks.class_scores import best_class
 from edgeworthy.verdicts.paired import share
 
 Values = NDArray[np.floating[Any]]
@@ -51,7 +52,7 @@ def max_difference(reference: Values, candidate: Values) -> float:
 
 def top1(values: Values) -> NDArray[np.int64]:
     """Each sample's prediction, shape (samples,): the best class, lowest index on ties, -1 where a score is NaN."""
-    return np.where(np.isnan(values).any(axis=1), -1, values.argmax(axis=1)).astype(np.int64)
+    return best_class(values).astype(np.int64)
 
 
 def in_top_k(values: Values, labels: NDArray[np.integer[Any]], k: int) -> NDArray[np.bool_]:

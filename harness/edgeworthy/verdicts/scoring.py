@@ -14,6 +14,7 @@ from edgeworthy.records import Truth
 from edgeworthy.sources.function_copies import load_copy
 from edgeworthy.sources.function_files import function_digest
 from edgeworthy.sources.functions import load_function, users_code
+from edgeworthy.tasks.images import peak
 
 #: What PSNR is called where the error vanishes; it would be infinite.
 MOST_DB = 100.0
@@ -40,11 +41,6 @@ def column(truth: Truth) -> str:
     return "score" if truth.higher_is_better else "loss"
 
 
-def in_points(truth: Truth) -> bool:
-    """Whether what is lost of the metric is counted in percentage points."""
-    return truth.metric in QUALITIES and QUALITIES[truth.metric].in_points
-
-
 def identity(truth: Truth) -> str:
     """The metric's name; a function's with a checksum of its text, for another text measures something else.
 
@@ -67,10 +63,8 @@ def psnr_db(values: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.fl
 
     The peak is that of the targets' kind: 1 within [0, 1], 255 within [0, 255], else their range.
     """
-    low, high = float(targets.min()), float(targets.max())
-    peak = high - low if low < 0 or high > 255 else 1.0 if high <= 1 else 255.0
     with np.errstate(divide="ignore"):
-        found = 10 * np.log10(peak**2 / squared_errors(values, targets))
+        found = 10 * np.log10(peak(targets) ** 2 / squared_errors(values, targets))
     capped: NDArray[np.float64] = np.minimum(found, MOST_DB)
     return capped
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
 from edgeworthy.measurements.tasks import judged
-from edgeworthy.metrics import QUALITIES, TOP_K
+from edgeworthy.metrics import TOP_K
 from edgeworthy.records import Outputs, Provenance, Timing, Truth
 from edgeworthy.runs.journal import Journal
 from edgeworthy.tasks.task import Evidence, Measure
@@ -61,11 +61,6 @@ class Snapshot:
         """How many samples' quality there is: ``correct``, ``scores`` or ``evidence``."""
         given = self.correct if self.correct is not None else self.scores
         return self.samples if given is None else given.size
-
-    @property
-    def in_points(self) -> bool:
-        """Whether what is lost of the metric is counted in percentage points."""
-        return self.metric in QUALITIES and QUALITIES[self.metric].in_points
 
     @property
     def latency_ms(self) -> float | None:

@@ -9,6 +9,7 @@ import numpy as np
 from edgeworthy.config import DEFAULT_LIMITS
 from edgeworthy.errors import ConfigError
 from edgeworthy.measurements.tasks import judged
+from edgeworthy.metrics import in_points
 from edgeworthy.records import Truth
 from edgeworthy.verdicts import columns, fidelity, scoring
 
@@ -77,7 +78,7 @@ def _of_predictions(truth: Truth, limits: Mapping[str, float]) -> Iterator[tuple
     reason = f"the outputs for other samples have {truth.metric} {others:.4g} {truth.unit}".rstrip()
     name = scoring.column(truth)
     kept = {
-        **({"max_drop_points": lost} if scoring.in_points(truth) else {}),
+        **({"max_drop_points": lost} if in_points(truth.metric) else {}),
         "max_metric_drop": lost,
         "max_metric_drop_percent": 100 * lost / abs(own) if own else np.inf,
         f"max_{name}": others,

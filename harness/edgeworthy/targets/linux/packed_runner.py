@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import zipfile
 from pathlib import Path
 
@@ -16,8 +18,15 @@ def packed_runner(folder: Path) -> Path:
 
     Nothing is compressed, for which a board's Python may lack zlib. https://docs.python.org/3/library/zipapp.html
     """
-    source, packed = Path(runners.__file__).parent, folder / "runner.pyz"
+    packed = folder / "runner.pyz"
+    packed.write_bytes(_content())
+    return packed
+
+
+@functools.cache
+def _content() -> bytes:
+    source, packed = Path(runners.__file__).parent, io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for path in (source / "__main__.py", *sorted((source / "python_runner").glob("*.py"))):
             archive.writestr(zipfile.ZipInfo(path.relative_to(source).as_posix(), EPOCH), path.read_bytes())
-    return packed
+    return packed.getvalue()

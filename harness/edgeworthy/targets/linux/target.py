@@ -18,7 +18,6 @@ from edgeworthy.targets.linux.packed_runner import packed_runner
 from edgeworthy.targets.linux.telemetry import SAMPLE_SCRIPT, parse_state
 from edgeworthy.targets.runner_server import describe_exit
 from edgeworthy.targets.runner_target import Answer, RunnerTarget
-from edgeworthy.temporary import temporary_folder
 
 COMMAND_S = 30.0
 #: A job is a few hundred letters: as words of a command they take one round trip, as a pushed file half a dozen.
@@ -59,8 +58,7 @@ class LinuxTarget(RunnerTarget):
 
     def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
         board, link = self.board, self.board.link
-        with temporary_folder() as packed:
-            runner = board.files.put(packed_runner(packed))
+        runner = board.files.put(packed_runner(folder))
         with job_folder(link, board.facts.work_folder) as remote:
             words = ["sh", "-c", _WRITE_JOB, "sh", remote, json.dumps({**job, "out": remote})]
             if patiently(lambda: link.run(words, COMMAND_S)).status != 0:
