@@ -15,10 +15,10 @@ from pathlib import Path
 
 from edgeworthy.config import Timeouts
 from edgeworthy.dataset_schema import Dataset
-from edgeworthy.sources.datasets import PreparedDataset, prepare
+from edgeworthy.datasets.prepared import PreparedDataset, prepare
 from edgeworthy.storage import open_store
-from edgeworthy.variants.artifact_keys import TRAINING_ARRAYS
-from edgeworthy.variants.conversion import child_events
+from edgeworthy.variants.artifacts.child_process import child_events
+from edgeworthy.variants.artifacts.keys import TRAINING_ARRAYS
 
 REPOSITORY = Path(__file__).parents[1]
 WEIGHTS = REPOSITORY / "harness" / "edgeworthy" / "weights"

@@ -61,7 +61,7 @@ def build():
 #: Random features and a readout by least squares: nothing is trained, and quantization has something to lose.
 READOUT = """
 import numpy as np
-from edgeworthy.sources.digits import load_digits
+from edgeworthy.datasets.digits import load_digits
 digits = load_digits()
 images, labels = digits["train_x"], digits["train_y"]
 

@@ -16,8 +16,8 @@ import numpy as np
 import onnx
 import psutil
 from bare_decoding import bare_decode
-from edgeworthy.sources.decoding import decode
-from edgeworthy.sources.pixels import Geometry
+from edgeworthy.datasets.decoding import decode
+from edgeworthy.datasets.pixels import Geometry
 from finding import Finding, median_ratio
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image

@@ -18,7 +18,7 @@ import pandas as pd
 import yaml
 from edgeworthy import CellId, load_run
 from edgeworthy.config import limits_for, load_models
-from edgeworthy.variants.registry import all_recipes
+from edgeworthy.variants.recipes.registry import all_recipes
 from pytest_runs import RAN
 from rich.console import Console
 from rich.table import Table

@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.runners.python_runner.outputs import BATCH
-from edgeworthy.sources.samples import Samples
 from finding import Finding, median_ratio
 from sides import ROOT, artifacts, bare, harness, harness_seconds
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from edgeworthy.sources.log_mel import LogMel
+from edgeworthy.datasets.log_mel import LogMel
 from numpy.typing import NDArray
 
 RATE, SAMPLES = 8000, 8000

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgeworthy.records import Estimate, Verdict
     from edgeworthy.reports.frames import RunFrames, load_run
     from edgeworthy.tasks.task import Measure, Task, mean_of, of_sums
-    from edgeworthy.variants.registry import recipe
+    from edgeworthy.variants.recipes.registry import recipe
 
 __all__ = [
     "CellId",
@@ -51,7 +51,7 @@ _MODULES = {
     "load_run": "reports.frames",
     "mean_of": "tasks.task",
     "of_sums": "tasks.task",
-    "recipe": "variants.registry",
+    "recipe": "variants.recipes.registry",
 }
 
 

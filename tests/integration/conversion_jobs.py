@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import SourceError
 from edgeworthy.model_schema import Source
-from edgeworthy.sources.samples import Samples
-from edgeworthy.variants.frameworks import OPENED_BY, Framework, framework_of
-from edgeworthy.variants.kinds import kind_of
-from edgeworthy.variants.registry import all_recipes
+from edgeworthy.variants.artifacts.frameworks import OPENED_BY, Framework, framework_of
+from edgeworthy.variants.models.kinds import kind_of
+from edgeworthy.variants.recipes.registry import all_recipes
 
 Event = dict[str, Any]
 
@@ -23,8 +23,8 @@ Event = dict[str, Any]
 DRIVER = """
 import json, sys
 from pathlib import Path
-from edgeworthy.variants import child
-from edgeworthy.variants.frameworks import keep_apart
+from edgeworthy.variants.artifacts import child
+from edgeworthy.variants.artifacts.frameworks import keep_apart
 child.quiet_libraries()
 pipe = child.take_stdout()
 emit = child.emitter(pipe)

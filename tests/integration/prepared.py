@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgeworthy.dataset_schema import Dataset
-from edgeworthy.sources.datasets import PreparedDataset, prepare
+from edgeworthy.datasets.prepared import PreparedDataset, prepare
 from edgeworthy.storage import Store
 
 Prepare = Callable[..., PreparedDataset]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeworthy.config import LatencyPlan
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import AnyAndroidBackend, CpuBackend, GpuBackend, NnapiBackend, RunnerBackend
 from edgeworthy.errors import (
     ArtifactUnusable,
@@ -22,7 +23,6 @@ from edgeworthy.errors import (
     ToolUnusable,
 )
 from edgeworthy.records import Artifact
-from edgeworthy.sources.samples import Samples
 from edgeworthy.targets.android.op_profile import COLUMNS
 from edgeworthy.targets.android.target import AndroidTarget
 from edgeworthy.targets.base import Job, Side

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgeworthy.variants.model_outputs import of_artifact
+from edgeworthy.variants.models.model_outputs import of_artifact
 
 from tests.integration.conversion_jobs import run_jobs, write_job
 from tests.integration.test_recipes import answers_one_by_one

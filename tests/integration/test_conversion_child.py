@@ -13,7 +13,7 @@ import psutil
 import pytest
 from edgeworthy.config import Timeouts
 from edgeworthy.errors import ConfigError, ConversionCrashed
-from edgeworthy.variants.conversion import MEMORY_VARIABLE, child_events
+from edgeworthy.variants.artifacts.child_process import MEMORY_VARIABLE, child_events
 
 from tests.waiting import until
 
@@ -127,7 +127,7 @@ def test_whatever_a_child_started_ends_with_the_run(folder: Path) -> None:
     """The run is killed, as an out-of-memory killer does it: it runs no cleanup."""
     code = (
         "from edgeworthy.config import Timeouts\n"
-        "from edgeworthy.variants.conversion import child_events\n"
+        "from edgeworthy.variants.artifacts.child_process import child_events\n"
         f"list(child_events({job_of(folder, 'hanging')!r}, Timeouts(conversion_s=600)))"
     )
     run = subprocess.Popen([sys.executable, "-c", code])
@@ -165,7 +165,7 @@ def test_keras_starts_without_scikit_learn_where_no_users_code_runs():
     """Only Keras' wrappers do without it; whoever else imports it gets it."""
     code = (
         "import sys\n"
-        "from edgeworthy.variants.frameworks import keep_apart\n"
+        "from edgeworthy.variants.artifacts.frameworks import keep_apart\n"
         "keep_apart('tensorflow', lean=True)\n"
         "import keras\n"
         "assert keras.layers.Dense(2) is not None and 'sklearn' not in sys.modules\n"

@@ -79,7 +79,7 @@ def clipped(source, out, *, calibration, tensor: str = "hidden2", highest: float
 
 #: int8 calibrated on other values than the dataset's, which the dataset's own checks do not see.
 RESCALED = """
-from edgeworthy.variants.recipes_onnxruntime import ort_int8_minmax
+from edgeworthy.variants.recipes.onnx_runtime import ort_int8_minmax
 from edgeworthy import recipe
 
 @recipe("rescaled", runtime="onnxruntime", packages=("onnxruntime",), calibrated=True)

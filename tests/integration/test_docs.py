@@ -34,8 +34,11 @@ from edgeworthy.tasks import corpus, text_decoders
 from edgeworthy.tasks.decoders import finished, poses, ssd, ssd_anchors, yolo
 from edgeworthy.tasks.own import OwnTask
 from edgeworthy.tasks.table import TASKS
-from edgeworthy.variants import canary, converters, fine_tuning, onnx_models, same_model
-from edgeworthy.variants.registry import builtin_recipes
+from edgeworthy.variants.artifacts import canary
+from edgeworthy.variants.conversion import converters, onnx_models
+from edgeworthy.variants.models import same_model
+from edgeworthy.variants.recipes.registry import builtin_recipes
+from edgeworthy.variants.training import fine_tuning
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 

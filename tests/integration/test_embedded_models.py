@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeworthy.config import Timeouts
+from edgeworthy.datasets.prepared import prepare
 from edgeworthy.measurements.project import Project
-from edgeworthy.sources.datasets import prepare
 from edgeworthy.storage import open_store
-from edgeworthy.variants.artifacts import ArtifactMaker
-from edgeworthy.variants.slots import Slots
+from edgeworthy.variants.artifacts.maker import ArtifactMaker
+from edgeworthy.variants.artifacts.slots import Slots
 
 from tests.integration.conftest import REPOSITORY
 
@@ -25,9 +25,9 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from edgeworthy.model_schema import Source
-from edgeworthy.sources.samples import Samples
-from edgeworthy.variants import model_outputs
-from edgeworthy.variants.opened_source import OpenedSource
+from edgeworthy.datasets.samples import Samples
+from edgeworthy.variants.models import model_outputs
+from edgeworthy.variants.models.opened_source import OpenedSource
 
 job = json.loads(sys.argv[1])
 samples, scratch = Samples.from_json(job["samples"]), Path(job["scratch"])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeworthy.measurements import probe
-from edgeworthy.variants import converter_errors
+from edgeworthy.variants.conversion import converter_errors
 
 from tests.integration.conversion_jobs import run_jobs, write_job
 

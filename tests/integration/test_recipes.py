@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeworthy.config import Timeouts
-from edgeworthy.sources.samples import Samples
-from edgeworthy.variants.conversion import child_events
-from edgeworthy.variants.registry import builtin_recipes
-from edgeworthy.variants.tflite_packing import packed
+from edgeworthy.datasets.samples import Samples
+from edgeworthy.variants.artifacts.child_process import child_events
+from edgeworthy.variants.conversion.tflite_packing import packed
+from edgeworthy.variants.recipes.registry import builtin_recipes
 from numpy.typing import NDArray
 
 from tests.integration.conversion_jobs import run_jobs
@@ -75,7 +75,7 @@ m.save_weights("mobilenet.weights.h5")
 """
 MAKE_TORCH_BY_NAME = """
 from torch import nn
-from edgeworthy.variants.torch_sources import _torchvision
+from edgeworthy.variants.models.torch_sources import _torchvision
 m = _torchvision().models.get_model("mnasnet0_5", weights=None, num_classes=4).train()
 for block in m.modules():
     if isinstance(block, nn.BatchNorm2d):

@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import RunnerBackend
 from edgeworthy.errors import InputMismatch, NotRepeatable, RunnerCrashed
 from edgeworthy.records import Artifact, Outputs
-from edgeworthy.sources.samples import Samples
 from edgeworthy.targets.base import Job
 from edgeworthy.targets.host import HostTarget
 from onnx import TensorProto, helper

@@ -341,7 +341,9 @@ def test_a_canary_that_passes_is_red(project: Project) -> None:
 def test_a_canary_that_cannot_be_made_bad_is_replaced(project: Project) -> None:
     """Calibrated rightly, the canary is as good as any variant: it is not used, and the gate is tested all the same."""
     with_variants(project)
-    (project.root / "conftest.py").write_text("import edgeworthy.variants.canary as canary\ncanary.TOO_WIDE = 1.0\n")
+    (project.root / "conftest.py").write_text(
+        "import edgeworthy.variants.artifacts.canary as canary\ncanary.TOO_WIDE = 1.0\n"
+    )
     assert project.run().returncode == 0
     assert project.statuses() == {HEALTHY: "pass", CANARY: "rejected"}
     assert "the reference's outputs, scrambled; there is no int8 canary: " in project.message("canary")

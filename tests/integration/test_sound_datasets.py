@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from edgeworthy.datasets import sound_files
+from edgeworthy.datasets.log_mel import LogMel
 from edgeworthy.errors import SourceError
-from edgeworthy.sources import sound_files
-from edgeworthy.sources.log_mel import LogMel
 from pydantic import ValidationError
 
 from tests.integration.prepared import Prepare, preparing

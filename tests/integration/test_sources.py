@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from edgeworthy.variants.registry import all_recipes
+from edgeworthy.variants.recipes.registry import all_recipes
 
 from tests.integration.conversion_jobs import run_jobs, write_job
 from tests.integration.test_recipes import answers
@@ -99,7 +99,7 @@ torch.save({"epoch": 3, "state_dict": {"module._orig_mod." + k: v for k, v in t.
 with torch.no_grad():
     np.save("torch_answers.npy", t(nchw))
 
-from edgeworthy.variants.torch_sources import _torchvision
+from edgeworthy.variants.models.torch_sources import _torchvision
 v = _torchvision().models.get_model("mobilenet_v3_small", weights=None, num_classes=4).eval()
 torch.save(v.state_dict(), "vision.pt")
 with torch.no_grad():

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import RuntimeMissing
 from edgeworthy.records import Artifact
-from edgeworthy.sources.samples import Samples
 from edgeworthy.targets import host_state
 from edgeworthy.targets.base import Job
 from edgeworthy.targets.linux.setup import platforms, set_up

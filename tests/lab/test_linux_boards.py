@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import DevicesFile
 from edgeworthy.records import Artifact
-from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import file_digest
 from edgeworthy.targets.base import Job
 from edgeworthy.targets.host import HostTarget

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeworthy.config import LatencyPlan
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import DevicesFile
 from edgeworthy.errors import (
     ArtifactUnusable,
@@ -27,7 +28,6 @@ from edgeworthy.errors import (
     RuntimeMissing,
 )
 from edgeworthy.records import Artifact
-from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import file_digest
 from edgeworthy.targets.base import Job, Side
 from edgeworthy.targets.links import patience

@@ -11,7 +11,7 @@ import copy
 from typing import Any
 
 from edgeworthy import recipe
-from edgeworthy.variants import recipes_onnxruntime, recipes_tflite, recipes_torch
+from edgeworthy.variants.recipes import litert, onnx_runtime, pytorch
 
 KINDS = ("weights", "inputs", "columns", "dead", "rare")
 
@@ -141,31 +141,31 @@ def _onnx(path: Any, kind: str, amount: float, out: Any) -> None:
     onnx.save(model, out)
 
 
-ORT, LITERT = recipes_onnxruntime.PACKAGES, recipes_tflite.PACKAGES
+ORT, LITERT = onnx_runtime.PACKAGES, litert.PACKAGES
 
 
 @recipe("damaged_litert", runtime="litert", framework="tensorflow", packages=LITERT, prepare=damage)
 def damaged_litert(source: Any, out: Any) -> str:
     """A float .tflite of another model."""
-    return recipes_tflite.fp32(source, out)
+    return litert.fp32(source, out)
 
 
 @recipe("damaged_int8", runtime="litert", framework="tensorflow", packages=LITERT, prepare=damage, calibrated=True)
 def damaged_int8(source: Any, out: Any, *, calibration: Any) -> str:
     """An int8 .tflite of another model."""
-    return recipes_tflite.int8(source, out, calibration=calibration)
+    return litert.int8(source, out, calibration=calibration)
 
 
 @recipe("damaged_ort", runtime="onnxruntime", packages=ORT, prepare=damage)
 def damaged_ort(source: Any, out: Any) -> str:
     """A float .onnx of another model."""
-    return recipes_onnxruntime.ort_fp32(source, out)
+    return onnx_runtime.ort_fp32(source, out)
 
 
 @recipe("damaged_torch", runtime="torch", framework="torch", packages=("torch",), prepare=damage)
 def damaged_torch(source: Any, out: Any) -> str:
     """A TorchScript file of another model."""
-    return recipes_torch.torch_fp32(source, out)
+    return pytorch.torch_fp32(source, out)
 
 
 # A damage that happens within a recipe which says that its outputs equal the source's.
@@ -174,16 +174,16 @@ def damaged_torch(source: Any, out: Any) -> str:
 @recipe("checked_litert", runtime="litert", framework="tensorflow", packages=LITERT, lossless=True)
 def checked_litert(source: Any, out: Any, *, kind: str, amount: float) -> str:
     """A float .tflite of another model."""
-    return recipes_tflite.fp32(damage(source, kind=kind, amount=amount), out)
+    return litert.fp32(damage(source, kind=kind, amount=amount), out)
 
 
 @recipe("checked_ort", runtime="onnxruntime", packages=ORT, lossless=True)
 def checked_ort(source: Any, out: Any, *, kind: str, amount: float) -> str:
     """A float .onnx of another model."""
-    return recipes_onnxruntime.ort_fp32(damage(source, kind=kind, amount=amount), out)
+    return onnx_runtime.ort_fp32(damage(source, kind=kind, amount=amount), out)
 
 
 @recipe("checked_torch", runtime="torch", framework="torch", packages=("torch",), lossless=True)
 def checked_torch(source: Any, out: Any, *, kind: str, amount: float) -> str:
     """A TorchScript file of another model."""
-    return recipes_torch.torch_fp32(damage(source, kind=kind, amount=amount), out)
+    return pytorch.torch_fp32(damage(source, kind=kind, amount=amount), out)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeworthy.datasets.boxes import boxes_of, moved
+from edgeworthy.datasets.coco_file import CocoFile
+from edgeworthy.datasets.geometry import Geometry, Letterbox, placement
+from edgeworthy.datasets.pixels import pixels
 from edgeworthy.errors import SourceError
-from edgeworthy.sources.boxes import boxes_of, moved
-from edgeworthy.sources.coco_file import CocoFile
-from edgeworthy.sources.geometry import Geometry, Letterbox, placement
-from edgeworthy.sources.pixels import pixels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

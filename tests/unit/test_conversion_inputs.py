@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from edgeworthy.variants.converter_errors import reason_line
-from edgeworthy.variants.model_outputs import of_artifact
+from edgeworthy.variants.conversion.converter_errors import reason_line
+from edgeworthy.variants.models.model_outputs import of_artifact
 from onnx import TensorProto, helper
 
 

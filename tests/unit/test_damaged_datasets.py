@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from edgeworthy.dataset_schema import Columns, Dataset
+from edgeworthy.datasets.arrays import load_arrays
+from edgeworthy.datasets.decoding import decoded
+from edgeworthy.datasets.geometry import Geometry
+from edgeworthy.datasets.index_file import read_index
+from edgeworthy.datasets.labels import numbered
+from edgeworthy.datasets.prepared import prepare
 from edgeworthy.errors import SourceError
-from edgeworthy.sources.arrays import load_arrays
-from edgeworthy.sources.datasets import prepare
-from edgeworthy.sources.decoding import decoded
-from edgeworthy.sources.geometry import Geometry
-from edgeworthy.sources.index_file import read_index
-from edgeworthy.sources.labels import numbered
 from edgeworthy.storage import Store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import RunnerBackend
 from edgeworthy.errors import RunnerCrashed
 from edgeworthy.records import Artifact
-from edgeworthy.sources.samples import Samples
 from edgeworthy.targets.base import Job
 from edgeworthy.targets.host import HostTarget
 

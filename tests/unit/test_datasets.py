@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from edgeworthy.dataset_schema import Dataset
+from edgeworthy.datasets import decoding
+from edgeworthy.datasets.geometry import Geometry
+from edgeworthy.datasets.pixel_file import PAGE, drop_cached, write_at
+from edgeworthy.datasets.prepared import PreparedDataset, prepare
 from edgeworthy.errors import SourceError
-from edgeworthy.sources import decoding
-from edgeworthy.sources.datasets import PreparedDataset, prepare
-from edgeworthy.sources.geometry import Geometry
-from edgeworthy.sources.pixel_file import PAGE, drop_cached, write_at
 from edgeworthy.storage import Store, digest
 from PIL import Image
 
@@ -406,7 +406,7 @@ def test_large_files_bypass_the_page_cache(tmp_path: Path, position: int, size: 
 
 def test_processes_that_decode_import_no_schema() -> None:
     """They start in half the time without pydantic and YAML."""
-    shown = "import sys, edgeworthy.sources.decoding; print({'pydantic', 'yaml'} & set(sys.modules))"
+    shown = "import sys, edgeworthy.datasets.decoding; print({'pydantic', 'yaml'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True).stdout.strip() == "set()"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from edgeworthy.variants.fine_tuning import TEMPERATURE, Distillation
+from edgeworthy.variants.training.fine_tuning import TEMPERATURE, Distillation
 from scipy.special import softmax
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from edgeworthy.errors import SourceError
-from edgeworthy.sources.function_files import function_digest, imported_files
+from edgeworthy.user_code.function_files import function_digest, imported_files
 
 #: A repository in which everything raises on import, for nothing may be imported.
 FILES = {
@@ -89,7 +89,7 @@ def test_an_installed_function_counts_with_its_own_package_only(tmp_path: Path) 
     (site / "zoo" / "net.py").write_text("from zoo import blocks\nimport neighbour\n")
     (site / "zoo" / "blocks.py").touch()
     (site / "neighbour.py").touch()
-    told = "import sys; from pathlib import Path; from edgeworthy.sources.function_files import function_digest;"
+    told = "import sys; from pathlib import Path; from edgeworthy.user_code.function_files import function_digest;"
     command = [sys.executable, "-c", told + "print(function_digest('zoo.net:build', Path.cwd()))"]
 
     def ask() -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from edgeworthy.errors import SourceError
-from edgeworthy.sources.function_files import function_digest
-from edgeworthy.sources.functions import load_function
+from edgeworthy.user_code.function_files import function_digest
+from edgeworthy.user_code.functions import load_function
 
 
 @pytest.fixture

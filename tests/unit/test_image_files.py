@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeworthy.dataset_schema import Dataset
+from edgeworthy.datasets.prepared import PreparedDataset, prepare
 from edgeworthy.errors import SourceError
-from edgeworthy.sources.datasets import PreparedDataset, prepare
 from edgeworthy.storage import Store
 from PIL import Image
 
@@ -158,7 +158,7 @@ def test_classes_makes_decimal_labels_class_numbers(tmp_path: Path, prepared: Pr
 
 def test_without_pillow_the_extra_is_named(tmp_path: Path, prepared: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
     """An image dataset is refused with the line to install, before any file is looked at."""
-    from edgeworthy.sources import pillow
+    from edgeworthy.datasets import pillow
 
     monkeypatch.setitem(sys.modules, "PIL", None)
     pillow.image_module.cache_clear()

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeworthy.datasets.samples import as_stored, in_layout
 from edgeworthy.errors import SourceError
-from edgeworthy.sources.samples import as_stored, in_layout
 from edgeworthy.tensors import NamedInput
-from edgeworthy.variants.model_inputs import ModelInput
-from edgeworthy.variants.source_files import layouts_of_inputs
+from edgeworthy.variants.models.model_inputs import ModelInput
+from edgeworthy.variants.models.source_files import layouts_of_inputs
 
 
 @pytest.mark.parametrize("shape", [(2,), (2, 5), (2, 5, 3), (2, 5, 4, 3), (2, 5, 4, 3, 6)])

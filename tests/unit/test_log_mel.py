@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from edgeworthy.datasets.log_mel import LogMel, mel_edges
 from edgeworthy.errors import SourceError
-from edgeworthy.sources.log_mel import LogMel, mel_edges
 from scipy import signal
 
 #: Frequencies of 40 mels from 0 to 11025 Hz, as librosa's documentation of mel_frequencies prints them.

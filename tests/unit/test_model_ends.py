@@ -12,10 +12,10 @@ import onnxruntime
 import pytest
 from edgeworthy.errors import RecipeRefused, SourceError
 from edgeworthy.tensors import NamedInput
-from edgeworthy.variants.fine_tuning import fine_tuned
-from edgeworthy.variants.model_ends import check_inputs, chosen_outputs, onnx_with_output, tflite_with_output
-from edgeworthy.variants.output_names import in_order, plain_names
-from edgeworthy.variants.torch_sources import arguments_of
+from edgeworthy.variants.models.model_ends import check_inputs, chosen_outputs, onnx_with_output, tflite_with_output
+from edgeworthy.variants.models.output_names import in_order, plain_names
+from edgeworthy.variants.models.torch_sources import arguments_of
+from edgeworthy.variants.training.fine_tuning import fine_tuned
 from onnx import TensorProto, helper, numpy_helper
 
 from tests import tflite_files

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeworthy.errors import SourceError
-from edgeworthy.variants.onnx_data_files import data_files
+from edgeworthy.variants.models.onnx_data_files import data_files
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from edgeworthy.dataset_schema import Dataset, Preprocessing
+from edgeworthy.datasets.geometry import Geometry
+from edgeworthy.datasets.labels import shifted
+from edgeworthy.datasets.pixels import pixels
+from edgeworthy.datasets.preprocessing import described, geometry, value_steps
+from edgeworthy.datasets.splits import Pool, Request, assign, shares
 from edgeworthy.errors import SourceError
-from edgeworthy.sources.geometry import Geometry
-from edgeworthy.sources.labels import shifted
-from edgeworthy.sources.pixels import pixels
-from edgeworthy.sources.preprocessing import described, geometry, value_steps
-from edgeworthy.sources.splits import Pool, Request, assign, shares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from edgeworthy.variants import recipes_onnxruntime
-from edgeworthy.variants.tflite_quantizable import quantizable
+from edgeworthy.variants.recipes import onnx_runtime
+from edgeworthy.variants.recipes.tflite_quantizable import quantizable
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.integration.conftest import linear_tflite
@@ -47,8 +47,8 @@ def test_names_that_a_quantizer_would_make_up_are_changed() -> None:
         [helper.make_tensor_value_info("x1", TensorProto.FLOAT, [1, 4])],
         [numpy_helper.from_array(each, name) for name, each in values.items()],
     )
-    recipes_onnxruntime.name_apart(graph)
-    recipes_onnxruntime.flatten_biases(graph)
+    onnx_runtime.name_apart(graph)
+    onnx_runtime.flatten_biases(graph)
     onnx.checker.check_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
     assert [name for node in graph.node for name in node.output] == ["a", "a2_", "x1"]
     assert list(graph.node[2].input) == ["a2_", "b2", "c"]
@@ -77,7 +77,7 @@ def test_a_branch_goes_on_reading_what_is_called_otherwise(tmp_path: Path) -> No
         ir_version=8,
     )
     onnx.save(model, tmp_path / "given.onnx")
-    recipes_onnxruntime.name_apart(model.graph)
+    onnx_runtime.name_apart(model.graph)
     assert model.graph.node[1].output == ["a2_"]
     onnx.save(model, tmp_path / "apart.onnx")
     values = np.random.default_rng(2).normal(size=(4, 3)).astype(np.float32)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from edgeworthy.errors import ConfigError
-from edgeworthy.variants.registry import all_recipes, builtin_recipes, check_options, load_recipe_file
+from edgeworthy.variants.recipes.registry import all_recipes, builtin_recipes, check_options, load_recipe_file
 
 MINE = """
 from edgeworthy import recipe
@@ -37,7 +37,7 @@ def test_builtin_recipes_carry_what_the_store_needs() -> None:
 def test_listing_recipes_imports_nothing_heavy() -> None:
     """The main process reads the recipes without TensorFlow, Keras, torch or onnx."""
     code = (
-        "import sys; from edgeworthy.variants.registry import all_recipes; all_recipes([]);"
+        "import sys; from edgeworthy.variants.recipes.registry import all_recipes; all_recipes([]);"
         "print({'tensorflow', 'keras', 'torch', 'onnx', 'onnxruntime'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -58,7 +58,7 @@ def test_one_name_in_two_files_is_refused(tmp_path: Path) -> None:
     second = write(tmp_path / "second.py", MINE.format(name="same"))
     with pytest.raises(ConfigError, match=r"'same'.*first\.py and .*second\.py"):
         all_recipes([first, second])
-    with pytest.raises(ConfigError, match=r"'int8'.*recipes_tflite\.py and .*third\.py"):
+    with pytest.raises(ConfigError, match=r"'int8'.*litert\.py and .*third\.py"):
         all_recipes([write(tmp_path / "third.py", MINE.format(name="int8"))])
 
 

@@ -9,7 +9,7 @@ import edgeworthy
 import pytest
 from edgeworthy.runners.python_runner.models import IMPORTS, MODELS
 from edgeworthy.runtimes import RUNTIMES, Runtime
-from edgeworthy.variants.registry import all_recipes
+from edgeworthy.variants.recipes.registry import all_recipes
 
 REPOSITORY = Path(__file__).parents[2]
 ROWS = pytest.mark.parametrize("row", RUNTIMES.values(), ids=list(RUNTIMES))

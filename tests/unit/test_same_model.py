@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import NotTheSameModel, SourceError
-from edgeworthy.sources.samples import Samples
-from edgeworthy.variants.model_outputs import Inference
-from edgeworthy.variants.same_model import check_same_outputs, difference, output_axes, output_places, tolerance
-from edgeworthy.variants.source_outputs import SourceOutputs, compute, stratified
+from edgeworthy.variants.models.model_outputs import Inference
+from edgeworthy.variants.models.same_model import check_same_outputs, difference, output_axes, output_places, tolerance
+from edgeworthy.variants.models.source_outputs import SourceOutputs, compute, stratified
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeworthy.datasets.samples import Samples, in_layout
 from edgeworthy.runners.python_runner import inputs as runner
-from edgeworthy.sources.samples import Samples, in_layout
 from edgeworthy.tensors import constant, in_a_row
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgeworthy.dataset_schema import Dataset
+from edgeworthy.datasets.prepared import prepare
+from edgeworthy.datasets.samples import Samples
+from edgeworthy.datasets.statistics import channel_statistics, mismatch
 from edgeworthy.errors import SourceError
-from edgeworthy.sources.datasets import prepare
-from edgeworthy.sources.samples import Samples
-from edgeworthy.sources.statistics import channel_statistics, mismatch
 from edgeworthy.storage import Store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,7 +109,7 @@ def test_the_datasets_error_names_the_way_out(tmp_path: Path) -> None:
 def test_statistics_are_those_of_all_samples_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = images(50)
     np.save(tmp_path / "x.npy", values.astype(np.float32))
-    monkeypatch.setattr("edgeworthy.sources.statistics.BLOCK_BYTES", 5000)
+    monkeypatch.setattr("edgeworthy.datasets.statistics.BLOCK_BYTES", 5000)
     statistics = channel_statistics(Samples(tmp_path / "x.npy"))
     np.testing.assert_allclose(statistics.mean, values.mean(axis=(0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(statistics.std, values.std(axis=(0, 1, 2)), rtol=1e-4)

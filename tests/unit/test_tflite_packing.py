@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from edgeworthy.variants import tflite_packing
-from edgeworthy.variants.tflite_packing import packed
+from edgeworthy.variants.conversion import tflite_packing
+from edgeworthy.variants.conversion.tflite_packing import packed
 from numpy.typing import NDArray
 
 from tests.tflite_files import CLASSES, linear

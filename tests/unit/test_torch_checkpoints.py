@@ -12,7 +12,7 @@ import pytest
 SCRIPT = """
 import collections, json, pathlib, sys, torch
 from edgeworthy.errors import SourceError
-from edgeworthy.variants.torch_checkpoints import load_weights
+from edgeworthy.variants.models.torch_checkpoints import load_weights
 
 def module():
     return torch.nn.Sequential(collections.OrderedDict(conv=torch.nn.Conv2d(1, 2, 3), norm=torch.nn.BatchNorm2d(2)))

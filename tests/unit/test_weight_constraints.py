@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgeworthy.variants.weight_constraints import Clustering, Pruning, Rounding
+from edgeworthy.variants.training.weight_constraints import Clustering, Pruning, Rounding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from edgeworthy.datasets.samples import in_layout
 from edgeworthy.diagnosis.trace import opened, trace
 from edgeworthy.errors import EdgeworthyError
 from edgeworthy.runners.python_runner.lifetime import die_with_parent
-from edgeworthy.sources.samples import in_layout
 from edgeworthy.storage import write_atomically
 
 

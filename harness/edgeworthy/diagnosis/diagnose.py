@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from edgeworthy.cells import CellId
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import CpuBackend, HostDevice, RunnerBackend
 from edgeworthy.diagnosis.findings import Facts, calibrated_otherwise, find
 from edgeworthy.diagnosis.proposal import propose
@@ -23,7 +24,6 @@ from edgeworthy.measurements.project import Project
 from edgeworthy.model_schema import Variant
 from edgeworthy.records import Artifact, Verdict
 from edgeworthy.runtimes import RUNTIMES
-from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import digest, log_tail, read_json, write_json
 from edgeworthy.targets import host_state
 from edgeworthy.targets.device_lock import device_lock

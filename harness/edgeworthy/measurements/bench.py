@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
+from edgeworthy.datasets.prepared import PreparedDataset, prepare
 from edgeworthy.device_schema import HostDevice
 from edgeworthy.errors import (
     DeviceAbsent,
@@ -30,14 +31,13 @@ from edgeworthy.measurements.truth import check_outputs
 from edgeworthy.metrics import FIDELITY
 from edgeworthy.records import Artifact, Outputs, PairedTiming, Timing
 from edgeworthy.runs.journal import Journal
-from edgeworthy.sources.datasets import PreparedDataset, prepare
 from edgeworthy.storage import Store, digest
 from edgeworthy.targets.base import Job, Side, Target
 from edgeworthy.targets.device_lock import device_lock, exclusive_host, shared_host
 from edgeworthy.targets.open_targets import Targets
-from edgeworthy.variants import canary
-from edgeworthy.variants.artifacts import ArtifactMaker
-from edgeworthy.variants.slots import Slots, cores
+from edgeworthy.variants.artifacts import canary
+from edgeworthy.variants.artifacts.maker import ArtifactMaker
+from edgeworthy.variants.artifacts.slots import Slots, cores
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.records import Conditions, PairedTiming
-from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import digest
 from edgeworthy.targets.base import Side, Target
 from edgeworthy.targets.telemetry_samples import overall

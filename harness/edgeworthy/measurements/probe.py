@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from edgeworthy.config import LatencyPlan
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import Device
 from edgeworthy.errors import EdgeworthyError, RuntimeMissing
 from edgeworthy.records import Artifact, Delegation
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.schema import RuntimeName
-from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import file_digest
 from edgeworthy.targets.base import Job, Target
 from edgeworthy.targets.device_lock import device_lock

@@ -12,11 +12,11 @@ from edgeworthy.config import CANARY, ModelsFile, check_targets, default_limits,
 from edgeworthy.device_schema import AnyAndroidBackend, Device, DevicesFile, OwnBackend, RunnerBackend
 from edgeworthy.errors import ConfigError, SourceError
 from edgeworthy.model_schema import Model, Variant
-from edgeworthy.sources.functions import load_function
 from edgeworthy.suggestions import did_you_mean
-from edgeworthy.variants.artifact_keys import VariantPlan
-from edgeworthy.variants.canary import canary_variant
-from edgeworthy.variants.registry import Recipe, all_recipes, check_options
+from edgeworthy.user_code.functions import load_function
+from edgeworthy.variants.artifacts.canary import canary_variant
+from edgeworthy.variants.artifacts.keys import VariantPlan
+from edgeworthy.variants.recipes.registry import Recipe, all_recipes, check_options
 from edgeworthy.yaml_file import YamlFile
 
 

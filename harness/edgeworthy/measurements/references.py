@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.datasets.prepared import PreparedDataset
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import HostDevice
 from edgeworthy.errors import EdgeworthyError, RecipeRefused, VariantError
 from edgeworthy.measurements.once import once
@@ -17,14 +19,12 @@ from edgeworthy.measurements.reference_check import CHANGES, TRIED, Trial, check
 from edgeworthy.measurements.truth import check_labels, check_outputs, truth_of
 from edgeworthy.records import Artifact, Truth
 from edgeworthy.runs.journal import Journal
-from edgeworthy.sources.datasets import PreparedDataset
-from edgeworthy.sources.function_files import function_copy
-from edgeworthy.sources.samples import Samples
 from edgeworthy.storage import Store, digest, read_json, write_json
 from edgeworthy.targets import host_state
 from edgeworthy.targets.base import Job, Target
 from edgeworthy.targets.device_lock import device_lock
 from edgeworthy.tasks.task import Shapes
+from edgeworthy.user_code.function_files import function_copy
 
 
 class References:

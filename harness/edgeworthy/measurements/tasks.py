@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
 from edgeworthy.records import Truth
-from edgeworthy.sources.function_copies import load_copy
-from edgeworthy.sources.functions import load_function, users_code
 from edgeworthy.tasks.corpus import Corpus
 from edgeworthy.tasks.own import OWN
 from edgeworthy.tasks.table import TASKS
 from edgeworthy.tasks.task import Predictions, Task
+from edgeworthy.user_code.function_copies import load_copy
+from edgeworthy.user_code.functions import load_function, users_code
 
 Values = NDArray[np.float32]
 SEED = 0

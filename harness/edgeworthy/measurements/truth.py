@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.datasets.folders import TEXT_ORDER
+from edgeworthy.datasets.labels import shifted
+from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.errors import InputMismatch, SourceError
 from edgeworthy.measurements.tasks import Judged
 from edgeworthy.metrics import CLASSIFICATION, FIDELITY, TOP_K
 from edgeworthy.model_schema import Model
 from edgeworthy.records import Artifact, Outputs, Truth
-from edgeworthy.sources.datasets import PreparedDataset
-from edgeworthy.sources.folders import TEXT_ORDER
-from edgeworthy.sources.labels import shifted
 from edgeworthy.tasks.task import Task
 
 

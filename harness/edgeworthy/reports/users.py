@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeworthy.errors import EdgeworthyError
 from edgeworthy.reports.frames import load_run
-from edgeworthy.sources.functions import users_code
+from edgeworthy.user_code.functions import users_code
 
 
 def write_users(reports: Mapping[str, Callable[..., Any]], folder: Path) -> list[str]:

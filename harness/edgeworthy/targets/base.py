@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.config import LatencyPlan
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.records import Artifact, Outputs, Timing
-from edgeworthy.sources.samples import Samples
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.config import LatencyPlan
+from edgeworthy.datasets.samples import Samples, in_layout
 from edgeworthy.device_schema import OwnBackend, OwnDevice
 from edgeworthy.errors import ArtifactUnusable, InputMismatch, NotRepeatable, ProfileUnavailable, ToolUnusable
 from edgeworthy.records import Artifact, Conditions, Outputs, Timing
 from edgeworthy.runners.python_runner.interleaving import alternating
 from edgeworthy.runners.python_runner.outputs import BATCH_CHECK
 from edgeworthy.runners.python_runner.stored import same_outputs
-from edgeworthy.sources.function_files import function_digest
-from edgeworthy.sources.functions import load_function, users_code
-from edgeworthy.sources.samples import Samples, in_layout
 from edgeworthy.targets.base import InterleavedBlock, Job, Side
 from edgeworthy.targets.runner_target import INTERLEAVED_PLAN, NOT_REPEATABLE_HINT
 from edgeworthy.tensors import length_of
+from edgeworthy.user_code.function_files import function_digest
+from edgeworthy.user_code.functions import load_function, users_code
 
 #: What a class must have, and what it may have.
 OUTPUTS, TIMES = "outputs", "times_ns"

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.config import LatencyPlan
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import RunnerBackend
 from edgeworthy.errors import (
     ArtifactUnusable,
@@ -26,7 +27,6 @@ from edgeworthy.errors import (
     TargetError,
 )
 from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing
-from edgeworthy.sources.samples import Samples
 from edgeworthy.targets.base import InterleavedBlock, Job, Side
 from edgeworthy.temporary import temporary_folder
 

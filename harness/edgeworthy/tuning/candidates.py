@@ -11,7 +11,7 @@ from edgeworthy.measurements.project import Project
 from edgeworthy.model_schema import Variant
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.schema import RuntimeName
-from edgeworthy.variants.registry import Recipe
+from edgeworthy.variants.recipes.registry import Recipe
 
 #: Ops without weights cost no bytes in float, and their int8 kernels are often the slow ones: those that reduce or scale
 #: a whole tensor first, then also those that add tensors.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from edgeworthy.records import Verdict
 from edgeworthy.runtimes import RUNTIMES
-from edgeworthy.variants.registry import Recipe
+from edgeworthy.variants.recipes.registry import Recipe
 from edgeworthy.verdicts.accuracy import REPAIR
 
 _REFERENCE = "this is the model's reference: check the model, its labels and its preprocessing, or the budget"

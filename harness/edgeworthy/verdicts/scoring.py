@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from edgeworthy.errors import SourceError
 from edgeworthy.metrics import FIDELITY, QUALITIES
 from edgeworthy.records import Truth
-from edgeworthy.sources.function_copies import load_copy
-from edgeworthy.sources.function_files import function_digest
-from edgeworthy.sources.functions import load_function, users_code
 from edgeworthy.tasks.images import peak
+from edgeworthy.user_code.function_copies import load_copy
+from edgeworthy.user_code.function_files import function_digest
+from edgeworthy.user_code.functions import load_function, users_code
 
 #: What PSNR is called where the error vanishes; it would be infinite.
 MOST_DB = 100.0

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.datasets.samples import Samples, in_layout
 from edgeworthy.errors import InputMismatch, ToolUnusable
 from edgeworthy.records import Layout
 from edgeworthy.runners.python_runner.casting import dequantize, to_input
 from edgeworthy.runners.python_runner.jobs import RunnerError
 from edgeworthy.runners.python_runner.outputs import BATCH
-from edgeworthy.sources.samples import Samples, in_layout
 from edgeworthy.targets.android.graph import Fed, Graph
 from edgeworthy.temporary import temporary_folder
 from edgeworthy.tensors import length_of, of_a_step, steps_of

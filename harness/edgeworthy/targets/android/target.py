@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.config import LatencyPlan
+from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import Abi, AnyAndroidBackend
 from edgeworthy.errors import (
     ArtifactUnusable,
@@ -26,7 +27,6 @@ from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing
 from edgeworthy.runners.python_runner.interleaving import alternating
 from edgeworthy.runners.python_runner.outputs import BATCH, BATCH_CHECK
 from edgeworthy.runners.python_runner.stored import same_outputs
-from edgeworthy.sources.samples import Samples
 from edgeworthy.targets.android import shards, telemetry
 from edgeworthy.targets.android.benchmark_tool import BenchmarkTool, install
 from edgeworthy.targets.android.command import ONE_SHOT, PROFILE, command, profile_flags, timing_flags

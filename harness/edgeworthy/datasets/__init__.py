@@ -1,0 +1,1 @@
+"""Datasets become checked samples on disk."""

@@ -1,1 +1,0 @@
-"""Model files and datasets become checked local input."""

@@ -1,0 +1,46 @@
+"""What a recipe made of a source: whether it runs, is the same model where it must be, and bad where it must be that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeworthy.records import Layout
+from edgeworthy.variants.artifacts import canary
+from edgeworthy.variants.conversion import onnx_models
+from edgeworthy.variants.conversion.converter_errors import refusing, refusing_what_does_not_run
+from edgeworthy.variants.models import model_outputs
+from edgeworthy.variants.models.same_model import check_same_outputs
+
+if TYPE_CHECKING:
+    from edgeworthy.variants.models.opened_source import OpenedSource
+
+
+def check_lossless(source: OpenedSource, recipe: str, artifact: Path, layout: Layout) -> None:
+    """Raise NotTheSameModel unless the float artifact gives the outputs of the source; a copied .tflite is the source."""
+    if source.kind == "tflite":
+        return
+    with refusing("the artifact's runtime"):
+        check_same_outputs(
+            f"recipe {recipe!r}", source.outputs(), model_outputs.of_artifact(artifact, layout, source.ends())
+        )
+
+
+def check_runs(source: OpenedSource, recipe: str, artifact: Path, layout: Layout) -> None:
+    """Raise RecipeRefused where the artifact's own runtime cannot load and run it."""
+    with refusing_what_does_not_run(f"{recipe} made an artifact", artifact):
+        model_outputs.of_artifact(artifact, layout, source.ends())(source.images[:1])
+
+
+def check_canary(source: OpenedSource, artifact: Path, layout: Layout) -> None:
+    """Raise RecipeRefused where an artifact that was made to be bad is not."""
+    with refusing("the artifact's runtime"):
+        canary.check_bad(source.outputs(), model_outputs.of_artifact(artifact, layout, source.ends()))
+
+
+def check_opset(source: OpenedSource, artifact: Path) -> None:
+    """Raise RecipeRefused where an ONNX artifact is not of the opset that the source asks for."""
+    if artifact.suffix != ".onnx":
+        return
+    if source.source.opset:
+        onnx_models.check_opset(artifact, source.source.opset)

@@ -1,0 +1,1 @@
+"""From one framework's model to another's."""

@@ -1,0 +1,212 @@
+"""From one framework's model to another's, each through the converter that was measured to be the best at it.
+
+None of them says whether the model is still the same; :mod:`edgeworthy.variants.models.same_model` does.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeworthy.datasets.samples import IMAGE_RANK
+from edgeworthy.errors import RecipeRefused
+from edgeworthy.variants.conversion.converter_errors import refusing
+from edgeworthy.variants.conversion.onnx_models import TENSORFLOW_OPSET, with_outputs, without_notes, without_scope
+from edgeworthy.variants.conversion.torch_tracing import whole_trace
+from edgeworthy.variants.models.keras_sources import called
+from edgeworthy.variants.models.model_ends import keras_outputs
+from edgeworthy.variants.models.model_inputs import ModelInput
+from edgeworthy.variants.models.source_files import Shape
+from edgeworthy.variants.models.tensorflow_sources import outputs_of, save_function, specs
+
+#: Of ONNX files made from torch, unless the source asks for another.
+TORCH_OPSET = 18
+#: torch's dynamo exporter silently makes this of anything smaller; the older exporter honours it.
+LEAST_DYNAMO_OPSET = 18
+#: HardSwish is an operator from here on.
+HARD_SWISH_OPSET = 14
+MAX_BATCH = 1024
+
+
+def tensorflow_to_onnx(
+    function: Any, inputs: Sequence[ModelInput], opset: int | None, scope: str, names: Sequence[str]
+) -> Any:
+    """The onnx.ModelProto of a function of the tensors ``inputs``, by tf2onnx; a batch of None is dynamic.
+
+    Several outputs get ``names``.
+
+    ``scope`` is the name that a model puts at the head of the names of its tensors.
+    """
+    with refusing("tf2onnx"):
+        import tensorflow as tf
+        import tf2onnx
+
+        wanted = opset or TENSORFLOW_OPSET
+        signature = specs(inputs)
+        traced = tf.function(function, signature)
+        if _captures_constants(traced):
+            frozen = frozen_function(function, inputs)
+            traced = tf.function(lambda *x: outputs_of(frozen, x), signature)
+        converted, _ = tf2onnx.convert.from_function(traced, signature, opset=wanted)
+        made = without_scope(with_hard_swish(converted) if wanted >= HARD_SWISH_OPSET else converted, scope)
+        return with_outputs(made, names) if len(names) > 1 else made
+
+
+def keras_to_saved_model(model: Any, inputs: Sequence[ModelInput], folder: Path) -> Path:
+    """Write ``folder`` by Keras' own export; the SavedModel takes ``inputs``.
+
+    A fixed batch, open sizes, several inputs or outputs and layers that train by default need another way.
+    """
+    layers = list(model._flatten_layers())
+    half = [layer.name for layer in layers if getattr(layer, "compute_dtype", "") == "float16"]
+    if half:
+        raise RecipeRefused(
+            f"the Keras model computes in float16 (layer {half[0]!r}), for which LiteRT has no kernels",
+            hint="save it with the dtype policy float32; under mixed_float16 its weights are float32 already",
+        )
+    if _exports_itself(model, inputs) and not _trains_by_default(layers):
+        with refusing("Keras"):
+            model.export(str(folder), verbose=False)
+        return folder
+    return save_function(frozen_function(called(model), inputs), inputs, folder, keras_outputs(model))
+
+
+def _exports_itself(model: Any, inputs: Sequence[ModelInput]) -> bool:
+    """Whether Keras 3's own export of the model converts: with a fixed batch it leaves recurrent layers with open shapes."""
+    import keras
+
+    shape = tuple(model.inputs[0].shape)
+    plain = len(model.outputs) == len(inputs) == 1 and inputs[0].shape[0] is None
+    return isinstance(model, keras.Model) and plain and shape[0] is None and None not in shape[1:]
+
+
+def _trains_by_default(layers: Sequence[Any]) -> bool:
+    """Whether any of Keras' layers (a random flip, a random rotation) is in training mode unless the call says no."""
+    parameters = (inspect.signature(layer.call).parameters.get("training") for layer in layers)
+    return any(parameter is not None and parameter.default is True for parameter in parameters)
+
+
+def frozen_function(function: Any, inputs: Sequence[ModelInput]) -> Any:
+    """The TensorFlow function of the tensors ``inputs`` without variables and captured constants."""
+    with refusing("TensorFlow"):
+        import tensorflow as tf
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        concrete = tf.function(function, input_signature=specs(inputs)).get_concrete_function()
+        return convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+
+
+def torch_to_onnx(module: Any, inputs: Sequence[ModelInput], opset: int | None, out: Path, names: Sequence[str]) -> Any:
+    """The onnx.ModelProto of a module that takes ``inputs``, by torch's own exporter; a batch of None is dynamic.
+
+    ``names`` are those of its outputs; ``out`` is a file that the exporter may use.
+    """
+    wanted = opset or TORCH_OPSET
+    with refusing("torch.onnx.export"):
+        import onnx
+        import torch
+
+        examples = zeros(inputs, 2)
+        with whole_trace(module, *examples):
+            torch.onnx.export(
+                module,
+                examples,
+                str(out),
+                input_names=[each.name for each in inputs],
+                output_names=list(names),
+                opset_version=wanted,
+                external_data=False,
+                verbose=False,
+                **(_dynamo(torch, inputs) if wanted >= LEAST_DYNAMO_OPSET else _legacy(inputs, names)),
+            )
+
+        return without_notes(onnx.load(out))
+
+
+def zeros(inputs: Sequence[ModelInput], batch: int) -> tuple[Any, ...]:
+    """torch tensors of zeros for ``inputs``, so many samples where the batch is open."""
+    import torch
+
+    kinds = {kind: getattr(torch, kind) for kind in ("float32", "int64")}
+    return tuple(
+        torch.zeros([batch if size is None else size for size in each.shape], dtype=kinds[each.dtype.name])
+        for each in inputs
+    )
+
+
+def _open(inputs: Sequence[ModelInput]) -> list[ModelInput]:
+    """Those whose batch is open."""
+    return [each for each in inputs if each.shape[:1] == (None,)]
+
+
+def _dynamo(torch: Any, inputs: Sequence[ModelInput]) -> dict[str, Any]:
+    batch = {0: torch.export.Dim("batch", min=1, max=MAX_BATCH)}
+    varying = _open(inputs)
+    return {
+        "dynamo": True,
+        "dynamic_shapes": tuple(batch if each in varying else None for each in inputs) if varying else None,
+    }
+
+
+def _legacy(inputs: Sequence[ModelInput], names: Sequence[str]) -> dict[str, Any]:
+    varying = [each.name for each in _open(inputs)]
+    return {"dynamo": False, "dynamic_axes": {name: {0: "batch"} for name in (*varying, *names)} if varying else None}
+
+
+def torch_to_tflite(module: Any, batch: int, sample: Shape, images: Sequence[int], out: Path) -> Path:
+    """Write a float .tflite with a signature by litert-torch; its images are NHWC, those of its outputs ``images`` too.
+
+    It has no dynamic batch: an export with one ends in a TypeError. A runner may still resize most of its graphs.
+    """
+    with refusing("litert-torch"):
+        import litert_torch
+        import torch
+
+        outputs = list(images) or None
+        arguments = [0] if len(sample) + 1 == IMAGE_RANK else None
+        channels_last = litert_torch.to_channel_last_io(module, args=arguments, outputs=outputs)
+        channels_last.training = False  # not by eval(): a torch.export file's module raises there
+        example = torch.zeros(batch, *sample)
+        with whole_trace(channels_last, example):
+            litert_torch.convert(channels_last, (example,)).export(str(out))
+    return out
+
+
+def _captures_constants(function: Any) -> bool:
+    """Whether the function takes constants from outside, which tf2onnx would make inputs of the graph."""
+    concrete = function.get_concrete_function()
+    return any(inner.dtype.name != "resource" for inner in concrete.captured_inputs)
+
+
+def with_hard_swish(model: Any) -> Any:
+    """The onnx.ModelProto with HardSwish and HardSigmoid where TensorFlow spells them out as add, clip, multiply.
+
+    A runtime has kernels for the two; the chain of four took a float model 1.4 times as long.
+    """
+    from onnxscript.rewriter import pattern, rewrite
+
+    def hard_sigmoid(op: Any, x: Any, three: Any, zero: Any, six: Any, sixth: Any) -> Any:
+        return op.Mul(op.Clip(op.Add(x, three), zero, six), sixth)
+
+    def hard_swish(op: Any, x: Any, three: Any, zero: Any, six: Any, sixth: Any) -> Any:
+        return op.Mul(x, hard_sigmoid(op, x, three, zero, six, sixth))
+
+    def constants_fit(context: Any, three: Any, zero: Any, six: Any, sixth: Any, **_: Any) -> bool:
+        values = [value.const_value for value in (three, zero, six, sixth)]
+        expected = (3.0, 0.0, 6.0, 1 / 6)
+        return all(
+            value is not None and np.allclose(value.numpy(), e) for value, e in zip(values, expected, strict=True)
+        )
+
+    # One after the other: the smaller pattern would also match inside the larger.
+    for old, new in (
+        (hard_swish, lambda op, x, **_: op.HardSwish(x)),
+        (hard_sigmoid, lambda op, x, **_: op.HardSigmoid(x, alpha=1 / 6, beta=0.5)),
+    ):
+        rule = pattern.RewriteRule(old, new, constants_fit)
+        model = rewrite(model, pattern.RewriteRuleSet([rule], commute=True))
+    return model

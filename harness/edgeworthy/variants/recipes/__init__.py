@@ -1,0 +1,1 @@
+"""What makes an artifact of a source, by runtime, and the tools that recipes have in common."""
