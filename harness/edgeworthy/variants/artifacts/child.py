@@ -8,6 +8,7 @@ line, and stderr as a log file, which receives everything that a library prints:
     {"action": "take_apart", "framework", "source", "base_dir", "sequences": {split: SAMPLES}, "classes", "out": a folder}
       -> "made" with the "inputs" of a step, or "failed"
     {"action": "convert", "framework": the only one that may be imported, null for whichever comes first,
+     "threads": how many TensorFlow computes with, null for as many as there are cores,
      "source": a source of models.yaml, trained, "base_dir", "samples": SAMPLES, "classes", "recipe_files",
      "failed_views": [{"handover", "view", "message", "hint"}, ...],
      "work": [{"recipe", "options", "canary", "calibration", "training": SPLITS, "handover", "prepared", "export",
@@ -66,6 +67,7 @@ def main(arguments: list[str]) -> None:
     quiet_libraries()
     emit = emitter(take_stdout())
     job = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    share_cores(job.get("threads"))
     keep_apart(job.get("framework"), lean=not _runs_users_code(job))
     {"train": _train, "take_apart": _take_apart, "convert": convert}[job["action"]](job, emit)
 
@@ -278,6 +280,12 @@ def take_stdout() -> TextIO:
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return pipe
+
+
+def share_cores(threads: int | None) -> None:
+    """Have TensorFlow compute with so many threads: as many as cores in each of several processes wait for each other."""
+    if threads:
+        os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
 
 
 def quiet_libraries() -> None:

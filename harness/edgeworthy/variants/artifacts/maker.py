@@ -183,16 +183,19 @@ class ArtifactMaker:
         own = [step for step in steps if step.framework == framework]
         self._make_in_turn(framework, source, [step for step in own if not step.trains])
         trained = shares([step for step in own if step.trains], self.slots.count)
-        _side_by_side(partial(self._make_in_turn, framework, source, share) for share in trained)
+        threads = max(1, self.slots.count // max(1, len(trained)))
+        _side_by_side(partial(self._make_in_turn, framework, source, share, threads) for share in trained)
 
-    def _make_in_turn(self, framework: Framework | None, source: Source, steps: list[Step]) -> None:
+    def _make_in_turn(
+        self, framework: Framework | None, source: Source, steps: list[Step], threads: int | None = None
+    ) -> None:
         """Make the steps that can begin, in one child as long as none dies; every step has ended afterwards."""
         try:
             ready = [step for step in steps if self._can_begin(step)]
             if ready:
                 with self.slots.held((ready[0].trains, self.rank)):
                     while ready and not self._closed.is_set():
-                        ready = self._convert(framework, source, ready)
+                        ready = self._convert(framework, source, ready, threads)
         except Exception as error:
             for step in steps:
                 self._end(step, error)
@@ -210,13 +213,15 @@ class ArtifactMaker:
         self._end(step, step.needs.failure)
         return False
 
-    def _convert(self, framework: Framework | None, source: Source, steps: list[Step]) -> list[Step]:
+    def _convert(
+        self, framework: Framework | None, source: Source, steps: list[Step], threads: int | None
+    ) -> list[Step]:
         """Run one child over ``steps``; returns those that are left because it died."""
         current = 0
         views: list[dict[str, Any]] = []
         with self.store.scratch() as folder:
             outs = [folder / f"{index}{step.suffix}" for index, step in enumerate(steps)]
-            job = self._job(framework, source, steps, outs)
+            job = {**self._job(framework, source, steps, outs), "threads": threads}
             try:
                 for event in child_events(job, self.timeouts, self._closed):
                     current = event.get("index", current)

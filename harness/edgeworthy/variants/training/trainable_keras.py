@@ -28,6 +28,9 @@ class TrainableKeras:
         self.model.set_weights(model.get_weights())
         self._trained = _rounding_inputs(self.model) if rounds_inputs else self.model
         self._kernels = [weight for weight in self.model.trainable_weights if weight.path.endswith("kernel")]
+        # One call into TensorFlow instead of one for each kernel, twice in each step.
+        self._read = tf.function(lambda: [tf.identity(kernel.value) for kernel in self._kernels])
+        self._write = tf.function(self._assign)
 
     def compile(self, learning_rate: float, probabilities: bool, distillation: Distillation | None) -> None:
         """Prepare for training; ``probabilities`` says that the model ends in a softmax."""
@@ -45,12 +48,15 @@ class TrainableKeras:
 
     def kernels(self) -> list[Kernel]:
         """The weights of convolutions and dense layers."""
-        return [kernel.numpy() for kernel in self._kernels]
+        return [kernel.numpy() for kernel in self._read()]
 
     def set_kernels(self, values: list[Kernel]) -> None:
         """Write what ``kernels`` read."""
+        self._write([tf.constant(value) for value in values])
+
+    def _assign(self, values: list[Any]) -> None:
         for kernel, value in zip(self._kernels, values, strict=True):
-            kernel.assign(value)
+            kernel.value.assign(value)
 
     def weights(self) -> list[NDArray[Any]]:
         """Everything that a trained model consists of."""
