@@ -2,103 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, field_validator, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, field_validator, model_validator
 
 from edgeworthy.metrics import FIDELITY, QUALITIES
 from edgeworthy.schema import Name, QualityName, Strict
+from edgeworthy.source_schema import Source
 from edgeworthy.tasks.own import OWN, OwnTask
 from edgeworthy.tasks.table import TASKS, AnyTask, TaskKind
 from edgeworthy.tasks.task import Task
-
-RANDOM = "random"
-
-
-def _packaged(given: str) -> str:
-    """``package:file`` is a file that an installed package carries; anything else is returned as it is."""
-    named = re.fullmatch(r"([A-Za-z_]\w+):([^/\\].*)", given)
-    spec = importlib.util.find_spec(named[1]) if named else None
-    folders = spec.submodule_search_locations if spec else None
-    return str(Path(folders[0]) / named[2]) if named and folders else given
-
-
-#: A file relative to models.yaml, or ``package:file``.
-ModelFile = Annotated[str, AfterValidator(_packaged)]
-
-
-class Source(Strict):
-    """Where a float model comes from: a file, a model by name with its weights, or a function that trains it."""
-
-    path: ModelFile | None = Field(
-        None,
-        description=".keras, .h5, .onnx, .pt2 (torch.export), .tflite, .pb (frozen graph) or a SavedModel's folder, "
-        "relative to models.yaml; 'package:file' is a file of an installed package",
-    )
-    factory: str | None = Field(
-        None, description="'module:function' or 'file.py:function' that builds a torch.nn.Module"
-    )
-    torchvision: str | None = Field(None, description="a model of torchvision, by name: mobilenet_v3_small")
-    keras_application: str | None = Field(None, description="a model of keras.applications, by name: MobileNetV2")
-    weights: ModelFile | None = Field(
-        None,
-        description="file of weights: a state_dict, loaded with weights_only, or Keras' own .weights.h5, found as path is; "
-        "'random': accuracy is refused as meaningless",
-    )
-    trainer: str | None = Field(
-        None,
-        description="'module:function' or 'file.py:function', called once with the dataset's splits and an output path",
-    )
-    signature: str | None = Field(None, description="SavedModel: the signature to take; default: serving_default")
-    input: str | None = Field(None, description="frozen graph: the input's array, 'input:0'")
-    output: str | None = Field(
-        None,
-        description="the output that is kept and judged, of a model with several; default: all; frozen graph: the output's "
-        "array, 'scores:0'",
-    )
-    opset: int | None = Field(
-        None, ge=11, le=23, description="of the ONNX file that a source becomes: exactly this one or none"
-    )
-    route: Literal["litert_torch"] | None = Field(
-        None, description="PyTorch: straight to LiteRT by litert-torch; default: by way of ONNX and TensorFlow"
-    )
-
-    @property
-    def random(self) -> bool:
-        """Whether the weights say nothing, and accuracy with them."""
-        return self.weights == RANDOM
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Source:
-        given = {key for key in _WAYS_KEYS if getattr(self, key)}
-        if given not in _WAYS:
-            raise ValueError(f"give one of: {'; '.join(' and '.join(sorted(way)) for way in _WAYS)}")
-        suffix = Path(self.path or "").suffix.lower()
-        if (suffix == ".pb") != bool(self.input) or (suffix == ".pb" and not self.output):
-            raise ValueError("a frozen graph (.pb) needs its input and output arrays, and only it has an input")
-        if self.signature and (suffix in (".keras", ".h5", ".onnx", ".pt2", ".tflite", ".pb") or not self.path):
-            raise ValueError("only a SavedModel's folder has a signature")
-        if self.opset and suffix in (".onnx", ".tflite"):
-            raise ValueError(f"a {suffix} file is taken as it is; opset is for sources that become ONNX")
-        if self.route and not (self.factory or self.torchvision or suffix == ".pt2"):
-            raise ValueError("route is for PyTorch: a factory, a model of torchvision, or a .pt2 file")
-        return self
-
-
-_WAYS = [
-    {"path"},
-    {"trainer"},
-    {"factory", "weights"},
-    {"factory", "trainer"},
-    {"torchvision", "weights"},
-    {"keras_application", "weights"},
-]
-_WAYS_KEYS = set().union(*_WAYS)
 
 
 class Variant(Strict):

@@ -50,7 +50,7 @@ ComparedName = Annotated[str, *one_of(name for name in COMPARED if name != "cell
 class Strict(BaseModel):
     """A frozen schema that refuses unknown keys and names the nearest known one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import SourceError
-from edgeworthy.model_schema import Source
+from edgeworthy.source_schema import Source
 from edgeworthy.variants.artifacts.frameworks import OPENED_BY, Framework, framework_of
 from edgeworthy.variants.models.kinds import kind_of
 from edgeworthy.variants.recipes.registry import all_recipes

@@ -24,7 +24,7 @@ ASK = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from edgeworthy.model_schema import Source
+from edgeworthy.source_schema import Source
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.variants.models import model_outputs
 from edgeworthy.variants.models.opened_source import OpenedSource

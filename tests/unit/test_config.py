@@ -12,7 +12,7 @@ import yaml
 from edgeworthy.cells import CellId
 from edgeworthy.config import Budget, Limits, limits_for, load_devices, load_models, parse_limit
 from edgeworthy.errors import ConfigError
-from edgeworthy.model_schema import Source
+from edgeworthy.source_schema import Source
 from edgeworthy.text import printable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

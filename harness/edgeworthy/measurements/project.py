@@ -12,9 +12,9 @@ from edgeworthy.config import CANARY, ModelsFile, check_targets, default_limits,
 from edgeworthy.device_schema import AnyAndroidBackend, Device, DevicesFile, OwnBackend, RunnerBackend
 from edgeworthy.errors import ConfigError, SourceError
 from edgeworthy.model_schema import Model, Variant
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.user_code.functions import load_function
-from edgeworthy.variants.artifacts.canary import canary_variant
 from edgeworthy.variants.artifacts.keys import VariantPlan
 from edgeworthy.variants.recipes.registry import Recipe, all_recipes, check_options
 from edgeworthy.yaml_file import YamlFile
@@ -75,7 +75,8 @@ class Project:
 
     def _canary(self, entry: Model) -> Variant:
         reference = entry.variants[entry.reference].recipe or entry.reference
-        return canary_variant(self.recipes[reference].runtime)
+        canary = RUNTIMES[self.recipes[reference].runtime].canary
+        return Variant(recipe=canary, options={}, required=True)
 
     def cells(self, selection: CellSelector, prefix: str = "--edge-") -> list[CellId]:
         """The cells that the selection names, without the canaries.

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import RecipeRefused
-from edgeworthy.model_schema import Variant
-from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.variants.models.same_model import ROUNDING, Infer, singly
 from edgeworthy.variants.models.source_outputs import SourceOutputs
 
@@ -30,11 +28,6 @@ COUNT, MAX_BYTES = 16, 2**26
 #: Samples on which it is looked at, and the share of the source's spread that its outputs may keep.
 LOOKED_AT, MAX_SPREAD = 16, 0.1
 SEED = 0
-
-
-def canary_variant(runtime: str) -> Variant:
-    """The canary for a model whose reference runs in ``runtime``."""
-    return Variant(recipe=RUNTIMES[runtime].canary, options={}, required=True)
 
 
 def wrong_calibration(inputs: Samples) -> Samples:

@@ -41,8 +41,8 @@ import numpy as np
 
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import ConversionCrashed, EdgeworthyError, RecipeRefused, SourceError
-from edgeworthy.model_schema import Source
 from edgeworthy.records import Layout
+from edgeworthy.source_schema import Source
 from edgeworthy.temporary import temporary_folder
 from edgeworthy.user_code.functions import load_function, users_code
 from edgeworthy.variants.artifacts import checks, ends

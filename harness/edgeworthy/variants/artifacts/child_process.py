@@ -19,14 +19,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from edgeworthy.config import Timeouts
 from edgeworthy.errors import ConfigError, ConversionCrashed
 from edgeworthy.storage import LOG_TAIL_LINES, write_json
 from edgeworthy.temporary import temporary_folder
+
+if TYPE_CHECKING:
+    from edgeworthy.config import Timeouts
 
 Event = dict[str, Any]
 

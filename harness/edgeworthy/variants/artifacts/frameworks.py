@@ -15,7 +15,7 @@ from types import FrameType, ModuleType
 from typing import Any, Literal, get_args
 
 from edgeworthy.errors import FrameworkClash
-from edgeworthy.model_schema import Source
+from edgeworthy.source_schema import Source
 from edgeworthy.variants.models.kinds import Kind
 from edgeworthy.variants.recipes.registry import Recipe
 

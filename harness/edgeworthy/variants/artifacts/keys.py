@@ -15,7 +15,7 @@ from edgeworthy.config import CANARY
 from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import ConfigError, RecipeRefused, SourceError
-from edgeworthy.model_schema import RANDOM, Source
+from edgeworthy.source_schema import RANDOM, Source
 from edgeworthy.storage import Store, digest, file_digest
 from edgeworthy.user_code.function_files import function_digest
 from edgeworthy.variants.artifacts.canary import calibration_count, wrong_calibration

@@ -13,8 +13,9 @@ from typing import Any
 from edgeworthy.config import Timeouts
 from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.errors import ConfigError, ConversionCrashed, EdgeworthyError, RecipeRefused
-from edgeworthy.model_schema import Model, Source
+from edgeworthy.model_schema import Model
 from edgeworthy.records import Artifact
+from edgeworthy.source_schema import Source
 from edgeworthy.storage import Store, read_json, write_json
 from edgeworthy.variants.artifacts.child_process import child_events
 from edgeworthy.variants.artifacts.frameworks import Framework

@@ -12,7 +12,7 @@ from edgeworthy.config import Timeouts
 from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import EdgeworthyError, RecipeRefused, VariantError
-from edgeworthy.model_schema import Source
+from edgeworthy.source_schema import Source
 from edgeworthy.storage import Store, read_json, write_json
 from edgeworthy.tensors import NamedInput, length_of
 from edgeworthy.variants.artifacts.child_process import Event, child_events

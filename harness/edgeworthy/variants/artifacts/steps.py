@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeworthy.config import CANARY
-from edgeworthy.model_schema import Source
+from edgeworthy.source_schema import Source
 from edgeworthy.storage import Store
 from edgeworthy.variants.artifacts.frameworks import OPENED_BY, Framework, framework_of
 from edgeworthy.variants.artifacts.keys import ArtifactKeys, VariantPlan

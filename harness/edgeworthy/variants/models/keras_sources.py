@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgeworthy.errors import SourceError
-from edgeworthy.model_schema import RANDOM
+from edgeworthy.source_schema import RANDOM
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.tensors import NamedInput
 from edgeworthy.variants.conversion.converter_errors import reason_line, refusing

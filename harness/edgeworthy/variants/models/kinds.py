@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgeworthy.errors import SourceError
-from edgeworthy.model_schema import Source
+from edgeworthy.source_schema import Source
 
 Kind = Literal["keras", "torch", "onnx", "saved_model", "frozen_graph", "tflite"]
 SUFFIXES: dict[str, Kind] = {

@@ -34,8 +34,8 @@ from edgeworthy.errors import (
     SourceError,
     VariantError,
 )
-from edgeworthy.model_schema import Source
 from edgeworthy.records import Layout
+from edgeworthy.source_schema import Source
 from edgeworthy.storage import file_digest
 from edgeworthy.tensors import has_state
 from edgeworthy.variants.conversion import converters, onnx_models

@@ -20,8 +20,8 @@ import numpy as np
 
 from edgeworthy.datasets.samples import IMAGE_RANK, shape_in_layout
 from edgeworthy.errors import SourceError
-from edgeworthy.model_schema import RANDOM
 from edgeworthy.records import Layout
+from edgeworthy.source_schema import RANDOM
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.tensors import NamedInput
 from edgeworthy.user_code.functions import load_function, users_code
