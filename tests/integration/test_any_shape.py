@@ -20,7 +20,9 @@ from tests.onnx_files import onnx_file
 from tests.tflite_files import old_tflite
 
 #: Everything that a source of any framework can become without training.
-LITERT = {"fp32": {}, "dynamic_int8": {}, "int8_float_io": {}, "float16": {}}
+LITERT = {"fp32": {}, "weight_only_int8": {}, "int8_float_io": {}, "float16": {}}
+#: Of a .tflite, or of a model that has a tensor of 1,024 weights; of smaller ones TFLiteConverter leaves all in float.
+DYNAMIC = {"dynamic_int8": {}}
 #: Without VNNI, products of 8 bits saturate.
 ORT = {"ort_fp32": {}, "ort_dynamic": {}, "ort_int8_minmax": {"options": {"reduce_range": True}}}
 TORCH = {"torch_fp32": {}, "torch_int8": {}}
@@ -161,12 +163,12 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_stor
     unlabelled = {"metric": "fidelity"}
     project.models["models"] = {
         "table": model(
-            {"factory": "nets.py:table", "weights": "table.pt"}, "table", {**ORT, **LITERT, **TORCH}, metric="fidelity"
+            {"factory": "nets.py:table", "weights": "table.pt"}, "table", ORT | LITERT | DYNAMIC | TORCH, **unlabelled
         ),
         "conv": model({"factory": "nets.py:sound", "weights": "sound.pt"}, "channels_first", ORT | TORCH, **unlabelled),
         "keras": model({"path": "sound.keras"}, "sound", LITERT | ORT, **unlabelled),
-        "tokens": model({"path": "tokens.onnx"}, "ids", ORT | {"fp32": {}, "dynamic_int8": {}}, **unlabelled),
-        "old": model({"path": "old.tflite"}, "digits", {**LITERT, "weight_only_int8": {}}),
+        "tokens": model({"path": "tokens.onnx"}, "ids", ORT | {"fp32": {}, "weight_only_int8": {}}, **unlabelled),
+        "old": model({"path": "old.tflite"}, "digits", LITERT | DYNAMIC),
         "detector": model(
             {"factory": "nets.py:detector", "weights": "detector.pt"},
             "digits",
@@ -279,25 +281,44 @@ def branching(path: Path) -> None:
     onnx_file(path, nodes, {"x": ["batch", 6]}, {"scores": ["batch", 4]}, {})
 
 
+def small(path: Path) -> None:
+    """(batch, 6) times a matrix, and what is positive of it: 24 weights in all."""
+    matrix = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "matrix"], ["raw"]), helper.make_node("Relu", ["raw"], ["scores"])]
+    onnx_file(path, nodes, {"x": ["batch", 6]}, {"scores": ["batch", 4]}, {"matrix": matrix})
+
+
+def weightless(path: Path) -> None:
+    """What is positive of (batch, 6)."""
+    nodes = [helper.make_node("Relu", ["x"], ["scores"])]
+    onnx_file(path, nodes, {"x": ["batch", 6]}, {"scores": ["batch", 6]}, {})
+
+
 def test_what_stays_in_float_is_not_called_int8(project: Project) -> None:
-    """The quantizers of ONNX Runtime leave branches as they are, and say nothing."""
+    """The quantizers of ONNX Runtime leave branches as they are, those of LiteRT small weights, and they say nothing."""
     folder = project.root / "benchmarks"
     branching(folder / "branching.onnx")
+    small(folder / "small.onnx")
+    weightless(folder / "weightless.onnx")
     values = np.random.default_rng(1).normal(size=(40, 6)).astype(np.float32)
     np.savez(folder / "rows.npz", evaluation_x=values[:30], calibration_x=values[30:])
     project.models["datasets"]["rows"] = {"kind": "npz", "path": "rows.npz"}
+    litert = {name: {} for name in ("fp32", "dynamic_int8", "weight_only_int8", "float16", "int8_float_io")}
     project.models["models"] = {
-        "branching": {
-            "source": {"path": "branching.onnx"},
-            "dataset": "rows",
-            "metric": "fidelity",
-            "reference": "ort_fp32",
-            "variants": ORT,
-        }
+        name: model({"path": f"{name}.onnx"}, "rows", variants, metric="fidelity")
+        for name, variants in {"branching": ORT, "small": litert, "weightless": litert}.items()
     }
     project.run("-k", "accuracy")
-    statuses = project.statuses()
-    assert statuses["branching/ort_fp32/host:cpu"] == "pass"
-    for variant in ("ort_dynamic", "ort_int8_minmax"):
-        assert statuses[f"branching/{variant}/host:cpu"] == "refused"
-        assert "all would stay float" in project.message(variant, "branching")
+    statuses = {cell: status for cell, status in project.statuses().items() if "/canary/" not in cell}
+    refused = [cell for cell, status in statuses.items() if status == "refused"]
+    assert {status for cell, status in statuses.items() if cell not in refused} == {"pass"}
+    assert set(refused) == {
+        *(f"branching/{variant}/host:cpu" for variant in ("ort_dynamic", "ort_int8_minmax")),
+        "small/dynamic_int8/host:cpu",
+        *(f"weightless/{variant}/host:cpu" for variant in ("dynamic_int8", "weight_only_int8", "float16")),
+    }
+    for name, variant, _ in (cell.split("/") for cell in refused):
+        assert project.message(variant, name).endswith("all would stay float")
+    assert "no weights of fewer than 1,024 values" in project.message("dynamic_int8", "small")
+    cells = project.result().cells.set_index(["model", "variant"])
+    assert "use weight_only_int8" in cells.loc[("small", "dynamic_int8")].hint

@@ -20,7 +20,7 @@ from tests.onnx_files import onnx_file
 
 #: Without VNNI, products of 8 bits saturate.
 ORT = {"ort_fp32": {}, "ort_dynamic": {}, "ort_int8_minmax": {"options": {"reduce_range": True}}}
-LITERT = {"fp32": {}, "dynamic_int8": {}, "int8_float_io": {}}
+LITERT = {"fp32": {}, "weight_only_int8": {}, "int8_float_io": {}}
 SEQUENCES, CALIBRATION, STEPS, WIDTH = 24, 8, 7, 6
 CLASSES = 3
 

@@ -35,7 +35,7 @@ REFERENCES = {"torch": "torch_fp32", "onnx": "ort_fp32", "keras": "fp32"}
 SOUND = {
     "torch": ("torch_int8", "ort_fp32", "ort_dynamic", "ort_int8_minmax", "fp32", "int8"),
     "onnx": ("ort_dynamic", "ort_int8_minmax", "ort_float16", "fp32", "int8", "float16"),
-    "keras": ("float16", "dynamic_int8", "int8", "ort_fp32", "ort_int8_minmax", "int16x8"),
+    "keras": ("float16", "weight_only_int8", "int8", "ort_fp32", "ort_int8_minmax", "int16x8"),
 }
 DAMAGED = {
     "torch": ("damaged_torch", "damaged_ort", "damaged_int8", "checked_torch", "checked_ort"),

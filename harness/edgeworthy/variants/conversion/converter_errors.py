@@ -63,6 +63,11 @@ def refusing(converter: str) -> Iterator[None]:
         ) from error
 
 
+def left_in_float(why: str, hint: str) -> RecipeRefused:
+    """The refusal of a file in which a quantizer quantized nothing: it would be the float model under another name."""
+    return RecipeRefused(f"{why}: all would stay float", hint=hint)
+
+
 @contextmanager
 def refusing_what_does_not_run(made: str, path: Path) -> Iterator[None]:
     """Turn what the runtime of the file at ``path`` raises inside the block into RecipeRefused; ``made`` begins the sentence.

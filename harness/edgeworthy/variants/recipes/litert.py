@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
+from edgeworthy.variants.conversion.converter_errors import left_in_float
 from edgeworthy.variants.models.model_inputs import one_by_one
 from edgeworthy.variants.models.opened_source import OpenedSource
 from edgeworthy.variants.recipes import tflite_quantizer
 from edgeworthy.variants.recipes.registry import recipe
 from edgeworthy.variants.recipes.scheme import Ranges, Scheme
 from edgeworthy.variants.recipes.tflite_converter import AllowedOps, convert
-from edgeworthy.variants.recipes.tflite_graph import graph_layout
+from edgeworthy.variants.recipes.tflite_graph import graph_layout, is_quantized
 from edgeworthy.variants.recipes.tflite_quantizable import quantizable
 
 #: A source reaches the SavedModel through some of these; a version that is not installed cannot have mattered.
@@ -143,13 +144,30 @@ def _integer(
 def _make(
     source: OpenedSource, out: Path, scheme: Scheme, calibration: Calibration | None, allowed: AllowedOps
 ) -> Layout:
-    if not _by_quantizer(source, scheme):
-        return _write(source, out, convert(source, scheme, calibration, allowed))
+    by_quantizer = _by_quantizer(source, scheme)
+    content = (_quantized if by_quantizer else convert)(source, scheme, calibration, allowed)
+    if not is_quantized(content, scheme.weights):
+        raise _nothing_quantized(scheme, by_quantizer)
+    return _write(source, out, content)
+
+
+def _quantized(source: OpenedSource, scheme: Scheme, calibration: Calibration | None, allowed: AllowedOps) -> bytes:
+    """The .tflite's content as AI Edge Quantizer makes it."""
     float_graph = _float_graph(source, allowed)
     if source.has_tflite:
         float_graph = source.once("quantizable_tflite", lambda: quantizable(float_graph))
     given = None if calibration is None else _given(source, calibration, graph_layout(source, float_graph))
-    return _write(source, out, tflite_quantizer.quantize(float_graph, scheme, given, source.title))
+    return tflite_quantizer.quantize(float_graph, scheme, given, source.title)
+
+
+def _nothing_quantized(scheme: Scheme, by_quantizer: bool) -> RecipeRefused:
+    if scheme.activations == "dynamic" and not by_quantizer:
+        return left_in_float(
+            "TFLiteConverter quantizes no weights of fewer than 1,024 values, and this graph has no larger ones",
+            hint="use weight_only_int8, which quantizes small weights too, or keep only fp32",
+        )
+    tool = "AI Edge Quantizer" if by_quantizer else "TFLiteConverter"
+    return left_in_float(f"{tool} found nothing to quantize in this graph", hint="keep only fp32")
 
 
 def _given(source: OpenedSource, calibration: Calibration, layout: Layout) -> tflite_quantizer.Calibration:

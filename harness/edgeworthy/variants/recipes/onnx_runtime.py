@@ -17,7 +17,7 @@ from pydantic import Field
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
-from edgeworthy.variants.conversion.converter_errors import refusing
+from edgeworthy.variants.conversion.converter_errors import left_in_float, refusing
 from edgeworthy.variants.conversion.onnx_models import PER_CHANNEL_OPSET, graphs_within, opset_of, without_notes
 from edgeworthy.variants.models.opened_source import OpenedSource
 from edgeworthy.variants.recipes.registry import recipe
@@ -233,8 +233,8 @@ def _check_quantized(out: Path) -> None:
 
     graphs = graphs_within(onnx.load(out, load_external_data=False).graph)
     if not any("Quant" in node.op_type or "Integer" in node.op_type for graph in graphs for node in graph.node):
-        raise RecipeRefused(
-            "ONNX Runtime's quantizer knows none of this model's ops, or they lie in the branches of an If: all would stay float",
+        raise left_in_float(
+            "ONNX Runtime's quantizer knows none of this model's ops, or they lie in the branches of an If",
             hint="export the model without branches, drop this variant, or choose another recipe",
         )
 

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
-from edgeworthy.variants.conversion.converter_errors import refusing
+from edgeworthy.variants.conversion.converter_errors import left_in_float, refusing
 from edgeworthy.variants.conversion.converters import zeros
 from edgeworthy.variants.conversion.torch_tracing import refuse_branches, whole_trace
 from edgeworthy.variants.models.opened_source import OpenedSource
@@ -66,8 +65,8 @@ def torch_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float
                 observed(*tensors_of(calibration[index : index + 1], inputs, "nchw"))
         converted = convert_fx(observed)
         if all(node.target is not torch.quantize_per_tensor for node in converted.graph.nodes):
-            raise RecipeRefused(
-                "torch FX quantization knows none of this module's ops: it would stay float",
+            raise left_in_float(
+                "torch FX quantization knows none of this module's ops",
                 hint="give the module by a factory, or use int8 or ort_int8_minmax",
             )
         examples = _examples(source)

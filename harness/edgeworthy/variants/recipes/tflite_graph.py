@@ -29,6 +29,39 @@ def graph_names(content: bytes) -> GraphNames:
     return GraphNames(ops, frozenset(tensor["name"] for tensor in graph.get_tensor_details()))
 
 
+def is_quantized(content: bytes, weights: str) -> bool:
+    """Whether something in the file is of a scheme whose weights have this type: a constant, or what an op computes with.
+
+    An op that converts numbers alone, at the ends of a graph that computes in float, is no sign of it.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(content, 0)
+    converting = {schema.BuiltinOperator.QUANTIZE, schema.BuiltinOperator.DEQUANTIZE}
+    codes = [model.OperatorCodes(index).BuiltinCode() for index in range(model.OperatorCodesLength())]
+    for graph in (model.Subgraphs(index) for index in range(model.SubgraphsLength())):
+        tensors = [graph.Tensors(index) for index in range(graph.TensorsLength())]
+        ops = (graph.Operators(index) for index in range(graph.OperatorsLength()))
+        computing = [op for op in ops if codes[op.OpcodeIndex()] not in converting]
+        read = {op.Inputs(index) for op in computing for index in range(op.InputsLength())}
+        for index, tensor in enumerate(tensors):
+            if (index in read or _is_constant(model, tensor)) and _is_of(tensor, weights, schema):
+                return True
+    return False
+
+
+def _is_constant(model: Any, tensor: Any) -> bool:
+    buffer = model.Buffers(tensor.Buffer())
+    return bool(buffer.DataLength() or buffer.Offset() > 1)  # of a large file, the constants lie behind the FlatBuffer
+
+
+def _is_of(tensor: Any, weights: str, schema: Any) -> bool:
+    if weights == "float16":
+        return bool(tensor.Type() == schema.TensorType.FLOAT16)
+    quantization = tensor.Quantization()
+    return quantization is not None and quantization.ScaleLength() > 0
+
+
 def graph_layout(source: OpenedSource, content: bytes) -> Layout:
     """The layout of the graph's input; where TFLiteConverter made it, also that it is what we asked for."""
     found, inputs = tflite_inputs(content), source.ends().inputs

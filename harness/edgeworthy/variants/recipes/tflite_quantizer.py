@@ -6,7 +6,6 @@ Its algorithms and policies: https://github.com/google-ai-edge/ai-edge-quantizer
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -31,7 +30,7 @@ def quantize(float_model: bytes, scheme: Scheme, calibration: Calibration | None
 
     ``calibration`` gives the samples of each of the model's inputs.
 
-    Raises RecipeRefused where ``float_model`` has several signatures, is quantized already, or has nothing to quantize.
+    Raises RecipeRefused where ``float_model`` has several signatures or is quantized already.
     """
     signature = _signature(float_model, title)
     with refusing("AI Edge Quantizer"):
@@ -45,7 +44,6 @@ def quantize(float_model: bytes, scheme: Scheme, calibration: Calibration | None
             ranges = _ranges(quantizer, float_model, scheme, {signature: _samples(float_model, calibration)})
         result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
         content = bytes(result.quantized_model)
-    _check_changed(float_model, content)
     return packed(content, schema)
 
 
@@ -129,13 +127,3 @@ def _ranges(quantizer: Any, float_model: bytes, scheme: Scheme, samples: Any) ->
 def _samples(float_model: bytes, calibration: Calibration | None) -> list[dict[str, Any]]:
     assert calibration is not None
     return list(calibration(tflite_inputs(float_model)))
-
-
-def _check_changed(float_model: bytes, content: bytes) -> None:
-    """Raise RecipeRefused where every tensor has the type that it had."""
-    if _types(content) == _types(float_model):
-        raise RecipeRefused("AI Edge Quantizer found nothing to quantize in this graph", hint="keep only fp32")
-
-
-def _types(content: bytes) -> Counter[type]:
-    return Counter(tensor["dtype"] for tensor in interpreter(content).get_tensor_details())
