@@ -196,6 +196,12 @@ _ROWS = (
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 
 
+#: The task of outputs that are scores of classes.
+CLASSIFICATION = "classification"
+#: The one that needs no targets: how close the outputs are to the float reference's.
+FIDELITY = "fidelity"
+
+
 @dataclass(frozen=True)
 class Quality:
     """What a model may be judged by: ``name`` in models.yaml, the metric that has its value, and the header in tables.
@@ -214,6 +220,13 @@ class Quality:
     def in_points(self) -> bool:
         """Whether what is lost of it is counted in percentage points: its values are shares of what is judged."""
         return self.unit == "%" and self.name != "nme"  # a distance, of which 1 pp may be as much as there is
+
+    @property
+    def lost(self) -> str:
+        """The metric that says what is lost of it against the reference: an error against the reference says both."""
+        if self.name == FIDELITY:
+            return self.metric
+        return "drop_points" if self.in_points else "metric_drop_percent"
 
 
 #: Name -> row. A function of the user's is none of these; its values are a score or a loss.
@@ -250,15 +263,19 @@ QUALITIES: dict[str, Quality] = {
 }
 
 
+def quality_of(name: str, *, higher_is_better: bool) -> Quality:
+    """The row of what a model is judged by; of a function or a task of the user's, whose direction is known, one of its own."""
+    if name in QUALITIES:
+        return QUALITIES[name]
+    column = "score" if higher_is_better else "loss"
+    return Quality(name, column, name.rpartition(":")[2], "", higher_is_better)
+
+
 def in_points(name: str) -> bool:
     """Whether what is lost of what a model is judged by is counted in percentage points; not of a function of the user's."""
     return name in QUALITIES and QUALITIES[name].in_points
 
 
-#: The task of outputs that are scores of classes.
-CLASSIFICATION = "classification"
-#: The one that needs no targets: how close the outputs are to the float reference's.
-FIDELITY = "fidelity"
 #: Those of classifiers that count right predictions.
 TOP_K: dict[str, int] = {name: row.top_k for name, row in QUALITIES.items() if row.top_k is not None}
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnxruntime
 import pytest
+from edgeworthy.metrics import QUALITIES
 
 from tests.commands import Ended
 from tests.integration.conftest import make_project
+from tests.integration.test_tasks import add_task
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Digits, Project
@@ -35,7 +37,7 @@ def select(project: Project, *arguments: str) -> Ended:
 
 def test_choice_names_the_run_and_its_numbers(measured: Project) -> None:
     """Within wide limits the fastest is chosen, with the very numbers of the run."""
-    limits = ("--max-latency-ms", "50", "--min-accuracy", "80", "--max-size-mb", "1")
+    limits = ("--budget", "max_p50_ms=50", "--budget", "min_top1_percent=80", "--budget", "max_size_kb=1000")
     done = select(measured, "--target", "host:cpu", *limits)
     assert done.returncode == 0, done.stderr
     cells = measured.result().cells
@@ -50,7 +52,7 @@ def test_choice_names_the_run_and_its_numbers(measured: Project) -> None:
 
 def test_nothing_fits_is_status_1_with_the_nearest(measured: Project) -> None:
     """No variant has no bytes: the smallest is nearest, and its number is told."""
-    done = select(measured, "--target", "host:cpu", "--max-size-mb", "0.0001")
+    done = select(measured, "--target", "host:cpu", "--budget", "max_size_kb=0.1")
     smallest = measured.result().cells.set_index("variant").drop("canary").size_kb.idxmin()
     assert done.returncode == 1
     assert f"linear: no measured variant fits; the nearest is {smallest}: file size " in done.stdout
@@ -58,17 +60,17 @@ def test_nothing_fits_is_status_1_with_the_nearest(measured: Project) -> None:
 
 def test_what_was_not_measured_on_the_target_is_unknown(measured: Project) -> None:
     """It is not guessed from the other target."""
-    done = select(measured, "--target", "host:reference", "--max-latency-ms", "50")
+    done = select(measured, "--target", "host:reference", "--budget", "max_p50_ms=50")
     assert done.returncode == 0
     assert "    unknown: ort_dynamic: not measured on host:reference" in done.stdout.splitlines()
 
 
 def test_a_share_is_not_taken_for_percent(measured: Project) -> None:
     """0.95 is meant as 95 %, and held by anything."""
-    done = select(measured, "--target", "host:cpu", "--min-accuracy", "0.95")
+    done = select(measured, "--target", "host:cpu", "--budget", "min_top1_percent=0.95")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: --min-accuracy 0.95 is a percentage")
-    assert "--min-accuracy 95?" in done.stderr
+    assert done.stderr.startswith("error: --budget min_top1_percent=0.95 is a percentage")
+    assert "--budget min_top1_percent=95?" in done.stderr
 
 
 def test_wrong_name_is_one_sentence(measured: Project) -> None:
@@ -77,6 +79,69 @@ def test_wrong_name_is_one_sentence(measured: Project) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: --target host:gpu: nothing of that name was measured in the run ")
     assert "known: host:cpu, host:reference" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path) -> Project:
+    """A run of two models of other tasks: word errors, of which fewer are better, and IoU, of which more is."""
+    project = make_project(tmp_path_factory.mktemp("tasks"), digits, shared_store)
+    project.models["datasets"], project.models["models"] = {}, {}
+    for name in ("reader", "segmenter"):
+        add_task(project, name)
+    project.models["budgets"] = []
+    done = project.run("-k", "accuracy or latency or footprint")
+    assert done.returncode == 1, done.stdout
+    return project
+
+
+@pytest.mark.parametrize(
+    ("model", "metric", "limit", "label"),
+    [("reader", "wer", "max_wer_percent", "word error rate"), ("segmenter", "miou", "min_miou_percent", "mean IoU")],
+)
+def test_a_model_is_chosen_by_its_own_metric(tasks: Project, model: str, metric: str, limit: str, label: str) -> None:
+    """It is shown and limited in its own direction: halfway between two variants' numbers, the better one keeps it."""
+    cells = tasks.result().cells
+    here = cells[cells.model == model].set_index("variant")
+    column = QUALITIES[metric].metric
+    right, off = here.loc["ort_fp32", column], here.loc["off", column]
+    assert (right < off) == (metric == "wer")
+    arguments = ("--target", "host:cpu", "--model", model, "--budget", f"{limit}={(right + off) / 2}")
+    done = select(tasks, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert f", {label} {right:.2f} % (" in done.stdout
+    assert "also fits" in done.stdout
+    assert "off" not in done.stdout
+
+    [choice] = json.loads(select(tasks, *arguments, "--json").stdout)["models"]
+    assert (choice["model"], choice["metric"]) == (model, metric)
+    assert {one["variant"]: one["metrics"][column] for one in choice["fitting"]} == {
+        variant: here.loc[variant, column] for variant in ("ort_fp32", "ort_dynamic")
+    }
+    [worse] = choice["others"]
+    [check] = worse["checks"]
+    assert (worse["variant"], check["metric"], check["value"], check["passed"]) == ("off", column, off, False)
+
+
+def test_what_is_lost_of_any_metric_is_a_limit_for_all_models(tasks: Project) -> None:
+    """``off`` lost too much in both."""
+    done = select(tasks, "--target", "host:cpu", "--budget", "max_drop_points=1", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["limits"]) == (0, {"max_drop_points": 1.0})
+    for choice in found["models"]:
+        assert [one["variant"] for one in choice["others"]] == ["off"]
+        assert "drop_points" in choice["fitting"][0]["metrics"]
+
+
+def test_a_limit_of_another_models_metric_is_never_kept(tasks: Project) -> None:
+    """Words have no IoU: nothing is chosen, and the reason is what is missing. The nearest is told by the model's metric."""
+    done = select(tasks, "--target", "host:cpu", "--budget", "min_miou_percent=100")
+    assert done.returncode == 1
+    assert "reader: no variant fits; none has all the numbers that are asked for" in done.stdout
+    assert "    unknown: ort_fp32: pass, without miou_percent: " in done.stdout
+    assert "segmenter: no measured variant fits; the nearest is ort_" in done.stdout
+    wrong = select(tasks, "--target", "host:cpu", "--budget", "min_wer_percent=5")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "unknown limit 'min_wer_percent'; did you mean 'max_wer_percent'?" in wrong.stderr
 
 
 def test_export_gives_the_artifact_that_was_measured(measured: Project, tmp_path: Path) -> None:

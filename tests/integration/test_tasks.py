@@ -171,26 +171,31 @@ def cases() -> dict[str, Case]:
     }  # fmt: skip
 
 
+def add_task(project: Project, name: str) -> None:
+    """The model of that case, with a right variant and ``off``, a bad one."""
+    folder, case = project.root / "benchmarks", cases()[name]
+    given = write_model(folder / f"{name}.onnx", case)
+    np.savez(folder / f"{name}.npz", evaluation_x=given, evaluation_y=case.targets)
+    np.save(folder / f"{name}_off.npy", in_a_row({key: part[np.newaxis] for key, part in case.off.items()}, 1)[0])
+    project.models["datasets"][name] = {"kind": "npz", "path": f"{name}.npz"}
+    project.models["models"][name] = {
+        "source": {"path": f"{name}.onnx"},
+        "dataset": name,
+        "reference": "ort_fp32",
+        "variants": {"ort_fp32": {}, "ort_dynamic": {}, "off": {"options": {"model": name}}},
+        **case.entry,
+    }
+    project.add_recipes(RECIPE)
+
+
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path) -> Project:
     """One run of all the models."""
     project = make_project(tmp_path_factory.mktemp("tasks"), digits, shared_store)
-    folder = project.root / "benchmarks"
     project.models = {"version": 1, "datasets": {}, "models": {}, "latency": {"loads": 3, "samples_per_load": 5}}
-    for name, case in cases().items():
-        given = write_model(folder / f"{name}.onnx", case)
-        np.savez(folder / f"{name}.npz", evaluation_x=given, evaluation_y=case.targets)
-        np.save(folder / f"{name}_off.npy", in_a_row({key: part[np.newaxis] for key, part in case.off.items()}, 1)[0])
-        project.models["datasets"][name] = {"kind": "npz", "path": f"{name}.npz"}
-        project.models["models"][name] = {
-            "source": {"path": f"{name}.onnx"},
-            "dataset": name,
-            "reference": "ort_fp32",
-            "variants": {"ort_fp32": {}, "ort_dynamic": {}, "off": {"options": {"model": name}}},
-            **case.entry,
-        }
+    for name in cases():
+        add_task(project, name)
     project.models["budgets"] = [{"model": "marks", "max_metric_drop_percent": 15}]
-    project.add_recipes(RECIPE)
     done = project.run("-k", "accuracy or canary or consistency")
     assert done.returncode == 1, done.stdout
     return project

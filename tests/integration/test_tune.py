@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import yaml
 
 from tests.commands import Ended, edgeworthy
 from tests.integration.conftest import make_project
+from tests.integration.test_tasks import add_task
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Digits, Project
@@ -79,6 +81,30 @@ def test_what_breaks_a_budget_is_not_timed(repository: Project) -> None:
     found = rows(done)
     assert found["ort_float16"][4:6] == ["file", "size"]
     assert found["ort_int8_minmax"][6:8] == ["top-1", "accuracy"]
+
+
+def test_a_task_is_searched_by_its_own_metric(tmp_path: Path, digits: Digits) -> None:
+    """Word errors, of which fewer are better: shown with what is lost, and a budget of them keeps the bad variant out."""
+    project = make_project(tmp_path, digits, tmp_path / "store")
+    project.devices["devices"]["host"]["backends"]["cpu"]["runtimes"] = ["onnxruntime"]
+    add_task(project, "reader")
+    project.models["budgets"] = [{"model": "reader", "max_wer_percent": 50, "max_drop_points": 50}]
+    project.write()
+    done = tune(project, "reader", "--minutes", "12")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "on the Pareto front of size, latency and word error rate (*)" in done.stdout
+    assert "WER %  lost, pp  p50 ms" in done.stdout
+
+    answer = json.loads(tune(project, "reader", "--minutes", "12", "--json").stdout)
+    found = {one["variant"]: one for one in answer["tried"]}
+    right, off = found["ort_fp32"]["metrics"], found["off"]["metrics"]
+    assert answer["metric"] == "wer"
+    assert right["wer_percent"] < 50 < off["wer_percent"]
+    assert off["drop_points"] == pytest.approx(off["wer_percent"] - right["wer_percent"])
+    assert off["p50_ms"] is None
+    assert found["off"]["failed_on"].startswith("word error rate")
+    assert answer["recommended"] in answer["pareto_front"]
+    assert "off" not in answer["pareto_front"]
 
 
 def test_time_is_kept(repository: Project, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ NUMBERS = st.floats(0.01, 100)
 
 def tried(name: str, size: float, p50: float, drop: float = 0.0, *, own: bool = False, against: str = "") -> Tried:
     candidate = Candidate(name, Variant(recipe="int8"), own)
-    return Tried(candidate, against, size_kb=size, accuracy=99, lost=drop, p50_ms=p50)
+    return Tried(candidate, against, size_kb=size, quality=99, lost=drop, p50_ms=p50)
 
 
 FOUND = st.lists(

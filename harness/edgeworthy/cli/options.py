@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeworthy.config import parse_limit
 from edgeworthy.pytest_ini import ini_path
 
 
@@ -38,6 +39,19 @@ RunOption = Annotated[
     Path,
     typer.Option("--run", default_factory=_latest, show_default=False, help="a run's folder; default: the newest run"),
 ]
+
+BudgetOptions = Annotated[
+    list[str] | None,
+    typer.Option("--budget", metavar="NAME=VALUE", help="a limit for every selected cell (may be repeated)"),
+]
+
+
+def limits_of(budgets: list[str] | None) -> dict[str, float]:
+    """The limits that the options ``--budget`` give. Raises ConfigError for one that does not exist, or a wrong value."""
+    limits: dict[str, float] = {}
+    for text in budgets or ():
+        limits.update(parse_limit(text, "--budget"))
+    return limits
 
 
 def _globs(what: str) -> Any:

@@ -11,8 +11,16 @@ from rich.console import Console
 
 from edgeworthy.cells import CellSelector
 from edgeworthy.cli.diagnose import say
-from edgeworthy.cli.options import DevicesOption, ModelGlobs, ModelsOption, ResultsOption, TargetGlobs, VariantGlobs
-from edgeworthy.config import parse_limit
+from edgeworthy.cli.options import (
+    BudgetOptions,
+    DevicesOption,
+    ModelGlobs,
+    ModelsOption,
+    ResultsOption,
+    TargetGlobs,
+    VariantGlobs,
+    limits_of,
+)
 from edgeworthy.runs.run import unfinished
 from edgeworthy.session.running import Asked, run_cells
 from edgeworthy.session.settings import Settings
@@ -29,21 +37,16 @@ def run(
     model: ModelGlobs = None,
     variant: VariantGlobs = None,
     target: TargetGlobs = None,
-    budget: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="a limit for every selected cell (may be repeated)")
-    ] = None,
+    budget: BudgetOptions = None,
     baseline: Annotated[
         Path | None, typer.Option(help="compare every cell with the accepted baselines in this folder")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="resume the newest unfinished run")] = False,
 ) -> None:
     """Measure and judge all cells without pytest; exit status 1 where one may not ship."""
-    limits: dict[str, float] = {}
-    for text in budget or ():
-        limits.update(parse_limit(text, "--budget"))
     asked = Asked(
         CellSelector(model or (), variant or (), target or ()),
-        limits,
+        limits_of(budget),
         baseline,
         unfinished(results) if resume else None,
     )

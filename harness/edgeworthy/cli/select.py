@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
-from edgeworthy.cli.options import RunOption
+from edgeworthy.cli.options import BudgetOptions, RunOption, limits_of
 from edgeworthy.errors import ConfigError
+from edgeworthy.metrics import METRICS
 from edgeworthy.reports.frames import load_run
 from edgeworthy.reports.selection import Choice, choices
 
@@ -15,26 +18,33 @@ from edgeworthy.reports.selection import Choice, choices
 def select(
     target: Annotated[str, typer.Option(help="device:backend of the run")],
     run: RunOption,
-    max_latency_ms: Annotated[float | None, typer.Option(min=0, help="median time of one inference")] = None,
-    min_accuracy: Annotated[float | None, typer.Option(min=0, max=100, help="top-1 accuracy, percent")] = None,
-    max_size_mb: Annotated[float | None, typer.Option(min=0, help="size of the file, 1 MB = 1,000,000 bytes")] = None,
+    budget: BudgetOptions = None,
     model: Annotated[list[str] | None, typer.Option(help="only this model (may be repeated)")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the choice with all its numbers as JSON")] = False,
 ) -> None:
     """Choose a variant from the numbers of a run; exit status 1 where none of some model fits."""
-    if min_accuracy is not None and 0 < min_accuracy <= 1:
-        raise ConfigError(
-            f"--min-accuracy {min_accuracy:g} is a percentage: {min_accuracy:g} % would accept almost anything",
-            hint=f"did you mean --min-accuracy {100 * min_accuracy:g}?",
-        )
-    size_kb = None if max_size_mb is None else max_size_mb * 1000
-    given = {"max_p50_ms": max_latency_ms, "min_top1_percent": min_accuracy, "max_size_kb": size_kb}
-    limits = {name: value for name, value in given.items() if value is not None}
-    found = choices(load_run(run), target, limits, model or [])
-    print(f"from run {run.resolve().name}, measured on {target}:")
-    for choice in found:
-        print("\n".join(_lines(choice)))
+    limits = limits_of(budget)
+    _refuse_shares(limits)
+    found, name = choices(load_run(run), target, limits, model or []), run.resolve().name
+    if as_json:
+        answer = {"run": name, "target": target, "limits": limits, "models": [choice.plain() for choice in found]}
+        print(json.dumps(answer, indent=1))
+    else:
+        print(f"from run {name}, measured on {target}:")
+        print("\n".join(line for choice in found for line in _lines(choice)))
     if not all(choice.fitting for choice in found):
         raise typer.Exit(1)
+
+
+def _refuse_shares(limits: Mapping[str, float]) -> None:
+    """Raise ConfigError for a least percentage that was meant as a share of 1: nearly everything keeps it."""
+    for metric in METRICS.values():
+        value = limits.get(metric.limit_name, 0.0)
+        if metric.limit and (metric.limit.side, metric.limit.within) == ("min", "percent") and 0 < value <= 1:
+            raise ConfigError(
+                f"--budget {metric.limit_name}={value:g} is a percentage: {value:g} % would accept almost anything",
+                hint=f"did you mean --budget {metric.limit_name}={100 * value:g}?",
+            )
 
 
 def _lines(choice: Choice) -> list[str]:
@@ -58,6 +68,6 @@ def _first(choice: Choice) -> str:
         return f"{choice.model}: {best.cell.variant}: {best.numbers()}{doubt}"
     nearest = choice.nearest
     if nearest is None:
-        return f"{choice.model}: no measured variant fits; none was measured here"
+        return f"{choice.model}: no variant fits; none has all the numbers that are asked for"
     why = nearest.broken() or f"{nearest.status}: {nearest.message}"
     return f"{choice.model}: no measured variant fits; the nearest is {nearest.cell.variant}: {why}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeworthy.metrics import METRICS, QUALITIES, in_points
+from edgeworthy.metrics import METRICS, Metric, Quality, quality_of
 
 Row = dict[str, Any]
 
@@ -42,35 +42,31 @@ def _with_interval(row: Row, metric: str, digits: int) -> str:
     return number(value, digits) + interval
 
 
-def _quality(row: Row) -> tuple[str, str, int]:
-    """Column, header and digits of the metric that the row's model is judged by."""
-    metric = row["metric"] or "top1"
-    if metric in QUALITIES:
-        quality = QUALITIES[metric]
-        return quality.metric, quality.header, METRICS[quality.metric].digits
-    name = "score" if row["score"] is not None else "loss"
-    return name, metric.rpartition(":")[2], 4
+def quality(row: Row) -> Quality:
+    """What the row's model is judged by."""
+    return quality_of(row["metric"] or "top1", higher_is_better=row["score"] is not None)
 
 
 def _quality_header(rows: Sequence[Row]) -> str:
-    headers = {_quality(row)[1] for row in rows}
+    headers = {quality(row).header for row in rows}
     return headers.pop() if len(headers) == 1 else "metric"
 
 
 def _quality_shown(row: Row, rows: Sequence[Row]) -> str:
-    name, header, digits = _quality(row)
-    shown = number(row[name], digits)
-    return f"{shown} {header}" if shown and _quality_header(rows) == "metric" else shown
+    judged_by = quality(row)
+    shown = number(row[judged_by.metric], METRICS[judged_by.metric].digits)
+    return f"{shown} {judged_by.header}" if shown and _quality_header(rows) == "metric" else shown
 
 
-def _lost(row: Row) -> tuple[str, str]:
-    """Column and unit of what the cell loses against its reference."""
-    return ("drop_points", "pp") if in_points(row["metric"] or "top1") else ("metric_drop_percent", "%")
+def _lost(row: Row) -> Metric | None:
+    """What the cell loses against its reference, where that is another number than what it is judged by."""
+    judged_by = quality(row)
+    return METRICS[judged_by.lost] if judged_by.lost != judged_by.metric else None
 
 
 def _lost_unit(rows: Sequence[Row]) -> str:
-    units = {_lost(row)[1] for row in rows}
-    return units.pop() if len(units) == 1 else ""
+    units = {lost.unit for row in rows if (lost := _lost(row))}
+    return units.pop().strip() if len(units) == 1 else ""
 
 
 def _lost_column(*, interval: bool) -> Column:
@@ -79,9 +75,11 @@ def _lost_column(*, interval: bool) -> Column:
         return ("drop, " + unit if unit else "drop") + (" (95 %)" if interval else "")
 
     def shown(row: Row, rows: Sequence[Row]) -> str:
-        name, unit = _lost(row)
-        text = _with_interval(row, name, 2) if interval else number(row[name], 2)
-        return text if _lost_unit(rows) or not text else f"{text} {unit}"
+        lost = _lost(row)
+        if lost is None:
+            return ""
+        text = _with_interval(row, lost.name, lost.digits) if interval else number(row[lost.name], lost.digits)
+        return text if _lost_unit(rows) or not text else f"{text}{lost.unit}"
 
     return Column(header, shown)
 

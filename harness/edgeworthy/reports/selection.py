@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -12,12 +12,13 @@ from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.errors import ConfigError
 from edgeworthy.records import Estimate
+from edgeworthy.reports.columns import Row, quality
 from edgeworthy.reports.frames import RunFrames
 from edgeworthy.suggestions import did_you_mean
-from edgeworthy.verdicts.limits import Check, checks_of, describe
+from edgeworthy.verdicts.limits import Check, checks_of, describe, flat
 
-#: What a choice is made by. A cell without time or size is not known, nor one without accuracy where that is asked for.
-METRICS = ("p50_ms", "top1_percent", "size_kb")
+#: What is known of every candidate, beside what the limits ask for and what its model is judged by.
+SPEED, SIZE = "p50_ms", "size_kb"
 #: Statuses with which a variant may ship.
 SHIPPABLE = ("pass",)
 
@@ -43,19 +44,33 @@ class Candidate:
         return max((check.usage for check in self.checks), default=0.0)
 
     def numbers(self) -> str:
-        """``p50 latency 0.0468 ms (0.0467 to 0.0468), top-1 accuracy ..., file size ...``."""
+        """``p50 latency 0.0468 ms (0.0467 to 0.0468), word error rate ..., file size ...``."""
         return ", ".join(describe(metric, estimate) for metric, estimate in self.estimates.items())
 
     def broken(self) -> str:
         """The broken limits, in a sentence."""
         return "; ".join(check.message() for check in self.checks if not check.passed)
 
+    def plain(self) -> dict[str, Any]:
+        """The candidate as plain data: its numbers as cells.csv calls them, and every limit with what it was held against."""
+        return {
+            "variant": self.cell.variant,
+            "status": self.status,
+            "message": self.message,
+            "metrics": flat(self.estimates),
+            "checks": [asdict(check.result()) for check in self.checks],
+        }
+
 
 @dataclass(frozen=True)
 class Choice:
-    """One model's candidates on the target, the fastest first, and why others are not known there."""
+    """One model's candidates on the target, the fastest first, and why others are not known there.
+
+    ``metric`` is what the model is judged by, such as ``top1``, ``map`` or ``wer``; None where its reference did not run.
+    """
 
     model: str
+    metric: str | None
     fitting: list[Candidate]
     rejected: list[Candidate]
     others: list[Candidate]
@@ -66,31 +81,44 @@ class Choice:
         """Of those that do not fit, or that the gate rejected, the one that breaks its limits least."""
         return min([*self.rejected, *self.others], key=lambda candidate: candidate.excess, default=None)
 
+    def plain(self) -> dict[str, Any]:
+        """The choice as plain data; of ``fitting`` the first is the one to take."""
+        return {
+            "model": self.model,
+            "metric": self.metric,
+            "fitting": [candidate.plain() for candidate in self.fitting],
+            "rejected": [candidate.plain() for candidate in self.rejected],
+            "others": [candidate.plain() for candidate in self.others],
+            "unknown": self.unknown,
+        }
+
 
 def choices(run: RunFrames, target: str, limits: Mapping[str, float], models: Sequence[str] = ()) -> list[Choice]:
     """What of every model (or of ``models``) fits ``limits``, named as budgets are. Raises ConfigError for an unknown name."""
-    rows = [row for row in run.cells.to_dict("records") if row["variant"] != CANARY]
+    rows = [_known(row) for row in run.cells.to_dict("records") if row["variant"] != CANARY]
     _check_known("--target", [target], {row["target"] for row in rows}, run)
     _check_known("--model", models, {row["model"] for row in rows}, run)
     wanted = models or dict.fromkeys(row["model"] for row in rows)
     return [_choice(model, [row for row in rows if row["model"] == model], target, limits) for model in wanted]
 
 
-def _choice(model: str, rows: list[dict[Any, Any]], target: str, limits: Mapping[str, float]) -> Choice:
+def _choice(model: str, rows: list[Row], target: str, limits: Mapping[str, float]) -> Choice:
     there = {row["variant"]: row for row in rows if row["target"] == target}
     unknown = {row["variant"]: f"not measured on {target}" for row in rows if row["variant"] not in there}
+    limited = [name.partition("_")[2] for name in limits]
     measured = {}
     for variant, row in there.items():
-        needed = [metric for metric in METRICS if metric != "top1_percent" or "min_top1_percent" in limits]
-        missing = [metric for metric in needed if pd.isna(row[metric])]
+        missing = [metric for metric in dict.fromkeys((SPEED, *limited, SIZE)) if row.get(metric) is None]
         if missing:
             unknown[variant] = f"{row['status']}, without {', '.join(missing)}: {row['message']}"
         else:
-            measured[variant] = _candidate(row, limits)
-    found = sorted(measured.values(), key=lambda candidate: candidate.estimates["p50_ms"].value)
+            shown = dict.fromkeys((SPEED, quality(row).metric, *limited, SIZE))
+            measured[variant] = _candidate(row, list(shown), limits)
+    found = sorted(measured.values(), key=lambda candidate: candidate.estimates[SPEED].value)
     fits = [candidate for candidate in found if candidate.fits]
     return Choice(
         model,
+        rows[0]["metric"],
         fitting=[candidate for candidate in fits if candidate.status in SHIPPABLE],
         rejected=[candidate for candidate in fits if candidate.status not in SHIPPABLE],
         others=[candidate for candidate in found if not candidate.fits],
@@ -98,17 +126,19 @@ def _choice(model: str, rows: list[dict[Any, Any]], target: str, limits: Mapping
     )
 
 
-def _candidate(row: Mapping[Any, Any], limits: Mapping[str, float]) -> Candidate:
-    estimates = {metric: _estimate(row, metric) for metric in METRICS if not pd.isna(row[metric])}
+def _known(row: Mapping[Any, Any]) -> Row:
+    """The row as it was written: pandas has a NaN for what is not known."""
+    return {name: None if pd.isna(value) else value for name, value in row.items()}
+
+
+def _candidate(row: Row, shown: Sequence[str], limits: Mapping[str, float]) -> Candidate:
+    estimates = {metric: _estimate(row, metric) for metric in shown if row.get(metric) is not None}
     cell = CellId(row["model"], row["variant"], row["target"])
     return Candidate(cell, row["status"], row["message"], estimates, checks_of(estimates, limits))
 
 
-def _estimate(row: Mapping[Any, Any], metric: str) -> Estimate:
-    low, high = (row.get(f"{metric}_{end}") for end in ("low", "high"))
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
-        return Estimate(float(row[metric]))
-    return Estimate(float(row[metric]), float(low), float(high))
+def _estimate(row: Row, metric: str) -> Estimate:
+    return Estimate(row[metric], row.get(f"{metric}_low"), row.get(f"{metric}_high"))
 
 
 def _check_known(option: str, names: Iterable[str], known: set[str], run: RunFrames) -> None:

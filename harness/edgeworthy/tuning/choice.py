@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from edgeworthy.metrics import Quality
 from edgeworthy.tuning.candidates import Candidate
 
 
@@ -12,14 +14,15 @@ from edgeworthy.tuning.candidates import Candidate
 class Tried:
     """A candidate and how far it came: a number is None where an earlier one already decided.
 
-    ``accuracy`` and what is ``lost`` of it against the reference are in the unit of the model's metric.
+    ``quality`` is in the unit of what the model is judged by, and what is ``lost`` of it against the reference in that of its
+    ``Quality.lost``: less is better, whichever direction the metric has.
     ``against`` says why it may not ship, and is empty where every budget holds.
     """
 
     candidate: Candidate
     against: str = ""
     size_kb: float | None = None
-    accuracy: float | None = None
+    quality: float | None = None
     lost: float | None = None
     p50_ms: float | None = None
 
@@ -30,7 +33,7 @@ class Tried:
 
     @property
     def axes(self) -> tuple[float, float, float]:
-        """Size, latency and accuracy lost, of one that fits: less is better."""
+        """Size, latency and quality lost, of one that fits: less is better."""
         assert self.size_kb is not None
         assert self.p50_ms is not None
         return self.size_kb, self.p50_ms, self.lost or 0.0
@@ -39,6 +42,23 @@ class Tried:
     def cost(self) -> float:
         """Size times latency, of one that fits."""
         return self.axes[0] * self.axes[1]
+
+    def plain(self, judged_by: Quality) -> dict[str, Any]:
+        """The candidate as plain data, its numbers as cells.csv calls them; None where an earlier one already decided."""
+        variant = self.candidate
+        return {
+            "variant": variant.name,
+            "recipe": variant.recipe,
+            "options": variant.variant.options,
+            "own": variant.own,
+            "failed_on": self.against,
+            "metrics": {
+                "size_kb": self.size_kb,
+                judged_by.metric: self.quality,
+                judged_by.lost: self.lost,
+                "p50_ms": self.p50_ms,
+            },
+        }
 
 
 def pareto_front(tried: Sequence[Tried]) -> list[Tried]:

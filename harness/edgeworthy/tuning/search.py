@@ -13,7 +13,7 @@ from edgeworthy.errors import EdgeworthyError
 from edgeworthy.judging import axes
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
-from edgeworthy.metrics import FIDELITY, TOP_K, in_points
+from edgeworthy.metrics import FIDELITY, Quality, quality_of
 from edgeworthy.records import Artifact, Estimate, Truth, Verdict
 from edgeworthy.runs.journal import Journal
 from edgeworthy.runtimes import RUNTIMES
@@ -21,7 +21,6 @@ from edgeworthy.schema import RuntimeName
 from edgeworthy.storage import Store, digest, writing
 from edgeworthy.tuning.candidates import Candidate, mixed_variants, other_recipes, own_variants
 from edgeworthy.tuning.choice import Tried
-from edgeworthy.verdicts import scoring
 from edgeworthy.verdicts.limits import checks_of
 
 Made = TypeVar("Made")
@@ -59,6 +58,7 @@ class Clock:
 class Search:
     """Tries variants of ``model`` on ``target``; ``tried`` is what is known so far.
 
+    ``judged_by`` is what the model is judged by, None until its reference has run.
     Where the time was ``over`` before the end, ``untried`` is what was left of the candidates at hand.
     """
 
@@ -71,6 +71,7 @@ class Search:
         self.tried: list[Tried] = []
         self.untried: list[Candidate] = []
         self.over = False
+        self.judged_by: Quality | None = None
 
     def run(self) -> None:
         """Search until everything is tried or the time is over. Raises EdgeworthyError where no candidate can be judged."""
@@ -95,10 +96,10 @@ class Search:
         project = self.project.with_variants(self.model, {one.name: one.variant for one in candidates})
         bench = self._bench(project, [self._cell(one.name) for one in candidates])
         try:
-            self._in_time(lambda: bench.truth(self.model))
+            judged_by = self.judged_by = _judged_by(self._in_time(lambda: bench.truth(self.model)))
             for candidate in candidates:
                 self.clock.report(f"trying {candidate.name}, {len(self.untried)} to go")
-                self.tried.append(self._judged(bench, candidate))
+                self.tried.append(self._judged(bench, candidate, judged_by))
                 self.untried.remove(candidate)
         finally:
             bench.close()
@@ -111,9 +112,9 @@ class Search:
             self.clock.check()
             raise
 
-    def _judged(self, bench: Bench, candidate: Candidate) -> Tried:
+    def _judged(self, bench: Bench, candidate: Candidate, judged_by: Quality) -> Tried:
         try:
-            return self._in_time(_Trial(bench, self._cell(candidate.name), candidate).run)
+            return self._in_time(_Trial(bench, self._cell(candidate.name), candidate, judged_by).run)
         except EdgeworthyError as error:
             return Tried(candidate, against=error.message)
 
@@ -154,8 +155,9 @@ class Search:
 class _Trial:
     """One candidate: its size, predictions and latency; the first broken budget skips the rest."""
 
-    def __init__(self, bench: Bench, cell: CellId, candidate: Candidate) -> None:
+    def __init__(self, bench: Bench, cell: CellId, candidate: Candidate, judged_by: Quality) -> None:
         self.bench = bench
+        self.judged_by = judged_by
         self.cell = cell
         self.candidate = candidate
         self.limits = bench.project.limits(cell)
@@ -173,8 +175,8 @@ class _Trial:
         return next((check.message() for check in checks_of(sizes, self.limits) if not check.passed), "")
 
     def _inaccurate(self) -> str:
-        verdict, truth = axes.accuracy(self.bench, self.cell, self.limits), self.bench.truth(self.cell.model)
-        self.known["accuracy"], self.known["lost"] = (verdict.metrics.get(name) for name in _quality_and_loss(truth))
+        verdict, judged_by = axes.accuracy(self.bench, self.cell, self.limits), self.judged_by
+        self.known.update(quality=verdict.metrics.get(judged_by.metric), lost=verdict.metrics.get(judged_by.lost))
         return _broken(verdict)
 
     def _slow(self) -> str:
@@ -184,13 +186,9 @@ class _Trial:
         return _broken(latency) or _broken(axes.footprint(self.bench, self.cell, self.limits)) or untimed
 
 
-def _quality_and_loss(truth: Truth) -> tuple[str, str]:
-    """The metric that the model is judged by, and the one of what is lost of it: an error against the reference is both."""
-    if truth.metric in TOP_K:
-        return "top1_percent", "drop_points"
-    column = scoring.column(truth)
-    lost = "drop_points" if in_points(truth.metric) else "metric_drop"
-    return column, column if truth.metric == FIDELITY else lost
+def _judged_by(truth: Truth) -> Quality:
+    """What the model is judged by: where its labels say nothing, the error against the reference."""
+    return quality_of(FIDELITY if truth.by_fidelity else truth.metric, higher_is_better=truth.higher_is_better)
 
 
 def _broken(verdict: Verdict) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
-from edgeworthy.metrics import FIDELITY, QUALITIES
+from edgeworthy.metrics import FIDELITY, quality_of
 from edgeworthy.records import Truth
 from edgeworthy.tasks.images import peak
 from edgeworthy.user_code.function_copies import load_copy
@@ -36,9 +36,7 @@ def scores(values: NDArray[np.float32], truth: Truth) -> NDArray[np.float64]:
 
 def column(truth: Truth) -> str:
     """The metric's name in reports and limits."""
-    if truth.metric in QUALITIES:
-        return QUALITIES[truth.metric].metric
-    return "score" if truth.higher_is_better else "loss"
+    return quality_of(truth.metric, higher_is_better=truth.higher_is_better).metric
 
 
 def identity(truth: Truth) -> str:
