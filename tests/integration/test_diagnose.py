@@ -16,6 +16,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.integration.conftest import make_project
+from tests.onnx_files import onnx_file
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Digits, Project
@@ -378,6 +379,101 @@ def test_samples_that_were_scaled_twice_are_told(repository: Project, twice: str
     assert f"{message} (divided by 255 once more)" in first["message"]
     assert first["hint"].startswith(hint)
     assert found["proposal"] is None
+
+
+def pair_model(path: Path) -> None:
+    """``left`` and ``right`` (batch, 24) -> ``scores`` of the first, and ``boxes`` of both.
+
+    Of what ``boxes`` is made from, one of 32 values is 1000 times as large, and its matrix takes that back: no int8 range fits.
+    """
+    random = np.random.default_rng(0)
+    large = np.where(np.arange(32) == 0, 1000, 1)
+    sizes = {"shared": (24, 40), "scorer": (40, 5), "mixer": (64, 32), "boxer": (32, 4)}
+    weights = {name: random.normal(size=size) / np.sqrt(size[0]) for name, size in sizes.items()}
+    weights |= {"mixer": weights["mixer"] * large, "boxer": 50 * weights["boxer"] / large[:, None]}
+    steps = [
+        ("MatMul", ["left", "shared"], "common_sum"), ("Relu", ["common_sum"], "common"),
+        ("MatMul", ["common", "scorer"], "scores"), ("Concat", ["common", "right"], "both"),
+        ("MatMul", ["both", "mixer"], "mixed_sum"), ("Relu", ["mixed_sum"], "mixed"), ("MatMul", ["mixed", "boxer"], "boxes"),
+    ]  # fmt: skip
+    nodes = [
+        helper.make_node(op, given, [made], f"node_{made}", **({"axis": 1} if op == "Concat" else {}))
+        for op, given, made in steps
+    ]
+    ends = {"left": ["batch", 24], "right": ["batch", 24]}, {"scores": ["batch", 5], "boxes": ["batch", 4]}
+    onnx_file(path, nodes, *ends, {name: values.astype(np.float32) for name, values in weights.items()})
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path) -> Project:
+    """A model of two inputs and two outputs, in both runtimes."""
+    project = make_project(tmp_path_factory.mktemp("pair"), digits, shared_store)
+    folder = project.root / "benchmarks"
+    pair_model(folder / "pair.onnx")
+    sides = np.random.default_rng(1).uniform(-1, 1, size=(2, 480, 24)).astype(np.float32)
+    splits = {"evaluation": slice(80), "calibration": slice(80, None)}
+    rows = {f"{split}_{side}": values[part] for split, part in splits.items()
+            for side, values in zip(("left", "right"), sides, strict=True)}  # fmt: skip
+    np.savez(folder / "sides.npz", **rows)
+    project.models["datasets"]["sides"] = {"kind": "npz", "path": "sides.npz"}
+    project.models["models"] = {
+        "pair": {
+            "source": {"path": "pair.onnx"},
+            "dataset": "sides",
+            "metric": "fidelity",
+            "reference": "ort_fp32",
+            "variants": {
+                "ort_fp32": {},
+                "ort_int8_minmax": {"options": {"reduce_range": True}},
+                "fp32": {},
+                "int8": {},
+            },
+        }
+    }
+    project.write()
+    return project
+
+
+@pytest.mark.parametrize("variant", ["ort_int8_minmax", "int8"])
+def test_the_output_that_suffers_is_named_with_the_layer_that_causes_it(pair: Project, variant: str) -> None:
+    """The other output has about no error, though both read one layer; the printed report says so, and the run's."""
+    found = diagnosis(pair, "pair", variant)
+    scores, boxes = found["traced"]["outputs"]
+    assert (scores["name"], boxes["name"]) == ("scores", "boxes")
+    assert scores["error_percent"] < 3
+    assert boxes["error_percent"] > 10 * scores["error_percent"]
+    layers = {
+        place: max(found["traced"]["layers"], key=lambda layer: layer["output_shares_percent"][place])
+        for place in (0, 1)
+    }
+    assert layers[1]["output_shares_percent"][1] > 75
+    assert layers[1]["output_shares_percent"][0] == 0
+    assert layers[1] == worst(found)
+    assert layers[0] != layers[1]
+    first, second = found["findings"][:2]
+    assert first["kind"] == "output"
+    assert first["message"].startswith("of 2 outputs boxes suffers most: its error is ")
+    assert second["kind"] == "layer"
+    assert "of the error of the output boxes" in second["message"]
+    assert second["tensor"] == layers[1]["tensor"]
+
+    shown = pair.edgeworthy("diagnose", "pair", variant).stdout
+    assert "64 samples: worst of 2 outputs boxes " in shown
+    [line] = [line for line in shown.splitlines() if line.startswith("boxes ")]
+    assert layers[1]["op"] in line
+    pair.run("-k", f"accuracy and {variant}", "-o", "edge_diagnose=true")
+    written = pair.root / "results" / "latest" / "diagnosis" / f"pair+{variant}+host@cpu.md"
+    assert "| output | error % | dB | caused by, % of its error |" in written.read_text()
+
+
+def test_left_float_what_is_proposed_repairs_the_output(pair: Project) -> None:
+    """The proposal of several outputs passes too."""
+    for variant in ("ort_int8_minmax", "int8"):
+        passes_with(pair, "pair", diagnosis(pair, "pair", variant))
+    pair.run("-k", "accuracy and mixed")
+    statuses = pair.statuses()
+    for variant in ("ort_int8_minmax_mixed", "int8_mixed"):
+        assert statuses[f"pair/{variant}/host:cpu"] == "pass", pair.message(variant, "pair")
 
 
 def test_what_cannot_be_looked_into_is_a_line_of_the_run(project: Project) -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+import pytest
 from edgeworthy.diagnosis.graph import Graph, Node, Range, matched, without_fused
 from edgeworthy.diagnosis.proposal import left_percent, prefix, propose, worst_layers
-from edgeworthy.diagnosis.records import Delegated, LayerError, OpsLeft, Traced
+from edgeworthy.diagnosis.records import Delegated, LayerError, OpsLeft, OutputError, Traced
+from edgeworthy.diagnosis.trace import Rows, opened, trace
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
+
+from tests.onnx_files import onnx_file
 
 
 def chain(*ops: str, names: str = "t") -> Graph:
     """A graph of one op after another; the tensors are t0, t1, ..."""
     nodes = [Node(op, f"{op}{i}", (f"{names}{i}", f"w{i}"), (f"{names}{i + 1}",)) for i, op in enumerate(ops)]
-    return Graph(tuple(nodes), f"{names}0", f"{names}{len(ops)}")
+    return Graph(tuple(nodes), (f"{names}0",), (f"{names}{len(ops)}",))
 
 
 def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
@@ -28,6 +36,7 @@ def layer(tensor: str, share: float, cause: str = "weights", op: str = "CONV_2D"
             "sqnr_db": 10,
             "added_sqnr_db": 10,
             "share_percent": share,
+            "output_shares_percent": (share,),
             "cause": cause,
             "calibrated": (0, 1),
             "seen": (0, 1),
@@ -46,9 +55,9 @@ def traced(*layers: LayerError, left: tuple[OpsLeft, ...] = ()) -> Traced:
     return Traced(
         samples=1,
         agreement_percent=50,
-        output_sqnr_db=1,
+        outputs=(OutputError(name="", sqnr_db=1, error_percent=89),),
         layers=layers,
-        entry=tensors[0],
+        entries=(tensors[0],),
         consumers=consumers,
         delegated=delegated,
     )
@@ -56,7 +65,7 @@ def traced(*layers: LayerError, left: tuple[OpsLeft, ...] = ()) -> Traced:
 
 def test_casts_are_followed_and_are_no_layers() -> None:
     """QUANTIZE and DEQUANTIZE hand a value on; its name in the float graph finds it, whichever side has it."""
-    floats = Graph((Node("CONV", "", ("x",), ("y",)), Node("SOFT", "", ("y",), ("z",))), "x", "z")
+    floats = Graph((Node("CONV", "", ("x",), ("y",)), Node("SOFT", "", ("y",), ("z",))), ("x",), ("z",))
     quantized = Graph(
         (
             Node("QUANTIZE", "", ("x",), ("xq",)),
@@ -64,8 +73,8 @@ def test_casts_are_followed_and_are_no_layers() -> None:
             Node("DEQUANTIZE", "", ("yq",), ("y",)),
             Node("SOFT", "", ("y",), ("z",)),
         ),
-        "x",
-        "z",
+        ("x",),
+        ("z",),
     )
     assert matched(floats, quantized, shapes(floats), shapes(quantized)) == {"x": "x", "y": "yq", "z": "z"}
 
@@ -87,8 +96,14 @@ def test_unquantized_input_of_a_fused_activation_joins_its_layer() -> None:
     graph = chain("Conv", "Relu", "Gemm")
     pairs = {f"t{i}": f"t{i}" for i in range(4)}
     held = Range(0, 1, 0.1)
-    assert list(without_fused(pairs, graph, {"t2": held})) == ["t0", "t2", "t3"]
-    assert list(without_fused(pairs, graph, {"t1": held, "t2": held})) == ["t0", "t1", "t2", "t3"]
+    assert list(without_fused(pairs, graph, {"t2": held}, ["t3"])) == ["t0", "t2", "t3"]
+    assert list(without_fused(pairs, graph, {"t1": held, "t2": held}, ["t3"])) == ["t0", "t1", "t2", "t3"]
+
+
+def test_an_output_that_a_fused_activation_reads_stays() -> None:
+    """Its error is asked for, whatever stands for it elsewhere."""
+    pairs = {f"t{i}": f"t{i}" for i in range(4)}
+    assert list(without_fused(pairs, chain("Conv", "Relu", "Gemm"), {}, ["t1", "t3"])) == ["t0", "t1", "t2", "t3"]
 
 
 def test_input_range_is_traced_through_ops_that_only_move_it() -> None:
@@ -99,7 +114,7 @@ def test_input_range_is_traced_through_ops_that_only_move_it() -> None:
         Node("Conv", "", ("stored", "weights"), ("made",)),
         Node("Concat", "", ("turned", "made"), ("mixed",)),
     )
-    assert list(Graph(nodes, "x", "mixed").moved("x")) == ["x", "turned", "stored"]
+    assert list(Graph(nodes, ("x",), ("mixed",)).moved("x")) == ["x", "turned", "stored"]
 
 
 def test_layer_with_a_bad_range_is_left_float_with_its_reader() -> None:
@@ -135,6 +150,37 @@ def test_proposal_has_ops_off_the_delegate_and_no_layer_twice() -> None:
         found.yaml() == "v:\n  recipe: mixed\n  options:\n    float_ops:\n    - HARD_SWISH\n    float_nodes:\n    - b\n"
     )
     assert propose(traced(*layers), "litert", "v", accuracy=False) is None
+
+
+def two_outputs(path: Path, wrong: dict[str, float]) -> Path:
+    """(b, 4) -> ``less`` (b, 3), what is left of it by a ReLU, and 100 times ``less``; ``wrong`` is added to weights."""
+    random = np.random.default_rng(0)
+    weights = {"matrix": random.normal(size=(4, 3)), "hundred": np.full((1,), 100.0)}
+    nodes = [
+        helper.make_node("MatMul", ["x", "matrix"], ["less"]),
+        helper.make_node("Mul", ["less", "hundred"], ["more"]),
+        helper.make_node("Relu", ["less"], ["positive"]),
+    ]
+    changed = {name: (values + wrong.get(name, 0)).astype(np.float32) for name, values in weights.items()}
+    outputs = {name: ["b", 3] for name in ("less", "positive", "more")}
+    onnx_file(path, nodes, {"x": ["b", 4]}, outputs, changed)
+    return path
+
+
+def test_an_error_reaches_every_output_that_follows_from_it(tmp_path: Path) -> None:
+    """An output that other layers read hands its error on; each layer's part is that of each output by itself."""
+    names = ("less", "positive", "more")
+    floats = opened("onnxruntime", two_outputs(tmp_path / "float.onnx", {}), "nhwc", (), names)
+    rows = Rows(np.random.default_rng(1).normal(size=(20, 4)).astype(np.float32))
+    for wrong, layer_of, shares in (({"matrix": 0.1}, "less", (100,) * 3), ({"hundred": 10.0}, "more", (0, 0, 100))):
+        other = opened("onnxruntime", two_outputs(tmp_path / "other.onnx", wrong), "nhwc", (), names)
+        found = trace(floats, other, rows, names, 60, None)
+        [blamed] = [layer for layer in found.layers if layer.share_percent]
+        assert (blamed.tensor, blamed.output_shares_percent) == (layer_of, pytest.approx(shares))
+    assert [(output.name, output.error_percent) for output in found.outputs] == [
+        ("less", 0), ("positive", 0), ("more", pytest.approx(10, rel=1e-3)),
+    ]  # fmt: skip
+    assert found.outputs[found.worst_output].name == "more"
 
 
 @given(

@@ -1,6 +1,7 @@
 """The process that runs both graphs: ``python -m edgeworthy.diagnosis.child JOB.json``.
 
-A job has ``runtime``, ``float`` and ``quantized`` (``path`` and ``layout``), ``inputs`` (.npy, float32, images NHWC), ``seconds``
+A job has ``runtime``, ``float`` and ``quantized`` (``path``, ``layout``, and what it calls several ``inputs`` and ``outputs``),
+``samples`` (.npy, float32, images NHWC) and the ``inputs`` whose values stand in its rows, the ``outputs``' names, ``seconds``
 and ``out``; the result is a ``Traced`` as JSON, or ``{"error": ...}`` with its hint.
 """
 
@@ -13,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from edgeworthy.datasets.samples import in_layout
-from edgeworthy.diagnosis.trace import opened, trace
+from edgeworthy.diagnosis.trace import Rows, VisibleGraph, opened, trace
 from edgeworthy.errors import EdgeworthyError
+from edgeworthy.records import Layout
 from edgeworthy.runners.python_runner.lifetime import die_with_parent
 from edgeworthy.storage import write_atomically
+from edgeworthy.tensors import NamedInput
 
 
 def main(arguments: list[str]) -> None:
@@ -32,13 +34,14 @@ def main(arguments: list[str]) -> None:
 
 
 def _traced(job: dict[str, Any]) -> str:
-    floats, quantized = (
-        opened(job["runtime"], Path(job[side]["path"]), job[side]["layout"]) for side in ("float", "quantized")
-    )
-    inputs = np.load(job["inputs"], allow_pickle=False)
-    both = [in_layout(inputs, job[side]["layout"]) for side in ("float", "quantized")]
+    floats, quantized = (_opened(job["runtime"], **job[side]) for side in ("float", "quantized"))
+    rows = Rows(np.load(job["samples"], allow_pickle=False), tuple(map(NamedInput.from_json, job["inputs"])))
     delegated = quantized.delegated(Path(job["float"]["path"]))
-    return trace(floats, quantized, (both[0], both[1]), job["seconds"], delegated).model_dump_json()
+    return trace(floats, quantized, rows, job["outputs"], job["seconds"], delegated).model_dump_json()
+
+
+def _opened(runtime: str, *, path: str, layout: Layout, inputs: list[str], outputs: list[str]) -> VisibleGraph:
+    return opened(runtime, Path(path), layout, inputs, outputs)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +30,12 @@ from edgeworthy.targets import host_state
 from edgeworthy.targets.device_lock import device_lock
 from edgeworthy.targets.runner_server import describe_exit
 from edgeworthy.temporary import temporary_folder
+from edgeworthy.tensors import NamedInput
 
 SAMPLES = 64
 #: Fewer samples where a model is so large that these would take longer.
 SECONDS = 45.0
-_FORMAT = "traced 2"
+_FORMAT = "traced 3"
 
 
 def with_float(project: Project, cell: CellId) -> tuple[Project, CellId]:
@@ -95,39 +97,43 @@ class Diagnostician:
     def traced(self, cell: CellId, floats: CellId) -> Traced:
         """Both graphs on the same samples, from the store where they were compared before."""
         artifact, reference = (self.bench.artifact(found.model, found.variant) for found in (cell, floats))
-        dataset = self.bench.dataset(cell.model)
-        if inputs := dataset.samples("evaluation").input_names:
-            raise DiagnosisError(
-                f"{cell}: the layers of models with one input are compared; this one takes {', '.join(inputs)}",
-                hint="compare its variants by their outputs: 'metric: fidelity' judges each output by itself",
-            )
+        samples, names = self._samples(cell), self._output_names(cell.model)
         version = host_state.runtime_version(artifact.runtime)
-        key = digest([_FORMAT, artifact.key, reference.key, dataset.checksum, version, SAMPLES])
+        given = [samples.checksum(), *map(NamedInput.to_json, samples.inputs)]
+        key = digest([_FORMAT, artifact.key, reference.key, given, names, version, SAMPLES])
         folder = self.bench.store.find("diagnoses", key)
         if folder is None:
             self.bench.progress(f"comparing {cell.variant} with {floats.variant} of {cell.model}, layer by layer")
             with self.bench.store.create("diagnoses", key) as made:
-                np.save(made / "samples.npy", _spread(dataset.samples("evaluation")))
+                np.save(made / "samples.npy", _spread(samples))
                 with device_lock(HostDevice.connection, self.bench.progress):
-                    self._run(cell, artifact, reference, made)
+                    self._run(cell, made, _job(artifact, reference, samples.inputs, names))
                 (made / "samples.npy").unlink()
             folder = self.bench.store.root / "diagnoses" / key
         traced = Traced.model_validate(read_json(folder / "traced.json"))
         return traced if _by_xnnpack(self.bench.project, cell.target) else traced.model_copy(update={"delegated": None})
 
-    def _run(self, cell: CellId, artifact: Artifact, reference: Artifact, folder: Path) -> None:
-        """Have ``traced.json`` made in the folder by a child process."""
+    def _samples(self, cell: CellId) -> Samples:
+        """The evaluation samples. Raises DiagnosisError where they are sequences."""
+        samples = self.bench.dataset(cell.model).samples("evaluation")
+        if any(each.follows for each in samples.inputs):
+            raise DiagnosisError(
+                f"{cell}: the model keeps a state from step to step, and layers are compared sample by sample",
+                hint="compare its variants by their outputs: 'metric: fidelity' judges each output by itself",
+            )
+        return samples
+
+    def _output_names(self, model: str) -> list[str]:
+        """What the model's outputs are called wherever they are judged; "" of a single one."""
+        reference = self.bench.project.models.models[model].reference
+        return list(self.bench.artifact(model, reference).outputs or ("",))
+
+    def _run(self, cell: CellId, folder: Path, job: dict[str, Any]) -> None:
+        """Have ``traced.json`` made in the folder, which has the samples, by a child process."""
         limit = self.bench.project.models.timeouts.cell_s
-        job = {
-            "runtime": artifact.runtime,
-            "float": {"path": str(reference.path), "layout": reference.layout},
-            "quantized": {"path": str(artifact.path), "layout": artifact.layout},
-            "inputs": str(folder / "samples.npy"),
-            "seconds": min(SECONDS, limit / 2),
-            "out": str(folder / "traced.json"),
-        }
+        where = {"samples": str(folder / "samples.npy"), "out": str(folder / "traced.json")}
         with temporary_folder() as scratch:
-            write_json(scratch / "job.json", job)
+            write_json(scratch / "job.json", {**job, **where, "seconds": min(SECONDS, limit / 2)})
             _run_child(cell, scratch, limit)
         _check_answer(cell, folder / "traced.json")
 
@@ -140,6 +146,21 @@ class Diagnostician:
         if latency.metrics["p50_ms"] <= reference.get("p50_ms_high", reference["p50_ms"]):
             return ""
         return f"p50 {latency.metrics['p50_ms']:.4f} ms, {floats.variant} {reference['p50_ms']:.4f} ms"
+
+
+def _job(artifact: Artifact, reference: Artifact, inputs: Sequence[NamedInput], names: Sequence[str]) -> dict[str, Any]:
+    """The child's job: the two files, and what each of them calls the inputs and outputs."""
+    sides = {
+        side: {
+            "path": str(found.path),
+            "layout": found.layout,
+            "inputs": [found.inputs[each.name] for each in inputs],
+            "outputs": list(found.outputs),
+        }
+        for side, found in (("float", reference), ("quantized", artifact))
+    }
+    described = [each.to_json() for each in inputs]
+    return {"runtime": artifact.runtime, **sides, "inputs": described, "outputs": list(names)}
 
 
 def _spread(samples: Samples) -> NDArray[np.float32]:

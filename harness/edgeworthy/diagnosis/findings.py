@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from edgeworthy.diagnosis.records import Finding, LayerError, Traced
-from edgeworthy.text import digits
+from edgeworthy.text import digits, first_of
 
 #: More clipped values than this are no rounding at the edge, and no calibrator's choice.
 SATURATED_PERCENT = 1.0
@@ -44,13 +44,34 @@ class Facts:
 
 def find(facts: Facts) -> list[Finding]:
     """Every finding, the worst first."""
-    rules: list[Callable[[Facts], Iterator[Finding]]] = [_input, _layer, _saturated, _dead, _unused, _spread, _delegate]
+    rules: list[Callable[[Facts], Iterator[Finding]]] = [
+        _input,
+        _output,
+        _layer,
+        _saturated,
+        _dead,
+        _unused,
+        _spread,
+        _delegate,
+    ]
     if facts.accurate:
         rules.insert(0, rules.pop())
     found = [finding for rule in rules for finding in rule(facts)]
     return found or [
-        Finding(kind="fine", message=f"nothing stands out: the output has {_db(facts.traced.output_sqnr_db)}")
+        Finding(
+            kind="fine", message=f"nothing stands out: {output_words(facts.traced)} has {_db(_worst_db(facts.traced))}"
+        )
     ]
+
+
+def output_words(traced: Traced) -> str:
+    """``the output``, or of several ``the output boxes``, which has the largest error for its size."""
+    name = traced.outputs[traced.worst_output].name
+    return f"the output {name}" if name else "the output"
+
+
+def _worst_db(traced: Traced) -> float | None:
+    return traced.outputs[traced.worst_output].sqnr_db
 
 
 def label(tensor: str) -> str:
@@ -61,23 +82,28 @@ def label(tensor: str) -> str:
 
 
 def calibrated_otherwise(traced: Traced) -> bool:
-    """Whether the quantized input was made for other values than are evaluated: then no layer is to blame."""
-    layer = _entry(traced)
-    if layer.calibrated is None:
+    """Whether a quantized input was made for other values than are evaluated: then no layer is to blame."""
+    return any(map(_is_unfit, _entries(traced)))
+
+
+def _is_unfit(entry: LayerError) -> bool:
+    if entry.calibrated is None:
         return False
-    return layer.saturated_percent > SATURATED_PERCENT or (layer.used_percent or 0.0) < USED_PERCENT
+    return entry.saturated_percent > SATURATED_PERCENT or (entry.used_percent or 0.0) < USED_PERCENT
 
 
 def _input(facts: Facts) -> Iterator[Finding]:
-    layer = _entry(facts.traced)
-    if layer.calibrated is None or not calibrated_otherwise(facts.traced):
-        return
-    used, clipped = layer.used_percent or 0.0, layer.saturated_percent
-    guess, step = _guess(_width(layer.calibrated), _width(layer.seen))
-    held = f"the quantized input holds {_range(layer.calibrated)}, the evaluation inputs are in {_range(layer.seen)}"
-    wrong = f"{clipped:.1f} % of them are clipped" if clipped > SATURATED_PERCENT else f"they use {used:.2g} % of it"
-    message = f"{held}: {wrong}; {guess}"
-    yield Finding(kind="input range", message=message, hint=step, tensor=layer.tensor)
+    several = len(facts.traced.entries) > 1
+    for layer in filter(_is_unfit, _entries(facts.traced)):
+        assert layer.calibrated is not None
+        used, clipped = layer.used_percent or 0.0, layer.saturated_percent
+        guess, step = _guess(_width(layer.calibrated), _width(layer.seen))
+        held = f"the quantized input{f' {label(layer.tensor)}' if several else ''} holds {_range(layer.calibrated)}"
+        wrong = (
+            f"{clipped:.1f} % of them are clipped" if clipped > SATURATED_PERCENT else f"they use {used:.2g} % of it"
+        )
+        message = f"{held}, the evaluation inputs are in {_range(layer.seen)}: {wrong}; {guess}"
+        yield Finding(kind="input range", message=message, hint=step, tensor=layer.tensor)
 
 
 def _guess(calibrated: float, seen: float) -> tuple[str, str]:
@@ -97,16 +123,28 @@ def _guess(calibrated: float, seen: float) -> tuple[str, str]:
     return f"it was calibrated on inputs {digits(factor, 2)} times as wide", _RECALIBRATE
 
 
+def _output(facts: Facts) -> Iterator[Finding]:
+    """Which of several outputs suffers most, where they are bad enough to matter."""
+    outputs, worst = facts.traced.outputs, facts.traced.worst_output
+    if facts.accurate or len(outputs) < 2 or not outputs[worst].error_percent:
+        return
+    others = first_of([f"{each.name} {each.error_percent:.3g} %" for each in outputs if each is not outputs[worst]], 3)
+    yield Finding(
+        kind="output",
+        message=f"of {len(outputs)} outputs {outputs[worst].name} suffers most: its error is"
+        f" {outputs[worst].error_percent:.3g} % of its values; {others}",
+    )
+
+
 def _layer(facts: Facts) -> Iterator[Finding]:
-    """The layer that adds most, where the outputs are bad enough to matter."""
-    if facts.accurate:
+    """The layer that adds most to the output that suffers most, where that is bad enough to matter."""
+    blamed = facts.traced.blamed_for(facts.traced.worst_output)
+    if facts.accurate or not blamed:
         return
-    worst = max(facts.traced.layers, key=lambda layer: layer.share_percent)
-    if worst.share_percent <= 0:
-        return
+    worst = blamed[0]
     message = (
-        f"{_named(worst)} adds {worst.share_percent:.0f} % of the error of the output"
-        f" (its own signal to noise is {_db(worst.added_sqnr_db)}): {_why(worst)}"
+        f"{_named(worst)} adds {worst.output_shares_percent[facts.traced.worst_output]:.0f} % of the error of"
+        f" {output_words(facts.traced)} (its own signal to noise is {_db(worst.added_sqnr_db)}): {_why(worst)}"
     )
     step = "leave it float, as proposed below" if facts.repairable else ""
     yield Finding(kind="layer", message=message, hint=step, tensor=worst.tensor)
@@ -189,16 +227,21 @@ def _delegate(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _entry(traced: Traced) -> LayerError:
-    return next(layer for layer in traced.layers if layer.tensor == traced.entry)
+def _entries(traced: Traced) -> list[LayerError]:
+    return [layer for layer in traced.layers if layer.tensor in traced.entries]
 
 
 def _inner(facts: Facts) -> list[LayerError]:
-    return [layer for layer in facts.traced.layers if layer.parts and layer.tensor != facts.traced.entry]
+    return [layer for layer in facts.traced.layers if layer.parts and layer.tensor not in facts.traced.entries]
 
 
 def _named(layer: LayerError) -> str:
-    return f"{layer.op} {label(layer.tensor)}" if layer.parts else "rounding the input"
+    return layer_words(layer) if layer.parts else "rounding the input"
+
+
+def layer_words(layer: LayerError) -> str:
+    """``CONV_2D`` and the tensor's name, short."""
+    return f"{layer.op} {label(layer.tensor)}"
 
 
 def _width(ends: tuple[float, float]) -> float:

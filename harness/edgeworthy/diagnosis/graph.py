@@ -43,21 +43,21 @@ class Range:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in the order of execution, from one input to one output."""
+    """Nodes in the order of execution, from the inputs to the outputs, both in the order of the model's source."""
 
     nodes: tuple[Node, ...]
-    input: str
-    output: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
     @cached_property
     def producer(self) -> dict[str, Node]:
-        """The node that makes a tensor; constants and the input have none."""
+        """The node that makes a tensor; constants and the inputs have none."""
         return {tensor: node for node in self.nodes for tensor in node.outputs}
 
     @cached_property
     def activations(self) -> dict[str, None]:
-        """The tensors that depend on the input, in the order of execution, the input first."""
-        found = {self.input: None}
+        """The tensors that depend on the inputs, in the order of execution, the inputs first."""
+        found: dict[str, None] = dict.fromkeys(self.inputs)
         for node in self.nodes:
             if any(tensor in found for tensor in node.inputs):
                 found.update(dict.fromkeys(node.outputs))
@@ -104,14 +104,15 @@ class Graph:
 
 def matched(float_graph: Graph, quantized: Graph, float_shapes: Shapes, quantized_shapes: Shapes) -> dict[str, str]:
     """Tensor of the float graph -> origin of the same value in the quantized one, in the float graph's order."""
-    found = {
-        float_graph.input: quantized.origin(quantized.input),
-        float_graph.output: quantized.origin(quantized.output),
-    }
+    sides = zip((*float_graph.inputs, *float_graph.outputs), (*quantized.inputs, *quantized.outputs), strict=True)
+    ends = {tensor: quantized.origin(origin) for tensor, origin in sides}
+    found = dict(ends)
     for tensor in quantized.activations:
         if tensor in float_graph.activations:
             found.setdefault(tensor, quantized.origin(tensor))
-    if len(found) - 2 < len(float_graph.layers) / 2:  # else what has no partner was fused away, and resembles others
+    if (
+        len(found) - len(ends) < len(float_graph.layers) / 2
+    ):  # else what has no partner was fused away, and resembles others
         _align(found, float_graph, quantized, float_shapes, quantized_shapes)
     fits = {
         tensor: origin
@@ -137,12 +138,17 @@ def _align(found: dict[str, str], left: Graph, right: Graph, left_shapes: Shapes
                 found[tensor] = origin
 
 
-def without_fused(pairs: Mapping[str, str], quantized: Graph, ranges: Mapping[str, Range]) -> dict[str, str]:
-    """The pairs without outputs that go into a fused activation unquantized: the activation's output stands for both."""
+def without_fused(
+    pairs: Mapping[str, str], quantized: Graph, ranges: Mapping[str, Range], outputs: Collection[str]
+) -> dict[str, str]:
+    """The pairs without what goes into a fused activation unquantized: the activation's output stands for both.
+
+    The model's own ``outputs`` stay.
+    """
     kept = {}
     for tensor, origin in pairs.items():
         readers = list(quantized.reads(origin))
         fused = len(readers) == 1 and readers[0].op in FUSED_ACTIVATIONS and readers[0].outputs[0] in pairs.values()
-        if origin in ranges or not fused:
+        if origin in ranges or tensor in outputs or not fused:
             kept[tensor] = origin
     return kept

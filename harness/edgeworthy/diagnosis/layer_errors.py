@@ -32,7 +32,7 @@ _HUGE = float(np.finfo(np.float32).max)
 
 
 def shares_percent(reached: Sequence[float]) -> list[float]:
-    """Each layer's part of the output's error, in percent of the sum; nothing where there is no error."""
+    """Each layer's part of an output's error, in percent of the sum; nothing where there is no error."""
     total = math.fsum(reached)
     return [100.0 * part / total if total > 0 else 0.0 for part in reached]
 
@@ -44,26 +44,54 @@ def rounded(values: Array, held: Range) -> Array:
     return held.low + levels * held.step
 
 
-class LayerSums:
-    """What is known of one layer; ``channel_axis`` counts from the end."""
+class OutputSums:
+    """What is known of one output of the model."""
 
-    def __init__(self, held: Range | None, channel_axis: int) -> None:
+    def __init__(self) -> None:
+        self.signal = self.noise = 0.0
+
+    def add(self, floats: Array, quantized: Array) -> None:
+        """One sample: the float graph's output, and the quantized graph's."""
+        self.signal += energy(floats)
+        self.noise += energy(quantized - floats)
+
+    @property
+    def sqnr_db(self) -> float | None:
+        """The quantized graph against the float one."""
+        return decibels(self.signal, self.noise)
+
+    @property
+    def error_percent(self) -> float:
+        """The root of the error's energy over that of the float graph's output, in percent."""
+        found = self.sqnr_db
+        return 0.0 if found is None else float(100 * 10 ** (-found / 20))
+
+    def relative(self, reached: float) -> float:
+        """An energy at the output over that of its values, so that outputs of any size count alike."""
+        return reached / (self.signal or 1.0)
+
+
+class LayerSums:
+    """What is known of one layer; ``channel_axis`` counts from the end, ``outputs`` is how many the model has."""
+
+    def __init__(self, held: Range | None, channel_axis: int, outputs: int) -> None:
         self.held = held
         self.channel_axis = channel_axis
-        self.signal = self.noise = self.expected = self.added = self.own_rounding = self.reached = 0.0
+        self.signal = self.noise = self.expected = self.added = self.own_rounding = 0.0
+        self.reached = [0.0] * outputs
         self.values = self.clipped = 0
         self.low, self.high = math.inf, -math.inf
         self._float_channels: list[Array] = []
         self._quantized_channels: list[Array] = []
 
-    def add(self, floats: Array, quantized: Array, expected: Array, reached: float) -> None:
+    def add(self, floats: Array, quantized: Array, expected: Array, reached: Sequence[float]) -> None:
         """One sample: the float graph's output of the layer, the quantized graph's, what the float layer makes of the
-        quantized graph's inputs, and the energy that the difference of the last two has at the model's output."""
+        quantized graph's inputs, and the energy that the difference of the last two has at each of the model's outputs."""
         self.signal += energy(floats)
         self.noise += energy(quantized - floats)
         self.expected += energy(expected)
         self.added += energy(quantized - expected)
-        self.reached += reached
+        self.reached = [known + more for known, more in zip(self.reached, reached, strict=True)]
         self.values += floats.size
         self.low, self.high = min(self.low, float(floats.min())), max(self.high, float(floats.max()))
         self._float_channels = self._spread(self._float_channels, floats)

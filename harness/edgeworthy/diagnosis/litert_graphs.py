@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,32 @@ from numpy.typing import NDArray
 
 from edgeworthy.diagnosis.graph import Graph, Node, Range
 from edgeworthy.diagnosis.records import Delegated, OpsLeft
+from edgeworthy.records import Layout
 from edgeworthy.runners.python_runner.litert import delegated_nodes
+from edgeworthy.variants.models.model_ends import named_inputs, named_outputs, opened_tflite
 
 Array = NDArray[Any]
 
 
 class LiteRtGraph:
-    """A .tflite file. Float or quantized, ``trace`` gives every activation; the other two are for float graphs."""
+    """A .tflite file. Float or quantized, ``trace`` gives every activation; the other two are for float graphs.
 
-    def __init__(self, path: Path) -> None:
+    ``inputs`` and ``outputs`` are those of its signature's names that are meant, where there are several, in their order.
+    """
+
+    def __init__(self, path: Path, layout: Layout, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> None:
         from ai_edge_litert import schema_py_generated as schema
 
         self.schema = schema
-        self.path = path
-        self.model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+        self.path, self.layout = path, layout
+        content = path.read_bytes()
+        self.model = schema.ModelT.InitFromPackedBuf(content, 0)
         self._main = self.model.subgraphs[0]
         self.names = _unique_names([tensor.name.decode() for tensor in self._main.tensors])
         self.index = {name: index for index, name in enumerate(self.names)}
-        self.graph = self._graph()
+        described = opened_tflite(content)
+        self._entries = _wanted(named_inputs(described), inputs)
+        self.graph = self._graph(_wanted(named_outputs(described), outputs))
         self._interpreter: Any = None
 
     @staticmethod
@@ -56,13 +64,18 @@ class LiteRtGraph:
         """Origin -> what its last quantized form can hold, of all activations that are quantized."""
         return {self.graph.origin(name): self._held(name) for name in self._quantized_names()}
 
-    def trace(self, sample: Array) -> dict[str, Array]:
-        """Origin -> its value in floats, as the layers after it read it. ``sample`` is (1, H, W, C)."""
+    def shape(self, name: str) -> tuple[int | None, ...]:
+        """Of an input, with the batch; None where a size is open."""
+        entry = self._entries[self.graph.inputs.index(name)]
+        return tuple(None if size < 0 else int(size) for size in entry["shape_signature"])
+
+    def trace(self, given: Mapping[str, Array]) -> dict[str, Array]:
+        """Origin -> its value in floats, as the layers after it read it. ``given`` has (1, ...) for each input."""
         if self._interpreter is None:
             self._interpreter = _interpreter(model_path=str(self.path), experimental_preserve_all_tensors=True)
         interpreter = self._interpreter
-        entry = interpreter.get_input_details()[0]
-        interpreter.set_tensor(entry["index"], self._stored(sample, entry))
+        for name, entry in zip(self.graph.inputs, self._entries, strict=True):
+            interpreter.set_tensor(entry["index"], self._stored(given[name], entry))
         interpreter.invoke()
         values: dict[str, Array] = {}
         for name in self.graph.activations:
@@ -76,56 +89,57 @@ class LiteRtGraph:
         return values
 
     def forced(self, cuts: Collection[str]) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
-        """Every layer on given inputs: a function from values of all ``cuts`` to what the layers between them make."""
+        """Every layer on given inputs: a function from values of the inputs and all ``cuts`` to what the layers between make."""
         model, main = self._changeable()
-        given = {name: self._new_tensor(main, self.index[name]) for name in cuts if name != self.graph.input}
+        given = {name: self._new_tensor(main, self.index[name]) for name in cuts if name not in self.graph.inputs}
         replaced = {self.index[name]: index for name, index in given.items()}
         for op in main.operators:
             op.inputs = np.array([replaced.get(int(i), int(i)) for i in op.inputs], np.int32)
-        made = [name for name in cuts if name != self.graph.input]
+        made = list(given)
+        entries = [*self._file_inputs(), *given]
         main.inputs = [*main.inputs, *given.values()]
         main.outputs = [self.index[name] for name in made]
         interpreter = self._built(model)
-        places = {
-            name: entry["index"]
-            for name, entry in zip([self.graph.input, *given], interpreter.get_input_details(), strict=True)
-        }
+        places = dict(zip(entries, interpreter.get_input_details(), strict=True))
         outputs = [entry["index"] for entry in interpreter.get_output_details()]
 
         def run(values: Mapping[str, Array]) -> dict[str, Array]:
-            for name, place in places.items():
-                interpreter.set_tensor(place, np.asarray(values[name], np.float32))
+            for name, entry in places.items():
+                interpreter.set_tensor(entry["index"], np.asarray(values[name], entry["dtype"]))
             interpreter.invoke()
             return {name: interpreter.get_tensor(place) for name, place in zip(made, outputs, strict=True)}
 
         return run
 
-    def disturbed(self, cuts: Collection[str]) -> Callable[[Array, str, Array], Array]:
-        """The whole graph with an error added: a function from a sample, a cut and its error to the model's output."""
+    def disturbed(self, cuts: Collection[str]) -> Callable[[Mapping[str, Array], str, Array], dict[str, Array]]:
+        """The whole graph with an error added: a function from the inputs, a cut and its error to the model's outputs."""
         model, main = self._changeable()
-        inner = [name for name in cuts if name not in (self.graph.input, self.graph.output)]
+        inner = [name for name in cuts if name not in self.graph.inputs and any(self.graph.reads(name))]
         errors = {name: self._new_tensor(main, self.index[name]) for name in inner}
         add = self._op_code(model, self.schema.BuiltinOperator.ADD)
         for name in inner:
             self._add_after(main, self.index[name], errors[name], add)
         main.inputs = [*main.inputs, *errors.values()]
         interpreter = self._built(model)
-        entry, *places = [found["index"] for found in interpreter.get_input_details()]
-        place = dict(zip(inner, places, strict=True))
-        output = interpreter.get_output_details()[0]["index"]
-        for index in places:
-            interpreter.set_tensor(index, np.zeros_like(interpreter.get_tensor(index)))
+        places = dict(zip([*self._file_inputs(), *inner], interpreter.get_input_details(), strict=True))
+        answers = dict(zip(self._file_outputs(), interpreter.get_output_details(), strict=True))
 
-        def run(sample: Array, name: str, error: Array) -> Array:
-            at_input = error if name == self.graph.input else 0
-            interpreter.set_tensor(entry, np.asarray(sample + at_input, np.float32))
-            if name in place:
-                interpreter.set_tensor(place[name], np.asarray(error, np.float32))
+        def put(name: str, values: Array) -> None:
+            interpreter.set_tensor(places[name]["index"], np.asarray(values, places[name]["dtype"]))
+
+        for name in inner:
+            put(name, np.zeros(places[name]["shape"]))
+
+        def run(given: Mapping[str, Array], name: str, error: Array) -> dict[str, Array]:
+            for entry, values in given.items():
+                put(entry, values + error if entry == name else values)
+            if name in inner:
+                put(name, error)
             interpreter.invoke()
-            answer: Array = interpreter.get_tensor(output)
-            if name in place:
-                interpreter.set_tensor(place[name], np.zeros_like(error, np.float32))
-            return answer + (error if name == self.graph.output else 0)
+            found = {output: interpreter.get_tensor(answers[output]["index"]) for output in self.graph.outputs}
+            if name in inner:
+                put(name, np.zeros_like(error))
+            return {**found, name: found[name] + error} if name in found else found
 
         return run
 
@@ -146,15 +160,22 @@ class LiteRtGraph:
 
     # -- how --------------------------------------------------------------------------------------------------
 
-    def _graph(self) -> Graph:
+    def _graph(self, outputs: Sequence[Any]) -> Graph:
         codes = {value: name for name, value in vars(self.schema.BuiltinOperator).items() if isinstance(value, int)}
         nodes = []
         for op in self._main.operators:
             code = self.model.operatorCodes[op.opcodeIndex]
-            inputs, outputs = ([self.names[int(i)] for i in side if i >= 0] for side in (op.inputs, op.outputs))
+            read, made = ([self.names[int(i)] for i in side if i >= 0] for side in (op.inputs, op.outputs))
             kind = codes[max(code.builtinCode, code.deprecatedBuiltinCode)]
-            nodes.append(Node(kind, outputs[0] if outputs else kind, tuple(inputs), tuple(outputs)))
-        return Graph(tuple(nodes), self.names[self._main.inputs[0]], self.names[self._main.outputs[0]])
+            nodes.append(Node(kind, made[0] if made else kind, tuple(read), tuple(made)))
+        ends = (tuple(self.names[entry["index"]] for entry in side) for side in (self._entries, outputs))
+        return Graph(tuple(nodes), *ends)
+
+    def _file_inputs(self) -> list[str]:
+        return [self.names[index] for index in self._main.inputs]
+
+    def _file_outputs(self) -> list[str]:
+        return [self.names[index] for index in self._main.outputs]
 
     def _quantized_names(self) -> list[str]:
         return [name for name in self.graph.activations if self._scale(name) is not None]
@@ -235,6 +256,11 @@ class LiteRtGraph:
         builder = flatbuffers.Builder(0)
         builder.Finish(model.Pack(builder), b"TFL3")
         return _interpreter(model_content=bytes(builder.Output()))
+
+
+def _wanted(found: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+    """The details of those inputs or outputs; without names of the first."""
+    return [found[name] for name in names or list(found)[:1]]
 
 
 def _interpreter(**how: Any) -> Any:

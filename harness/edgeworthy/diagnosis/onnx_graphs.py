@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,21 @@ RESHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 
 
 class OnnxGraph:
-    """An .onnx file. Float or quantized, ``trace`` gives every activation; the other two are for float graphs."""
+    """An .onnx file. Float or quantized, ``trace`` gives every activation; the other two are for float graphs.
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    ``inputs`` and ``outputs`` are the names of those that are meant, where there are several, in their order.
+    """
+
+    def __init__(self, path: Path, layout: Layout, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> None:
         import onnx
 
         self.onnx = onnx
         self.path, self.layout = path, layout
         self.model = onnx.load(path)
         self._constants = {tensor.name: tensor for tensor in self.model.graph.initializer}
-        self.graph = self._graph()
+        self._entries = {value.name: value for value in self.model.graph.input if value.name not in self._constants}
+        first = self.model.graph.output[0].name
+        self.graph = self._graph(tuple(inputs) or (next(iter(self._entries)),), tuple(outputs) or (first,))
         self._session: Any = None
 
     def channel_axis(self, tensor: str, dimensions: int) -> int:
@@ -49,7 +54,7 @@ class OnnxGraph:
     @cached_property
     def _channel_axes(self) -> dict[str, int]:
         """Tensor -> the axis of its channels, from the start, or from the end where it is the last."""
-        found = {self.graph.input: 1 if self.layout == "nchw" else -1}
+        found = dict.fromkeys(self.graph.inputs, 1 if self.layout == "nchw" else -1)
         for node in self.model.graph.node:
             read = next((found[name] for name in node.input if name in found), None)
             made = _channel_axis(node, read)
@@ -78,8 +83,13 @@ class OnnxGraph:
                     found[self.graph.origin(node.inputs[0])] = held
         return found
 
-    def trace(self, sample: Array) -> dict[str, Array]:
-        """Origin -> its value in floats, as the layers after it read it. ``sample`` is in the file's own layout."""
+    def shape(self, name: str) -> tuple[int | None, ...]:
+        """Of an input, with the batch; None where a size is open."""
+        sizes = self._entries[name].type.tensor_type.shape.dim
+        return tuple(size.dim_value if size.dim_value > 0 else None for size in sizes)
+
+    def trace(self, given: Mapping[str, Array]) -> dict[str, Array]:
+        """Origin -> its value in floats, as the layers after it read it. ``given`` has (1, ...) for each input."""
         if self._session is None:
             model = self._copy()
             known = {output.name for output in model.graph.output}
@@ -87,8 +97,9 @@ class OnnxGraph:
             model.graph.output.extend(self.onnx.ValueInfoProto(name=name) for name in wanted)
             self._session = _session(model)
             self._names = [output.name for output in self._session.get_outputs()]
-        answers = self._session.run(None, {self.graph.input: sample})
-        found = {self.graph.input: sample, **dict(zip(self._names, answers, strict=True))}
+        feeds = self._taken(given)
+        answers = self._session.run(None, feeds)
+        found = {**feeds, **dict(zip(self._names, answers, strict=True))}
         return {
             self.graph.origin(name): found[name].astype(np.float32, copy=False)
             for name in self.graph.activations  # the last form of a value is what is computed with, and answered
@@ -96,9 +107,9 @@ class OnnxGraph:
         }
 
     def forced(self, cuts: Collection[str]) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
-        """Every layer on given inputs: a function from values of all ``cuts`` to what the layers between them make."""
+        """Every layer on given inputs: a function from values of the inputs and all ``cuts`` to what the layers between make."""
         model = self._copy()
-        made = [name for name in cuts if name != self.graph.input]
+        made = [name for name in cuts if name not in self.graph.inputs]
         given = {name: f"{name} edgeworthy" for name in made}
         for node in model.graph.node:
             for place, name in enumerate(node.input):
@@ -110,16 +121,16 @@ class OnnxGraph:
         taken = {entry.name for entry in session.get_inputs()}
 
         def run(values: Mapping[str, Array]) -> dict[str, Array]:
-            feeds = {self.graph.input: values[self.graph.input], **{new: values[name] for name, new in given.items()}}
+            feeds = {**self._taken(values), **{new: values[name] for name, new in given.items()}}
             answers = session.run(made, {name: value for name, value in feeds.items() if name in taken})
             return dict(zip(made, answers, strict=True))
 
         return run
 
-    def disturbed(self, cuts: Collection[str]) -> Callable[[Array, str, Array], Array]:
-        """The whole graph with an error added: a function from a sample, a cut and its error to the model's output."""
+    def disturbed(self, cuts: Collection[str]) -> Callable[[Mapping[str, Array], str, Array], dict[str, Array]]:
+        """The whole graph with an error added: a function from the inputs, a cut and its error to the model's outputs."""
         model = self._copy()
-        inner = [name for name in cuts if name not in (self.graph.input, self.graph.output)]
+        inner = [name for name in cuts if name not in self.graph.inputs and any(self.graph.reads(name))]
         for node in model.graph.node:
             for place, name in enumerate(node.input):
                 node.input[place] = f"{name} edgeworthy sum" if name in inner else name
@@ -132,13 +143,12 @@ class OnnxGraph:
         session = _session(model)
         nothing = dict.fromkeys(errors.values(), np.zeros((), np.float32))
 
-        def run(sample: Array, name: str, error: Array) -> Array:
-            at_input = error if name == self.graph.input else 0
-            feeds = {**nothing, self.graph.input: np.asarray(sample + at_input, np.float32)}
+        def run(given: Mapping[str, Array], name: str, error: Array) -> dict[str, Array]:
+            feeds = {**nothing, **self._taken({**given, name: given[name] + error} if name in given else given)}
             if name in errors:
                 feeds[errors[name]] = np.asarray(error, np.float32)
-            answer: Array = session.run([self.graph.output], feeds)[0]
-            return answer + (error if name == self.graph.output else 0)
+            found = dict(zip(self.graph.outputs, session.run(self.graph.outputs, feeds), strict=True))
+            return {**found, name: found[name] + error} if name in found else found
 
         return run
 
@@ -147,19 +157,24 @@ class OnnxGraph:
 
     # -- how --------------------------------------------------------------------------------------------------
 
-    def _graph(self) -> Graph:
+    def _graph(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Graph:
         graph = self.model.graph
         nodes = tuple(
             Node(node.op_type, node.name, tuple(filter(None, node.input)), tuple(filter(None, node.output)))
             for node in graph.node
         )
-        entry = next(value.name for value in graph.input if value.name not in self._constants)
-        return Graph(nodes, entry, graph.output[0].name)
+        return Graph(nodes, inputs, outputs)
+
+    def _taken(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """What the inputs are given of these values, in their types."""
+        kinds = {name: self._entries[name].type.tensor_type.elem_type for name in self.graph.inputs}
+        to_dtype = self.onnx.helper.tensor_dtype_to_np_dtype
+        return {name: np.asarray(values[name], to_dtype(kind)) for name, kind in kinds.items()}
 
     def _float_names(self) -> list[str]:
         """Activations that are not between a QuantizeLinear and its DequantizeLinear; what else is no float is left out later."""
         stored = {tensor for node in self.graph.nodes if node.op == "QuantizeLinear" for tensor in node.outputs}
-        return [name for name in self.graph.activations if name not in stored and name != self.graph.input]
+        return [name for name in self.graph.activations if name not in stored and name not in self.graph.inputs]
 
     def _held(self, node: Node) -> Range | None:
         scale, point = (self._constants.get(name) for name in node.inputs[1:3])

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 Cause = Literal["range", "weights"]
 
 
@@ -23,7 +23,8 @@ class LayerError(Record):
     ``added_sqnr_db`` compares the layer's output with the float layer's output for the same inputs that the
     quantized one was given; ``sqnr_db`` compares with the float graph as a whole, errors of earlier layers included; None
     where nothing differs. ``share_percent`` is the layer's part of the error of the model's output: what its own added
-    error, carried through the float graph, does to the output, over the sum of that of all layers.
+    error, carried through the float graph, does to the output, over the sum of that of all layers. Of several outputs each
+    counts by its error over its own power; ``output_shares_percent`` are the layer's parts of the error of each, in their order.
     ``cause`` says what added the error: ``range``, the output's own rounding and clipping, or ``weights``, all else.
     ``calibrated`` is the range that the output's quantization can hold, ``seen`` the float graph's on these samples.
     """
@@ -34,6 +35,7 @@ class LayerError(Record):
     sqnr_db: float | None
     added_sqnr_db: float | None
     share_percent: float
+    output_shares_percent: tuple[float, ...]
     cause: Cause
     calibrated: tuple[float, float] | None
     seen: tuple[float, float]
@@ -69,26 +71,52 @@ class Delegated(Record):
     left: tuple[OpsLeft, ...]
 
 
-class Traced(Record):
-    """What running both graphs side by side showed; ``layers`` in the order of execution, the input first.
+class OutputError(Record):
+    """One output of the quantized graph against the float graph's, over all samples; ``name`` is "" of a single one.
 
-    ``entry`` is the tensor in which the input is first quantized, be it after it was only moved (transposed, flattened);
-    the input itself where none is. ``consumers`` are the layers of the float graph that compute with a layer's output.
+    ``error_percent`` is the root of the error's energy over that of the float graph's values; ``sqnr_db`` says the same in
+    decibels, None where nothing differs.
+    """
+
+    name: str
+    sqnr_db: float | None
+    error_percent: float
+
+
+class Traced(Record):
+    """What running both graphs side by side showed; ``layers`` in the order of execution, the inputs first.
+
+    ``entries`` are the tensors in which the inputs are first quantized, be it after they were only moved (transposed, flattened);
+    an input itself where none is. Inputs of whole numbers are not among them. ``consumers`` are the layers of the float graph
+    that compute with a layer's output.
     """
 
     samples: int
     agreement_percent: float
-    output_sqnr_db: float | None
+    outputs: tuple[OutputError, ...]
     layers: tuple[LayerError, ...]
-    entry: str
+    entries: tuple[str, ...]
     consumers: dict[str, tuple[str, ...]]
     delegated: Delegated | None
+
+    @property
+    def worst_output(self) -> int:
+        """The place of the output with the largest error for its size."""
+        errors = [output.error_percent for output in self.outputs]
+        return errors.index(max(errors))
+
+    def blamed_for(self, output: int) -> list[LayerError]:
+        """The layers that add to the error of the output in that place, the one that adds most first."""
+        found = [layer for layer in self.layers if layer.output_shares_percent[output] > 0]
+        return sorted(found, key=lambda layer: -layer.output_shares_percent[output])
 
 
 class Finding(Record):
     """One thing that is wrong, in a sentence, and what to do about it."""
 
-    kind: Literal["input range", "layer", "saturated", "dead channels", "unused range", "delegate", "spread", "fine"]
+    kind: Literal[
+        "input range", "output", "layer", "saturated", "dead channels", "unused range", "delegate", "spread", "fine"
+    ]
     message: str
     hint: str = ""
     tensor: str | None = None

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.table import Table
 from rich.text import Text
 
-from edgeworthy.diagnosis.findings import label
-from edgeworthy.diagnosis.records import Diagnosis, LayerError
+from edgeworthy.diagnosis.findings import layer_words
+from edgeworthy.diagnosis.records import Diagnosis, LayerError, Traced
 from edgeworthy.reports.page import blank_page, text_of
 from edgeworthy.reports.summary import escape_markdown
 from edgeworthy.text import digits, one_line
 
 HEADERS = ("share %", "layer", "added dB", "total dB", "cause", "calibrated", "seen", "clipped %", "dead")
 SHOWN = 12
+OUTPUT_HEADERS = ("output", "error %", "dB", "caused by, % of its error")
+#: Of each output.
+BLAMED = 3
 
 
 def terminal(diagnosis: Diagnosis, color: bool) -> str:
@@ -23,6 +28,8 @@ def terminal(diagnosis: Diagnosis, color: bool) -> str:
         page.print(Text.assemble("- ", one_line(finding.message)), soft_wrap=True)
         if finding.hint:
             page.print(Text(f"    hint: {one_line(finding.hint)}"), soft_wrap=True)
+    if len(diagnosis.traced.outputs) > 1:
+        page.print(_output_table(diagnosis.traced))
     table = Table(*HEADERS, box=None, pad_edge=False, title=_heading(diagnosis), title_justify="left")
     for column in (0, 2, 3, 7, 8):
         table.columns[column].justify = "right"
@@ -41,12 +48,35 @@ def markdown(diagnosis: Diagnosis) -> str:
     for finding in diagnosis.findings:
         step = f" _Hint: {escape_markdown(finding.hint)}_" if finding.hint else ""
         lines.append(f"- {escape_markdown(finding.message)}{step}")
-    lines += ["", _heading(diagnosis), "", "| " + " | ".join(HEADERS) + " |", "|" + " --- |" * len(HEADERS)]
-    lines += ["| " + " | ".join(map(escape_markdown, _cells(layer))) + " |" for layer in diagnosis.ranked[:SHOWN]]
+    traced = diagnosis.traced
+    if len(traced.outputs) > 1:
+        lines += ["", *_markdown_table(OUTPUT_HEADERS, [_output_cells(traced, i) for i in range(len(traced.outputs))])]
+    lines += ["", _heading(diagnosis), ""]
+    lines += _markdown_table(HEADERS, [_cells(layer) for layer in diagnosis.ranked[:SHOWN]])
     if diagnosis.proposal:
         lines += ["", f"Proposed, for the variants of {diagnosis.model} in models.yaml:", ""]
         lines += ["```yaml", diagnosis.proposal.yaml().rstrip(), "```"]
     return "\n".join(lines) + "\n"
+
+
+def _markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(map(escape_markdown, row)) + " |" for row in rows]
+    return ["| " + " | ".join(headers) + " |", "|" + " --- |" * len(headers), *lines]
+
+
+def _output_table(traced: Traced) -> Table:
+    table = Table(*OUTPUT_HEADERS, box=None, pad_edge=False, title="the outputs", title_justify="left")
+    for column in (1, 2):
+        table.columns[column].justify = "right"
+    for place in range(len(traced.outputs)):
+        table.add_row(*map(Text, _output_cells(traced, place)))
+    return table
+
+
+def _output_cells(traced: Traced, place: int) -> tuple[str, ...]:
+    output, blamed = traced.outputs[place], traced.blamed_for(place)[:BLAMED]
+    causes = (f"{layer_words(layer)} {layer.output_shares_percent[place]:.1f}" for layer in blamed)
+    return output.name, f"{output.error_percent:.3g}", _db(output.sqnr_db), ", ".join(causes)
 
 
 def title(diagnosis: Diagnosis) -> str:
@@ -55,8 +85,14 @@ def title(diagnosis: Diagnosis) -> str:
     same = f"agreement {traced.agreement_percent:.1f} %, " if diagnosis.classifies else ""
     return (
         f"{diagnosis.model}/{diagnosis.variant}/{diagnosis.target} ({diagnosis.recipe}) against {diagnosis.reference},"
-        f" {traced.samples} samples: {same}output {_db(traced.output_sqnr_db)} dB"
+        f" {traced.samples} samples: {same}{_outputs(traced)}"
     )
+
+
+def _outputs(traced: Traced) -> str:
+    worst = traced.outputs[traced.worst_output]
+    of = f"worst of {len(traced.outputs)} outputs {worst.name}" if len(traced.outputs) > 1 else "output"
+    return f"{of} {_db(worst.sqnr_db)} dB"
 
 
 def _heading(diagnosis: Diagnosis) -> str:
@@ -67,7 +103,7 @@ def _heading(diagnosis: Diagnosis) -> str:
 def _cells(layer: LayerError) -> tuple[str, ...]:
     return (
         f"{layer.share_percent:.1f}",
-        f"{layer.op} {label(layer.tensor)}",
+        layer_words(layer),
         _db(layer.added_sqnr_db),
         _db(layer.sqnr_db),
         layer.cause if layer.share_percent > 0 else "",

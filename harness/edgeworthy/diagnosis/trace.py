@@ -5,14 +5,15 @@ For every sample, and every tensor that both graphs have:
 1. both graphs run as they are;
 2. each float layer runs on the inputs that the quantized graph gave to its own: what differs is the error that this one
    layer *added*, whatever came before it;
-3. the float graph runs with that one error added at its place: what arrives at the output is the layer's part of the
-   final error. Errors that small add up to the whole; large ones need not, so only their shares are reported.
+3. the float graph runs with that one error added at its place: what arrives at each output is the layer's part of that
+   output's error. Errors that small add up to the whole; large ones need not, so only their shares are reported.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,20 +21,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.diagnosis.graph import CASTS, MOVING, Graph, Node, Range, matched, without_fused
-from edgeworthy.diagnosis.layer_errors import LayerSums, decibels, energy, shares_percent
-from edgeworthy.diagnosis.records import Delegated, LayerError, Traced
+from edgeworthy.diagnosis.layer_errors import LayerSums, OutputSums, energy, shares_percent
+from edgeworthy.diagnosis.records import Delegated, LayerError, OutputError, Traced
 from edgeworthy.errors import DiagnosisError
 from edgeworthy.records import Layout
+from edgeworthy.tensors import NamedInput
+from edgeworthy.variants.models.model_inputs import values_of
 
 Array = NDArray[Any]
-#: Input and output are paired as such; where a graph has more layers and no more pairs, it is not of the same model.
-ENDS = 2
 
 
 class VisibleGraph(Protocol):
     """A model file whose tensors can be seen and set; see LiteRtGraph."""
 
     graph: Graph
+    layout: Layout
 
     @property
     def ranges(self) -> dict[str, Range]:
@@ -49,87 +51,147 @@ class VisibleGraph(Protocol):
     def channel_axis(self, tensor: str, dimensions: int) -> int:
         """Where the channels of a tensor are, from its end."""
 
-    def trace(self, sample: Array) -> dict[str, Array]:
+    def shape(self, name: str) -> tuple[int | None, ...]:
+        """Of an input, with the batch; None where a size is open."""
+
+    def trace(self, given: Mapping[str, Array]) -> dict[str, Array]:
         """Origin -> its value in floats."""
 
     def forced(self, cuts: Collection[str]) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
         """Every layer on given inputs."""
 
-    def disturbed(self, cuts: Collection[str]) -> Callable[[Array, str, Array], Array]:
+    def disturbed(self, cuts: Collection[str]) -> Callable[[Mapping[str, Array], str, Array], dict[str, Array]]:
         """The whole graph with one error added."""
 
     def delegated(self, float_path: Path) -> Delegated | None:
         """Where the graph runs."""
 
 
-def opened(runtime: str, path: Path, layout: Layout) -> VisibleGraph:
-    """A model file of LiteRT or ONNX Runtime, whose input has this layout."""
+def opened(
+    runtime: str, path: Path, layout: Layout, inputs: Sequence[str] = (), outputs: Sequence[str] = ()
+) -> VisibleGraph:
+    """A model file of LiteRT or ONNX Runtime, whose images have this layout.
+
+    ``inputs`` and ``outputs`` are what the file calls those of the model's source, in their order, where there are several.
+    """
     if runtime == "litert":
         from edgeworthy.diagnosis.litert_graphs import LiteRtGraph
 
-        return LiteRtGraph(path)
+        return LiteRtGraph(path, layout, inputs, outputs)
     from edgeworthy.diagnosis.onnx_graphs import OnnxGraph
 
-    return OnnxGraph(path, layout)
+    return OnnxGraph(path, layout, inputs, outputs)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Samples (n, ...) float32, rows of all of their ``inputs`` where there are several."""
+
+    values: Array
+    inputs: tuple[NamedInput, ...] = ()
+
+    def given(self, index: int, graph: VisibleGraph) -> dict[str, Array]:
+        """What each of a graph's inputs is given of a sample, (1, ...)."""
+        names = graph.graph.inputs
+        found = values_of(
+            self.values[index : index + 1], self.inputs, graph.layout, [graph.shape(name) for name in names]
+        )
+        return {name: np.ascontiguousarray(value) for name, value in zip(names, found, strict=True)}
 
 
 class SideBySide:
-    """A float model and a quantized one; ``add`` samples (1, ...) in each one's layout, then read ``layers``."""
+    """A float model and a quantized one; ``add`` samples, then read what they ``traced``.
 
-    def __init__(self, floats: VisibleGraph, quantized: VisibleGraph, float_sample: Array, sample: Array) -> None:
-        self.floats, self.quantized = floats, quantized
+    ``names`` are what the outputs are called, in the graphs' order.
+    """
+
+    def __init__(self, floats: VisibleGraph, quantized: VisibleGraph, rows: Rows, names: Sequence[str]) -> None:
+        self.floats, self.quantized, self.rows = floats, quantized, rows
         shapes = [
-            {name: value.shape for name, value in side.items()}
-            for side in (floats.trace(float_sample), quantized.trace(sample))
+            {name: value.shape for name, value in graph.trace(rows.given(0, graph)).items()}
+            for graph in (floats, quantized)
         ]
-        pairs = matched(floats.graph, quantized.graph, *shapes)
-        self.pairs = without_fused(pairs, quantized.graph, quantized.ranges)
-        if len(self.pairs) <= ENDS <= len(floats.graph.layers):
+        self.pairs = without_fused(
+            matched(floats.graph, quantized.graph, *shapes), quantized.graph, quantized.ranges, floats.graph.outputs
+        )
+        self._refuse_strangers()
+        #: The outputs that are numbers on both sides: tensor -> its name and sums.
+        ends = zip(floats.graph.outputs, names, strict=True)
+        self._outputs = {tensor: (name, OutputSums()) for tensor, name in ends if tensor in self.pairs}
+        self._forced = floats.forced(self.pairs)
+        self._disturbed = floats.disturbed(self.pairs)
+        self._sums = {
+            name: LayerSums(
+                quantized.ranges.get(origin), floats.channel_axis(name, len(shapes[0][name])), len(self._outputs)
+            )
+            for name, origin in self.pairs.items()
+        }
+        self._samples = self._agreeing = 0
+
+    def _refuse_strangers(self) -> None:
+        """Raise DiagnosisError where nothing is paired but inputs and outputs, which are paired by their places, or no output."""
+        graph = self.floats.graph
+        ends = {*graph.inputs, *graph.outputs}
+        if ends.issuperset(self.pairs) and len(graph.layers) > len(graph.outputs):
             raise DiagnosisError(
                 "no layer of the float graph is found in the quantized one: the two cannot be compared",
                 hint="diagnose a variant that edgeworthy made from this model's source",
             )
-        moved = (name for name in floats.graph.moved(floats.graph.input) if self.pairs.get(name) in quantized.ranges)
-        self._entry = next(moved, floats.graph.input)
-        self._forced = floats.forced(self.pairs)
-        self._disturbed = floats.disturbed(self.pairs)
-        self._sums = {
-            name: LayerSums(quantized.ranges.get(origin), floats.channel_axis(name, len(shapes[0][name])))
-            for name, origin in self.pairs.items()
-        }
-        self._signal = self._noise = 0.0
-        self._samples = self._agreeing = 0
+        if not any(output in self.pairs for output in graph.outputs):
+            raise DiagnosisError(
+                "no output of the model is a float, or one of the same shape in both graphs: the two cannot be compared",
+                hint="compare its variants by their outputs, or let the model give scores instead of class numbers",
+            )
 
-    def add(self, float_sample: Array, sample: Array) -> None:
+    def add(self, index: int) -> None:
         """One sample more."""
-        exact, found = self.floats.trace(float_sample), self.quantized.trace(sample)
+        given = self.rows.given(index, self.floats)
+        exact, found = self.floats.trace(given), self.quantized.trace(self.rows.given(index, self.quantized))
         values = {name: found[origin] for name, origin in self.pairs.items()}
-        expected = {self.floats.graph.input: float_sample, **self._forced(values)}
-        output = exact[self.floats.graph.output]
+        expected = {**given, **self._forced({**given, **values})}
         for name, sums in self._sums.items():
             error = values[name] - expected[name]
-            reached = energy(self._disturbed(float_sample, name, error) - output) if error.any() else 0.0
+            reached = self._reached(given, name, error, exact) if error.any() else [0.0] * len(self._outputs)
             sums.add(exact[name], values[name], expected[name], reached)
-        answer = found[self.quantized.graph.origin(self.quantized.graph.output)]
-        self._signal += energy(output)
-        self._noise += energy(answer - output)
+        for tensor, (_, output) in self._outputs.items():
+            output.add(exact[tensor], values[tensor])
         self._samples += 1
-        self._agreeing += int(answer.argmax() == output.argmax())
+        self._agreeing += int(all(values[each].argmax() == exact[each].argmax() for each in self._outputs))
+
+    def _reached(self, given: Mapping[str, Array], name: str, error: Array, exact: Mapping[str, Array]) -> list[float]:
+        """The energy that a layer's error has at each output."""
+        disturbed = self._disturbed(given, name, error)
+        return [energy(disturbed[output] - exact[output]) for output in self._outputs]
 
     def traced(self, delegated: Delegated | None) -> Traced:
         """What the samples so far showed."""
-        shares = shares_percent([sums.reached for sums in self._sums.values()])
+        outputs = [sums for _, sums in self._outputs.values()]
+        reached = [sums.reached for sums in self._sums.values()]
+        relative = [sum(map(OutputSums.relative, outputs, parts)) for parts in reached]
+        each = zip(*(shares_percent(column) for column in zip(*reached, strict=True)), strict=True)
+        shares = zip(self._sums, shares_percent(relative), each, strict=True)
         return Traced(
             samples=self._samples,
             agreement_percent=100.0 * self._agreeing / self._samples,
-            output_sqnr_db=decibels(self._signal, self._noise),
-            layers=tuple(self._layer(name, share) for name, share in zip(self._sums, shares, strict=True)),
-            entry=self._entry,
+            outputs=tuple(
+                OutputError(name=name, sqnr_db=sums.sqnr_db, error_percent=sums.error_percent)
+                for name, sums in self._outputs.values()
+            ),
+            layers=tuple(self._layer(name, share, of_outputs) for name, share, of_outputs in shares),
+            entries=tuple(self._entries()),
             consumers={name: tuple(dict.fromkeys(self._readers(name))) for name in self._sums},
             delegated=delegated,
         )
 
-    def _layer(self, name: str, share: float) -> LayerError:
+    def _entries(self) -> Iterator[str]:
+        """Where each input of floats is first quantized."""
+        for entry in self.floats.graph.inputs:
+            moved = self.floats.graph.moved(entry)
+            quantized = (name for name in moved if self.pairs.get(name) in self.quantized.ranges)
+            if (found := next(quantized, entry)) in self.pairs:
+                yield found
+
+    def _layer(self, name: str, share: float, of_outputs: tuple[float, ...]) -> LayerError:
         sums, graph = self._sums[name], self.floats.graph
         parts = graph.segment(name, self._sums)
         return LayerError(
@@ -139,6 +201,7 @@ class SideBySide:
             sqnr_db=sums.sqnr_db,
             added_sqnr_db=sums.added_sqnr_db,
             share_percent=share,
+            output_shares_percent=of_outputs,
             cause=sums.cause,
             calibrated=(sums.held.low, sums.held.high) if sums.held else None,
             seen=(sums.low, sums.high),
@@ -180,16 +243,16 @@ class SideBySide:
 def trace(
     floats: VisibleGraph,
     quantized: VisibleGraph,
-    sides: tuple[Array, Array],
+    rows: Rows,
+    names: Sequence[str],
     seconds: float,
     delegated: Delegated | None,
 ) -> Traced:
-    """Run the samples of ``sides``, (N, ...) in the float and in the quantized graph's layout, for at most ``seconds``."""
+    """Run the samples for at most ``seconds``; ``names`` are what the outputs are called."""
     until = time.monotonic() + seconds
-    float_samples, samples = (np.ascontiguousarray(side, np.float32) for side in sides)
-    both = SideBySide(floats, quantized, float_samples[:1], samples[:1])
-    for index in range(len(samples)):
-        both.add(float_samples[index : index + 1], samples[index : index + 1])
+    both = SideBySide(floats, quantized, rows, names)
+    for index in range(len(rows.values)):
+        both.add(index)
         if time.monotonic() > until:
             break
     return both.traced(delegated)
