@@ -60,7 +60,7 @@ def harness_seconds(target, artifact, inputs):
 @contextlib.contextmanager
 def bare(artifact, inputs):
     """``times_ns(count, batch)`` of reloads in the bare loop."""
-    command = [sys.executable, Path(__file__).with_name("bare.py"), artifact.runtime]
+    command = [sys.executable, Path(__file__).with_name("bare.py"), artifact.runtime.name]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     with subprocess.Popen(
         command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

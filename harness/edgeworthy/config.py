@@ -6,7 +6,7 @@ names file, line and key, and the nearest valid name. ``edgeworthy schema`` publ
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Optional
 
@@ -22,7 +22,9 @@ from edgeworthy.device_schema import DevicesFile
 from edgeworthy.errors import ConfigError
 from edgeworthy.metrics import FIDELITY, METRICS, Limit, in_points
 from edgeworthy.model_schema import Model
+from edgeworthy.runtimes import Runtime
 from edgeworthy.schema import Name, Percent, Positive, Strict, number_within, validate
+from edgeworthy.source_schema import OwnRuntime
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.yaml_file import KeyPath, YamlFile, read_yaml
 
@@ -147,6 +149,10 @@ class ModelsFile(Strict):
     recipe_files: list[str] = Field(
         [], description="Python files with your own @recipe functions, relative to this file"
     )
+    runtimes: dict[Name, OwnRuntime] = Field(
+        default_factory=dict,
+        description="name: a class of yours that runs artifacts; a @recipe of yours with this runtime makes them",
+    )
     reports: list[str] = Field(
         [],
         description="'module:function' or 'file.py:function' of yours, called with each run when it has ended",
@@ -193,6 +199,18 @@ def check_targets(models: ModelsFile, models_yaml: YamlFile, devices: DevicesFil
     for index, budget in enumerate(models.budgets):
         if budget.target is not None:
             _must_match(models_yaml, ("budgets", index, "target"), "target", budget.target, targets)
+
+
+def check_runtimes(devices: DevicesFile, devices_yaml: YamlFile, runtimes: Mapping[str, Runtime]) -> None:
+    """Reject backends that list a runtime which there is not, or which they do not run. Raises ConfigError."""
+    for device, entry in devices.devices.items():
+        for backend, found in entry.backends.items():
+            for index, name in enumerate(found.runtimes or ()):
+                at = ("devices", device, "backends", backend, "runtimes", index)
+                if name not in runtimes:
+                    raise devices_yaml.unknown_name(at, "runtime", name, list(runtimes))
+                if reason := found.why_not(runtimes[name]):
+                    raise devices_yaml.error(at, reason)
 
 
 def default_limits(model: Model) -> dict[str, float]:

@@ -7,11 +7,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from edgeworthy.runtimes import RUNTIMES
-from edgeworthy.schema import Name, Percent, Positive, RuntimeName, Strict
+from edgeworthy.runtimes import Runtime
+from edgeworthy.schema import Name, Percent, Positive, Strict
 
 Core = Annotated[int, Field(ge=0, lt=1024)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+#: ONNX Runtime's name of the processor.
+CPU_PROVIDER = "CPUExecutionProvider"
 #: Android's names of its binary interfaces.
 Abi = Literal["arm64-v8a", "armeabi-v7a", "x86_64", "x86"]
 
@@ -40,20 +42,32 @@ class Backend(Strict):
     )
 
 
+def _not_listed(runtimes: list[str], runtime: Runtime) -> str:
+    return "" if runtime.name in runtimes else f"its 'runtimes' in devices.yaml are {', '.join(runtimes)}"
+
+
 class RunnerBackend(Backend):
     """How edgeworthy's own runner executes artifacts: on the host, or on a board."""
 
     delegate: bool = Field(
         True, description="XNNPACK for LiteRT, graph optimizations for ONNX Runtime, oneDNN for torch"
     )
-    runtimes: list[RuntimeName] = Field(list(RUNTIMES), min_length=1)
+    runtimes: list[Name] | None = Field(None, min_length=1, description="those whose artifacts it runs; none: all")
     providers: list[str] = Field(
-        ["CPUExecutionProvider"], min_length=1, description="ONNX Runtime's execution providers, the first preferred"
+        [CPU_PROVIDER], min_length=1, description="ONNX Runtime's execution providers, the first preferred"
     )
+
+    def why_not(self, runtime: Runtime) -> str:
+        """Why it runs no artifacts of this runtime; empty where it does."""
+        if self.runtimes is not None and (listed := _not_listed(self.runtimes, runtime)):
+            return listed
+        if runtime.processor_alone and self.providers != [CPU_PROVIDER]:
+            return f"{runtime} runs on the processor alone, and this backend is for {', '.join(self.providers)}"
+        return ""
 
     def limits(self, runtime: str) -> dict[str, float]:
         """Limits for artifacts of this runtime, which budgets override: of XNNPACK, or of a provider beside the CPU's."""
-        accelerated = runtime == "onnxruntime" and self.providers[0] != "CPUExecutionProvider"
+        accelerated = runtime == "onnxruntime" and self.providers[0] != CPU_PROVIDER
         least = self.min_delegated_percent
         return {"min_delegated_percent": least} if least is not None and (runtime == "litert" or accelerated) else {}
 
@@ -61,16 +75,27 @@ class RunnerBackend(Backend):
 class BoardBackend(RunnerBackend):
     """How the runner executes artifacts on a board: what ``edgeworthy devices setup`` installs there."""
 
-    runtimes: list[RuntimeName] = Field([name for name, row in RUNTIMES.items() if row.on_boards], min_length=1)
+    runtimes: list[Name] | None = Field(
+        None, min_length=1, description="those whose artifacts it runs; none: all that boards usually have"
+    )
+
+    def why_not(self, runtime: Runtime) -> str:
+        """Why it runs no artifacts of this runtime; empty where it does."""
+        if self.runtimes is None and not runtime.on_boards:
+            return f"a board runs {runtime} only where its 'runtimes' in devices.yaml list it"
+        return super().why_not(runtime)
 
 
 class AndroidBackend(Backend):
     """What every backend of a phone has: benchmark_model runs LiteRT files only."""
 
-    @property
-    def runtimes(self) -> list[RuntimeName]:
-        """The runtimes whose artifacts run here."""
-        return ["litert"]
+    runtimes: ClassVar[None] = None
+
+    def why_not(self, runtime: Runtime) -> str:
+        """Why it runs no artifacts of this runtime; empty where it does."""
+        return (
+            "" if runtime.name == "litert" else f"phones run LiteRT's files alone, by benchmark_model, and no {runtime}"
+        )
 
     def limits(self, runtime: str) -> dict[str, float]:
         """Limits for artifacts of this runtime, which budgets override."""
@@ -190,10 +215,14 @@ class LinuxDevice(RemoteDevice):
 class OwnBackend(Strict):
     """What a target of the user's own is made with."""
 
-    runtimes: list[RuntimeName] = Field(min_length=1, description="the runtimes whose artifacts it runs")
+    runtimes: list[Name] = Field(min_length=1, description="the runtimes whose artifacts it runs")
     options: dict[str, bool | int | float | str] = Field(
         default_factory=dict, description="keyword arguments of the target's class"
     )
+
+    def why_not(self, runtime: Runtime) -> str:
+        """Why it runs no artifacts of this runtime; empty where it does."""
+        return _not_listed(self.runtimes, runtime)
 
     def limits(self, runtime: str) -> dict[str, float]:
         """Limits for artifacts of this runtime, which budgets override: none."""

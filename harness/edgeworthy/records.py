@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
 from edgeworthy.metrics import CLASSIFICATION, FIDELITY
+from edgeworthy.runtimes import Runtime
 from edgeworthy.text import printable
 
 Layout = Literal["nhwc", "nchw"]
@@ -36,7 +37,7 @@ class Artifact:
     key: str
     path: Path
     recipe: str
-    runtime: str
+    runtime: Runtime
     layout: Layout
     size_bytes: int
     gzip_bytes: int

@@ -1,45 +1,80 @@
 """The table of runtimes: everything that edgeworthy knows of one beside how to run and to make its files.
 
-How to run a file is in ``runners/``, how to make one in the recipes.
+How to run a file is in ``runners/``, how to make one in the recipes. Runtimes of the user's own are rows beside these, made from
+models.yaml by ``user_code/own_runtimes.py``: whoever needs a row is given it, and looks none up by its name.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Runtime:
     """One row. Recipes are names of the registry; None or empty where the runtime has no such recipe.
 
-    ``distribution`` is the package that installs it, ``module`` what a runner imports, ``extra`` the extra of edgeworthy.
-    ``vendor_builds`` are distributions that a board's maker gives instead of it.
+    ``module`` is what a runner imports, ``packages`` are the distributions that install it, whose versions are its version.
     ``canary`` is the statically quantizing recipe that a model's canary is made by, ``float_recipe`` the one that a diagnosis
     compares with, ``mixed`` the one that leaves chosen ops float; ``quantized`` are the fully quantized ones that a search for
     mixed variants starts from, the preferred first. ``tiny`` is the file in measurements/tiny that a device is tried with,
-    and ``on_boards`` whether ``edgeworthy devices setup`` installs it by default.
+    ``on_boards`` whether a board runs it where devices.yaml does not say, and ``processor_alone`` whether a backend with
+    another execution provider than the processor's refuses it. Of the user's own, ``class_name`` is the class in the module that
+    runs the files, and ``packed`` a zip of what the module consists of, empty where it is installed.
     """
 
     name: str
     suffix: str
-    distribution: str
     module: str
-    extra: str
-    canary: str
+    packages: tuple[str, ...]
+    canary: str | None = None
     float_recipe: str | None = None
     mixed: str | None = None
     quantized: tuple[str, ...] = ()
     tiny: str | None = None
-    vendor_builds: tuple[str, ...] = ()
     on_boards: bool = True
+    processor_alone: bool = False
+    class_name: str | None = None
+    packed: bytes = field(default=b"", repr=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def version(self, installed: Mapping[str, str]) -> str:
+        """Its version where ``installed`` are those of its packages."""
+        return ", ".join(installed[package] for package in self.packages)
+
+    def how_to_install(self, board: str | None = None) -> str:
+        """The hint where it is missing: here, or on a board."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltIn(Runtime):
+    """A runtime that comes with edgeworthy, by its ``extra``.
+
+    ``vendor_builds`` are distributions that a board's maker gives instead of the first of its packages.
+    """
+
+    extra: str
+    vendor_builds: tuple[str, ...] = ()
+
+    @property
+    def distribution(self) -> str:
+        """The package that installs it."""
+        return self.packages[0]
+
+    def how_to_install(self, board: str | None = None) -> str:
+        """The hint where it is missing: here, or on a board."""
+        return f"edgeworthy devices setup {board}" if board else f"pip install 'edgeworthy[{self.extra}]'"
 
 
 _ROWS = (
-    Runtime(
+    BuiltIn(
         "litert",
         suffix=".tflite",
-        distribution="ai-edge-litert",
         module="ai_edge_litert.interpreter",
+        packages=("ai-edge-litert",),
         extra="litert",
         canary="int8",
         float_recipe="fp32",
@@ -47,11 +82,11 @@ _ROWS = (
         quantized=("int8_float_io", "int8"),
         tiny="tiny.tflite",
     ),
-    Runtime(
+    BuiltIn(
         "onnxruntime",
         suffix=".onnx",
-        distribution="onnxruntime",
         module="onnxruntime",
+        packages=("onnxruntime",),
         extra="onnx",
         canary="ort_int8_minmax",
         float_recipe="ort_fp32",
@@ -60,15 +95,15 @@ _ROWS = (
         tiny="tiny.onnx",
         vendor_builds=("onnxruntime-gpu", "onnxruntime-openvino"),
     ),
-    Runtime(
+    BuiltIn(
         "torch",
         suffix=".pt",
-        distribution="torch",
         module="torch",
+        packages=("torch",),
         extra="torch",
         canary="torch_int8",
         on_boards=False,
     ),
 )
 #: Name -> row.
-RUNTIMES: dict[str, Runtime] = {row.name: row for row in _ROWS}
+RUNTIMES: dict[str, BuiltIn] = {row.name: row for row in _ROWS}

@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from edgeworthy.metrics import COMPARED, QUALITIES, Limit
-from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.yaml_file import KeyPath, YamlFile
 
@@ -41,8 +40,7 @@ def one_of(names: Iterable[str]) -> Any:
     return AfterValidator(check), WithJsonSchema({"enum": known, "type": "string"})
 
 
-#: Names of rows of the tables of runtimes and of metrics.
-RuntimeName = Annotated[str, *one_of(RUNTIMES)]
+#: Names of rows of the table of metrics.
 QualityName = Annotated[str, *one_of(QUALITIES)]
 ComparedName = Annotated[str, *one_of(name for name in COMPARED if name != "cell")]
 

@@ -1,4 +1,4 @@
-"""The schema of a model's source in models.yaml; children that convert read it too, and so nothing else of the file's."""
+"""What of models.yaml the children that convert read too: a model's source, and runtimes of the user's own."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ def _packaged(given: str) -> str:
     return str(Path(folders[0]) / named[2]) if named and folders else given
 
 
+def _no_json(suffix: str) -> str:
+    if suffix == ".json":
+        raise ValueError("the store keeps what it knows of an artifact in a .json beside it; choose another suffix")
+    return suffix
+
+
+Suffix = Annotated[str, Field(pattern=r"^\.[A-Za-z0-9_]{1,20}$"), AfterValidator(_no_json)]
 #: A file relative to models.yaml, or ``package:file``.
 ModelFile = Annotated[str, AfterValidator(_packaged)]
 
@@ -93,3 +100,16 @@ _WAYS = [
     {"keras_application", "weights"},
 ]
 _WAYS_KEYS = set().union(*_WAYS)
+
+
+class OwnRuntime(Strict):
+    """A runtime of the user's own: the class that runs its artifacts."""
+
+    class_: str = Field(
+        alias="class",
+        description="'module:Class' or 'file.py:Class', relative to models.yaml: it is made with an artifact's path",
+    )
+    suffix: Suffix = Field(description="of its artifacts' files, with the dot")
+    packages: list[str] = Field(
+        [], description="distributions that the class imports; other versions are other evidence"
+    )

@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from filelock import FileLock
@@ -40,6 +42,19 @@ def file_digest(path: Path) -> str:
     """The sha256, as hex, of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """A zip of ``files``, by relative path with ``/``, that Python imports from; of the same files it has the same bytes.
+
+    Nothing is compressed: a board's Python may lack zlib. Folders have entries of their own: without them, Python before 3.13
+    imports nothing from a folder that is no package.
+    """
+    packed, folders = io.BytesIO(), {f"{folder}/" for file in files for folder in PurePosixPath(file).parents[:-1]}
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in sorted({**dict.fromkeys(folders, b""), **files}.items()):
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+    return packed.getvalue()
 
 
 @contextlib.contextmanager

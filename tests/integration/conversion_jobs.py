@@ -62,7 +62,7 @@ def write_job(
     work = [{"recipe": recipe, "options": {}, "calibration": samples, "out": str(out)} for recipe, out in outs.items()]
     job = {
         "source": source, "base_dir": str(path.parent), "samples": samples, "classes": classes,
-        "recipe_files": [str(file) for file in recipe_files], "work": work,
+        "recipe_files": [str(file) for file in recipe_files], "runtimes": {}, "work": work,
     }  # fmt: skip
     path.write_text(json.dumps(job))
     return path

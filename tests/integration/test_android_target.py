@@ -23,6 +23,7 @@ from edgeworthy.errors import (
     ToolUnusable,
 )
 from edgeworthy.records import Artifact
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.targets.android.op_profile import COLUMNS
 from edgeworthy.targets.android.target import AndroidTarget
 from edgeworthy.targets.base import Job, Side
@@ -63,7 +64,7 @@ def phone(link: LocalLink, folder: Path, backend: AnyAndroidBackend, *does: str)
 
 def artifact(folder: Path, quantized: bool = False, ending: str = "") -> Artifact:
     path = linear(folder / f"model-{quantized}-{ending}.tflite", WEIGHTS, quantized, ending)
-    return Artifact("abc", path, "int8" if quantized else "fp32", "litert", "nhwc", path.stat().st_size, 1)
+    return Artifact("abc", path, "int8" if quantized else "fp32", RUNTIMES["litert"], "nhwc", path.stat().st_size, 1)
 
 
 def samples(folder: Path, count: int = 70, channels: int = 1) -> Samples:
@@ -140,7 +141,9 @@ def of_three_inputs(folder: Path) -> tuple[Job, np.ndarray]:
     """A job whose inputs stand in another order than the file's, under other names; and its outputs, by numpy."""
     path = three_inputs(folder / "three.tflite", WEIGHTS)
     names = {"g": "gain", "l": "left", "r": "right"}
-    artifact = Artifact("abc", path, "fp32", "litert", "nhwc", path.stat().st_size, 1, "", ("louder", "sum"), names)
+    artifact = Artifact(
+        "abc", path, "fp32", RUNTIMES["litert"], "nhwc", path.stat().st_size, 1, "", ("louder", "sum"), names
+    )
     random = np.random.default_rng(2)
     left = random.normal(size=(70, 6)).astype(np.float32)
     right = (random.integers(-128, 128, (70, 4)) / 8).astype(np.float32)
@@ -167,7 +170,9 @@ def test_several_inputs_are_the_hosts_tensor_by_tensor(target: AndroidTarget, re
 def of_sequences(folder: Path, path: Path, **more: Any) -> tuple[Job, np.ndarray]:
     """A job of two sequences of three steps, and the sums that a state begun at 0.5 has after each step."""
     given, back = {"seen": "x", "sum": "before"}, {"sum": "after"}
-    artifact = Artifact("abc", path, "fp32", "litert", "nhwc", path.stat().st_size, 1, "", ("twice",), given, back)
+    artifact = Artifact(
+        "abc", path, "fp32", RUNTIMES["litert"], "nhwc", path.stat().st_size, 1, "", ("twice",), given, back
+    )
     values = (np.random.default_rng(3).integers(-8, 9, (2, 3, 4)) / 8).astype(np.float32)
     np.save(folder / "sequences.npy", values)
     inputs = (*in_a_row({"seen": values}), state("sum", "after", 0.5, ()))

@@ -330,7 +330,7 @@ BAD_CONFIGURATION: dict[str, tuple[str, Edit, str]] = {
     "runtime": (
         "devices",
         lambda d: d["devices"]["host"]["backends"]["cpu"].update(runtimes=["onnxruntme"]),
-        r"runtimes\.0: unknown value 'onnxruntme'; did you mean 'onnxruntime'",
+        r"runtimes\.0: unknown runtime 'onnxruntme'; did you mean 'onnxruntime'",
     ),
     "budget's variant": (
         "models",

@@ -73,6 +73,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "Decoder tokens": text_decoders.TokenIds,
     "A source": model_schema.Source,
     "A variant": model_schema.Variant,
+    "A runtime of your own": model_schema.OwnRuntime,
     "A budget": config.Budget,
     "Latency": config.LatencyPlan,
     "Regression": config.Tolerances,
@@ -302,7 +303,7 @@ def test_every_recipe_is_described() -> None:
     }
     assert described == {
         name: (
-            runtimes[recipe.runtime],
+            runtimes[recipe.runtime.name],
             "yes" if recipe.calibrated else "no",
             "yes" if recipe.trained else "no",
             [option for option in recipe.options if option not in shared],

@@ -43,11 +43,12 @@ def test_the_float_tflite_is_the_trained_model(name: str, shared_store: Path, tm
     project = Project.load(REPOSITORY / "benchmarks" / "models.yaml", REPOSITORY / "devices.yaml")
     store, entry = open_store(shared_store), project.models.models[name]
     dataset = prepare(store, entry.dataset, project.models.datasets[entry.dataset], project.base)
+    plan = project.plan(name, "fp32")
     maker = ArtifactMaker(
-        store=store, base=project.base, name=name, model=entry, dataset=dataset, plans=[project.plan(name, "fp32")],
-        recipe_files=[], timeouts=Timeouts(), progress=print, slots=Slots(contextlib.nullcontext),
+        store=store, base=project.base, name=name, model=entry, dataset=dataset, plans=[plan],
+        recipe_files=[], own_runtimes={}, timeouts=Timeouts(), progress=print, slots=Slots(contextlib.nullcontext),
     )  # fmt: skip
-    artifact = maker.artifact("fp32")
+    artifact = maker.artifact(plan)
     job = {
         "source": maker.children.ready_source().model_dump(),
         "base": str(project.base),

@@ -29,6 +29,7 @@ from edgeworthy.runs.journal import Journal
 from edgeworthy.runs.run import Run
 from edgeworthy.runs.run_file import RunFile
 from edgeworthy.runs.verdict_log import VerdictLog
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.verdicts.baselines import Baselines
 from edgeworthy.verdicts.waivers import Waivers
 from junitparser import Error, Failure, JUnitXml, Skipped
@@ -117,7 +118,7 @@ def seed(cell: CellId = INT8, **changes: Any) -> None:
     assert timing is not None
     was = journal.provenance(cell)
     size = changes.pop("size_bytes", was.size_bytes)
-    artifact = Artifact("f" * 64, Path("a.onnx"), was.recipe, "onnxruntime", "nchw", size, was.gzip_bytes)
+    artifact = Artifact("f" * 64, Path("a.onnx"), was.recipe, RUNTIMES["onnxruntime"], "nchw", size, was.gzip_bytes)
     if "fingerprint" in changes:
         fingerprint = {**timing.conditions.fingerprint, **changes.pop("fingerprint")}
         changes["conditions"] = Conditions(fingerprint, {}, {})

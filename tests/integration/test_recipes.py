@@ -305,6 +305,7 @@ def job_of(
         "samples": samples,
         "classes": 4,
         "recipe_files": [str(lab / file) for file in recipe_files],
+        "runtimes": {},
         "work": work,
     }
 
@@ -322,7 +323,7 @@ def status(names: list[str], job: dict[str, Any], events: list[dict[str, Any]]) 
 
 def suffix_of(name: str) -> str:
     recipe = builtin_recipes().get(name.partition("@")[0])
-    return recipe.suffix if recipe else ".onnx"
+    return recipe.runtime.suffix if recipe else ".onnx"
 
 
 def train(job: dict[str, Any]) -> list[dict[str, Any]]:

@@ -16,13 +16,14 @@ from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import RunnerBackend
 from edgeworthy.errors import InputMismatch, NotRepeatable, RunnerCrashed
 from edgeworthy.records import Artifact, Outputs
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.targets.base import Job
 from edgeworthy.targets.host import HostTarget
 from onnx import TensorProto, helper
 
 from tests.tflite_files import TfliteFile
 
-RUNTIMES: dict[str, Any] = {".onnx": "onnxruntime", ".pt": "torch", ".tflite": "litert"}
+BY_SUFFIX = {row.suffix: row for row in RUNTIMES.values()}
 RAMP = np.linspace(0, 1, 40 * 4, dtype=np.float32).reshape(40, 2, 2, 1)
 Run = Callable[..., Outputs]
 
@@ -34,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
     def outputs(path: Path, samples: np.ndarray[Any, Any] = RAMP, seed: int | None = None) -> Outputs:
         np.save(folder / "x.npy", samples)
-        artifact = Artifact("key", path, "fp32", RUNTIMES[path.suffix], "nhwc", 1, 1)
+        artifact = Artifact("key", path, "fp32", BY_SUFFIX[path.suffix], "nhwc", 1, 1)
         return target.outputs(Job(artifact, Samples(folder / "x.npy"), 60, seed))
 
     yield outputs
@@ -199,7 +200,7 @@ def test_model_that_kills_the_runner_in_a_batch_runs_one_by_one(tmp_path: Path) 
     np.save(tmp_path / "x.npy", RAMP)
     target = CrashesInBatches("host", "cpu", RunnerBackend())
     with closing(target):
-        artifact = Artifact("key", path, "fp32", "onnxruntime", "nhwc", 1, 1)
+        artifact = Artifact("key", path, "fp32", RUNTIMES["onnxruntime"], "nhwc", 1, 1)
         found = target.outputs(Job(artifact, Samples(tmp_path / "x.npy"), 60))
     assert (found.batch, target.crashes) == (1, 1)
     assert np.array_equal(found.values, RAMP.reshape(40, 4))

@@ -227,7 +227,9 @@ def converted(models: Path) -> Converted:
 
 
 def artifact(models: Path, name: str, recipe: str) -> Path:
-    suffix = next(entry.suffix for known, entry in all_recipes([models / "traps.py"]).items() if known == recipe)
+    suffix = next(
+        entry.runtime.suffix for known, entry in all_recipes([models / "traps.py"]).items() if known == recipe
+    )
     return models / "made" / name / f"{recipe}{suffix}"
 
 

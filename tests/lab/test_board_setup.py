@@ -12,6 +12,7 @@ import pytest
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import RuntimeMissing
 from edgeworthy.records import Artifact
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.targets import host_state
 from edgeworthy.targets.base import Job
 from edgeworthy.targets.linux.setup import platforms, set_up
@@ -37,17 +38,17 @@ def test_runtimes_are_installed_and_used(bare: Targets, onnx: Artifact, samples:
     with pytest.raises(RuntimeMissing, match="edgeworthy devices setup pi"):
         bare["pi:cpu"].outputs(Job(onnx, samples, 60))
     try:
-        installed = set_up(board, ["onnxruntime"], said.append)
+        installed = set_up(board, [RUNTIMES["onnxruntime"]], said.append)
     except RuntimeMissing as error:
         if "could not fetch" in error.message:
             pytest.skip(f"no package index: {error}")
         raise
-    assert installed == {"onnxruntime": host_state.runtime_version("onnxruntime")}
+    assert installed == {"onnxruntime": host_state.runtime_version(RUNTIMES["onnxruntime"])}
     assert any("numpy" in line for line in said)
     answered = bare["pi:cpu"].outputs(Job(onnx, samples, 60)).values
     assert (answered == bare["host:cpu"].outputs(Job(onnx, samples, 60)).values).all()
     pushed = board.files.pushed_bytes
-    set_up(board, ["onnxruntime"], said.append)
+    set_up(board, [RUNTIMES["onnxruntime"]], said.append)
     assert board.files.pushed_bytes == pushed
     assert not (Path(board.facts.packages + ".new")).exists()
 
@@ -58,7 +59,7 @@ def test_vendors_build_is_left_alone(bare: Targets, tmp_path: Path) -> None:
     (packages / "onnxruntime_gpu-1.23.0.dist-info").mkdir()
     (packages / "onnxruntime_gpu-1.23.0.dist-info" / "METADATA").write_text("Name: onnxruntime-gpu\nVersion: 1.23.0\n")
     board, said = bare.board("pi"), []
-    assert set_up(board, ["onnxruntime"], said.append) == {"onnxruntime": "1.23.0"}
+    assert set_up(board, [RUNTIMES["onnxruntime"]], said.append) == {"onnxruntime": "1.23.0"}
     assert said == ["pi: keeps its own onnxruntime-gpu 1.23.0"]
     assert not Path(board.facts.packages).exists()
 
@@ -71,7 +72,7 @@ def test_missing_wheel_is_reported(bare: Targets) -> None:
     with pytest.raises(
         RuntimeMissing, match=r"pi: no wheel of onnxruntime==.* fits riscv32 with Python 3\.\d+ and glibc 2\.17"
     ):
-        set_up(board, ["onnxruntime"], lambda text: None)
+        set_up(board, [RUNTIMES["onnxruntime"]], lambda text: None)
 
 
 def test_platform_tags_are_those_the_board_runs(bare: Targets) -> None:

@@ -13,6 +13,7 @@ import pytest
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import DevicesFile
 from edgeworthy.records import Artifact
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.storage import file_digest
 from edgeworthy.targets.base import Job
 from edgeworthy.targets.host import HostTarget
@@ -38,7 +39,7 @@ def job(tmp_path: Path) -> Job:
     path = cnn(tmp_path / "model.tflite", quantized=True)
     images = np.random.default_rng(3).integers(0, 256, (40, 32, 32, 1)).astype(np.uint8)
     np.save(tmp_path / "samples.npy", images)
-    artifact = Artifact(file_digest(path), path, "int8", "litert", "nhwc", path.stat().st_size, 1)
+    artifact = Artifact(file_digest(path), path, "int8", RUNTIMES["litert"], "nhwc", path.stat().st_size, 1)
     return Job(artifact, Samples(tmp_path / "samples.npy", (("divide", (255.0,)),)), 300)
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 import venv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,14 @@ from edgeworthy.errors import (
     RuntimeMissing,
 )
 from edgeworthy.records import Artifact
+from edgeworthy.runtimes import RUNTIMES
+from edgeworthy.source_schema import OwnRuntime
 from edgeworthy.storage import file_digest
 from edgeworthy.targets.base import Job, Side
 from edgeworthy.targets.links import patience
 from edgeworthy.targets.linux.target import LinuxTarget
 from edgeworthy.targets.open_targets import Targets
+from edgeworthy.user_code.own_runtimes import own_runtime
 
 from tests.integration.conftest import Digits, Project, linear_model, linear_tflite
 from tests.lab.board import Board, runners
@@ -76,7 +80,7 @@ def target(targets: Targets) -> LinuxTarget:
 
 def artifact(path: Path, runtime: str, layout: Any) -> Artifact:
     size = path.stat().st_size
-    return Artifact(file_digest(path), path, "fp32", runtime, layout, size, size)
+    return Artifact(file_digest(path), path, "fp32", RUNTIMES[runtime], layout, size, size)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +119,44 @@ def test_outputs_equal_the_hosts_bit_for_bit(
         assert there.conditions.fingerprint["runtime"] == here.conditions.fingerprint["runtime"]
         assert there.conditions.before["load_1min"] >= 0
         assert there.conditions.before["memory_available_mb"] > 100
+
+
+OWN_RUNTIME = """
+import numpy as np
+from layers import dense
+
+class Linear:
+    def __init__(self, path, threads):
+        with np.load(path) as stored:
+            self.weights, self.bias = stored["weights"], stored["bias"]
+
+    def run(self, samples):
+        return dense(samples, self.weights, self.bias)
+"""
+
+
+def test_a_runtime_of_the_users_is_sent_with_what_it_imports(
+    targets: Targets, samples: Samples, digits: Digits, tmp_path: Path
+) -> None:
+    """The board gives the host's outputs, its own times, and names the line where the class fails."""
+    (tmp_path / "linear.py").write_text(OWN_RUNTIME)
+    (tmp_path / "layers.py").write_text(
+        "def dense(x, weights, bias):\n    return x.reshape(len(x), -1) @ weights + bias\n"
+    )
+    path = tmp_path / "linear.npz"
+    np.savez(path, weights=digits.weights.astype(np.float32), bias=digits.bias.astype(np.float32))
+    entry = OwnRuntime.model_validate({"class": "linear.py:Linear", "suffix": ".npz", "packages": ["numpy"]})
+    made = Artifact(file_digest(path), path, "own", own_runtime("numpy_linear", entry, tmp_path), "nhwc", 1, 1)
+    job = Job(made, samples, 60)
+    here, there = targets["host:cpu"].outputs(job), targets["pi:cpu"].outputs(job)
+    assert np.array_equal(here.values, there.values)
+    assert there.conditions.fingerprint["runtime"] == here.conditions.fingerprint["runtime"]
+    assert f"numpy {np.__version__}" in there.conditions.fingerprint["runtime"]
+    assert len(targets["pi:cpu"].timing(job, PLAN).samples_ns) >= 15
+    (tmp_path / "layers.py").write_text("def dense(x, weights, bias):\n    return x[0][0][0][0][0]\n")
+    broken = replace(made, runtime=own_runtime("numpy_linear", entry, tmp_path))
+    with pytest.raises(ArtifactUnusable, match=r"raised IndexError: .* \(layers.py:2: return x"):
+        targets["pi:cpu"].outputs(Job(broken, samples, 60))
 
 
 def test_timing_and_timing_interleaved(target: LinuxTarget, onnx: Artifact, tflite: Artifact, samples: Samples) -> None:

@@ -11,6 +11,7 @@ from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import RunnerBackend
 from edgeworthy.errors import RunnerCrashed
 from edgeworthy.records import Artifact
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.targets.base import Job
 from edgeworthy.targets.host import HostTarget
 
@@ -42,7 +43,7 @@ class Damaging(HostTarget):
 def test_truncated_result_is_named(tmp_path: Path, result: bytes, arrays: bytes, name: str) -> None:
     """Which file, on which target."""
     np.save(tmp_path / "x.npy", np.zeros((1, 8, 8, 1), np.float32))
-    artifact = Artifact("0" * 64, tmp_path / "m.onnx", "fp32", "onnxruntime", "nchw", 1, 1)
+    artifact = Artifact("0" * 64, tmp_path / "m.onnx", "fp32", RUNTIMES["onnxruntime"], "nchw", 1, 1)
     with pytest.raises(
         RunnerCrashed, match=f"^host:cpu: the runner ended with status 0, but its {name} cannot be read"
     ):

@@ -11,12 +11,13 @@ from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
 from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Provenance, Timing, Truth
 from edgeworthy.runs.journal import Journal
+from edgeworthy.runtimes import RUNTIMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 CELL = CellId("cnn", "int8", "host:cpu")
-ARTIFACT = Artifact("abc", Path("artifact.onnx"), "ort_dynamic", "onnxruntime", "nchw", 1, 1)
+ARTIFACT = Artifact("abc", Path("artifact.onnx"), "ort_dynamic", RUNTIMES["onnxruntime"], "nchw", 1, 1)
 CONDITIONS = Conditions({"runtime": "onnxruntime 1"}, {"load_1min": 0.5}, {"load_1min": 1.5})
 INT64 = hnp.arrays(np.int64, st.integers(0, 20), elements=st.integers(0, 2**62))
 FLOAT32 = hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2), elements=st.floats(width=32))

@@ -30,7 +30,7 @@ def test_builtin_recipes_carry_what_the_store_needs() -> None:
     assert {"fp32", "int8", "mixed", "ort_int8_minmax", "torch_int8"} <= set(recipes)
     assert recipes["int8"].calibrated
     assert not recipes["fp32"].calibrated
-    assert [recipes[name].suffix for name in ("fp32", "ort_fp32", "torch_fp32")] == [".tflite", ".onnx", ".pt"]
+    assert [recipes[name].runtime.suffix for name in ("fp32", "ort_fp32", "torch_fp32")] == [".tflite", ".onnx", ".pt"]
     assert all(entry.packages and entry.file.is_file() for entry in recipes.values())
 
 

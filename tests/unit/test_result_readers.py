@@ -16,6 +16,7 @@ from edgeworthy.reports.frames import load_run
 from edgeworthy.runs.journal import Journal
 from edgeworthy.runs.run_file import COMPLETE, RunFile, Scope
 from edgeworthy.runs.verdict_log import VerdictLog
+from edgeworthy.runtimes import RUNTIMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +36,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     RunFile(folder, [CELL], Scope(("cnn",), (), (), (CELL,)), COMPLETE).write()
     VerdictLog(folder).add(Verdict(CELL, "accuracy", "pass", "exact", "top-1 99 %", metrics={"top1_percent": 99.0}))
     journal = Journal(folder)
-    artifact = Artifact("key", Path("x"), "int8", "litert", "nhwc", 10, 5)
+    artifact = Artifact("key", Path("x"), "int8", RUNTIMES["litert"], "nhwc", 10, 5)
     journal.save(CELL, "identity", artifact, Outputs(np.eye(3, dtype=np.float32), 1, 1.0, 1.0, Conditions({}, {}, {})))
     journal.save_truth("cnn", Truth(np.arange(3), np.eye(3, dtype=np.float32), "top1", "checksum"))
     journal.save_dataset("digits", "as they are")

@@ -14,6 +14,7 @@ from edgeworthy.reports.frames import SAMPLE_COLUMNS, load_run, write_frames
 from edgeworthy.reports.rows import COLUMNS, STATUSES, cell_rows
 from edgeworthy.runs.journal import Journal
 from edgeworthy.runs.verdict_log import VerdictLog
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.storage import write_json
 from edgeworthy.tasks.table import TASKS
 from edgeworthy.verdicts.accuracy import judge_accuracy
@@ -22,7 +23,7 @@ from edgeworthy.verdicts.footprint import judge_footprint
 from edgeworthy.verdicts.latency import judge_latency
 
 CELL = CellId("cnn", "int8", "host:cpu")
-ARTIFACT = Artifact("abc", Path("artifact.onnx"), "ort_dynamic", "onnxruntime", "nchw", 2000, 1000)
+ARTIFACT = Artifact("abc", Path("artifact.onnx"), "ort_dynamic", RUNTIMES["onnxruntime"], "nchw", 2000, 1000)
 STATE = {"temperature_c": 30.0, "battery_percent": 80.0, "cpu_mhz": 2000.0, "load_1min": 0.5, "throttled": 0.0}
 CONDITIONS = Conditions({"runtime": "onnxruntime 1"}, STATE, STATE, during={**STATE, "telemetry_samples": 3.0})
 LABELS = np.arange(60) % 10

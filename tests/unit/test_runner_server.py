@@ -6,6 +6,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.targets.runner_server import RunnerServer
 
 
@@ -14,7 +15,7 @@ def server_saying(said: bytes) -> tuple[RunnerServer, SimpleNamespace]:
     reading, writing = os.pipe()
     os.write(writing, said)
     os.close(writing)
-    return RunnerServer("onnxruntime"), SimpleNamespace(stdout=os.fdopen(reading, "rb", buffering=0))
+    return RunnerServer(RUNTIMES["onnxruntime"]), SimpleNamespace(stdout=os.fdopen(reading, "rb", buffering=0))
 
 
 def test_two_lines_in_one_read_are_two_replies():
@@ -32,4 +33,4 @@ def test_closed_pipe_and_silence_are_distinguished():
         server._answer(process, 5)
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as silent, os.fdopen(writing, "wb"), pytest.raises(TimeoutError):
-        RunnerServer("onnxruntime")._answer(SimpleNamespace(stdout=silent), 0.05)
+        RunnerServer(RUNTIMES["onnxruntime"])._answer(SimpleNamespace(stdout=silent), 0.05)

@@ -20,6 +20,7 @@ from edgeworthy.config import load_devices
 from edgeworthy.device_schema import Device, DevicesFile, LinuxDevice
 from edgeworthy.errors import ConfigError
 from edgeworthy.measurements.probe import DeviceReport, probe
+from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.targets.device_lock import device_lock
 from edgeworthy.targets.linux.setup import set_up
@@ -84,7 +85,8 @@ def setup(name: Annotated[str, typer.Argument(help="a board of devices.yaml")], 
             f"devices setup {name}: it is of kind {entry.kind}",
             hint="only boards of kind linux are set up; a phone takes benchmark_model, the host pip",
         )
-    runtimes = sorted({runtime for backend in entry.backends.values() for runtime in backend.runtimes})
+    backends = entry.backends.values()
+    runtimes = [row for row in RUNTIMES.values() if not all(backend.why_not(row) for backend in backends)]
     with contextlib.closing(Targets(file, devices.absolute().parent)) as targets, device_lock(entry.connection, print):
         installed = set_up(targets.board(name), runtimes, print)
     print(f"{name} has {', '.join(f'{runtime} {version}' for runtime, version in installed.items())}")

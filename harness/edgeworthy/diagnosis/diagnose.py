@@ -24,7 +24,6 @@ from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
 from edgeworthy.model_schema import Variant
 from edgeworthy.records import Artifact, Verdict
-from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.storage import digest, log_tail, read_json, write_json
 from edgeworthy.targets import host_state
 from edgeworthy.targets.device_lock import device_lock
@@ -41,7 +40,7 @@ _FORMAT = "traced 3"
 def with_float(project: Project, cell: CellId) -> tuple[Project, CellId]:
     """The project with a float variant of the cell's runtime, and that variant's cell. Raises DiagnosisError."""
     recipe = project.plan(cell.model, cell.variant).recipe
-    wanted = RUNTIMES[recipe.runtime].float_recipe
+    wanted = recipe.runtime.float_recipe
     if wanted is None:
         raise DiagnosisError(
             f"{cell}: its recipe {recipe.name!r} makes {recipe.runtime} files, whose layers cannot be read",
@@ -160,7 +159,7 @@ def _job(artifact: Artifact, reference: Artifact, inputs: Sequence[NamedInput], 
         for side, found in (("float", reference), ("quantized", artifact))
     }
     described = [each.to_json() for each in inputs]
-    return {"runtime": artifact.runtime, **sides, "inputs": described, "outputs": list(names)}
+    return {"runtime": artifact.runtime.name, **sides, "inputs": described, "outputs": list(names)}
 
 
 def _spread(samples: Samples) -> NDArray[np.float32]:

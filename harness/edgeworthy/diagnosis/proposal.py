@@ -7,8 +7,7 @@ from typing import Any
 
 from edgeworthy.diagnosis.graph import MOVING
 from edgeworthy.diagnosis.records import LayerError, Proposal, Traced
-from edgeworthy.runtimes import RUNTIMES
-from edgeworthy.schema import RuntimeName
+from edgeworthy.runtimes import Runtime
 
 #: So much of the added error may stay.
 LEFT_PERCENT = 10.0
@@ -16,14 +15,14 @@ LEFT_PERCENT = 10.0
 MOST_LAYERS = 0.5
 
 
-def propose(traced: Traced, runtime: RuntimeName, name: str, *, accuracy: bool) -> Proposal | None:
+def propose(traced: Traced, runtime: Runtime, name: str, *, accuracy: bool) -> Proposal | None:
     """A variant without ops that the delegate leaves and, for ``accuracy``, without the worst layers' errors.
 
     None where nothing is wrong, or leaving a few layers float does not help.
     """
     layers = worst_layers(traced) if accuracy else []
     ops = [op.op for op in traced.delegated.left if op.float_taken] if traced.delegated else []
-    recipe = RUNTIMES[runtime].mixed
+    recipe = runtime.mixed
     if recipe is None or (accuracy and not layers):
         return None
     return leaving_float(traced, recipe, name, layers, ops) if layers or ops else None

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
-from edgeworthy.config import CANARY
 from edgeworthy.datasets.prepared import PreparedDataset, prepare
 from edgeworthy.device_schema import HostDevice
 from edgeworthy.errors import (
@@ -97,7 +96,7 @@ class Bench:
     def artifact(self, model: str, variant: str) -> Artifact:
         """The variant's file. Raises VariantError or SourceError."""
         self.lanes.drain()
-        return self._maker(model).artifact(variant)
+        return self._maker(model).artifact(self.project.plan(model, variant))
 
     def outputs(self, cell: CellId) -> Outputs:
         """The outputs of the cell for every evaluation sample. Raises EdgeworthyError."""
@@ -272,8 +271,9 @@ class Bench:
             name=model,
             model=entry,
             dataset=self.dataset(model),
-            plans=[self.project.plan(model, variant) for variant in dict.fromkeys([entry.reference, *wanted, CANARY])],
+            plans=self.project.plans(model, [entry.reference, *wanted]),
             recipe_files=self.project.recipe_files(),
+            own_runtimes=self.project.models.runtimes,
             timeouts=self.project.models.timeouts,
             progress=self.progress,
             slots=self._slots,

@@ -14,8 +14,7 @@ from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import Device
 from edgeworthy.errors import EdgeworthyError, RuntimeMissing
 from edgeworthy.records import Artifact, Delegation
-from edgeworthy.runtimes import RUNTIMES
-from edgeworthy.schema import RuntimeName
+from edgeworthy.runtimes import RUNTIMES, Runtime
 from edgeworthy.storage import file_digest
 from edgeworthy.targets.base import Job, Target
 from edgeworthy.targets.device_lock import device_lock
@@ -66,8 +65,8 @@ def probe(name: str, device: Device, targets: Targets, tell: Callable[[str], Non
             found = tuple(
                 _try(targets[f"{name}:{backend}"], runtime, ramp)
                 for backend, entry in device.backends.items()
-                for runtime in entry.runtimes
-                if RUNTIMES[runtime].tiny
+                for runtime in RUNTIMES.values()
+                if runtime.tiny and not entry.why_not(runtime)
             )
     except EdgeworthyError as error:
         return DeviceReport(name, device.required, problem=error.message, hint=error.hint)
@@ -81,11 +80,10 @@ def probe(name: str, device: Device, targets: Targets, tell: Callable[[str], Non
     return DeviceReport(name, device.required, identity, state, found)
 
 
-def tiny_artifact(runtime: RuntimeName) -> Artifact:
-    """The tiny model for a runtime."""
-    row = RUNTIMES[runtime]
-    assert row.tiny is not None
-    path = Path(__file__).with_name("tiny") / row.tiny
+def tiny_artifact(runtime: Runtime) -> Artifact:
+    """The tiny model for a runtime that has one."""
+    assert runtime.tiny is not None
+    path = Path(__file__).with_name("tiny") / runtime.tiny
     size = path.stat().st_size
     return Artifact(file_digest(path), path, "tiny", runtime, "nhwc", size, size)
 
@@ -95,20 +93,22 @@ def _ramp(folder: Path) -> Samples:
     return Samples(folder / "ramp.npy")
 
 
-def _try(target: Target, runtime: RuntimeName, ramp: Samples) -> BackendReport:
+def _try(target: Target, runtime: Runtime, ramp: Samples) -> BackendReport:
     job = Job(tiny_artifact(runtime), ramp, TIMEOUT_S)
     try:
         output = target.outputs(job).values[0]
         timing = target.timing(job, PLAN)
     except EdgeworthyError as error:
         lacking = isinstance(error, RuntimeMissing)
-        return BackendReport(target.name, runtime, False, error.message, error.hint, lacking)
+        return BackendReport(target.name, runtime.name, False, error.message, error.hint, lacking)
     if not np.allclose(output, RAMP_OUTPUT, rtol=0, atol=TOLERANCE):
         return BackendReport(
-            target.name, runtime, False, f"its output is {output.round(4).tolist()}, expected {list(RAMP_OUTPUT)}",
+            target.name, runtime.name, False, f"its output is {output.round(4).tolist()}, expected {list(RAMP_OUTPUT)}",
             "update the driver or the runtime, or drop this backend: it computes another model",
         )  # fmt: skip
-    return BackendReport(target.name, runtime, True, _in_words(float(np.median(timing.samples_ns)), timing.delegation))
+    return BackendReport(
+        target.name, runtime.name, True, _in_words(float(np.median(timing.samples_ns)), timing.delegation)
+    )
 
 
 def _in_words(median_ns: float, delegation: Delegation | None) -> str:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edgeworthy.cells import CellId, CellSelector, TargetId, matches
-from edgeworthy.config import CANARY, ModelsFile, check_targets, default_limits, limits_for, load_devices, load_models
+from edgeworthy.config import (
+    CANARY,
+    ModelsFile,
+    check_runtimes,
+    check_targets,
+    default_limits,
+    limits_for,
+    load_devices,
+    load_models,
+)
 from edgeworthy.device_schema import AnyAndroidBackend, Device, DevicesFile, OwnBackend, RunnerBackend
-from edgeworthy.errors import ConfigError, SourceError
-from edgeworthy.model_schema import Model, Variant
-from edgeworthy.runtimes import RUNTIMES
+from edgeworthy.errors import ConfigError, RecipeRefused, SourceError
+from edgeworthy.model_schema import Variant
+from edgeworthy.runtimes import RUNTIMES, Runtime
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.user_code.functions import load_function
+from edgeworthy.user_code.own_runtimes import own_runtime
+from edgeworthy.variants.artifacts.canary import canary_recipe
 from edgeworthy.variants.artifacts.keys import VariantPlan
 from edgeworthy.variants.recipes.registry import Recipe, all_recipes, check_options
 from edgeworthy.yaml_file import YamlFile
@@ -32,6 +44,8 @@ class Project:
     models: ModelsFile
     devices: DevicesFile
     recipes: dict[str, Recipe]
+    #: By their names, the user's own among them.
+    runtimes: Mapping[str, Runtime] = field(default_factory=lambda: dict(RUNTIMES))
     #: Functions of the user's that are given each run, by their names in models.yaml.
     reports: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
@@ -39,26 +53,37 @@ class Project:
     def load(cls, models_yaml: Path, devices_yaml: Path) -> Project:
         """Read both files. Raises ConfigError."""
         models, document = load_models(models_yaml)
-        devices, _ = load_devices(devices_yaml)
+        devices, devices_document = load_devices(devices_yaml)
         check_targets(models, document, devices)
         base = models_yaml.absolute().parent  # children open its files from folders of their own
-        recipes = all_recipes([base / file for file in models.recipe_files])
+        runtimes = _runtimes(document, models, base)
+        check_runtimes(devices, devices_document, runtimes)
+        recipes = all_recipes([base / file for file in models.recipe_files], runtimes)
         for name, model in models.models.items():
             for variant, spec in model.variants.items():
                 _check_recipe(document, recipes, ("models", name, "variants", variant), variant, spec)
         reports = {name: _report(name, base) for name in models.reports}
-        return cls(base, devices_yaml.absolute().parent, models, devices, recipes, reports)
+        return cls(base, devices_yaml.absolute().parent, models, devices, recipes, runtimes, reports)
 
     def recipe_files(self) -> list[Path]:
         """The user's own recipe files."""
         return [(self.base / file).resolve() for file in self.models.recipe_files]
 
     def plan(self, model: str, variant: str) -> VariantPlan:
-        """How a variant, or the canary, of a model is made."""
+        """How a variant, or the canary, of a model is made. Raises RecipeRefused where a canary cannot be."""
         entry = self.models.models[model]
-        spec = self._canary(entry) if variant == CANARY else entry.variants[variant]
-        recipe = self.recipes[spec.recipe or variant]
-        return VariantPlan(model, variant, recipe, spec.options, spec.required)
+        if variant == CANARY:
+            recipe = canary_recipe(self.plan(model, entry.reference).recipe.runtime, self.recipes.values())
+            return VariantPlan(model, variant, recipe, {}, True)
+        spec = entry.variants[variant]
+        return VariantPlan(model, variant, self.recipes[spec.recipe or variant], spec.options, spec.required)
+
+    def plans(self, model: str, variants: Iterable[str]) -> list[VariantPlan]:
+        """How each of these variants of a model, and its canary, are made; without a canary where it cannot be."""
+        found = [self.plan(model, variant) for variant in dict.fromkeys(variants)]
+        with contextlib.suppress(RecipeRefused):
+            found.append(self.plan(model, CANARY))
+        return found
 
     def with_variants(self, model: str, variants: Mapping[str, Variant]) -> Project:
         """The project with these variants added to a model."""
@@ -73,16 +98,15 @@ class Project:
         timeouts = self.models.timeouts.model_copy(update=limits)
         return replace(self, models=self.models.model_copy(update={"timeouts": timeouts}))
 
-    def _canary(self, entry: Model) -> Variant:
-        reference = entry.variants[entry.reference].recipe or entry.reference
-        canary = RUNTIMES[self.recipes[reference].runtime].canary
-        return Variant(recipe=canary, options={}, required=True)
-
     def cells(self, selection: CellSelector, prefix: str = "--edge-") -> list[CellId]:
         """The cells that the selection names, without the canaries.
 
         Raises ConfigError where a glob names nothing; ``prefix`` begins the names of the options that gave the globs.
         """
+        return [cell for cell in self._crossed(selection, prefix) if not self.why_not(cell)]
+
+    def _crossed(self, selection: CellSelector, prefix: str) -> list[CellId]:
+        """What the selection names, whether or not it can be run."""
         targets = self.devices.targets()
         variants = sorted({variant for model in self.models.models.values() for variant in model.variants})
         _check_globs(prefix, "model", selection.models, list(self.models.models))
@@ -94,14 +118,16 @@ class Project:
             for variant in model.variants
             for target in targets
         )
-        return [cell for cell in crossed if selection.selects(cell) and self._runs_on(*cell)]
+        return [cell for cell in crossed if selection.selects(cell)]
 
     def selected(self, selection: CellSelector, prefix: str = "--edge-") -> list[CellId]:
         """The cells that the selection names. Raises ConfigError where there are none."""
-        found = self.cells(selection, prefix)
+        crossed = self._crossed(selection, prefix)
+        found = [cell for cell in crossed if not self.why_not(cell)]
         if not found:
+            reason = f": {crossed[0]}: {self.why_not(crossed[0])}" if crossed else ""
             raise ConfigError(
-                "the selection is empty: no selected variant runs on a selected target",
+                f"the selection is empty: no selected variant runs on a selected target{reason}",
                 hint="widen the selection; 'edgeworthy models' lists all cells",
             )
         return found
@@ -109,7 +135,8 @@ class Project:
     def canaries(self, cells: Sequence[CellId]) -> list[CellId]:
         """One canary for every model and target among the cells."""
         crossed = dict.fromkeys((cell.model, cell.target) for cell in cells)
-        return [CellId(model, CANARY, target) for model, target in crossed if self._runs_on(model, CANARY, target)]
+        found = [CellId(model, CANARY, target) for model, target in crossed]
+        return [cell for cell in found if not self.why_not(cell)]
 
     def pairs(self, cells: Sequence[CellId]) -> list[tuple[CellId, CellId]]:
         """Each cell beside the first cell of the same variant on another target: the same artifact, run twice."""
@@ -120,8 +147,7 @@ class Project:
 
     def limits(self, cell: CellId) -> dict[str, float]:
         """A cell's limits: built-in ones, over them the backend's own, and over these the budgets of models.yaml."""
-        runtime = self.plan(cell.model, cell.variant).recipe.runtime
-        backend = self.backend(cell.target).limits(runtime)
+        backend = self.backend(cell.target).limits(self._runtime(cell).name)
         built_in = default_limits(self.models.models[cell.model])
         return {**built_in, **backend, **limits_for(self.models.budgets, cell)}
 
@@ -133,11 +159,33 @@ class Project:
         """The entry of a target's backend."""
         return self.device(target).backends[TargetId.parse(target).backend]
 
-    def _runs_on(self, model: str, variant: str, target: str) -> bool:
-        entry = self.models.models[model]
-        needed = entry.variants[variant].needs if variant != CANARY else ()
-        runs = self.plan(model, variant).recipe.runtime in self.backend(target).runtimes
-        return runs and matches(target, entry.targets) and set(needed) <= set(self.device(target).features)
+    def why_not(self, cell: CellId) -> str:
+        """Why the cell is not measured: its backend, its model's targets, what its variant needs; empty where it is."""
+        entry = self.models.models[cell.model]
+        needed = set(entry.variants[cell.variant].needs if cell.variant != CANARY else ())
+        if not matches(cell.target, entry.targets):
+            return f"the model's targets are {', '.join(entry.targets)}"
+        if lacking := sorted(needed - set(self.device(cell.target).features)):
+            return f"the device has no {', '.join(lacking)}, which the variant needs"
+        return self.backend(cell.target).why_not(self._runtime(cell))
+
+    def _runtime(self, cell: CellId) -> Runtime:
+        """What runs the cell; a canary runs where its model's reference does."""
+        variant = self.models.models[cell.model].reference if cell.variant == CANARY else cell.variant
+        return self.plan(cell.model, variant).recipe.runtime
+
+
+def _runtimes(document: YamlFile, models: ModelsFile, base: Path) -> dict[str, Runtime]:
+    """The table's and the user's own. Raises ConfigError."""
+    found: dict[str, Runtime] = {**RUNTIMES}
+    for name, entry in models.runtimes.items():
+        if name in RUNTIMES:
+            raise document.error(("runtimes", name), f"{name!r} comes with edgeworthy; give yours another name")
+        try:
+            found[name] = own_runtime(name, entry, base)
+        except SourceError as error:
+            raise document.error(("runtimes", name, "class"), error.message, error.hint) from error
+    return found
 
 
 def _report(name: str, base: Path) -> Callable[..., Any]:

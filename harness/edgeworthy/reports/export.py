@@ -14,7 +14,6 @@ from edgeworthy.errors import ConfigError, StoreError
 from edgeworthy.records import RED_STATUSES, Verdict
 from edgeworthy.reports.signature import signature_of
 from edgeworthy.runs.run import Run
-from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.storage import Store, file_digest, read_json, write_json, writing
 from edgeworthy.suggestions import did_you_mean
 
@@ -101,7 +100,7 @@ def _stored_file(run: Run, store: Store, cells: Sequence[CellId]) -> Path:
     key = run.journal.provenance(measured[0]).artifact
     folder = store.find("artifacts", key)
     found = sorted(folder.glob("artifact.*")) if folder else []
-    path = next((path for path in found if path.suffix in {row.suffix for row in RUNTIMES.values()}), None)
+    path = next((path for path in found if path.suffix != ".json"), None)
     if path is None:
         raise StoreError(
             f"{store.root}: the artifact {key[:12]} of {cells[0].model}/{cells[0].variant} is no longer in the store",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgeworthy.config import LatencyPlan
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.records import Artifact, Outputs, Timing
+from edgeworthy.runtimes import Runtime
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,6 @@ class Target(Protocol):
 
     name: str
     device: str
-    runtimes: frozenset[str]
 
     def outputs(self, job: Job) -> Outputs:
         """Every sample's dequantized output."""
@@ -69,7 +69,7 @@ class Target(Protocol):
     def profile(self, job: Job) -> pd.DataFrame:
         """The time of every op, in the order in which they run. Raises ProfileUnavailable where the target tells none."""
 
-    def fingerprint(self, runtime: str) -> dict[str, str]:
+    def fingerprint(self, runtime: Runtime) -> dict[str, str]:
         """What must be equal for two of the target's numbers to be compared: ``identity``, governor, runtime version."""
 
     def identity(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeworthy.device_schema import RunnerBackend
-from edgeworthy.runtimes import RUNTIMES
+from edgeworthy.runtimes import Runtime
 from edgeworthy.targets import host_state
 from edgeworthy.targets.runner_server import RunnerServer
 from edgeworthy.targets.runner_target import RunnerTarget
@@ -29,7 +29,7 @@ class HostTarget(RunnerTarget):
         """The machine and this backend's options."""
         return {**host_state.hardware(), **{name: str(value) for name, value in self._settings().items()}}
 
-    def fingerprint(self, runtime: str) -> dict[str, str]:
+    def fingerprint(self, runtime: Runtime) -> dict[str, str]:
         """Machine, system, backend options, governor and runtime version."""
         return {
             **self.identity(),
@@ -52,16 +52,16 @@ class HostTarget(RunnerTarget):
     def _placed(self, path: Path) -> str:
         return str(path)
 
-    def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
+    def _execute(self, runtime: Runtime, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
         with self._server(runtime) as server:
             server.run(job, folder, timeout_s)
         return {}
 
     @contextlib.contextmanager
-    def _server(self, runtime: str) -> Iterator[RunnerServer]:
+    def _server(self, runtime: Runtime) -> Iterator[RunnerServer]:
         """A server that no other thread uses; one that was closed meanwhile is not used again."""
         with self._lock:
-            if idle := self._idle[runtime]:
+            if idle := self._idle[runtime.name]:
                 server = idle.pop()
             else:
                 server = RunnerServer(runtime)
@@ -71,7 +71,4 @@ class HostTarget(RunnerTarget):
         finally:
             with self._lock:
                 if server in self._servers:
-                    self._idle[runtime].append(server)
-
-    def _how_to_install(self, runtime: str) -> str:
-        return f"pip install 'edgeworthy[{RUNTIMES[runtime].extra}]'"
+                    self._idle[runtime.name].append(server)

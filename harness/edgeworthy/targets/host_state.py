@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from edgeworthy.runtimes import RUNTIMES
+from edgeworthy.runtimes import Runtime
 
 
 @functools.cache
@@ -26,10 +26,14 @@ def hardware() -> dict[str, str]:
     }
 
 
-def runtime_version(runtime: str) -> str:
-    """The installed version of a runtime, or ``absent``."""
+def runtime_version(runtime: Runtime) -> str:
+    """The version of a runtime as it is installed here, or ``absent``."""
+    return runtime.version({package: _version(package) for package in runtime.packages})
+
+
+def _version(package: str) -> str:
     try:
-        return metadata.version(RUNTIMES[runtime].distribution)
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "absent"
 

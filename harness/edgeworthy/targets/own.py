@@ -19,6 +19,7 @@ from edgeworthy.records import Artifact, Conditions, Outputs, Timing
 from edgeworthy.runners.python_runner.interleaving import alternating
 from edgeworthy.runners.python_runner.outputs import BATCH_CHECK
 from edgeworthy.runners.python_runner.stored import same_outputs
+from edgeworthy.runtimes import Runtime
 from edgeworthy.targets.base import InterleavedBlock, Job, Side
 from edgeworthy.targets.runner_target import INTERLEAVED_PLAN, NOT_REPEATABLE_HINT
 from edgeworthy.tensors import length_of
@@ -36,7 +37,6 @@ class OwnTarget:
         self.device = device
         self.name = f"{device}:{backend_name}"
         self.backend: OwnBackend = entry.backends[backend_name]
-        self.runtimes = frozenset[str](self.backend.runtimes)
         self._function, self._base = entry.target, base
         self._made: Any = None
 
@@ -91,7 +91,7 @@ class OwnTarget:
             f"{self.name}: a target of your own tells no time of single ops", hint="profile on a phone"
         )
 
-    def fingerprint(self, runtime: str) -> dict[str, str]:
+    def fingerprint(self, runtime: Runtime) -> dict[str, str]:
         """The target's identity; the runtime's version is its own affair."""
         return {**self.identity(), "governor": "", "runtime": f"{runtime} of {self._function}"}
 

@@ -19,7 +19,10 @@ from typing import Any
 
 from edgeworthy import runners
 from edgeworthy.errors import RunnerCrashed, RunnerTimeout
+from edgeworthy.runtimes import Runtime
 from edgeworthy.storage import log_tail
+from edgeworthy.temporary import temporary_folder
+from edgeworthy.user_code.own_runtimes import write_packed
 
 #: Importing torch on a cold disk takes 20 s and more.
 START_SECONDS = 120.0
@@ -36,8 +39,10 @@ def describe_exit(status: int) -> str:
 class RunnerServer:
     """The server process of one runtime, started on first use and again after it was lost."""
 
-    def __init__(self, runtime: str) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+        self._open = contextlib.ExitStack()
+        self._code: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._unread = b""
 
@@ -48,8 +53,8 @@ class RunnerServer:
         """
         log = folder / "runner.log"
         path = folder / "job.json"
-        path.write_text(json.dumps({**job, "out": str(folder), "log": str(log)}))
         process = self._started()
+        path.write_text(json.dumps({**job, "code": self._code, "out": str(folder), "log": str(log)}))
         try:
             assert process.stdin is not None
             process.stdin.write(f"{path}\n".encode())
@@ -79,14 +84,18 @@ class RunnerServer:
         for stream in (process.stdin, process.stdout):
             if stream:
                 stream.close()
+        self._open.close()
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
             self.close()
         if self._process is None:
+            if self.runtime.packed:
+                self._code = write_packed(self.runtime, self._open.enter_context(temporary_folder()))
+            code = [self._code] if self._code else []
             environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
             self._process = subprocess.Popen(
-                [sys.executable, str(Path(runners.__file__).parent), "serve", self.runtime],
+                [sys.executable, str(Path(runners.__file__).parent), "serve", self.runtime.module, *code],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -27,8 +27,10 @@ from edgeworthy.errors import (
     TargetError,
 )
 from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing
+from edgeworthy.runtimes import Runtime
 from edgeworthy.targets.base import InterleavedBlock, Job, Side
 from edgeworthy.temporary import temporary_folder
+from edgeworthy.user_code.own_runtimes import CORRECT_CLASS
 
 #: The runner's words for what went wrong.
 _ERRORS: dict[str, type[TargetError]] = {
@@ -38,6 +40,7 @@ _ERRORS: dict[str, type[TargetError]] = {
     "runtime_missing": RuntimeMissing,
     "backend_unused": BackendUnused,
     "runner_failed": RunnerCrashed,
+    "users_code": ArtifactUnusable,
 }
 
 NOT_REPEATABLE_HINT = (
@@ -53,11 +56,13 @@ Answer = tuple[dict[str, NDArray[Any]], dict[str, Any], Conditions]
 class RunnerTarget(ABC):
     """A target whose artifacts are executed by ``harness/edgeworthy/runners``, wherever it runs."""
 
+    #: The board's name, where it is one: what is missing is installed there.
+    board_name: str | None = None
+
     def __init__(self, device: str, backend_name: str, backend: RunnerBackend) -> None:
         self.device = device
         self.name = f"{device}:{backend_name}"
         self.backend = backend
-        self.runtimes = frozenset[str](backend.runtimes)
 
     def outputs(self, job: Job) -> Outputs:
         """Every sample's dequantized output, one sample at a time where a larger batch kills the runner. Raises TargetError."""
@@ -105,7 +110,7 @@ class RunnerTarget(ABC):
         )
 
     @abstractmethod
-    def fingerprint(self, runtime: str) -> dict[str, str]:
+    def fingerprint(self, runtime: Runtime) -> dict[str, str]:
         """What must be equal for two of the target's numbers to be compared."""
 
     @abstractmethod
@@ -117,15 +122,11 @@ class RunnerTarget(ABC):
         """The path under which the runner finds a file of this machine."""
 
     @abstractmethod
-    def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
+    def _execute(self, runtime: Runtime, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
         """Run one job; its result.json and arrays.npz are then in ``folder``. Gives what was seen of the device meanwhile.
 
         Raises TargetError.
         """
-
-    @abstractmethod
-    def _how_to_install(self, runtime: str) -> str:
-        """The hint if the runtime is missing."""
 
     def _run(self, job: Job, mode: dict[str, Any], sides: Sequence[Side] = ()) -> Answer:
         artifact = job.artifact
@@ -146,7 +147,9 @@ class RunnerTarget(ABC):
 
     def _options(self, artifact: Artifact) -> dict[str, Any]:
         return {
-            "runtime": artifact.runtime,
+            "runtime": artifact.runtime.name,
+            "module": artifact.runtime.module,
+            "class": artifact.runtime.class_name,
             "artifact": self._placed(artifact.path),
             "layout": artifact.layout,
             "input_names": dict(artifact.inputs),
@@ -172,11 +175,12 @@ class RunnerTarget(ABC):
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise self._damaged("arrays.npz", error) from error
 
-    def _hint(self, kind: str, runtime: str) -> str:
+    def _hint(self, kind: str, runtime: Runtime) -> str:
         if kind == "runtime_missing":
-            return self._how_to_install(runtime)
+            return runtime.how_to_install(self.board_name)
         hints = {
             "not_repeatable": NOT_REPEATABLE_HINT,
+            "users_code": CORRECT_CLASS,
             "input_mismatch": "see the model's inputs and outputs in a viewer (netron), and compare them with the dataset",
             "backend_unused": "correct the backend in devices.yaml, or install the runtime's build that has the provider",
         }

@@ -9,8 +9,7 @@ from edgeworthy.diagnosis.proposal import leaving_float, prefix
 from edgeworthy.diagnosis.records import Traced
 from edgeworthy.measurements.project import Project
 from edgeworthy.model_schema import Variant
-from edgeworthy.runtimes import RUNTIMES
-from edgeworthy.schema import RuntimeName
+from edgeworthy.runtimes import Runtime
 from edgeworthy.variants.recipes.registry import Recipe
 
 #: Ops without weights cost no bytes in float, and their int8 kernels are often the slow ones: those that reduce or scale
@@ -49,14 +48,14 @@ class Candidate:
         return self.variant.recipe or self.name
 
 
-def own_variants(project: Project, model: str, runtimes: Sequence[RuntimeName]) -> list[Candidate]:
+def own_variants(project: Project, model: str, runtimes: Sequence[Runtime]) -> list[Candidate]:
     """The model's variants that run on a target with these runtimes."""
     entry = project.models.models[model]
     found = [Candidate(name, variant, True, name == entry.reference) for name, variant in entry.variants.items()]
     return [candidate for candidate in found if project.recipes[candidate.recipe].runtime in runtimes]
 
 
-def other_recipes(project: Project, model: str, runtimes: Sequence[RuntimeName], *, trained: bool) -> list[Candidate]:
+def other_recipes(project: Project, model: str, runtimes: Sequence[Runtime], *, trained: bool) -> list[Candidate]:
     """Recipes that need no options and are no variant of the model yet, those that do not calibrate first.
 
     ``trained`` asks for those that train the model, which take minutes, instead of the others.
@@ -67,9 +66,9 @@ def other_recipes(project: Project, model: str, runtimes: Sequence[RuntimeName],
         for recipe in project.recipes.values()
         if recipe.runtime in runtimes
         and recipe.trained == trained
-        and recipe.name != RUNTIMES[recipe.runtime].mixed
+        and recipe.name != recipe.runtime.mixed
         and (recipe.name, False) not in taken
-        and not any(option.required for option in recipe.options.values())
+        and not recipe.needs_options
     ]
     names = {name for name, _ in _variants(project, model)}
     return [

@@ -16,8 +16,7 @@ from edgeworthy.measurements.project import Project
 from edgeworthy.metrics import FIDELITY, Quality, quality_of
 from edgeworthy.records import Artifact, Estimate, Truth, Verdict
 from edgeworthy.runs.journal import Journal
-from edgeworthy.runtimes import RUNTIMES
-from edgeworthy.schema import RuntimeName
+from edgeworthy.runtimes import Runtime
 from edgeworthy.storage import Store, digest, writing
 from edgeworthy.tuning.candidates import Candidate, mixed_variants, other_recipes, own_variants
 from edgeworthy.tuning.choice import Tried
@@ -85,8 +84,9 @@ class Search:
         except OutOfTime:
             self.over = True
 
-    def _runtimes(self) -> Sequence[RuntimeName]:
-        return self.project.backend(self.target).runtimes
+    def _runtimes(self) -> Sequence[Runtime]:
+        backend = self.project.backend(self.target)
+        return [runtime for runtime in self.project.runtimes.values() if not backend.why_not(runtime)]
 
     def _try_all(self, candidates: Sequence[Candidate]) -> None:
         """Try some; what all of them lack is converted together, for a converter takes seconds to start."""
@@ -118,12 +118,11 @@ class Search:
         except EdgeworthyError as error:
             return Tried(candidate, against=error.message)
 
-    def _mixed(self, runtime: RuntimeName) -> list[Candidate]:
+    def _mixed(self, runtime: Runtime) -> list[Candidate]:
         """Mixed variants, from a look into the fully quantized one that was made."""
         made = {one.candidate.recipe: one.candidate for one in self.tried if one.size_kb is not None}
-        base = next((made[recipe] for recipe in RUNTIMES[runtime].quantized if recipe in made), None)
-        mixed = RUNTIMES[runtime].mixed
-        if base is None or mixed is None:
+        base = next((made[recipe] for recipe in runtime.quantized if recipe in made), None)
+        if base is None or runtime.mixed is None:
             return []
         project = self.project.with_variants(self.model, {base.name: base.variant})
         project, floats = with_float(project, self._cell(base.name))
@@ -135,7 +134,7 @@ class Search:
             return []
         finally:
             bench.close()
-        return mixed_variants(self.project, self.model, mixed, traced)
+        return mixed_variants(self.project, self.model, runtime.mixed, traced)
 
     def _cell(self, variant: str) -> CellId:
         return CellId(self.model, variant, self.target)

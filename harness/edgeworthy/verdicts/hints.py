@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgeworthy.records import Verdict
-from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.variants.recipes.registry import Recipe
 from edgeworthy.verdicts.accuracy import REPAIR
 
@@ -35,7 +34,7 @@ def _hint(recipe: Recipe) -> str:
         return _TRAINED
     if _halves(recipe):
         return _FLOAT16
-    mixed = RUNTIMES[recipe.runtime].mixed
+    mixed = recipe.runtime.mixed
     leave = f"leave sensitive ops float with the {mixed!r} recipe" if mixed else ""
     if recipe.calibrated:
         calibrate = "calibrate on real samples, preprocessed as the evaluation samples are"

@@ -1,15 +1,17 @@
-"""Run one artifact with LiteRT, ONNX Runtime or torch: the program that executes on the host, and on a board.
+"""Run one artifact with LiteRT, ONNX Runtime, torch or a user's class: the program that executes on the host, and on a board.
 
 It needs only Python, numpy and the artifact's runtime: this package imports nothing of edgeworthy, and a board is sent it
 as one file. Two ways to start it, from the folder ``runners`` here or from that file:
 
 ``python runners run JOB.json``
     one job in this process;
-``python runners serve RUNTIME``
-    import the runtime once, then for every path of a job that comes on standard input fork a child that runs it.
+``python runners serve MODULE [CODE]``
+    import the runtime's module once, then for every path of a job that comes on standard input fork a child that runs it.
     Answers ``{"pid": N}`` and, when that child has ended, ``{"status": N}`` (as ``os.waitstatus_to_exitcode`` says).
 
-A job is JSON: ``runtime``, ``artifact``, ``layout``, ``outputs`` (the names of several, in the order in which they are
+A job is JSON: ``runtime``, ``module`` (what is imported to run it), ``class`` (the user's class in that module, else None),
+``code`` (a zip of the user's files that the module is in, else None), ``artifact``, ``layout``, ``outputs`` (the names of
+several, in the order in which they are
 wanted; [] of a single one), ``state`` (input -> the output that it is given back at the step after), ``inputs`` (a file of
 samples, the ``steps`` that follow and, where a model takes several, what each is called, and where its values stand in a row;
 a sample is a sequence where one of them ``follows`` an output; with ``last`` its last step alone is wanted), ``input_names``

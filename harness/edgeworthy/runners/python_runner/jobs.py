@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ Array = NDArray[Any]
 Shape = tuple[int | None, ...]
 #: Images, (samples, height, width, channels), have so many axes; other arrays are taken as they are.
 IMAGE_RANK = 4
+#: A line of the user's code is cut to this many characters.
+MAX_LINE = 80
 
 
 class RunnerError(Exception):
@@ -28,6 +31,18 @@ class RunnerError(Exception):
 def shape_text(shape: Any) -> str:
     """A shape as messages show it."""
     return "x".join(str(size) if isinstance(size, (int, np.integer)) and size >= 0 else "?" for size in shape)
+
+
+def failure(job: Job, problem: str, error: BaseException) -> RunnerError:
+    """What the runtime's exception becomes; ``problem`` is what it prevented. A class of the user's is named with its line."""
+    if not job["class"]:
+        return RunnerError("artifact_unusable", f"{job['runtime']} {problem}: {first_line(error, job)}")
+    own = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(job["code"] or "\0")
+    ]
+    place = f" ({Path(own[-1].filename).name}:{own[-1].lineno}: {(own[-1].line or '')[:MAX_LINE]})" if own else ""
+    raised = type(error).__name__ + (f": {first_line(error, job)}" if str(error).strip() else "")
+    return RunnerError("users_code", f"{job['runtime']} {problem}: {job['class']} raised {raised}{place}")
 
 
 def first_line(error: BaseException, job: Job) -> str:

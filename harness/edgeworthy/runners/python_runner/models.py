@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from typing import Any
 
-from .jobs import Job, RunnerError, first_line
+from .jobs import Job, RunnerError, failure
 from .litert import LiteRtModel
 from .onnx import OnnxModel
+from .own import OwnModel
 from .torchscript import TorchModel
 
+#: Those that come with edgeworthy; the artifacts of any other are run by a class of the user's.
 MODELS: dict[str, Any] = {"litert": LiteRtModel, "onnxruntime": OnnxModel, "torch": TorchModel}
-IMPORTS = {"litert": "ai_edge_litert.interpreter", "onnxruntime": "onnxruntime", "torch": "torch"}
 
 
 def load(job: Job) -> Any:
     """The job's artifact in its runtime, checked against the inputs."""
     try:
-        __import__(IMPORTS[job["runtime"]])
-    except ImportError as error:
+        import_runtime(job["module"], job["code"])
+    except ModuleNotFoundError as error:
         raise RunnerError("runtime_missing", f"the runtime {job['runtime']} is not installed ({error})") from error
+    except (Exception, SystemExit) as error:
+        raise failure(job, "cannot be imported", error) from error
     try:
         _seed(job)
-        return MODELS[job["runtime"]](job)
+        return MODELS.get(job["runtime"], OwnModel)(job)
     except RunnerError:
         raise
-    except Exception as error:
-        raise RunnerError("artifact_unusable", f"{job['runtime']} cannot load it: {first_line(error, job)}") from error
+    except (Exception, SystemExit) as error:
+        raise failure(job, "cannot load it", error) from error
+
+
+def import_runtime(module: str, code: str | None) -> None:
+    """Import what runs artifacts; ``code`` is a zip of the user's files that it is found in, after all that is installed."""
+    if code and code not in sys.path:
+        sys.path.append(code)
+    importlib.import_module(module)
 
 
 def _seed(job: Job) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import gc
 import json
 import os
@@ -15,9 +16,9 @@ from typing import NoReturn
 import numpy as np
 
 from .interleaving import interleaved
-from .jobs import Array, Facts, Job, RunnerError, first_line
+from .jobs import Array, Facts, Job, RunnerError, failure, first_line
 from .lifetime import die_with_parent
-from .models import IMPORTS
+from .models import import_runtime
 from .outputs import outputs
 from .timing import timing
 
@@ -32,6 +33,8 @@ def run(job: Job) -> None:
     """Run one job and write its result, ``result.json`` last, in the job's folder."""
     out = Path(job["out"])
     start = time.perf_counter()
+    if job["class"]:
+        faulthandler.enable()  # the log then says which line of the user's a crash was in
     try:
         pin(job["cores"])
         arrays, facts = MODES[job["mode"]](job)
@@ -41,10 +44,9 @@ def run(job: Job) -> None:
         result = {"error": {"kind": error.kind, "message": str(error)}}
     except OSError as error:
         result = {"error": {"kind": "runner_failed", "message": first_line(error, job)}}
-    except Exception as error:
-        result = {
-            "error": {"kind": "artifact_unusable", "message": f"{job['runtime']} failed: {first_line(error, job)}"}
-        }
+    except (Exception, SystemExit) as error:
+        failed = failure(job, "failed", error)
+        result = {"error": {"kind": failed.kind, "message": str(failed)}}
     partial = out / "result.json.tmp"
     partial.write_text(json.dumps(result))
     partial.replace(out / "result.json")
@@ -62,13 +64,13 @@ def pin(cores: list[int] | None) -> None:
     os.sched_setaffinity(0, cores)
 
 
-def serve(runtime: str) -> None:
-    """Fork a child for every job path on standard input, until it closes."""
+def serve(module: str, code: str | None = None) -> None:
+    """Fork a child for every job path on standard input, until it closes; ``module`` and ``code`` are as in a job."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     die_with_parent()
-    with contextlib.suppress(ImportError):  # the job itself reports a missing runtime
-        __import__(IMPORTS[runtime])
+    with contextlib.suppress(Exception, SystemExit):  # the job itself reports what keeps it from being imported
+        import_runtime(module, code)
     gc.freeze()  # children share these pages and never scan them
     for line in sys.stdin:
         job = json.loads(Path(line.rstrip("\n")).read_text())
@@ -96,8 +98,8 @@ def _run_forked(job: Job) -> NoReturn:
 
 
 def main() -> None:
-    """The program: ``run JOB.json`` or ``serve RUNTIME``."""
+    """The program: ``run JOB.json`` or ``serve MODULE [CODE]``."""
     if sys.argv[1] == "serve":
-        serve(sys.argv[2])
+        serve(*sys.argv[2:])
     else:
         run(json.loads(Path(sys.argv[2]).read_text()))

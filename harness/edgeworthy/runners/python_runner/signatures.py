@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .jobs import Array, Job, RunnerError, Shape
+from .jobs import IMAGE_RANK, Array, Job, RunnerError, Shape
 
 
 def check_signature(job: Job, inputs: list[tuple[str, str]], outputs: list[tuple[str, Any]]) -> None:
@@ -47,6 +47,22 @@ def with_state_shapes(job: Job, declared: list[Shape]) -> list[Shape]:
     """The shapes of the inputs, where the model leaves sizes of a state open that which the job gives it."""
     given = [each["follows"] and tuple(each["shape"]) for each in job["inputs"]["inputs"]] or [None]
     return [stated if stated and None in shape else shape for shape, stated in zip(declared, given, strict=True)]
+
+
+def undeclared_shapes(job: Job) -> list[Shape]:
+    """The shapes of the inputs of a model that declares none; a number that all samples have has no axes, if it is no state."""
+    return [tuple(each["shape"]) if each["follows"] else () for each in job["inputs"]["inputs"]] or [()]
+
+
+def undeclared_types(job: Job) -> list[Any]:
+    """The types of the inputs of a model that declares none: float32, and of several those that are whole numbers, no images,
+    int64."""
+    batch = 0 if job["state"] else 1  # in place of the batch a sequence has its steps
+    whole = [
+        not each["dtype"].startswith("float") and len(each["shape"]) + batch != IMAGE_RANK
+        for each in job["inputs"]["inputs"]
+    ]
+    return [np.int64 if number else np.float32 for number in whole or [False]]
 
 
 def shaped(given: list[Any], shapes: Sequence[Shape]) -> list[Array]:

@@ -6,8 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from .jobs import IMAGE_RANK, Array, Facts, Job, RunnerError, Shape
-from .signatures import all_outputs, check_signature, shaped, wanted_inputs, wanted_outputs
+from .jobs import Array, Facts, Job, RunnerError
+from .signatures import (
+    all_outputs,
+    check_signature,
+    shaped,
+    undeclared_shapes,
+    undeclared_types,
+    wanted_inputs,
+    wanted_outputs,
+)
 
 
 class TorchModel:
@@ -25,10 +33,8 @@ class TorchModel:
         arguments = self.module._c._get_method("forward").schema.arguments[1:]
         required = [each for each in arguments if not each.has_default_value()]
         check_signature(job, [(each.name, str(each.type)) for each in required or arguments], [])
-        #: TorchScript declares none; a number that all samples have is a tensor without axes, if it is no state.
-        self.input_shapes: list[Shape] = [
-            tuple(each["shape"]) if each["follows"] else () for each in job["inputs"]["inputs"]
-        ] or [()]
+        self.input_shapes = undeclared_shapes(job)
+        self.types = undeclared_types(job)
         #: Its inputs have no names, but places: those of the job's.
         self.places: list[int] = wanted_inputs(job, {str(place): place for place in range(len(self.input_shapes))})
         self.given: list[Any] = []
@@ -45,16 +51,9 @@ class TorchModel:
         """Nothing: TorchScript declares no batch."""
 
     def native(self, given: list[Array], first: int = 0) -> list[Any]:
-        """Samples as the runtime takes them, by input: float32, and of several those that are whole numbers, no images, int64."""
-        batch = 0 if self.job["state"] else 1  # in place of the batch a sequence has its steps
-        whole = [
-            not each["dtype"].startswith("float") and len(each["shape"]) + batch != IMAGE_RANK
-            for each in self.job["inputs"]["inputs"]
-        ]
-        return [
-            self.torch.from_numpy(np.array(values, np.int64 if number else np.float32, order="C"))
-            for values, number in zip(shaped(given, self.input_shapes), whole or [False], strict=True)
-        ]
+        """Samples as the runtime takes them, by input."""
+        values = zip(shaped(given, self.input_shapes), self.types, strict=True)
+        return [self.torch.from_numpy(np.array(each, dtype, order="C")) for each, dtype in values]
 
     def feed(self, native: list[Any]) -> None:
         """Set the inputs, in the module's order."""

@@ -27,6 +27,7 @@ from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing
 from edgeworthy.runners.python_runner.interleaving import alternating
 from edgeworthy.runners.python_runner.outputs import BATCH, BATCH_CHECK
 from edgeworthy.runners.python_runner.stored import same_outputs
+from edgeworthy.runtimes import RUNTIMES, Runtime
 from edgeworthy.targets.android import shards, telemetry
 from edgeworthy.targets.android.benchmark_tool import BenchmarkTool, install
 from edgeworthy.targets.android.command import ONE_SHOT, PROFILE, command, profile_flags, timing_flags
@@ -76,8 +77,6 @@ class Prepared:
 class AndroidTarget:
     """Runs LiteRT artifacts on a phone, in new processes of benchmark_model that survive a lost connection."""
 
-    runtimes = frozenset({"litert"})
-
     def __init__(
         self,
         device: str,
@@ -114,7 +113,7 @@ class AndroidTarget:
         options = self.backend.model_dump(exclude={"min_delegated_percent"})
         return {**self._identity, **{name: str(value) for name, value in options.items()}}
 
-    def fingerprint(self, runtime: str) -> dict[str, str]:
+    def fingerprint(self, runtime: Runtime) -> dict[str, str]:
         """Phone, backend options, governor and, for the runtime's version, the tool's sha256."""
         return {
             **self.identity(),
@@ -329,7 +328,7 @@ class AndroidTarget:
 
     def _conditions(self, before: dict[str, float], during: dict[str, float]) -> Conditions:
         """What was measured is not lost for a link that breaks just afterwards."""
-        return Conditions(patiently(lambda: self.fingerprint("litert")), before, self.state(), during=during)
+        return Conditions(patiently(lambda: self.fingerprint(RUNTIMES["litert"])), before, self.state(), during=during)
 
     def _prepare(self, artifact: Artifact, samples: Samples) -> Prepared:
         name = f"{artifact.path.name} ({artifact.recipe})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pydantic import TypeAdapter
 
 from edgeworthy.device_schema import LinuxDevice
 from edgeworthy.errors import CommandFailed, DeviceError, RuntimeMissing
-from edgeworthy.runtimes import RUNTIMES
+from edgeworthy.runtimes import RUNTIMES, Runtime
 from edgeworthy.targets.device_files import DeviceFiles
 from edgeworthy.targets.links.base import Link
 from edgeworthy.targets.links.patience import at_first_contact, patiently
@@ -110,11 +111,24 @@ class Board:
         self.device = device
         self.entry = entry
         self.link = link
+        #: Of the runtimes that are none of the table's, as they were asked for.
+        self._own_versions: dict[str, str] = {}
 
     @functools.cached_property
     def facts(self) -> BoardFacts:
         """What it is, asked once. Raises DeviceError, at once if nothing replies."""
-        asking = [self.entry.python, "-c", _FACTS, self.entry.work_folder, json.dumps(_BUILDS)]
+        facts = self._ask(_BUILDS)
+        if facts.python < PYTHON_AT_LEAST:
+            raise RuntimeMissing(
+                f"{self.device}: {self.entry.python} is Python {facts.identity['python']}; the runner needs "
+                f"{'.'.join(map(str, PYTHON_AT_LEAST))} or newer",
+                hint=f"install a newer Python on it, and set devices.{self.device}.python in devices.yaml",
+            )
+        return facts
+
+    def _ask(self, builds: Mapping[str, Sequence[str]]) -> BoardFacts:
+        """The facts, with the versions of what is installed by any of the distributions in ``builds``."""
+        asking = [self.entry.python, "-c", _FACTS, self.entry.work_folder, json.dumps(builds)]
         done = at_first_contact(lambda: self.link.run(asking, COMMAND_S))
         if done.status != 0:
             said = done.why
@@ -132,19 +146,20 @@ class Board:
         with reading(
             self.device, asked, done.stdout, f"set devices.{self.device}.python in devices.yaml to a sound one"
         ):
-            facts = TypeAdapter(BoardFacts).validate_json(said)
-        if facts.python < PYTHON_AT_LEAST:
-            raise RuntimeMissing(
-                f"{self.device}: {self.entry.python} is Python {facts.identity['python']}; the runner needs "
-                f"{'.'.join(map(str, PYTHON_AT_LEAST))} or newer",
-                hint=f"install a newer Python on it, and set devices.{self.device}.python in devices.yaml",
-            )
-        return facts
+            return TypeAdapter(BoardFacts).validate_json(said)
 
     @functools.cached_property
     def files(self) -> DeviceFiles:
         """The files that it keeps for us."""
         return DeviceFiles(self.link, f"{self.facts.work_folder}/files")
+
+    def version(self, runtime: Runtime) -> str:
+        """The version of a runtime there, ``absent`` of what is not installed. Raises DeviceError."""
+        known = self.facts.runtimes | self._own_versions
+        if runtime.name not in known:
+            installed = self._ask({package: [package] for package in runtime.packages}).runtimes
+            known[runtime.name] = self._own_versions[runtime.name] = runtime.version(installed)
+        return known[runtime.name]
 
     def state(self) -> LinuxState:
         """The state it is in; a link that is down for a while is waited for. Raises DeviceError."""

@@ -13,8 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeworthy.errors import CommandFailed, RuntimeMissing
-from edgeworthy.runtimes import RUNTIMES
-from edgeworthy.schema import RuntimeName
+from edgeworthy.runtimes import BuiltIn
 from edgeworthy.storage import LOG_TAIL_LINES
 from edgeworthy.targets import host_state
 from edgeworthy.targets.links.patience import patiently
@@ -44,36 +43,37 @@ os.rename(made, final)
 """
 
 
-def set_up(board: Board, runtimes: Sequence[RuntimeName], tell: Callable[[str], None]) -> dict[str, str]:
+def set_up(board: Board, runtimes: Sequence[BuiltIn], tell: Callable[[str], None]) -> dict[str, str]:
     """Install runtimes on the board, in this machine's own versions; returns each one's version there.
 
     A vendor's build in its Python is left alone: its execution providers are in no wheel from here, which would hide it.
     Raises RuntimeMissing where no wheel fits the board, or what was installed cannot be imported; DeviceError.
     """
-    for build in (board.facts.own_builds[runtime] for runtime in runtimes if runtime in board.facts.own_builds):
+    kept = board.facts.own_builds
+    for build in (kept[runtime.name] for runtime in runtimes if runtime.name in kept):
         tell(f"{board.device}: keeps its own {build}")
-    lacking = [runtime for runtime in runtimes if runtime not in board.facts.own_builds]
+    lacking = [runtime for runtime in runtimes if runtime.name not in kept]
     if lacking:
         _install(board, lacking, tell)
     board.forget()
-    return {runtime: board.facts.runtimes[runtime] for runtime in runtimes}
+    return {runtime.name: board.facts.runtimes[runtime.name] for runtime in runtimes}
 
 
-def _install(board: Board, runtimes: Sequence[RuntimeName], tell: Callable[[str], None]) -> None:
+def _install(board: Board, runtimes: Sequence[BuiltIn], tell: Callable[[str], None]) -> None:
     facts = board.facts
     with temporary_folder() as folder:
-        tell(f"fetching {', '.join(runtimes)} for {_in_words(facts)}")
+        tell(f"fetching {', '.join(map(str, runtimes))} for {_in_words(facts)}")
         wheels = _fetch(board, runtimes, folder)
         for wheel in wheels:
             tell(f"{board.device}: {wheel.name} ({wheel.stat().st_size / 1e6:.1f} MB)")
         remote = [board.files.put(wheel) for wheel in wheels]
     _python(board, "the wheels cannot be unpacked", _UNPACK, facts.packages, *remote)
     for runtime in runtimes:
-        code = f"import sys; sys.path.insert(0, sys.argv[1]); import numpy, {RUNTIMES[runtime].module}"
+        code = f"import sys; sys.path.insert(0, sys.argv[1]); import numpy, {runtime.module}"
         _python(board, f"{runtime} was installed and cannot be imported", code, facts.packages)
 
 
-def _fetch(board: Board, runtimes: Sequence[RuntimeName], folder: Path) -> list[Path]:
+def _fetch(board: Board, runtimes: Sequence[BuiltIn], folder: Path) -> list[Path]:
     """The wheels of the runtimes and all that they need, for the board's processor, C library and Python."""
     facts, wanted = board.facts, [_requirement(runtime) for runtime in runtimes]
     command = [
@@ -101,9 +101,9 @@ def _fetch(board: Board, runtimes: Sequence[RuntimeName], folder: Path) -> list[
     )
 
 
-def _requirement(runtime: RuntimeName) -> str:
+def _requirement(runtime: BuiltIn) -> str:
     """The version that is installed here, so that both sides of a comparison run the same; else the newest."""
-    package, version = RUNTIMES[runtime].distribution, host_state.runtime_version(runtime)
+    package, version = runtime.distribution, host_state.runtime_version(runtime)
     return package if version == "absent" else f"{package}=={version.partition('+')[0]}"
 
 

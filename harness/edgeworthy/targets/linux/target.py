@@ -9,6 +9,7 @@ from typing import Any
 
 from edgeworthy.device_schema import RunnerBackend
 from edgeworthy.errors import CommandFailed, RunnerCrashed, RuntimeMissing
+from edgeworthy.runtimes import Runtime
 from edgeworthy.targets import telemetry_samples
 from edgeworthy.targets.base import Job, Side
 from edgeworthy.targets.device_jobs import Finished, job_folder, once_more, run_detached
@@ -18,6 +19,7 @@ from edgeworthy.targets.linux.packed_runner import packed_runner
 from edgeworthy.targets.linux.telemetry import SAMPLE_SCRIPT, parse_state
 from edgeworthy.targets.runner_server import describe_exit
 from edgeworthy.targets.runner_target import Answer, RunnerTarget
+from edgeworthy.user_code.own_runtimes import write_packed
 
 COMMAND_S = 30.0
 #: A job is a few hundred letters: as words of a command they take one round trip, as a pushed file half a dozen.
@@ -29,18 +31,18 @@ class LinuxTarget(RunnerTarget):
 
     def __init__(self, board: Board, backend_name: str, backend: RunnerBackend) -> None:
         super().__init__(board.device, backend_name, backend)
-        self.board = board
+        self.board, self.board_name = board, board.device
 
     def identity(self) -> dict[str, str]:
         """The board and this backend's options. Raises DeviceError."""
         return {**self.board.facts.identity, **{name: str(value) for name, value in self._settings().items()}}
 
-    def fingerprint(self, runtime: str) -> dict[str, str]:
+    def fingerprint(self, runtime: Runtime) -> dict[str, str]:
         """Board, system, backend options, governor and runtime version. Raises DeviceError."""
         return {
             **self.identity(),
             "governor": self.board.state().governor,
-            "runtime": f"{runtime} {self.board.facts.runtimes[runtime]}",
+            "runtime": f"{runtime} {self.board.version(runtime)}",
         }
 
     def state(self) -> dict[str, float]:
@@ -56,11 +58,12 @@ class LinuxTarget(RunnerTarget):
     def _placed(self, path: Path) -> str:
         return self.board.files.put(path)
 
-    def _execute(self, runtime: str, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
+    def _execute(self, runtime: Runtime, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
         board, link = self.board, self.board.link
-        runner = board.files.put(packed_runner(folder))
+        runner, packed = board.files.put(packed_runner(folder)), write_packed(runtime, folder)
+        code = board.files.put(Path(packed)) if packed else None
         with job_folder(link, board.facts.work_folder) as remote:
-            words = ["sh", "-c", _WRITE_JOB, "sh", remote, json.dumps({**job, "out": remote})]
+            words = ["sh", "-c", _WRITE_JOB, "sh", remote, json.dumps({**job, "code": code, "out": remote})]
             if patiently(lambda: link.run(words, COMMAND_S)).status != 0:
                 raise CommandFailed(
                     f"{self.device}: {remote}/job.json cannot be written", hint="see whether its disk is full"
@@ -76,7 +79,7 @@ class LinuxTarget(RunnerTarget):
             sampled.stdout.decode(errors="replace"), lambda text: parse_state(text).readings
         )
 
-    def _check(self, finished: Finished, runtime: str) -> None:
+    def _check(self, finished: Finished, runtime: Runtime) -> None:
         """Raise what the runner's exit status means."""
         if finished.status == 0:
             return
@@ -87,13 +90,10 @@ class LinuxTarget(RunnerTarget):
                 hint="set python of the device in devices.yaml to an interpreter that is there",
             )
         if "No module named 'numpy'" in finished.log:
-            raise RuntimeMissing(f"{self.device}: numpy is not installed", hint=self._how_to_install(runtime))
+            raise RuntimeMissing(f"{self.device}: numpy is not installed", hint=runtime.how_to_install(self.board_name))
         status = finished.status if finished.status < 128 else 128 - finished.status
         raise RunnerCrashed(
             f"{self.device}: the runner {describe_exit(status)}",
             log_tail=finished.log_tail,
             hint="see the end of its log; an illegal instruction means a runtime built for another processor",
         )
-
-    def _how_to_install(self, runtime: str) -> str:
-        return f"edgeworthy devices setup {self.device}"

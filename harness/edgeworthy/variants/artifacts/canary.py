@@ -9,6 +9,7 @@ or where it cannot be made at all, the scrambled outputs stand alone, and the me
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import RecipeRefused
+from edgeworthy.runtimes import Runtime
 from edgeworthy.variants.models.same_model import ROUNDING, Infer, singly
 from edgeworthy.variants.models.source_outputs import SourceOutputs
+from edgeworthy.variants.recipes.registry import Recipe
 
 #: One int8 step becomes four times as wide as all real inputs.
 TOO_WIDE = 1000.0
@@ -28,6 +31,21 @@ COUNT, MAX_BYTES = 16, 2**26
 #: Samples on which it is looked at, and the share of the source's spread that its outputs may keep.
 LOOKED_AT, MAX_SPREAD = 16, 0.1
 SEED = 0
+
+
+def canary_recipe(runtime: Runtime, recipes: Iterable[Recipe]) -> Recipe:
+    """The recipe of the canary for a model whose reference runs in ``runtime``; of a user's own their first that may serve.
+
+    Raises RecipeRefused where there is none.
+    """
+    for recipe in recipes:
+        named = recipe.runtime == runtime and runtime.canary in (None, recipe.name)
+        if named and recipe.calibrated and not recipe.trained and not recipe.needs_options:
+            return recipe
+    raise RecipeRefused(
+        f"no recipe of the runtime {runtime} calibrates, so that none can be calibrated wrongly",
+        hint="none is needed: the run's canary is the reference with its outputs in another order",
+    )
 
 
 def wrong_calibration(inputs: Samples) -> Samples:

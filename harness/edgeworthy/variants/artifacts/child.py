@@ -10,6 +10,7 @@ line, and stderr as a log file, which receives everything that a library prints:
     {"action": "convert", "framework": the only one that may be imported, null for whichever comes first,
      "threads": how many TensorFlow computes with, null for as many as there are cores,
      "source": a source of models.yaml, trained, "base_dir", "samples": SAMPLES, "classes", "recipe_files",
+     "runtimes": those of models.yaml,
      "failed_views": [{"handover", "view", "message", "hint"}, ...],
      "work": [{"recipe", "options", "canary", "calibration", "training": SPLITS, "handover", "prepared", "export",
                "out"}, ...]}
@@ -42,9 +43,11 @@ import numpy as np
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import ConversionCrashed, EdgeworthyError, RecipeRefused, SourceError
 from edgeworthy.records import Layout
-from edgeworthy.source_schema import Source
+from edgeworthy.runtimes import RUNTIMES, Runtime
+from edgeworthy.source_schema import OwnRuntime, Source
 from edgeworthy.temporary import temporary_folder
 from edgeworthy.user_code.functions import load_function, users_code
+from edgeworthy.user_code.own_runtimes import own_runtime
 from edgeworthy.variants.artifacts import checks, ends
 from edgeworthy.variants.artifacts.child_process import end_with_parent
 from edgeworthy.variants.artifacts.frameworks import keep_apart, loaded_frameworks
@@ -126,13 +129,18 @@ def _take_apart(job: Job, emit: Emit) -> None:
 def convert(job: Job, emit: Emit) -> None:
     """Do the job's work, one piece after the other."""
     with temporary_folder() as scratch:
-        recipes = all_recipes([Path(path) for path in job["recipe_files"]])
+        recipes = all_recipes([Path(path) for path in job["recipe_files"]], {**RUNTIMES, **_own_runtimes(job)})
         sources = _Sources(job, scratch, emit)
         for index, work in enumerate(job["work"]):
             emit({"event": "started", "index": index})
             recipe = recipes[work["recipe"]] if work["recipe"] else None
             emit({"index": index, **_done(recipe, sources, work, emit)})
     emit({"event": "finished", "frameworks": loaded_frameworks()})
+
+
+def _own_runtimes(job: Job) -> dict[str, Runtime]:
+    base, entries = Path(job["base_dir"]), job["runtimes"]
+    return {name: own_runtime(name, OwnRuntime.model_validate(entry), base) for name, entry in entries.items()}
 
 
 class _Sources:
@@ -184,9 +192,9 @@ def _done(recipe: Recipe | None, sources: _Sources, work: Job, emit: Emit) -> di
         return {
             "event": "made",
             "layout": layout,
-            "inputs": ends.inputs_of(source, out),
-            "outputs": ends.outputs_of(source, out),
-            "state": ends.state_of(source, out),
+            "inputs": ends.inputs_of(source, recipe.runtime, out),
+            "outputs": ends.outputs_of(source, recipe.runtime, out),
+            "state": ends.state_of(source, recipe.runtime, out),
         }
 
     return _attempt(make, out)
@@ -202,15 +210,18 @@ def _made(recipe: Recipe, source: OpenedSource, work: Job, emit: Emit) -> Layout
         options["training"] = _training(work["training"], emit)
     layout = recipe.make(source, out, **options)
     source.check_untouched(recipe.name)
+    checks.check_written(recipe, out)
     checks.check_opset(source, out)
-    if not {"allow_select_tf_ops", "allow_custom_ops"} & options.keys():
+    # A class of the user's may run on a board alone: there it shows whether it does, unless it has to be looked at here.
+    here = not recipe.runtime.class_name or recipe.lossless or work.get("canary")
+    if here and not {"allow_select_tf_ops", "allow_custom_ops"} & options.keys():
         emit({"event": "trial", "begins": True})
-        checks.check_runs(source, recipe.name, out, layout)
+        checks.check_runs(source, recipe, out, layout)
         emit({"event": "trial", "begins": False})
     if recipe.lossless:
-        checks.check_lossless(source, recipe.name, out, layout)
+        checks.check_lossless(source, recipe, out, layout)
     if work.get("canary"):
-        checks.check_canary(source, out, layout)
+        checks.check_canary(source, recipe, out, layout)
     return layout
 
 

@@ -39,7 +39,7 @@ def framework_of(recipe: Recipe, source: Source, kind: Kind) -> Framework | None
     does a torch recipe of a TensorFlow source, which has no PyTorch module to give.
     """
     own = OPENED_BY[kind]
-    has_tflite = recipe.runtime == "litert" and (kind == "tflite" or source.route is not None)
+    has_tflite = recipe.runtime.name == "litert" and (kind == "tflite" or source.route is not None)
     if recipe.framework is None or has_tflite or own == "tensorflow":
         return own
     return recipe.framework

@@ -15,6 +15,7 @@ from edgeworthy.config import CANARY
 from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import ConfigError, RecipeRefused, SourceError
+from edgeworthy.runtimes import Runtime
 from edgeworthy.source_schema import RANDOM, Source
 from edgeworthy.storage import Store, digest, file_digest
 from edgeworthy.user_code.function_files import function_digest
@@ -72,12 +73,13 @@ class ArtifactKeys:
         calibration = self.calibration(plan)
         return digest(
             {
-                "format": "artifact 6",
+                "format": "artifact 7",
                 "machinery": _machinery(),
                 "source": self.source_key,
                 "input_shape": self.dataset.input_shape,
                 "samples": self.dataset.sha256["evaluation_x"],
                 "recipe": [plan.recipe.name, *map(_digest_of, plan.recipe.files)],
+                "runtime": _runtime(plan.recipe.runtime),
                 "options": dict(plan.options),
                 "calibration": _used(calibration, self.calibration_count(plan)) if calibration else None,
                 "training": [self.dataset.sha256[array] for array in self.training(plan)],
@@ -213,6 +215,11 @@ def _used(calibration: Samples, count: int | None) -> str:
     return (
         calibration.checksum() if count is None else hashlib.sha256(calibration.read(stop=count).tobytes()).hexdigest()
     )
+
+
+def _runtime(runtime: Runtime) -> list[str]:
+    """What of it shapes an artifact: of the user's own their class too, which the same file may be something else for."""
+    return [runtime.name, runtime.suffix, runtime.version(_versions(runtime.packages)) if runtime.class_name else ""]
 
 
 @functools.cache

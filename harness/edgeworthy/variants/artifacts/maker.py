@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.errors import ConfigError, ConversionCrashed, EdgeworthyError, RecipeRefused
 from edgeworthy.model_schema import Model
 from edgeworthy.records import Artifact
-from edgeworthy.source_schema import Source
+from edgeworthy.source_schema import OwnRuntime, Source
 from edgeworthy.storage import Store, read_json, write_json
 from edgeworthy.variants.artifacts.child_process import child_events
 from edgeworthy.variants.artifacts.frameworks import Framework
@@ -47,6 +47,7 @@ class ArtifactMaker:
         dataset: PreparedDataset,
         plans: Sequence[VariantPlan],
         recipe_files: Sequence[Path],
+        own_runtimes: Mapping[str, OwnRuntime],
         timeouts: Timeouts,
         progress: Progress,
         slots: Slots,
@@ -65,6 +66,7 @@ class ArtifactMaker:
         self.keys = ArtifactKeys(store, base, name, model.source, dataset)
         self.plans = {plan.variant: plan for plan in plans}
         self.recipe_files = [str(path) for path in recipe_files]
+        self.own_runtimes = {name: entry.model_dump(by_alias=True) for name, entry in own_runtimes.items()}
         self.timeouts = timeouts
         self.progress = progress
         self.slots = slots
@@ -83,14 +85,13 @@ class ArtifactMaker:
         self._counted = 0
         self._missing = 0
 
-    def artifact(self, variant: str) -> Artifact:
-        """The variant's artifact, made now if the store lacks it.
+    def artifact(self, plan: VariantPlan) -> Artifact:
+        """The planned variant's artifact, made now if the store lacks it.
 
         Raises RecipeRefused, ConversionCrashed, ConfigError where an option cannot be met, or SourceError when the
         model's source is unusable.
         """
-        plan = self.plans[variant]
-        key = self.keys.artifact(plan)
+        key, variant = self.keys.artifact(plan), plan.variant
         found = self.stored(key, plan.recipe)
         if found is None and variant not in self._failures:
             self.start()
@@ -142,11 +143,11 @@ class ArtifactMaker:
         facts = read_json(folder / "artifact.json")
         if "refused" in facts:
             raise RecipeRefused(facts["refused"], hint=facts["hint"])
-        if facts["runtime"] != recipe.runtime:  # a user's recipe that now has another runtime
+        if facts["runtime"] != recipe.runtime.name:  # a user's recipe that now has another runtime
             return None
         return Artifact(
             key=key,
-            path=folder / f"artifact{recipe.suffix}",
+            path=folder / f"artifact{recipe.runtime.suffix}",
             recipe=recipe.name,
             runtime=recipe.runtime,
             layout=facts["layout"],
@@ -259,6 +260,7 @@ class ArtifactMaker:
             "samples": self._made_from.dataset.samples("evaluation").to_json(),
             "classes": self.dataset.classes,
             "recipe_files": self.recipe_files,
+            "runtimes": self.own_runtimes,
             "failed_views": self._failed_views,
             "work": [step.work(self._made_from, out) for step, out in zip(steps, outs, strict=True)],
         }
@@ -294,10 +296,10 @@ class ArtifactMaker:
     def _keep_artifact(self, step: Step, made: Path, described: dict[str, Any]) -> None:
         content, recipe = made.read_bytes(), step.plan.recipe
         with self.store.create("artifacts", step.key) as folder:
-            made.rename(folder / f"artifact{recipe.suffix}")
+            made.rename(folder / f"artifact{recipe.runtime.suffix}")
             facts = {
                 **described,
-                "runtime": recipe.runtime,
+                "runtime": recipe.runtime.name,
                 "size_bytes": len(content),
                 "gzip_bytes": len(gzip.compress(content, mtime=0)),
                 "made_from": {"model": self.name, "recipe": recipe.name, "options": dict(step.plan.options)},

@@ -48,7 +48,7 @@ class Step:
     @property
     def suffix(self) -> str:
         """Of the file that the child writes; an export is a folder."""
-        return "" if self.export else self.plan.recipe.suffix
+        return "" if self.export else self.plan.recipe.runtime.suffix
 
     def end(self, failure: Exception | None = None) -> None:
         """Let those that need it go on; what has ended stays as it is."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgeworthy.errors import EdgeworthyError, NotTheSameModel, PackageMissing, RecipeRefused
+from edgeworthy.errors import ArtifactUnusable, EdgeworthyError, NotTheSameModel, PackageMissing, RecipeRefused
 
 #: The extra of edgeworthy that installs a module which a recipe imports.
 EXTRAS = {
@@ -72,11 +72,11 @@ def left_in_float(why: str, hint: str) -> RecipeRefused:
 def refusing_what_does_not_run(made: str, path: Path) -> Iterator[None]:
     """Turn what the runtime of the file at ``path`` raises inside the block into RecipeRefused; ``made`` begins the sentence.
 
-    Another model than the source's does run; that error passes through.
+    Another model than the source's does run, and a class of the user's is not the recipe's; these errors pass through.
     """
     try:
         yield
-    except NotTheSameModel:
+    except (NotTheSameModel, ArtifactUnusable):
         raise
     except Exception as error:
         raise RecipeRefused(

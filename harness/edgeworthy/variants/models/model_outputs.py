@@ -77,7 +77,7 @@ def of_keras(model: Any, batch: int | None = None, ends: Ends = SINGLE) -> Infer
         fed = [tf.cast(each, tensor.dtype) for each, tensor in zip(given, model.inputs, strict=True)]
         return _floats(tf.nest.flatten(called(model)(*fed)))
 
-    return _in_batches(infer, batch)
+    return in_batches(infer, batch)
 
 
 def of_torch(module: Any, batch: int | None = None, ends: Ends = SINGLE) -> Inference:
@@ -91,7 +91,7 @@ def of_torch(module: Any, batch: int | None = None, ends: Ends = SINGLE) -> Infe
             given = module(*tensors_of(images, ends.inputs, layout))
         return _floats([each.float().numpy() for each in (given if isinstance(given, tuple) else (given,))], layout)
 
-    return _in_batches(infer, batch)
+    return in_batches(infer, batch)
 
 
 def of_torch_otherwise(module: Any, batch: int | None = None, ends: Ends = SINGLE) -> Inference:
@@ -126,7 +126,7 @@ def of_function(
             tf.nest.flatten(function(*(tf.cast(each, to.dtype) for each, to in zip(given, entries, strict=True))))
         )
 
-    return _in_batches(infer, batch)
+    return in_batches(infer, batch)
 
 
 def of_saved_model(folder: Path, batch: int | None = None, ends: Ends = SINGLE) -> Inference:
@@ -216,7 +216,7 @@ def _onnx(path: Path, layout: Layout, ends: Ends, optimized: bool = True) -> Inf
         fed = {entry.name: as_input(each, entry.dtype) for entry, each in zip(entries, given, strict=True)}
         return _floats(session.run(wanted, fed), layout)
 
-    return _in_batches(infer, batch_of(entries, ends.inputs))
+    return in_batches(infer, batch_of(entries, ends.inputs))
 
 
 def _interpreter(content: bytes) -> Any:
@@ -245,7 +245,7 @@ def _litert(path: Path, layout: Layout, ends: Ends) -> Inference:
         model.invoke()
         return _floats([_dequantized(model.get_tensor(out["index"]), out) for out in outs], layout)
 
-    return _in_batches(infer, batch_of(entries, ends.inputs))
+    return in_batches(infer, batch_of(entries, ends.inputs))
 
 
 def _take_sizes(model: Any, fed: Mapping[int, NDArray[Any]]) -> None:
@@ -282,7 +282,7 @@ def _torchscript(path: Path, layout: Layout, ends: Ends) -> Inference:
     return of_torch(module, 1 if has_state(ends.inputs) else None, ends)
 
 
-def _in_batches(infer: Each, batch: int | None) -> Inference:
+def in_batches(infer: Each, batch: int | None) -> Inference:
     """``infer`` in batches of one size, the last one padded; None passes all at once."""
     if batch is None:
         return Inference(infer)

@@ -23,8 +23,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from edgeworthy.errors import ConfigError, SourceError
 from edgeworthy.records import Layout
-from edgeworthy.runtimes import RUNTIMES
-from edgeworthy.schema import RuntimeName
+from edgeworthy.runtimes import RUNTIMES, Runtime
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.user_code.function_files import imported_files
 from edgeworthy.user_code.functions import load_file
@@ -72,7 +71,7 @@ class Recipe:
     """
 
     name: str
-    runtime: RuntimeName
+    runtime: Runtime
     make: Make
     calibrated: bool
     trained: bool
@@ -83,11 +82,6 @@ class Recipe:
     reference: str
     framework: Literal["tensorflow", "torch"] | None = None
     prepare: Prepare | None = None
-
-    @property
-    def suffix(self) -> str:
-        """The artifact's file suffix, with the dot."""
-        return RUNTIMES[self.runtime].suffix
 
     @property
     def file(self) -> Path:
@@ -104,6 +98,11 @@ class Recipe:
         """The options that models.yaml may set."""
         options = {**self.prepare_options, **_options(self.make, self)}
         return {**options, "calibration_samples": CALIBRATION_SAMPLES} if self.calibrated else options
+
+    @property
+    def needs_options(self) -> bool:
+        """Whether one of them must be given."""
+        return any(option.required for option in self.options.values())
 
     @property
     def prepare_options(self) -> dict[str, Option]:
@@ -125,14 +124,15 @@ class Recipe:
         return f"{self.prepare.__qualname__} {sorted(preparing.items())}"
 
 
-#: By defining file, then name: files of other projects in this process do not clash, files used together must not.
-_defined: dict[Path, dict[str, Recipe]] = {}
+#: By defining file, then name: files of other projects in this process do not clash, files used together must not. Of each the
+#: name of its runtime, which is one of the project's, and the recipe without it.
+_defined: dict[Path, dict[str, tuple[str, Callable[[Runtime], Recipe]]]] = {}
 
 
 def recipe(
     name: str,
     *,
-    runtime: RuntimeName,
+    runtime: str,
     packages: Sequence[str],
     calibrated: bool = False,
     trained: bool = False,
@@ -149,33 +149,36 @@ def recipe(
 
     def register(make: MakeT) -> MakeT:
         file = Path(inspect.getfile(make)).resolve()
-        _defined.setdefault(file, {})[name] = Recipe(
-            name,
+        _defined.setdefault(file, {})[name] = (
             runtime,
-            make,
-            calibrated,
-            trained,
-            tuple(packages),
-            (file,),
-            lossless,
-            cost,
-            reference,
-            framework or _framework_among(packages),
-            prepare,
+            lambda row: Recipe(
+                name,
+                row,
+                make,
+                calibrated,
+                trained,
+                tuple(packages),
+                (file,),
+                lossless,
+                cost,
+                reference,
+                framework or _framework_among(packages),
+                prepare,
+            ),
         )
         return make
 
     return register
 
 
-def all_recipes(recipe_files: Sequence[Path]) -> dict[str, Recipe]:
-    """The built-in recipes and those of the user's files, by name.
+def all_recipes(recipe_files: Sequence[Path], runtimes: Mapping[str, Runtime] = RUNTIMES) -> dict[str, Recipe]:
+    """The built-in recipes and those of the user's files, by name; ``runtimes`` are the project's.
 
-    Raises ConfigError where a file cannot be imported, or two files define one name.
+    Raises ConfigError where a file cannot be imported, two files define one name, or a recipe is of no such runtime.
     """
     known = builtin_recipes()
     for file in recipe_files:
-        for name, entry in load_recipe_file(file).items():
+        for name, entry in load_recipe_file(file, runtimes).items():
             if known.setdefault(name, entry).file != entry.file:
                 raise ConfigError(
                     f"two files define the recipe {name!r}: {known[name].file} and {entry.file}",
@@ -187,18 +190,33 @@ def all_recipes(recipe_files: Sequence[Path]) -> dict[str, Recipe]:
 def builtin_recipes() -> dict[str, Recipe]:
     """The recipes that come with edgeworthy, by name."""
     modules = [importlib.import_module(f"edgeworthy.variants.recipes.{module}") for module in BUILTIN_MODULES]
-    return {name: entry for module in modules for name, entry in _defined[Path(str(module.__file__)).resolve()].items()}
+    files = (Path(str(module.__file__)).resolve() for module in modules)
+    return {name: entry for file in files for name, entry in _of_runtimes(file, RUNTIMES).items()}
 
 
-def load_recipe_file(path: Path) -> dict[str, Recipe]:
-    """The recipes that the user's Python file defines. Raises ConfigError where it is missing or raises."""
+def load_recipe_file(path: Path, runtimes: Mapping[str, Runtime] = RUNTIMES) -> dict[str, Recipe]:
+    """The recipes that the user's Python file defines, of ``runtimes``. Raises ConfigError where it is missing or raises."""
     try:
         load_file(path)
     except SourceError as error:
         raise ConfigError(f"recipe_files: {error.message}", hint=error.hint) from error
     path = path.resolve()
     files = imported_files(path, path.parent)[1:]
-    return {name: replace(entry, files=(*entry.files, *files)) for name, entry in _defined.get(path, {}).items()}
+    found = _of_runtimes(path, runtimes)
+    return {name: replace(entry, files=(*entry.files, *files)) for name, entry in found.items()}
+
+
+def _of_runtimes(file: Path, runtimes: Mapping[str, Runtime]) -> dict[str, Recipe]:
+    """The recipes that are defined in a file. Raises ConfigError where one is of no such runtime."""
+    found = {}
+    for name, (runtime, with_row) in _defined.get(file, {}).items():
+        if runtime not in runtimes:
+            raise ConfigError(
+                f"{file}: recipe {name!r}: unknown runtime {runtime!r}; {did_you_mean(runtime, runtimes)}",
+                hint="correct the name, or name the class that runs such artifacts under 'runtimes' in models.yaml",
+            )
+        found[name] = with_row(runtimes[runtime])
+    return found
 
 
 def check_options(recipe: Recipe, options: Mapping[str, Any]) -> None:

@@ -1,0 +1,84 @@
+"""Rows of runtimes of a user's own: what is sent to a runner, and what their version is."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from edgeworthy.device_schema import BoardBackend, CpuBackend, OwnBackend, RunnerBackend
+from edgeworthy.errors import SourceError
+from edgeworthy.runtimes import RUNTIMES
+from edgeworthy.source_schema import OwnRuntime
+from edgeworthy.user_code.own_runtimes import ClassRuntime, own_runtime, write_packed
+
+CLASS = "import numpy\nfrom inner.parts import part\n\nclass Model:\n    part = part\n"
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> ClassRuntime:
+    """A class in a file that imports from a package beside it."""
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "__init__.py").write_text("")
+    (tmp_path / "inner" / "parts.py").write_text("part = 7\n")
+    (tmp_path / "model.py").write_text(CLASS)
+    return row(tmp_path)
+
+
+def row(folder: Path) -> ClassRuntime:
+    entry = OwnRuntime.model_validate({"class": "model.py:Model", "suffix": ".bin", "packages": ["numpy"]})
+    return own_runtime("mine", entry, folder)
+
+
+def test_a_runner_is_sent_the_users_files_alone(own: ClassRuntime, tmp_path: Path) -> None:
+    """The class's file and what it imports beside it, no installed package, in a zip that Python imports from."""
+    with zipfile.ZipFile(io.BytesIO(own.packed)) as packed:
+        files = {name for name in packed.namelist() if not name.endswith("/")}
+        assert {info.compress_type for info in packed.infolist()} == {zipfile.ZIP_STORED}
+    assert files == {"loaded/model.py", "inner/__init__.py", "inner/parts.py"}
+    packed_at = write_packed(own, tmp_path)
+    code = f"import sys; sys.path = [{packed_at!r}, *sys.path[1:]]; import {own.module} as m; print(m.{own.class_name}.part)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout == "7\n"
+
+
+def test_its_version_is_that_of_its_files_and_packages(own: ClassRuntime, tmp_path: Path) -> None:
+    """Another text of a file beside it is another version, and so is another numpy."""
+    version = own.version({"numpy": "2.0"})
+    assert version.endswith(", numpy 2.0")
+    assert row(tmp_path) == own
+    (tmp_path / "inner" / "parts.py").write_text("part = 8\n")
+    assert row(tmp_path).version({"numpy": "2.0"}) != version
+
+
+def test_a_class_without_a_file_is_an_error(tmp_path: Path) -> None:
+    """It shows when models.yaml is read."""
+    with pytest.raises(SourceError, match="no such file"):
+        row(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("backend", "runs"),
+    [
+        (RunnerBackend(), True),
+        (BoardBackend(), True),
+        (RunnerBackend(delegate=False, threads=4), True),
+        (RunnerBackend(runtimes=["litert"]), False),
+        (RunnerBackend(providers=["CUDAExecutionProvider", "CPUExecutionProvider"]), False),
+        (CpuBackend(delegate="cpu"), False),
+        (OwnBackend(runtimes=["mine"]), True),
+        (OwnBackend(runtimes=["litert"]), False),
+    ],
+)
+def test_a_backend_says_why_it_does_not_run_it(own: ClassRuntime, backend: RunnerBackend, runs: bool) -> None:
+    """The processor of a host or a board does; where nothing is listed the built-in ones run as before."""
+    assert bool(backend.why_not(own)) is not runs
+
+
+def test_a_board_runs_what_it_usually_has() -> None:
+    """torch only where it is listed."""
+    assert [name for name, row in RUNTIMES.items() if not BoardBackend().why_not(row)] == ["litert", "onnxruntime"]
+    assert not BoardBackend(runtimes=["torch"]).why_not(RUNTIMES["torch"])
