@@ -195,7 +195,7 @@ class ArtifactMaker:
         try:
             ready = [step for step in steps if self._can_begin(step)]
             if ready:
-                with self.slots.held((ready[0].trains, self.rank)):
+                with self.slots.held((ready[0].place, self.rank)):
                     while ready and not self._closed.is_set():
                         ready = self._convert(framework, source, ready, threads)
         except Exception as error:

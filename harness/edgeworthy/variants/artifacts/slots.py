@@ -15,8 +15,8 @@ import psutil
 CHILD_BYTES = 2 * 1024**3
 #: How often a waiting child looks again whether memory has become free.
 POLL_S = 0.5
-#: What a child is for: whether it trains, and the place of its model among the planned ones.
-Priority = tuple[bool, int]
+#: The place of what a child makes, and that of its model among the planned ones.
+Priority = tuple[int, int]
 
 
 class Slots:

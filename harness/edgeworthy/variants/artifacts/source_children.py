@@ -56,7 +56,7 @@ class SourceChildren:
         sequences = {split: dataset.samples(split) for split in SEQUENCES if split in dataset.inputs}
         key = self.keys.steps(sequences)
         if self.store.find("steps", key) is None:
-            with self.slots.held((False, self.rank)), self.store.create("steps", key) as folder:
+            with self.slots.held((0, self.rank)), self.store.create("steps", key) as folder:
                 write_json(folder / "inputs.json", self._take_apart(source, sequences, folder))
         folder = self.store.root / "steps" / key
         inputs = tuple(map(NamedInput.from_json, read_json(folder / "inputs.json")))
@@ -82,7 +82,7 @@ class SourceChildren:
         key = self.keys.source_key
         name = "weights.pt" if self.keys.source.factory else "model.keras"
         if self.store.find("trained", key) is None:
-            with self.slots.held((True, self.rank)), self.store.create("trained", key) as folder:
+            with self.slots.held((1, self.rank)), self.store.create("trained", key) as folder:
                 self._train(folder / name)
         return self.store.root / "trained" / key / name
 

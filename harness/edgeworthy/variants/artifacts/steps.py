@@ -34,8 +34,15 @@ class Step:
 
     @property
     def trains(self) -> bool:
-        """Whether it comes last."""
+        """Whether it comes after what does not."""
         return self.plan.recipe.trained
+
+    @property
+    def place(self) -> int:
+        """Its place among those that want a process: what trains is last, but for what others wait for, and these."""
+        if not self.trains:
+            return 0
+        return 1 if self.export or self.needs else 2
 
     @property
     def training(self) -> str | None:

@@ -49,9 +49,12 @@ def make(source: OpenedSource, batch: int | None) -> Path:
         with _naming_route(source):
             onnx_to_saved_model(source.onnx_for(batch), layout, shapes, folder)
     with refusing("TensorFlow"):
-        folder = _in_our_layout(source, folder)
         # One by one: some of onnx2tf's take no other batch, which costs speed and changes no output.
-        check_same_outputs("the conversion to a SavedModel", source.outputs(), _infer(source, folder))
+        infer = model_outputs.of_saved_model(folder, source.fixed_batch() or 1, source.ends())
+        if kept := _kept(source, folder, infer):
+            folder = _in_our_layout(source, folder, kept)
+            infer = model_outputs.of_saved_model(folder, source.fixed_batch() or 1, source.ends())
+        check_same_outputs("the conversion to a SavedModel", source.outputs(), infer)
     return folder
 
 
@@ -68,25 +71,21 @@ def _naming_route(source: OpenedSource) -> Iterator[None]:
         raise
 
 
-def _infer(source: OpenedSource, folder: Path) -> model_outputs.Inference:
-    return model_outputs.of_saved_model(folder, source.fixed_batch() or 1, source.ends())
+def _kept(source: OpenedSource, folder: Path, infer: model_outputs.Inference) -> list[tensorflow_sources.Kept]:
+    """The SavedModel's outputs, and the axes of a single one, in the order of the source's; none where they are so."""
+    if len(source.output_names()) > 1:
+        return _found_outputs(source, folder)
+    axes = output_axes(source.outputs(), infer)
+    return [tensorflow_sources.Kept(0, axes)] if axes else []
 
 
-def _in_our_layout(source: OpenedSource, folder: Path) -> Path:
-    """The SavedModel with its outputs, and the axes of a single one, in the order of the source's: onnx2tf changes both."""
-    names = source.output_names()
-    kept = _found_outputs(source, folder) if len(names) > 1 else _found_axes(source, folder)
-    if not kept:
-        return folder
+def _in_our_layout(source: OpenedSource, folder: Path, kept: list[tensorflow_sources.Kept]) -> Path:
+    """The SavedModel with its outputs and axes as they are to be ``kept``: onnx2tf changes both."""
     function = tensorflow_sources.open_saved_model(folder)
     inputs = tensorflow_sources.inputs_of(function)
-    return tensorflow_sources.save_function(function, inputs, folder.with_suffix(".ordered"), names, kept)
-
-
-def _found_axes(source: OpenedSource, folder: Path) -> list[tensorflow_sources.Kept]:
-    """The only output with its axes as the source has them; none where they are so already."""
-    axes = output_axes(source.outputs(), _infer(source, folder))
-    return [tensorflow_sources.Kept(0, axes)] if axes else []
+    return tensorflow_sources.save_function(
+        function, inputs, folder.with_suffix(".ordered"), source.output_names(), kept
+    )
 
 
 def _found_outputs(source: OpenedSource, folder: Path) -> list[tensorflow_sources.Kept]:
