@@ -5,7 +5,6 @@ None of them says whether the model is still the same; :mod:`edgeworthy.variants
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,37 +56,18 @@ def tensorflow_to_onnx(
 
 
 def keras_to_saved_model(model: Any, inputs: Sequence[ModelInput], folder: Path) -> Path:
-    """Write ``folder`` by Keras' own export; the SavedModel takes ``inputs``.
+    """Write ``folder``, a SavedModel that takes ``inputs``, with the model's weights as constants.
 
-    A fixed batch, open sizes, several inputs or outputs and layers that train by default need another way.
+    Keras' own export gives the same ops. With variables and Keras' objects in it, TensorFlow reads it many times slower,
+    and again for each conversion; and it takes no fixed batch and no layer that trains by default.
     """
-    layers = list(model._flatten_layers())
-    half = [layer.name for layer in layers if getattr(layer, "compute_dtype", "") == "float16"]
-    if half:
-        raise RecipeRefused(
-            f"the Keras model computes in float16 (layer {half[0]!r}), for which LiteRT has no kernels",
-            hint="save it with the dtype policy float32; under mixed_float16 its weights are float32 already",
-        )
-    if _exports_itself(model, inputs) and not _trains_by_default(layers):
-        with refusing("Keras"):
-            model.export(str(folder), verbose=False)
-        return folder
+    for layer in model._flatten_layers():
+        if getattr(layer, "compute_dtype", "") == "float16":
+            raise RecipeRefused(
+                f"the Keras model computes in float16 (layer {layer.name!r}), for which LiteRT has no kernels",
+                hint="save it with the dtype policy float32; under mixed_float16 its weights are float32 already",
+            )
     return save_function(frozen_function(called(model), inputs), inputs, folder, keras_outputs(model))
-
-
-def _exports_itself(model: Any, inputs: Sequence[ModelInput]) -> bool:
-    """Whether Keras 3's own export of the model converts: with a fixed batch it leaves recurrent layers with open shapes."""
-    import keras
-
-    shape = tuple(model.inputs[0].shape)
-    plain = len(model.outputs) == len(inputs) == 1 and inputs[0].shape[0] is None
-    return isinstance(model, keras.Model) and plain and shape[0] is None and None not in shape[1:]
-
-
-def _trains_by_default(layers: Sequence[Any]) -> bool:
-    """Whether any of Keras' layers (a random flip, a random rotation) is in training mode unless the call says no."""
-    parameters = (inspect.signature(layer.call).parameters.get("training") for layer in layers)
-    return any(parameter is not None and parameter.default is True for parameter in parameters)
 
 
 def frozen_function(function: Any, inputs: Sequence[ModelInput]) -> Any:
