@@ -218,10 +218,13 @@ class Bench:
     def _when_ready(self, cell: CellId, measure: Callable[[], Timed]) -> Timed:
         """Time when the device meets its preconditions; the host exclusively, other devices in parallel.
 
+        The host is timed when nothing is left to be made: children that had to wait for a timing would leave cores idle.
         A device that did not get ready in time is checked without waiting for further cells.
         """
 
         def undisturbed() -> Timed:
+            if self._is_host(cell):
+                self._slots.wait_until_idle(self.lanes.drain)
             with exclusive_host() if self._is_host(cell) else shared_host():
                 return measure()
 

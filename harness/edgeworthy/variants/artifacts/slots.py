@@ -52,6 +52,15 @@ class Slots:
                 self._running -= 1
                 self._changed.notify_all()
 
+    def wait_until_idle(self, meanwhile: Callable[[], None]) -> None:
+        """Wait until no child works and none waits for a slot; ``meanwhile`` is called again and again."""
+        while True:
+            with self._changed:
+                if not (self._running or self._waiting):
+                    return
+                self._changed.wait(POLL_S)
+            meanwhile()
+
     def _has_room(self) -> bool:
         if self._running == 0:
             return True
