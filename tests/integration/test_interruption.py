@@ -258,6 +258,31 @@ def test_resuming_measures_again_what_would_be_measured_otherwise(project: Proje
     assert runs(project) == [run]
 
 
+def test_resuming_measures_again_in_another_version_of_the_runtime(project: Project, tmp_path: Path):
+    """Also what does not depend on that version: an artifact whose recipe does not list the runtime among its packages."""
+    project.add_recipes(
+        "import shutil\nfrom edgeworthy import recipe\n\n"
+        '@recipe("copied", runtime="onnxruntime", packages=("onnx",))\n'
+        "def copied(source, out):\n    shutil.copy(source.onnx_file(), out)\n    return source.onnx_layout()\n"
+    )
+    project.models |= {"recipe_files": ["recipes.py"]}
+    project.models["models"]["linear"]["variants"] = {"ort_fp32": {}, "copied": {}}
+    assert project.run("-k", "accuracy").returncode == 0
+    name, artifact = "linear+copied+host@cpu.outputs.npz", artifact_of(project, "copied")
+    before = measurements(project)[name]
+    (tmp_path / "newer" / "onnxruntime-99.0.dist-info").mkdir(parents=True)
+    (tmp_path / "newer" / "onnxruntime-99.0.dist-info" / "METADATA").write_text("Name: onnxruntime\nVersion: 99.0\n")
+    [run] = runs(project)
+    newer = f"pythonpath={tmp_path / 'newer'}"
+    assert project.run("-k", "accuracy", "--edge-resume", run, "-o", newer).returncode == 0
+    assert artifact_of(project, "copied") == artifact
+    assert measurements(project)[name] != before
+
+
+def artifact_of(project: Project, variant: str) -> str:
+    return str(project.result().cells.set_index("variant").loc[variant].artifact)
+
+
 def test_unknown_run_is_a_usage_error(project: Project):
     """It names the folder that was searched, and nothing is begun."""
     done = project.run("--edge-resume", "20200101-000000-abcd")

@@ -206,7 +206,8 @@ class Bench:
             return None
         target = self.targets[cell.target]
         with self._held(cell):
-            identity = interleaved_identity(baseline_key, candidate.key, dataset.checksum, target.identity())
+            where = target.identity(), target.version_of(candidate.runtime)
+            identity = interleaved_identity(baseline_key, candidate.key, dataset.checksum, *where)
             found = self.journal.find(PairedTiming, cell, identity)
             if found is None:
                 self.progress(f"timing {cell} interleaved with its baseline")
@@ -329,7 +330,8 @@ class Bench:
         """What must be the same for a stored measurement to stand for a new one."""
         seed = self.project.models.models[model].random_seed
         plan = self.project.models.latency.model_dump() if kind is Timing else {"random_seed": seed}
-        return digest([artifact.key, dataset.checksum, target.identity(), plan])
+        where = target.identity(), target.version_of(artifact.runtime)
+        return digest([artifact.key, dataset.checksum, *where, plan])
 
     def _job(self, model: str, artifact: Artifact, dataset: PreparedDataset) -> Job:
         seed = self.project.models.models[model].random_seed

@@ -49,9 +49,14 @@ def time_interleaved(
     return PairedTiming(medians[0], medians[1], look, time.monotonic() - start, conditions)
 
 
-def interleaved_identity(baseline_key: str, candidate_key: str, dataset: str, target: dict[str, str]) -> str:
-    """What must be the same for a stored comparison to stand for a new one: both artifacts, the samples, the target."""
-    return digest([baseline_key, candidate_key, dataset, target])
+def interleaved_identity(
+    baseline_key: str, candidate_key: str, dataset: str, target: dict[str, str], runtime: str
+) -> str:
+    """What must be the same for a stored comparison to stand for a new one: both artifacts, the samples, where they ran.
+
+    ``runtime`` is its name and version.
+    """
+    return digest([baseline_key, candidate_key, dataset, target, runtime])
 
 
 def log_ratios(baseline_ns: NDArray[np.int64], candidate_ns: NDArray[np.int64]) -> NDArray[np.float64]:

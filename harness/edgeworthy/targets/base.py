@@ -72,6 +72,9 @@ class Target(Protocol):
     def fingerprint(self, runtime: Runtime) -> dict[str, str]:
         """What must be equal for two of the target's numbers to be compared: ``identity``, governor, runtime version."""
 
+    def version_of(self, runtime: Runtime) -> str:
+        """The runtime's name and its version there."""
+
     def identity(self) -> dict[str, str]:
         """What makes numbers of this target comparable: hardware, system, backend options."""
 

@@ -34,8 +34,12 @@ class HostTarget(RunnerTarget):
         return {
             **self.identity(),
             "governor": host_state.governor(),
-            "runtime": f"{runtime} {host_state.runtime_version(runtime)}",
+            "runtime": self.version_of(runtime),
         }
+
+    def version_of(self, runtime: Runtime) -> str:
+        """The runtime's name and its version here."""
+        return f"{runtime} {host_state.runtime_version(runtime)}"
 
     def state(self) -> dict[str, float]:
         """Load, clock, temperature and battery, where the system reports them."""

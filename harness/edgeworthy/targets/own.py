@@ -93,7 +93,11 @@ class OwnTarget:
 
     def fingerprint(self, runtime: Runtime) -> dict[str, str]:
         """The target's identity; the runtime's version is its own affair."""
-        return {**self.identity(), "governor": "", "runtime": f"{runtime} of {self._function}"}
+        return {**self.identity(), "governor": "", "runtime": self.version_of(runtime)}
+
+    def version_of(self, runtime: Runtime) -> str:
+        """Whose runtime it is: the version is part of what the class says of its identity."""
+        return f"{runtime} of {self._function}"
 
     def identity(self) -> dict[str, str]:
         """The text of the user's files, the backend's options and what the class says of itself."""

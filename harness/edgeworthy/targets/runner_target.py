@@ -114,6 +114,10 @@ class RunnerTarget(ABC):
         """What must be equal for two of the target's numbers to be compared."""
 
     @abstractmethod
+    def version_of(self, runtime: Runtime) -> str:
+        """The runtime's name and its version there."""
+
+    @abstractmethod
     def state(self) -> dict[str, float]:
         """Readings of the device, by name."""
 

@@ -27,6 +27,7 @@ def stored_interleaved(
     journal: Journal, cell: CellId, before: Snapshot, after: Snapshot, tolerance_percent: float
 ) -> Interleaved | None:
     """The run's interleaved timing against this baseline, if there is one. Raises StoreError."""
-    identity = interleaved_identity(before.artifact, after.artifact, after.dataset, identity_of(after.fingerprint))
+    there, runtime = identity_of(after.fingerprint), after.fingerprint.get("runtime", "")
+    identity = interleaved_identity(before.artifact, after.artifact, after.dataset, there, runtime)
     timing = journal.find(PairedTiming, cell, identity)
     return interleaved(timing, tolerance_percent) if timing else None

@@ -118,8 +118,12 @@ class AndroidTarget:
         return {
             **self.identity(),
             "governor": telemetry.governor(self.link),
-            "runtime": f"{runtime} benchmark_model {self.tool().sha256[:12]}",
+            "runtime": self.version_of(runtime),
         }
+
+    def version_of(self, runtime: Runtime) -> str:
+        """The tool's sha256, for the version of the runtime that is linked into it."""
+        return f"{runtime} benchmark_model {self.tool().sha256[:12]}"
 
     def state(self) -> dict[str, float]:
         """Charge, temperature, throttling, load, screen, memory; a link that is down for a while is waited for."""

@@ -42,8 +42,12 @@ class LinuxTarget(RunnerTarget):
         return {
             **self.identity(),
             "governor": self.board.state().governor,
-            "runtime": f"{runtime} {self.board.version(runtime)}",
+            "runtime": self.version_of(runtime),
         }
+
+    def version_of(self, runtime: Runtime) -> str:
+        """The runtime's name and its version on the board. Raises DeviceError."""
+        return f"{runtime} {self.board.version(runtime)}"
 
     def state(self) -> dict[str, float]:
         """Load, memory, clock, temperature and throttling, where the board tells. Raises DeviceError."""

@@ -32,7 +32,7 @@ from edgeworthy.variants.recipes.tflite_quantizable import quantizable
 
 #: A source reaches the SavedModel through some of these; a version that is not installed cannot have mattered.
 FLOAT_PACKAGES = ("tensorflow", "keras", "onnx", "onnx2tf", "onnxscript", "torch")
-PACKAGES = (*FLOAT_PACKAGES, "ai-edge-quantizer")
+PACKAGES = (*FLOAT_PACKAGES, "ai-edge-quantizer", "ai-edge-litert")
 SECONDS = "3 to 20 s with the route from its source; under 1 s from a .tflite"
 CONVERTER = "https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/post_training_quantization"
 QUANTIZER = "https://github.com/google-ai-edge/ai-edge-quantizer"
