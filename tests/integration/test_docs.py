@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 import yaml
-from edgeworthy import config, dataset_schema, device_schema, model_schema
+from edgeworthy import config, dataset_schema, device_schema, model_schema, source_schema
 from edgeworthy.cli import TEMPLATES, app
 from edgeworthy.diagnosis import diagnose, findings, proposal
 from edgeworthy.history import database, trend
@@ -71,9 +71,9 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "Decoder heatmaps": poses.Heatmaps,
     "Decoder ctc": text_decoders.Ctc,
     "Decoder tokens": text_decoders.TokenIds,
-    "A source": model_schema.Source,
+    "A source": source_schema.Source,
     "A variant": model_schema.Variant,
-    "A runtime of your own": model_schema.OwnRuntime,
+    "A runtime of your own": source_schema.OwnRuntime,
     "A budget": config.Budget,
     "Latency": config.LatencyPlan,
     "Regression": config.Tolerances,

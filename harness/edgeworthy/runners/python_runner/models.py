@@ -20,9 +20,11 @@ def load(job: Job) -> Any:
     """The job's artifact in its runtime, checked against the inputs."""
     try:
         import_runtime(job["module"], job["code"])
-    except ModuleNotFoundError as error:
-        raise RunnerError("runtime_missing", f"the runtime {job['runtime']} is not installed ({error})") from error
     except (Exception, SystemExit) as error:
+        # An own class that cannot import a name of an installed package has an error; a library that cannot is not installed.
+        missing = ImportError if job["runtime"] in MODELS else ModuleNotFoundError
+        if isinstance(error, missing):
+            raise RunnerError("runtime_missing", f"the runtime {job['runtime']} is not installed ({error})") from error
         raise failure(job, "cannot be imported", error) from error
     try:
         _seed(job)
