@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -344,10 +345,24 @@ def test_arrays_that_change_their_names_are_other_samples(project: Project) -> N
         np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
-def test_diagnose_says_what_it_does_not_compare(judged: Project) -> None:
+def test_diagnose_compares_the_layers_after_every_input(judged: Project) -> None:
+    """Those that ids, mask or the number reach alone, and where they meet; only what is quantized adds to the output's error."""
     done = judged.edgeworthy("diagnose", "text", "ort_dynamic")
-    assert done.returncode == 2
-    assert "the layers of models with one input are compared; this one takes ids, mask, rate" in done.stderr
+    assert done.returncode == 0, done.stderr
+    title = rf"text/ort_dynamic/host:cpu \(ort_dynamic\) against ort_fp32, {SAMPLES} samples: output ([\d.]+) dB"
+    output = re.fullmatch(title, done.stdout.splitlines()[0])
+    assert output, done.stdout
+    rows = re.findall(r"^ *([\d.]+)  (\w+ \w+) +(\S+) +(\S+)", done.stdout, re.MULTILINE)
+    shares = {name: float(share) for share, name, _, _ in rows}
+    assert sorted(shares) == sorted([
+        "Gather words", "Cast kept", "Unsqueeze column", "Cast factor", "Mul seen", "ReduceSum sum", "MatMul raw", "Div scores",
+    ])  # fmt: skip
+    assert {name for name, share in shares.items() if share > 0} == {"Gather words", "MatMul raw"}
+    assert sum(shares.values()) == pytest.approx(100, abs=0.2)
+    added, total = ({row[1]: row[place] for row in rows} for place in (2, 3))
+    assert {name for name, db in added.items() if db != "exact"} == {"Gather words", "MatMul raw"}
+    assert total["Div scores"] == output[1]
+    assert {total[name] for name in ("Cast kept", "Unsqueeze column", "Cast factor")} == {"exact"}
 
 
 def outputs(run: Run, model: str, variant: str) -> np.ndarray:

@@ -10,6 +10,7 @@ from edgeworthy.diagnosis.graph import Graph, Node, Range, matched, without_fuse
 from edgeworthy.diagnosis.proposal import left_percent, prefix, propose, worst_layers
 from edgeworthy.diagnosis.records import Delegated, LayerError, OpsLeft, OutputError, Traced
 from edgeworthy.diagnosis.trace import Rows, opened, trace
+from edgeworthy.runtimes import RUNTIMES
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
@@ -134,7 +135,7 @@ def test_nothing_is_proposed_if_all_layers_add_error() -> None:
     """Nothing is proposed where most layers would be float."""
     found = traced(*(layer(name, 10) for name in "abcdefghij"))
     assert worst_layers(found) == []
-    assert propose(found, "litert", "v", accuracy=True) is None
+    assert propose(found, RUNTIMES["litert"], "v", accuracy=True) is None
 
 
 def test_proposal_has_ops_off_the_delegate_and_no_layer_twice() -> None:
@@ -143,13 +144,13 @@ def test_proposal_has_ops_off_the_delegate_and_no_layer_twice() -> None:
         OpsLeft(op=op, tensors=("a",), float_taken=taken) for op, taken in (("HARD_SWISH", True), ("PACK", False))
     )
     layers = [layer("a", 60, op="HARD_SWISH"), layer("b", 38), *(layer(name, 0.5) for name in "cdef")]
-    found = propose(traced(*layers, left=left), "litert", "v", accuracy=True)
+    found = propose(traced(*layers, left=left), RUNTIMES["litert"], "v", accuracy=True)
     assert found is not None
     assert found.options == {"float_ops": ["HARD_SWISH"], "float_nodes": ["b"]}
     assert (
         found.yaml() == "v:\n  recipe: mixed\n  options:\n    float_ops:\n    - HARD_SWISH\n    float_nodes:\n    - b\n"
     )
-    assert propose(traced(*layers), "litert", "v", accuracy=False) is None
+    assert propose(traced(*layers), RUNTIMES["litert"], "v", accuracy=False) is None
 
 
 def two_outputs(path: Path, wrong: dict[str, float]) -> Path:

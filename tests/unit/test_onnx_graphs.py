@@ -40,7 +40,8 @@ def test_quantized_output_is_traced_as_the_model_returns_it(tmp_path: Path) -> N
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (answer,) = session.run(None, {"image": sample})
     graph = OnnxGraph(path, "nchw")
-    np.testing.assert_array_equal(graph.trace(sample)[graph.graph.origin("scores")], answer)
+    assert (graph.graph.inputs, graph.graph.outputs) == (("image",), ("scores",))
+    np.testing.assert_array_equal(graph.trace({"image": sample})[graph.graph.origin("scores")], answer)
     np.testing.assert_allclose(answer, [[0, 0.02, 0.07, 0.1]], atol=0.0004)
 
 
@@ -55,6 +56,7 @@ def test_channels_are_found_where_the_layout_has_them(tmp_path: Path) -> None:
     constants = {"kernel": np.ones((5, 2, 1, 1), np.float32)}
     path = save(tmp_path / "turning.onnx", nodes, [[1, 3, 4, 2], [1, 3, 4, 5]], constants)
     graph = OnnxGraph(path, "nhwc")
-    values = graph.trace(np.zeros((1, 3, 4, 2), np.float32))
+    assert (graph.graph.inputs, graph.graph.outputs) == (("image",), ("scores",))
+    values = graph.trace({"image": np.zeros((1, 3, 4, 2), np.float32)})
     channels = {name: value.shape[graph.channel_axis(name, value.ndim)] for name, value in values.items()}
     assert channels == {"image": 2, "planes": 2, "found": 5, "positive": 5, "scores": 5}
