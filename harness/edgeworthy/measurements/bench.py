@@ -206,7 +206,7 @@ class Bench:
             return None
         target = self.targets[cell.target]
         with self._held(cell):
-            where = target.identity(), target.version_of(candidate.runtime)
+            where = self._where(cell, candidate)
             identity = interleaved_identity(baseline_key, candidate.key, dataset.checksum, *where)
             found = self.journal.find(PairedTiming, cell, identity)
             if found is None:
@@ -316,7 +316,7 @@ class Bench:
         side_by_side = self._host_outputs is not None and kind is Outputs and self._is_host(cell)
         # Of a device that is held, another worker may be measuring this very cell.
         with contextlib.nullcontext() if side_by_side else self._held(cell):
-            identity = self._identity(kind, cell.model, artifact, dataset, target)
+            identity = self._identity(kind, cell, artifact, dataset)
             found = self.journal.find(kind, cell, identity)
             if found is None or (found.conditions.invalid_reason and (cell, kind) not in self._fresh):
                 found = measure(target, self._job(cell.model, artifact, dataset))
@@ -326,12 +326,17 @@ class Bench:
                 self.journal.save(cell, identity, artifact, found)
         return found
 
-    def _identity(self, kind: type, model: str, artifact: Artifact, dataset: PreparedDataset, target: Target) -> str:
+    def _identity(self, kind: type, cell: CellId, artifact: Artifact, dataset: PreparedDataset) -> str:
         """What must be the same for a stored measurement to stand for a new one."""
-        seed = self.project.models.models[model].random_seed
+        seed = self.project.models.models[cell.model].random_seed
         plan = self.project.models.latency.model_dump() if kind is Timing else {"random_seed": seed}
-        where = target.identity(), target.version_of(artifact.runtime)
-        return digest([artifact.key, dataset.checksum, *where, plan])
+        return digest([artifact.key, dataset.checksum, *self._where(cell, artifact), plan])
+
+    def _where(self, cell: CellId, artifact: Artifact) -> tuple[dict[str, str], str]:
+        """The identity of the cell's target, and what the artifact's runtime is there; a phone may be sent its tool for that."""
+        target = self.targets[cell.target]
+        with contextlib.nullcontext() if self._is_host(cell) else shared_host():
+            return target.identity(), target.version_of(artifact.runtime)
 
     def _job(self, model: str, artifact: Artifact, dataset: PreparedDataset) -> Job:
         seed = self.project.models.models[model].random_seed
