@@ -7,23 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from .jobs import Array, Facts, Job, RunnerError
-from .signatures import all_outputs, shaped, undeclared_shapes, undeclared_types, wanted_inputs, wanted_outputs
+from .jobs import Array, Job, RunnerError
+from .signatures import all_outputs, wanted_inputs, wanted_outputs
+from .undeclared import Undeclared
 
 #: The method of the class that a runner calls for every inference.
 RUN = "run"
 
 
-class OwnModel:
+class OwnModel(Undeclared):
     """An artifact in the user's class, which is made with its path and ``threads``, and declares nothing of itself."""
 
     def __init__(self, job: Job) -> None:
         made = getattr(sys.modules[job["module"]], job["class"], None)
         if not callable(made):
             raise RunnerError("users_code", f"the runtime {job['runtime']}: its file has no class {job['class']!r}")
-        self.job = job
-        self.input_shapes = undeclared_shapes(job)
-        self.types = undeclared_types(job)
+        super().__init__(job)
         #: What the class calls its several inputs; [] of a single one, which is given as it is.
         self.names: list[str] = wanted_inputs(job, {name: name for name in job["input_names"].values()})
         self.run: Any = getattr(made(job["artifact"], threads=job["threads"]), RUN, None)
@@ -33,20 +32,9 @@ class OwnModel:
         self.given: Any = None
         self.result: Any = None
 
-    def keeps_state(self) -> bool:
-        """No: what the class keeps shows where samples are run again."""
-        return False
-
-    def fit(self, shapes: list[tuple[int, ...]]) -> None:
-        """Nothing: it declares no shape."""
-
-    def resize(self, batch: int) -> None:
-        """Nothing: it declares no batch."""
-
     def native(self, given: list[Array], first: int = 0) -> list[Array]:
         """Samples as the class takes them, by input."""
-        values = zip(shaped(given, self.input_shapes), self.types, strict=True)
-        return [np.ascontiguousarray(each, dtype) for each, dtype in values]
+        return self.typed(given)
 
     def feed(self, native: list[Array]) -> None:
         """Set the inputs."""
@@ -76,15 +64,3 @@ class OwnModel:
                     f" {self.samples} sample{'s' if self.samples > 1 else ''}, not numbers of shape ({self.samples}, ...)",
                 )
         return wanted
-
-    def floats(self, raw: Array, place: int = 0) -> Array:
-        """An output as float32."""
-        return raw.astype(np.float32, copy=False)
-
-    def state(self, raw: Array, place: int) -> Array:
-        """An output as the state that it becomes."""
-        return raw
-
-    def delegation(self, native: Any) -> Facts | None:
-        """None: the class says nothing of where it runs."""
-        return None

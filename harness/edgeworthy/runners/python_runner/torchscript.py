@@ -6,25 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from .jobs import Array, Facts, Job, RunnerError
-from .signatures import (
-    all_outputs,
-    check_signature,
-    shaped,
-    undeclared_shapes,
-    undeclared_types,
-    wanted_inputs,
-    wanted_outputs,
-)
+from .jobs import Array, Job, RunnerError
+from .signatures import all_outputs, check_signature, wanted_inputs, wanted_outputs
+from .undeclared import Undeclared
 
 
-class TorchModel:
+class TorchModel(Undeclared):
     """A TorchScript file."""
 
     def __init__(self, job: Job) -> None:
         import torch
 
-        self.job = job
+        super().__init__(job)
         torch.set_num_threads(job["threads"])
         torch.backends.mkldnn.enabled = job["delegate"]
         self.torch = torch
@@ -33,27 +26,14 @@ class TorchModel:
         arguments = self.module._c._get_method("forward").schema.arguments[1:]
         required = [each for each in arguments if not each.has_default_value()]
         check_signature(job, [(each.name, str(each.type)) for each in required or arguments], [])
-        self.input_shapes = undeclared_shapes(job)
-        self.types = undeclared_types(job)
         #: Its inputs have no names, but places: those of the job's.
         self.places: list[int] = wanted_inputs(job, {str(place): place for place in range(len(self.input_shapes))})
         self.given: list[Any] = []
         self.result: Any = None
 
-    def keeps_state(self) -> bool:
-        """No: what a module keeps shows where samples are run again."""
-        return False
-
-    def fit(self, shapes: list[tuple[int, ...]]) -> None:
-        """Nothing: TorchScript declares no shape."""
-
-    def resize(self, batch: int) -> None:
-        """Nothing: TorchScript declares no batch."""
-
     def native(self, given: list[Array], first: int = 0) -> list[Any]:
         """Samples as the runtime takes them, by input."""
-        values = zip(shaped(given, self.input_shapes), self.types, strict=True)
-        return [self.torch.from_numpy(np.array(each, dtype, order="C")) for each, dtype in values]
+        return [self.torch.from_numpy(each) for each in self.typed(given)]
 
     def feed(self, native: list[Any]) -> None:
         """Set the inputs, in the module's order."""
@@ -75,15 +55,3 @@ class TorchModel:
             kind = result.dtype if isinstance(result, self.torch.Tensor) else type(result).__name__
             raise RunnerError("input_mismatch", f"the model's output is {kind}, not real numbers")
         return np.asarray(result.numpy() if result.dtype in self.whole_numbers else result.float().numpy())
-
-    def floats(self, raw: Array, place: int = 0) -> Array:
-        """An output as float32."""
-        return raw.astype(np.float32, copy=False)
-
-    def state(self, raw: Array, place: int) -> Array:
-        """An output as the state that it becomes."""
-        return raw
-
-    def delegation(self, native: Any) -> Facts | None:
-        """None: TorchScript has no delegates."""
-        return None
