@@ -236,6 +236,14 @@ def limits_for(budgets: Iterable[Budget], cell: CellId) -> dict[str, float]:
     return merged
 
 
+def parse_limits(texts: Iterable[str], given_by: str = "--edge-budget") -> dict[str, float]:
+    """Limits from texts such as ``max_p50_ms=5``, the last of a name. Raises ConfigError as ``parse_limit`` does."""
+    limits: dict[str, float] = {}
+    for text in texts:
+        limits.update(parse_limit(text, given_by))
+    return limits
+
+
 def parse_limit(text: str, given_by: str = "--edge-budget") -> dict[str, float]:
     """``max_p50_ms=5`` as a limit. Raises ConfigError naming who gave it, and the nearest limit."""
     name, _, value = text.partition("=")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeworthy.config import parse_limit
+from edgeworthy.config import parse_limits
 from edgeworthy.pytest_ini import ini_path
 
 
@@ -48,10 +48,7 @@ BudgetOptions = Annotated[
 
 def limits_of(budgets: list[str] | None) -> dict[str, float]:
     """The limits that the options ``--budget`` give. Raises ConfigError for one that does not exist, or a wrong value."""
-    limits: dict[str, float] = {}
-    for text in budgets or ():
-        limits.update(parse_limit(text, "--budget"))
-    return limits
+    return parse_limits(budgets or (), "--budget")
 
 
 def _globs(what: str) -> Any:

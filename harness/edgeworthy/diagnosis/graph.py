@@ -110,9 +110,8 @@ def matched(float_graph: Graph, quantized: Graph, float_shapes: Shapes, quantize
     for tensor in quantized.activations:
         if tensor in float_graph.activations:
             found.setdefault(tensor, quantized.origin(tensor))
-    if (
-        len(found) - len(ends) < len(float_graph.layers) / 2
-    ):  # else what has no partner was fused away, and resembles others
+    # With more pairs, what has no partner was fused away, and resembles others.
+    if len(found) - len(ends) < len(float_graph.layers) / 2:
         _align(found, float_graph, quantized, float_shapes, quantized_shapes)
     fits = {
         tensor: origin

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.records import Conditions, PairedTiming
 from edgeworthy.storage import digest
-from edgeworthy.targets.base import Side, Target
+from edgeworthy.targets.base import Side, Target, fingerprint
 from edgeworthy.targets.telemetry_samples import overall
 
 #: Rounds before the first look at the evidence, and how much more there are at each further look.
@@ -44,8 +44,8 @@ def time_interleaved(
         if enough(log_ratios(*medians), look) or seconds + seconds * BLOCK / medians.shape[1] > max_seconds:
             break
         wanted = math.ceil(medians.shape[1] * GROWTH)
-    fingerprint, after = target.fingerprint(candidate.artifact.runtime), target.state()
-    conditions = Conditions(fingerprint, before, after, during=overall(during))
+    where, after = fingerprint(target, candidate.artifact.runtime), target.state()
+    conditions = Conditions(where, before, after, during=overall(during))
     return PairedTiming(medians[0], medians[1], look, time.monotonic() - start, conditions)
 
 

@@ -70,10 +70,8 @@ class EdgeSession:
 
     def check_options(self) -> None:
         """Refuse options that no test could be run with. Raises ConfigError, and imports nothing where none is given."""
-        for text in self.config.getoption("--edge-budget"):
-            from edgeworthy.config import parse_limit
-
-            parse_limit(text)
+        if self.config.getoption("--edge-budget"):
+            self._asked_limits()
         asked = self.config.getoption("--edge-resume")
         results = self._path("edge_results")
         if asked not in (None, NEWEST) and not (results / asked / "run.json").is_file():
@@ -328,12 +326,9 @@ class EdgeSession:
 
     def _asked_limits(self) -> dict[str, float]:
         """The limits of the command line."""
-        from edgeworthy.config import parse_limit
+        from edgeworthy.config import parse_limits
 
-        limits: dict[str, float] = {}
-        for text in self.config.getoption("--edge-budget"):
-            limits.update(parse_limit(text))
-        return limits
+        return parse_limits(self.config.getoption("--edge-budget"))
 
     # -- the end ----------------------------------------------------------------------------------------------
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from edgeworthy.installed import ABSENT, installed_version
 from edgeworthy.targets import host_state
 
 PACKAGES = (
@@ -24,17 +24,10 @@ def environment(root: Path) -> dict[str, Any]:
         "hardware": host_state.hardware(),
         "governor": host_state.governor(),
         "load_1min": os.getloadavg()[0],
-        "versions": {package: version for package in PACKAGES if (version := _version(package))},
+        "versions": {package: version for package in PACKAGES if (version := installed_version(package)) != ABSENT},
         "git_revision": _git(root, "rev-parse", "HEAD"),
         "git_modified": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _git(root: Path, *arguments: str) -> str | None:

@@ -46,7 +46,25 @@ class InterleavedBlock:
     during: dict[str, float]
 
 
-class Target(Protocol):
+class Identified(Protocol):
+    """What a fingerprint is made of."""
+
+    def identity(self) -> dict[str, str]:
+        """What makes numbers of this target comparable: hardware, system, backend options."""
+
+    def governor(self) -> str:
+        """What sets the processor's clock; ``unknown`` or empty where that is not said."""
+
+    def version_of(self, runtime: Runtime) -> str:
+        """The runtime's name and its version there."""
+
+
+def fingerprint(target: Identified, runtime: Runtime) -> dict[str, str]:
+    """What must be equal for two of the target's numbers to be compared. Raises DeviceError."""
+    return {**target.identity(), "governor": target.governor(), "runtime": target.version_of(runtime)}
+
+
+class Target(Identified, Protocol):
     """A device with one backend.
 
     Both runs raise a TargetError when the artifact cannot be run there. Whoever asks for one holds the device's lock.
@@ -68,15 +86,6 @@ class Target(Protocol):
 
     def profile(self, job: Job) -> pd.DataFrame:
         """The time of every op, in the order in which they run. Raises ProfileUnavailable where the target tells none."""
-
-    def fingerprint(self, runtime: Runtime) -> dict[str, str]:
-        """What must be equal for two of the target's numbers to be compared: ``identity``, governor, runtime version."""
-
-    def version_of(self, runtime: Runtime) -> str:
-        """The runtime's name and its version there."""
-
-    def identity(self) -> dict[str, str]:
-        """What makes numbers of this target comparable: hardware, system, backend options."""
 
     def state(self) -> dict[str, float]:
         """What the device says of itself now, as far as it does: readings by name.

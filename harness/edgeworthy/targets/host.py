@@ -29,13 +29,9 @@ class HostTarget(RunnerTarget):
         """The machine and this backend's options."""
         return {**host_state.hardware(), **{name: str(value) for name, value in self._settings().items()}}
 
-    def fingerprint(self, runtime: Runtime) -> dict[str, str]:
-        """Machine, system, backend options, governor and runtime version."""
-        return {
-            **self.identity(),
-            "governor": host_state.governor(),
-            "runtime": self.version_of(runtime),
-        }
+    def governor(self) -> str:
+        """The frequency governor of the first core, or ``unknown``."""
+        return host_state.governor()
 
     def version_of(self, runtime: Runtime) -> str:
         """The runtime's name and its version here."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 
 import psutil
 
+from edgeworthy.installed import installed_version
 from edgeworthy.runtimes import Runtime
 
 
@@ -28,14 +28,7 @@ def hardware() -> dict[str, str]:
 
 def runtime_version(runtime: Runtime) -> str:
     """The version of a runtime as it is installed here, or ``absent``."""
-    return runtime.version({package: _version(package) for package in runtime.packages})
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "absent"
+    return runtime.version({package: installed_version(package) for package in runtime.packages})
 
 
 def state() -> dict[str, float]:

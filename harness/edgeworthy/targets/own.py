@@ -20,7 +20,7 @@ from edgeworthy.runners.python_runner.interleaving import alternating
 from edgeworthy.runners.python_runner.outputs import BATCH_CHECK
 from edgeworthy.runners.python_runner.stored import same_outputs
 from edgeworthy.runtimes import Runtime
-from edgeworthy.targets.base import InterleavedBlock, Job, Side
+from edgeworthy.targets.base import InterleavedBlock, Job, Side, fingerprint
 from edgeworthy.targets.runner_target import INTERLEAVED_PLAN, NOT_REPEATABLE_HINT
 from edgeworthy.tensors import length_of
 from edgeworthy.user_code.function_files import function_digest
@@ -52,7 +52,7 @@ class OwnTarget:
                 " they are run again",
                 hint=NOT_REPEATABLE_HINT,
             )
-        conditions = Conditions(self.fingerprint(job.artifact.runtime), before, self.state())
+        conditions = Conditions(fingerprint(self, job.artifact.runtime), before, self.state())
         return Outputs(values, 1, seconds, time.monotonic() - begun, conditions, shapes)
 
     def timing(self, job: Job, plan: LatencyPlan) -> Timing:
@@ -69,7 +69,7 @@ class OwnTarget:
             cpu_percent=None,
             delegation=None,
             window_seconds=time.monotonic() - begun,
-            conditions=Conditions(self.fingerprint(job.artifact.runtime), before, self.state()),
+            conditions=Conditions(fingerprint(self, job.artifact.runtime), before, self.state()),
         )
 
     def interleaved(
@@ -91,9 +91,9 @@ class OwnTarget:
             f"{self.name}: a target of your own tells no time of single ops", hint="profile on a phone"
         )
 
-    def fingerprint(self, runtime: Runtime) -> dict[str, str]:
-        """The target's identity; the runtime's version is its own affair."""
-        return {**self.identity(), "governor": "", "runtime": self.version_of(runtime)}
+    def governor(self) -> str:
+        """Nothing: whatever sets its clock is part of its identity."""
+        return ""
 
     def version_of(self, runtime: Runtime) -> str:
         """Whose runtime it is: the version is part of what the class says of its identity."""

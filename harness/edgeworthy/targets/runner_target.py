@@ -28,7 +28,7 @@ from edgeworthy.errors import (
 )
 from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing
 from edgeworthy.runtimes import Runtime
-from edgeworthy.targets.base import InterleavedBlock, Job, Side
+from edgeworthy.targets.base import InterleavedBlock, Job, Side, fingerprint
 from edgeworthy.temporary import temporary_folder
 from edgeworthy.user_code.own_runtimes import CORRECT_CLASS
 
@@ -110,8 +110,12 @@ class RunnerTarget(ABC):
         )
 
     @abstractmethod
-    def fingerprint(self, runtime: Runtime) -> dict[str, str]:
-        """What must be equal for two of the target's numbers to be compared."""
+    def identity(self) -> dict[str, str]:
+        """What makes numbers of this target comparable."""
+
+    @abstractmethod
+    def governor(self) -> str:
+        """What sets the processor's clock."""
 
     @abstractmethod
     def version_of(self, runtime: Runtime) -> str:
@@ -146,7 +150,7 @@ class RunnerTarget(ABC):
                 ],
             }
             during = self._execute(artifact.runtime, spec, folder, job.timeout_s)
-            conditions = Conditions(self.fingerprint(artifact.runtime), before, self.state(), during=during)
+            conditions = Conditions(fingerprint(self, artifact.runtime), before, self.state(), during=during)
             return *self._answer(folder, artifact), conditions
 
     def _options(self, artifact: Artifact) -> dict[str, Any]:

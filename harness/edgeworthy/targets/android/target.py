@@ -38,7 +38,7 @@ from edgeworthy.targets.android.processes import Processes, Ran, Side, Taken
 from edgeworthy.targets.android.result_file import with_results
 from edgeworthy.targets.android.timings import averages_ns, timed_run, timing_of
 from edgeworthy.targets.android.transcript import Transcript, parse
-from edgeworthy.targets.base import InterleavedBlock, Job
+from edgeworthy.targets.base import InterleavedBlock, Job, fingerprint
 from edgeworthy.targets.base import Side as TimedSide
 from edgeworthy.targets.device_files import DeviceFiles
 from edgeworthy.targets.device_jobs import once_more
@@ -113,13 +113,9 @@ class AndroidTarget:
         options = self.backend.model_dump(exclude={"min_delegated_percent"})
         return {**self._identity, **{name: str(value) for name, value in options.items()}}
 
-    def fingerprint(self, runtime: Runtime) -> dict[str, str]:
-        """Phone, backend options, governor and, for the runtime's version, the tool's sha256."""
-        return {
-            **self.identity(),
-            "governor": telemetry.governor(self.link),
-            "runtime": self.version_of(runtime),
-        }
+    def governor(self) -> str:
+        """The frequency governor of the phone's first core, or ``unknown``."""
+        return telemetry.governor(self.link)
 
     def version_of(self, runtime: Runtime) -> str:
         """The tool's sha256, for the version of the runtime that is linked into it."""
@@ -332,7 +328,7 @@ class AndroidTarget:
 
     def _conditions(self, before: dict[str, float], during: dict[str, float]) -> Conditions:
         """What was measured is not lost for a link that breaks just afterwards."""
-        return Conditions(patiently(lambda: self.fingerprint(RUNTIMES["litert"])), before, self.state(), during=during)
+        return Conditions(patiently(lambda: fingerprint(self, RUNTIMES["litert"])), before, self.state(), during=during)
 
     def _prepare(self, artifact: Artifact, samples: Samples) -> Prepared:
         name = f"{artifact.path.name} ({artifact.recipe})"

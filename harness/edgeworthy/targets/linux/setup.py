@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeworthy.errors import CommandFailed, RuntimeMissing
+from edgeworthy.installed import ABSENT
 from edgeworthy.runtimes import BuiltIn
 from edgeworthy.storage import LOG_TAIL_LINES
 from edgeworthy.targets import host_state
@@ -104,7 +105,7 @@ def _fetch(board: Board, runtimes: Sequence[BuiltIn], folder: Path) -> list[Path
 def _requirement(runtime: BuiltIn) -> str:
     """The version that is installed here, so that both sides of a comparison run the same; else the newest."""
     package, version = runtime.distribution, host_state.runtime_version(runtime)
-    return package if version == "absent" else f"{package}=={version.partition('+')[0]}"
+    return package if version == ABSENT else f"{package}=={version.partition('+')[0]}"
 
 
 def platforms(facts: BoardFacts) -> list[str]:

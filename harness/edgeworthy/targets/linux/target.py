@@ -37,13 +37,9 @@ class LinuxTarget(RunnerTarget):
         """The board and this backend's options. Raises DeviceError."""
         return {**self.board.facts.identity, **{name: str(value) for name, value in self._settings().items()}}
 
-    def fingerprint(self, runtime: Runtime) -> dict[str, str]:
-        """Board, system, backend options, governor and runtime version. Raises DeviceError."""
-        return {
-            **self.identity(),
-            "governor": self.board.state().governor,
-            "runtime": self.version_of(runtime),
-        }
+    def governor(self) -> str:
+        """The frequency governor of the board. Raises DeviceError."""
+        return self.board.state().governor
 
     def version_of(self, runtime: Runtime) -> str:
         """The runtime's name and its version on the board. Raises DeviceError."""

@@ -6,7 +6,6 @@ import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from edgeworthy.config import CANARY
 from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import ConfigError, RecipeRefused, SourceError
+from edgeworthy.installed import installed_version
 from edgeworthy.runtimes import Runtime
 from edgeworthy.source_schema import RANDOM, Source
 from edgeworthy.storage import Store, digest, file_digest
@@ -207,7 +207,7 @@ class ArtifactKeys:
 def _machinery() -> str:
     """What of edgeworthy shapes artifacts: its version, and the text of all that opens, converts and checks models."""
     files = sorted(Path(variants.__file__).parent.rglob("*.py"))
-    return digest([_version("edgeworthy"), *map(file_digest, files)])
+    return digest([installed_version("edgeworthy"), *map(file_digest, files)])
 
 
 def _used(calibration: Samples, count: int | None) -> str:
@@ -228,12 +228,4 @@ def _digest_of(path: Path) -> str:
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:
-    return {package: _version(package) for package in sorted(set(packages))}
-
-
-@functools.cache
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "absent"
+    return {package: installed_version(package) for package in sorted(set(packages))}

@@ -185,7 +185,7 @@ class ArtifactMaker:
         own = [step for step in steps if step.framework == framework]
         self._make_in_turn(framework, source, [step for step in own if not step.trains])
         trained = shares([step for step in own if step.trains], self.slots.count)
-        threads = max(1, self.slots.count // max(1, len(trained)))
+        threads = self.slots.count // max(1, len(trained))
         _side_by_side(partial(self._make_in_turn, framework, source, share, threads) for share in trained)
 
     def _make_in_turn(
@@ -223,7 +223,7 @@ class ArtifactMaker:
         views: list[dict[str, Any]] = []
         with self.store.scratch() as folder:
             outs = [folder / f"{index}{step.suffix}" for index, step in enumerate(steps)]
-            job = {**self._job(framework, source, steps, outs), "threads": threads}
+            job = self._job(framework, source, steps, outs, threads)
             try:
                 for event in child_events(job, self.timeouts, self._closed):
                     current = event.get("index", current)
@@ -248,13 +248,16 @@ class ArtifactMaker:
             self._end(step, error)
         return same
 
-    def _job(self, framework: Framework | None, source: Source, steps: list[Step], outs: list[Path]) -> dict[str, Any]:
+    def _job(
+        self, framework: Framework | None, source: Source, steps: list[Step], outs: list[Path], threads: int | None
+    ) -> dict[str, Any]:
         for step, out in zip(steps, outs, strict=True):
             if step.export:
                 out.mkdir()
         return {
             "action": "convert",
             "framework": framework,
+            "threads": threads,
             "source": source.model_dump(),
             "base_dir": str(self.keys.base),
             "samples": self._made_from.dataset.samples("evaluation").to_json(),

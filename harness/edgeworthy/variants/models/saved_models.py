@@ -50,10 +50,10 @@ def make(source: OpenedSource, batch: int | None) -> Path:
             onnx_to_saved_model(source.onnx_for(batch), layout, shapes, folder)
     with refusing("TensorFlow"):
         # One by one: some of onnx2tf's take no other batch, which costs speed and changes no output.
-        infer = model_outputs.of_saved_model(folder, source.fixed_batch() or 1, source.ends())
+        infer = _infer(source, folder)
         if kept := _kept(source, folder, infer):
             folder = _in_our_layout(source, folder, kept)
-            infer = model_outputs.of_saved_model(folder, source.fixed_batch() or 1, source.ends())
+            infer = _infer(source, folder)
         check_same_outputs("the conversion to a SavedModel", source.outputs(), infer)
     return folder
 
@@ -69,6 +69,10 @@ def _naming_route(source: OpenedSource) -> Iterator[None]:
         if source.kind == "torch":
             error.hint = f"set 'route: litert_torch' at the model's source, or {error.hint}"
         raise
+
+
+def _infer(source: OpenedSource, folder: Path) -> model_outputs.Inference:
+    return model_outputs.of_saved_model(folder, source.fixed_batch() or 1, source.ends())
 
 
 def _kept(source: OpenedSource, folder: Path, infer: model_outputs.Inference) -> list[tensorflow_sources.Kept]:

@@ -25,7 +25,7 @@ from edgeworthy.variants.models.model_inputs import one_by_one
 from edgeworthy.variants.models.opened_source import OpenedSource
 from edgeworthy.variants.recipes import tflite_quantizer
 from edgeworthy.variants.recipes.registry import recipe
-from edgeworthy.variants.recipes.scheme import Ranges, Scheme
+from edgeworthy.variants.recipes.scheme import Ranges, Scheme, refuse_none_left
 from edgeworthy.variants.recipes.tflite_converter import AllowedOps, convert
 from edgeworthy.variants.recipes.tflite_graph import graph_layout, is_quantized
 from edgeworthy.variants.recipes.tflite_quantizable import quantizable
@@ -129,8 +129,7 @@ def mixed(
     **options: Unpack[IntegerOptions],
 ) -> Layout:
     """int8 but for the TFLite ops ``float_ops`` (HARD_SWISH, ...) and the output tensors ``float_nodes``; float IO."""
-    if not (float_ops or float_nodes):
-        raise RecipeRefused("mixed has nothing to leave in float", hint="give float_ops or float_nodes")
+    refuse_none_left("mixed", float_ops, float_nodes)
     scheme = Scheme("int8", "int8", float_ops=tuple(float_ops), float_nodes=tuple(float_nodes))
     return _integer(source, out, scheme, calibration, options)
 

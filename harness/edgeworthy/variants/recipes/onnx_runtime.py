@@ -21,7 +21,7 @@ from edgeworthy.variants.conversion.converter_errors import left_in_float, refus
 from edgeworthy.variants.conversion.onnx_models import PER_CHANNEL_OPSET, graphs_within, opset_of, without_notes
 from edgeworthy.variants.models.opened_source import OpenedSource
 from edgeworthy.variants.recipes.registry import recipe
-from edgeworthy.variants.recipes.scheme import GraphNames, Ranges
+from edgeworthy.variants.recipes.scheme import GraphNames, Ranges, refuse_none_left
 
 PACKAGES = ("onnx", "onnxruntime", "onnxconverter-common", "onnxscript", "torch", "tf2onnx", "tensorflow", "keras")
 QUANTIZATION = "https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html"
@@ -118,8 +118,7 @@ def ort_mixed(
     **options: Unpack[StaticOptions],
 ) -> Layout:
     """As ``ort_int8_minmax``, but for the ops ``float_ops`` (HardSwish, ...) and nodes ``float_nodes`` left in float."""
-    if not (float_ops or float_nodes):
-        raise RecipeRefused("ort_mixed has nothing to leave in float", hint="give float_ops or float_nodes")
+    refuse_none_left("ort_mixed", float_ops, float_nodes)
     excluded = _left_float(source, float_ops, float_nodes)
     return _static(source, out, calibration, "MinMax", options, excluded=excluded)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -62,3 +62,9 @@ class GraphNames(NamedTuple):
                 hint=f"correct the option float_{kind}s",
             )
         return sorted(found)
+
+
+def refuse_none_left(recipe: str, float_ops: Sequence[str], float_nodes: Sequence[str]) -> None:
+    """Raise RecipeRefused where a mixed recipe is given nothing to leave in float."""
+    if not (float_ops or float_nodes):
+        raise RecipeRefused(f"{recipe} has nothing to leave in float", hint="give float_ops or float_nodes")
