@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
@@ -15,6 +16,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
+
+from edgeworthy.variants.artifacts.fork_servers import FOLDER_VARIABLE, fork_server_folder
 
 Ended = subprocess.CompletedProcess[str]
 
@@ -36,7 +39,7 @@ def ended(
     A module or a script of Python begins in a fork of a process that has pandas and its kin loaded, which saves about a second;
     it gets a new Python where a test asks what it loads, and where its environment decides how Python itself starts.
     """
-    environment = dict(os.environ if env is None else env)
+    environment = {**(os.environ if env is None else env), FOLDER_VARIABLE: str(_framework_servers())}
     words = command[1:] if command[0] == sys.executable else command
     if not new_python and words[0] in ("-m", EDGEWORTHY) and (server := _fork_server()).fits(environment):
         code, output, error = server.run(words, cwd, environment, timeout)
@@ -44,6 +47,14 @@ def ended(
     return subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
+
+
+@functools.lru_cache(maxsize=1)
+def _framework_servers() -> Path:
+    """Where the runs of all tests find processes that hold TensorFlow or torch."""
+    held = contextlib.ExitStack()
+    atexit.register(held.close)
+    return held.enter_context(fork_server_folder())
 
 
 @functools.lru_cache(maxsize=1)

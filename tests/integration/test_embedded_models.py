@@ -14,6 +14,8 @@ from edgeworthy.config import Timeouts
 from edgeworthy.datasets.prepared import prepare
 from edgeworthy.measurements.project import Project
 from edgeworthy.storage import open_store
+from edgeworthy.variants.artifacts.child_process import Children
+from edgeworthy.variants.artifacts.fork_servers import ForkServers
 from edgeworthy.variants.artifacts.maker import ArtifactMaker
 from edgeworthy.variants.artifacts.slots import Slots
 
@@ -46,7 +48,8 @@ def test_the_float_tflite_is_the_trained_model(name: str, shared_store: Path, tm
     plan = project.plan(name, "fp32")
     maker = ArtifactMaker(
         store=store, base=project.base, name=name, model=entry, dataset=dataset, plans=[plan],
-        recipe_files=[], own_runtimes={}, timeouts=Timeouts(), progress=print, slots=Slots(contextlib.nullcontext),
+        recipe_files=[], own_runtimes={}, processes=Children(Timeouts(), ForkServers()),
+        progress=print, slots=Slots(contextlib.nullcontext),
     )  # fmt: skip
     artifact = maker.artifact(plan)
     job = {

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from edgeworthy.config import Timeouts
 from edgeworthy.datasets.samples import Samples
-from edgeworthy.variants.artifacts.child_process import child_events
+from edgeworthy.variants.artifacts.child_process import Children
+from edgeworthy.variants.artifacts.fork_servers import ForkServers
 from edgeworthy.variants.conversion.tflite_packing import packed
 from edgeworthy.variants.recipes.registry import builtin_recipes
 from numpy.typing import NDArray
@@ -327,7 +328,7 @@ def suffix_of(name: str) -> str:
 
 
 def train(job: dict[str, Any]) -> list[dict[str, Any]]:
-    return list(child_events(job, Timeouts(conversion_s=300)))
+    return list(Children(Timeouts(conversion_s=300), ForkServers()).events(job))
 
 
 def answers(made: dict[str, Any], images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -35,6 +35,8 @@ from edgeworthy.targets.base import Job, Side, Target
 from edgeworthy.targets.device_lock import device_lock, exclusive_host, shared_host
 from edgeworthy.targets.open_targets import Targets
 from edgeworthy.variants.artifacts import canary
+from edgeworthy.variants.artifacts.child_process import Children
+from edgeworthy.variants.artifacts.fork_servers import ForkServers
 from edgeworthy.variants.artifacts.maker import ArtifactMaker
 from edgeworthy.variants.artifacts.slots import Slots, cores
 
@@ -83,6 +85,8 @@ class Bench:
         self._models = list(dict.fromkeys(cell.model for cell in planned))
         self._makers: list[ArtifactMaker] = []
         self._slots = Slots(shared_host)
+        self._fork_servers = ForkServers()
+        self._processes = Children(project.models.timeouts, self._fork_servers)
         self._converts_ahead = threading.Event()
         self.dataset = once(self._dataset)
         self._maker = once(self._new_maker)
@@ -135,6 +139,7 @@ class Bench:
         """Let go of every device; a run that was interrupted leaves nothing running there."""
         for maker in self._makers:
             maker.close()
+        self._fork_servers.close()
         self.lanes.drain()
         self.lanes.close()
         if self._host_outputs:
@@ -278,7 +283,7 @@ class Bench:
             plans=self.project.plans(model, [entry.reference, *wanted]),
             recipe_files=self.project.recipe_files(),
             own_runtimes=self.project.models.runtimes,
-            timeouts=self.project.models.timeouts,
+            processes=self._processes,
             progress=self.progress,
             slots=self._slots,
             rank=self._models.index(model) if model in self._models else len(self._models),

@@ -49,7 +49,7 @@ from edgeworthy.temporary import temporary_folder
 from edgeworthy.user_code.functions import load_function, users_code
 from edgeworthy.user_code.own_runtimes import own_runtime
 from edgeworthy.variants.artifacts import checks, ends
-from edgeworthy.variants.artifacts.child_process import end_with_parent
+from edgeworthy.variants.artifacts.child_process import end_with_parent, runs_users_code
 from edgeworthy.variants.artifacts.frameworks import keep_apart, loaded_frameworks
 from edgeworthy.variants.models.handover import Handover, write_handover
 from edgeworthy.variants.models.opened_source import OpenedSource
@@ -68,15 +68,16 @@ def main(arguments: list[str]) -> None:
     faulthandler.enable(all_threads=True)
     end_with_parent(int(arguments[1]))
     quiet_libraries()
-    emit = emitter(take_stdout())
     job = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    keep_apart(job.get("framework"), lean=not runs_users_code(job))
+    do(job)
+
+
+def do(job: Job) -> None:
+    """Do a job in a process that has what it needs, and nothing else to do."""
+    faulthandler.enable(all_threads=True)
     share_cores(job.get("threads"))
-    keep_apart(job.get("framework"), lean=not _runs_users_code(job))
-    {"train": _train, "take_apart": _take_apart, "convert": convert}[job["action"]](job, emit)
-
-
-def _runs_users_code(job: Job) -> bool:
-    return job["action"] == "train" or bool(job.get("recipe_files") or job["source"].get("factory"))
+    {"train": _train, "take_apart": _take_apart, "convert": convert}[job["action"]](job, emitter(take_stdout()))
 
 
 def _train(job: Job, emit: Emit) -> None:

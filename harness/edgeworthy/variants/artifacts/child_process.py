@@ -12,20 +12,21 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 
 from edgeworthy.errors import ConfigError, ConversionCrashed
 from edgeworthy.storage import LOG_TAIL_LINES, write_json
 from edgeworthy.temporary import temporary_folder
+from edgeworthy.variants.artifacts.fork_servers import ForkServers
+from edgeworthy.variants.artifacts.processes import NewProcess, Process, forked
 
 if TYPE_CHECKING:
     from edgeworthy.config import Timeouts
@@ -48,44 +49,69 @@ STANDARD_LIBRARY = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib
 TRACE_LINES = 25
 
 
-def child_events(job: dict[str, Any], timeouts: Timeouts, stop: threading.Event | None = None) -> Iterator[Event]:
-    """Run one job in a child process and yield its events as they come; ``stop`` ends it.
+@dataclass(frozen=True)
+class Children:
+    """Starts children, forked from ``fork_servers`` where these can hold what the child needs."""
 
-    Raises ConversionCrashed, with the end of the child's log, when it died, or was killed because one piece of its
-    work took longer than ``timeouts`` say or because it used more memory than it may.
-    """
-    with temporary_folder() as folder:
-        log = folder / "log.txt"
-        write_json(folder / "job.json", job)
-        with log.open("wb") as stream:
-            child = _Child(folder / "job.json", stream, timeouts, stop or threading.Event())
-        with child:
-            yield from child.events()
-        if child.reason or child.status != 0:
-            raise _crash(child, log)
+    timeouts: Timeouts
+    fork_servers: ForkServers
+
+    def events(self, job: dict[str, Any], stop: threading.Event | None = None) -> Iterator[Event]:
+        """Run one job in a child process and yield its events as they come; ``stop`` ends it.
+
+        Raises ConversionCrashed, with the end of the child's log, when it died, or was killed because one piece of its
+        work took longer than the timeouts say or because it used more memory than it may.
+        """
+        with temporary_folder() as folder:
+            log = folder / "log.txt"
+            write_json(folder / "job.json", job)
+            limits = _Limits(self.timeouts, memory_limit(), stop or threading.Event())
+            with log.open("wb") as stream:
+                process = self._started(job, folder / "job.json", stream, limits)
+            with _Child(process, limits) as child:
+                yield from child.events()
+            if child.reason or child.status != 0:
+                raise _crash(child, log)
+
+    def _started(self, job: dict[str, Any], path: Path, log: IO[bytes], limits: _Limits) -> Process:
+        environment = {**os.environ, "TMPDIR": str(path.parent), "CUDA_VISIBLE_DEVICES": ""}
+        framework = job.get("framework")
+        kind = "whole" if runs_users_code(job) else "lean"
+        if framework and (connection := self.fork_servers.connection(framework, kind, environment)):
+            process = forked(connection, path, log, environment, limits.allow_to_start)
+            if process:
+                return process
+        return NewProcess(path, log, environment)
+
+
+def runs_users_code(job: Mapping[str, Any]) -> bool:
+    """Whether the job imports files of the user's."""
+    return job["action"] == "train" or bool(job.get("recipe_files") or job["source"].get("factory"))
+
+
+@dataclass
+class _Limits:
+    """What a child may take."""
+
+    timeouts: Timeouts
+    memory_bytes: float
+    stop: threading.Event
+    since: float = field(default_factory=time.monotonic)
+
+    def allow_to_start(self) -> bool:
+        """Whether somebody still wants it to begin."""
+        return not self.stop.is_set() and time.monotonic() - self.since < self.timeouts.conversion_s
 
 
 class _Child:
     """The child's process group, ended when its work takes too long or too much memory, and on leaving the block."""
 
-    def __init__(self, job: Path, log: Any, timeouts: Timeouts, stop: threading.Event) -> None:
-        self.timeouts = timeouts
-        self.stop = stop
-        self.memory_bytes = memory_limit()
+    def __init__(self, process: Process, limits: _Limits) -> None:
+        self.limits = limits
         self.reason: ConversionCrashed | None = None
         self.status = 0
-        self._since, self._tries = time.monotonic(), False
-        read_end, self._held = os.pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "edgeworthy.variants.artifacts.child", str(job), str(read_end)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env={**os.environ, "TMPDIR": str(job.parent), "CUDA_VISIBLE_DEVICES": ""},
-            start_new_session=True,
-            pass_fds=[read_end],
-        )
-        os.close(read_end)
+        self._tries = False
+        self._process = process
         self._ended = threading.Event()
         self._watch = threading.Thread(target=self._watched, name="edgeworthy conversion watch", daemon=True)
 
@@ -100,16 +126,15 @@ class _Child:
         self._ended.set()
         self._watch.join()
         self._end_group()
-        os.close(self._held)
+        self._process.release()
 
     def events(self) -> Iterator[Event]:
         """What the child writes, until it and all that it started have closed the pipe."""
-        assert self._process.stdout is not None
         with self._process.stdout as stream:
             for line in stream:
                 event = json.loads(line)
                 if event["event"] in ("started", "trial", "finished"):
-                    self._since, self._tries = time.monotonic(), event.get("begins", False)
+                    self.limits.since, self._tries = time.monotonic(), event.get("begins", False)
                 yield event
 
     def _watched(self) -> None:
@@ -123,11 +148,12 @@ class _Child:
         self._end_group()
 
     def _excess(self) -> ConversionCrashed | None:
-        if self.stop.is_set():
+        limits = self.limits
+        if limits.stop.is_set():
             return ConversionCrashed("the run ended before the conversion did", hint="run again")
         what, limit = ("artifact's first inference", "cell_s") if self._tries else ("converter", "conversion_s")
-        seconds = getattr(self.timeouts, limit)
-        if time.monotonic() - self._since > seconds:
+        seconds = getattr(limits.timeouts, limit)
+        if time.monotonic() - limits.since > seconds:
             error = ConversionCrashed(
                 f"the {what} did not finish within {seconds:g} s and was killed",
                 hint=f"raise timeouts.{limit} in models.yaml",
@@ -135,9 +161,9 @@ class _Child:
             error.timed_out = True
             return error
         used = _memory_of(self._process.pid)
-        if used > self.memory_bytes:
+        if used > limits.memory_bytes:
             return ConversionCrashed(
-                f"the converter used {used / GB:.1f} GB of memory, more than the {self.memory_bytes / GB:.1f} GB that"
+                f"the converter used {used / GB:.1f} GB of memory, more than the {limits.memory_bytes / GB:.1f} GB that"
                 " it may, and was killed",
                 hint=f"convert on a machine with more memory, or raise the limit by {MEMORY_VARIABLE}",
             )

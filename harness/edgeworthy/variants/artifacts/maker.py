@@ -10,14 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgeworthy.config import Timeouts
 from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.errors import ConfigError, ConversionCrashed, EdgeworthyError, RecipeRefused
 from edgeworthy.model_schema import Model
 from edgeworthy.records import Artifact
 from edgeworthy.source_schema import OwnRuntime, Source
 from edgeworthy.storage import Store, read_json, write_json
-from edgeworthy.variants.artifacts.child_process import child_events
+from edgeworthy.variants.artifacts.child_process import Children
 from edgeworthy.variants.artifacts.frameworks import Framework
 from edgeworthy.variants.artifacts.keys import ArtifactKeys, VariantPlan
 from edgeworthy.variants.artifacts.slots import Slots
@@ -48,7 +47,7 @@ class ArtifactMaker:
         plans: Sequence[VariantPlan],
         recipe_files: Sequence[Path],
         own_runtimes: Mapping[str, OwnRuntime],
-        timeouts: Timeouts,
+        processes: Children,
         progress: Progress,
         slots: Slots,
         rank: int = 0,
@@ -67,7 +66,7 @@ class ArtifactMaker:
         self.plans = {plan.variant: plan for plan in plans}
         self.recipe_files = [str(path) for path in recipe_files]
         self.own_runtimes = {name: entry.model_dump(by_alias=True) for name, entry in own_runtimes.items()}
-        self.timeouts = timeouts
+        self.processes = processes
         self.progress = progress
         self.slots = slots
         self.rank = rank
@@ -80,7 +79,7 @@ class ArtifactMaker:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._closed = threading.Event()
-        self.children = SourceChildren(store, self.keys, timeouts, slots, rank, self._closed, progress)
+        self.children = SourceChildren(store, self.keys, processes, slots, rank, self._closed, progress)
         self._failed_views: list[dict[str, Any]] = []
         self._counted = 0
         self._missing = 0
@@ -225,7 +224,7 @@ class ArtifactMaker:
             outs = [folder / f"{index}{step.suffix}" for index, step in enumerate(steps)]
             job = self._job(framework, source, steps, outs, threads)
             try:
-                for event in child_events(job, self.timeouts, self._closed):
+                for event in self.processes.events(job, self._closed):
                     current = event.get("index", current)
                     if event["event"] == "view":
                         views.append(event) if event["begins"] else views.pop()

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import edgeworthy.errors
-from edgeworthy.config import Timeouts
 from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import EdgeworthyError, RecipeRefused, VariantError
 from edgeworthy.source_schema import Source
 from edgeworthy.storage import Store, read_json, write_json
 from edgeworthy.tensors import NamedInput, length_of
-from edgeworthy.variants.artifacts.child_process import Event, child_events
+from edgeworthy.variants.artifacts.child_process import Children, Event
 from edgeworthy.variants.artifacts.frameworks import OPENED_BY
 from edgeworthy.variants.artifacts.keys import SEQUENCES, ArtifactKeys
 from edgeworthy.variants.artifacts.slots import Slots
@@ -34,7 +33,7 @@ class SourceChildren:
 
     store: Store
     keys: ArtifactKeys
-    timeouts: Timeouts
+    processes: Children
     slots: Slots
     rank: int
     stop: threading.Event
@@ -101,7 +100,7 @@ class SourceChildren:
 
     def _made(self, job: dict[str, Any], doing: str) -> Event:
         """What the child of a job with one result says of it. Raises the error that it reports."""
-        for event in child_events(job, self.timeouts, self.stop):
+        for event in self.processes.events(job, self.stop):
             if event["event"] == "progress":
                 self.progress(f"{doing}{event['text']}")
             elif event["event"] == "failed":
