@@ -47,6 +47,9 @@ m = keras.Model(i, L.Dense(4)(x))
 m.save("tiny.h5")
 m.save("tiny.keras")
 np.save("keras_answers.npy", m(images, training=False))
+layers = [L.Conv2D(4, 3, strides=4), L.Flatten(), L.Dense(4)]
+keras.Sequential([keras.Input((32, 32, 3)), *layers]).save("sequential.keras")
+np.save("sequential_answers.npy", keras.Sequential(layers)(images, training=False))
 
 class Doubling(L.Layer):
     def call(self, x):
@@ -236,6 +239,7 @@ def artifact(models: Path, name: str, recipe: str) -> Path:
 #: Work, and who knows the right answers.
 FORMS: dict[str, tuple[Work, str]] = {
     "h5": (Work({"path": "tiny.h5"}, ("fp32", "ort_fp32")), "keras"),
+    "sequential": (Work({"path": "sequential.keras"}, ("fp32", "ort_fp32")), "sequential"),
     "keras_2": (Work({"path": "keras_2.h5"}, ("fp32", "ort_fp32")), "keras_2"),
     "signature": (Work({"path": "signatures", "signature": "classify"}, ("fp32", "ort_fp32")), "keras"),
     "tf1": (Work({"path": "tf1"}, ("fp32", "ort_fp32")), "tf1"),
