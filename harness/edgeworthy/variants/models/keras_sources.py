@@ -66,7 +66,8 @@ def called(model: Any) -> Callable[..., Any]:
     """The keras.Model as a function of a tensor for each of its inputs, which it may take in a list or by name."""
     import tensorflow as tf
 
-    taken = getattr(model, "input", model.inputs[0])  # a Sequential that was never called has no "input", and takes one tensor
+    # A Sequential that was never called has no "input"; it takes one tensor.
+    taken = getattr(model, "input", model.inputs[0])
     return lambda *given: model(tf.nest.pack_sequence_as(taken, list(given)), training=False)
 
 
