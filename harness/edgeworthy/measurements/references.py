@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.array_files import load_array
 from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import HostDevice
@@ -88,7 +89,7 @@ class References:
                 write_json(made / "shapes.json", list(zip(names, outputs.shapes, strict=True)))
             folder = self._store.root / "references" / key
         shapes = {name: tuple(shape) for name, shape in read_json(folder / "shapes.json")}
-        return np.load(folder / "outputs.npy"), shapes
+        return load_array(folder / "outputs.npy"), shapes
 
     def _truth(self, model: str) -> Truth:
         """What the model's outputs are judged by; the run keeps it beside the measurements. Raises EdgeworthyError."""

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import TypeAdapter
 
+from edgeworthy.array_files import load_arrays
 from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
 from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, PairedTiming, Provenance, Timing, Truth
@@ -164,8 +165,7 @@ def _measurement(path: Path) -> AbstractContextManager[None]:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The arrays and the facts. Raises StoreError for another format's, and whatever a damaged file leads to."""
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:  # np.load(path) leaks a bad file
-        arrays = {name: stored[name] for name in stored.files}
+    arrays = load_arrays(path)
     facts: dict[str, Any] = json.loads(str(arrays.pop("facts")))
     version, listed = facts["version"], facts.pop("arrays", sorted(arrays))
     if version != FORMAT_VERSION:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.array_files import load_arrays
 from edgeworthy.config import LatencyPlan
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import RunnerBackend
@@ -178,8 +178,7 @@ class RunnerTarget(ABC):
             hint = self._hint(problem["kind"], artifact.runtime)
             raise _ERRORS[problem["kind"]](f"{artifact.path.name} ({artifact.recipe}): {problem['message']}", hint=hint)
         try:
-            with (folder / "arrays.npz").open("rb") as file, np.load(file) as stored:
-                return {name: stored[name] for name in stored.files}, facts
+            return load_arrays(folder / "arrays.npz"), facts
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise self._damaged("arrays.npz", error) from error
 

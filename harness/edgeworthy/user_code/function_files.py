@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import edgeworthy
+from edgeworthy.array_files import PARSING
 from edgeworthy.errors import SourceError
 from edgeworthy.readers import problem_of
 from edgeworthy.storage import digest, file_digest
@@ -201,7 +202,8 @@ def _import_statements(text: bytes) -> list[ast.Import | ast.ImportFrom]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the user's code, reported when it is imported
-            tree = ast.parse(text)
+            with PARSING:
+                tree = ast.parse(text)
     except (SyntaxError, ValueError):  # reported when it is imported
         return []
     return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]

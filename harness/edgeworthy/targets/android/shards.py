@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.array_files import load_array
 from edgeworthy.datasets.samples import Samples, in_layout
 from edgeworthy.errors import InputMismatch, ToolUnusable
 from edgeworthy.records import Layout
@@ -148,7 +149,7 @@ def _write(samples: Samples, begin: int, end: int, fed: Fed, layout: Layout, pat
 def _values(samples: Samples, begin: int, end: int, fed: Fed, layout: Layout) -> NDArray[Any]:
     """What the input is given of these samples."""
     if fed.named is None:
-        values = samples.read(begin, end) if samples.steps else np.load(samples.path, mmap_mode="r")[begin:end]
+        values = samples.read(begin, end) if samples.steps else load_array(samples.path, mapped=True)[begin:end]
         return in_layout(values, layout)
     if fed.named.constant is not None:
         return np.full(fed.tensor.shape, fed.named.constant)
