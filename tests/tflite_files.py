@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 _TYPES = {
     "float32": schema.TensorType.FLOAT32, "int8": schema.TensorType.INT8, "uint8": schema.TensorType.UINT8,
-    "int32": schema.TensorType.INT32,
+    "int32": schema.TensorType.INT32, "resource": schema.TensorType.RESOURCE,
 }  # fmt: skip
 CLASSES = 10
 #: How many additions of zero take several microseconds on any processor.
@@ -21,12 +21,18 @@ LONG = 200
 
 @dataclass
 class TfliteFile:
-    """Tensors and nodes of one graph, added one by one; ``write`` makes the file."""
+    """Tensors and nodes of one graph, added one by one; ``write`` makes the file.
+
+    A ``further_graph`` shares its buffers and codes; an op of the first one, or a signature, names it by its place, from 1.
+    """
 
     tensors: list[Any] = field(default_factory=list)
     buffers: list[Any] = field(default_factory=lambda: [_buffer(None)])
     nodes: list[Any] = field(default_factory=list)
     codes: list[Any] = field(default_factory=list)
+    ends: tuple[list[int], list[int]] = ([], [])
+    further: list[TfliteFile] = field(default_factory=list)
+    signatures: list[Any] = field(default_factory=list)
 
     def tensor(self, name: str, shape: tuple[int, ...], dtype: str, values: Any = None, scaled: Any = None) -> int:
         made = schema.TensorT()
@@ -43,7 +49,7 @@ class TfliteFile:
 
     def node(self, operator: int, inputs: list[int], outputs: list[int], options: Any = None, kind: int = 0) -> None:
         code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = operator
+        code.builtinCode, code.deprecatedBuiltinCode = operator, min(operator, 127)  # 127: see builtinCode
         code.version = 4 if operator == schema.BuiltinOperator.FULLY_CONNECTED else 1
         self.codes.append(code)
         made = schema.OperatorT()
@@ -51,10 +57,27 @@ class TfliteFile:
         made.builtinOptions, made.builtinOptionsType = options, kind
         self.nodes.append(made)
 
+    def further_graph(self) -> TfliteFile:
+        self.further.append(TfliteFile(buffers=self.buffers, codes=self.codes))
+        return self.further[-1]
+
+    def sign(self, name: str, place: int, inputs: dict[str, int], outputs: dict[str, int]) -> None:
+        """Add a signature of the graph at ``place``: names of its ends -> tensors."""
+        made = schema.SignatureDefT()
+        made.signatureKey, made.subgraphIndex = name, place
+        made.inputs, made.outputs = ([_end_of(*end) for end in ends.items()] for ends in (inputs, outputs))
+        self.signatures.append(made)
+
+    def _graph(self) -> Any:
+        graph = schema.SubGraphT()
+        graph.tensors, graph.operators, graph.inputs, graph.outputs = self.tensors, self.nodes, *self.ends
+        return graph
+
     def write(self, path: Path, inputs: list[int], outputs: list[int]) -> Path:
-        graph, model = schema.SubGraphT(), schema.ModelT()
-        graph.tensors, graph.operators, graph.inputs, graph.outputs = self.tensors, self.nodes, inputs, outputs
-        model.version, model.subgraphs = 3, [graph]
+        self.ends = inputs, outputs
+        model = schema.ModelT()
+        model.version, model.subgraphs = 3, [each._graph() for each in (self, *self.further)]
+        model.signatureDefs = self.signatures or None
         model.operatorCodes, model.buffers = self.codes, self.buffers
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")
@@ -132,6 +155,62 @@ def summing(path: Path, scaled: tuple[float, int] | None = None) -> Path:
     return made.write(path, [before, x], [twice, after])
 
 
+def recurrent(path: Path, weights: np.ndarray, length: int = 2) -> Path:
+    """A recurrent network over ``length`` pairs, (1, length, 2, 1); its state, a variable tensor, outlives an inference."""
+    units = len(weights)
+    made = TfliteFile()
+    given = made.tensor("image", (1, length, 2, 1), "float32")
+    steps = made.tensor("steps", (1, length, 2), "float32")
+    made.node(schema.BuiltinOperator.RESHAPE, [given, made.tensor("shape", (3,), "int32", [1, length, 2])], [steps])
+    tensors = [
+        made.tensor("weights", (units, 2), "float32", weights),
+        made.tensor("recurrent", (units, units), "float32", np.eye(units)),
+        made.tensor("bias", (units,), "float32", np.zeros(units)),
+        made.tensor("state", (1, units), "float32"),
+    ]
+    made.tensors[tensors[-1]].isVariable = True
+    options = schema.SequenceRNNOptionsT()
+    options.fusedActivationFunction = schema.ActivationFunctionType.TANH
+    out = made.tensor("y", (1, length, units), "float32")
+    kind = schema.BuiltinOptions.SequenceRNNOptions
+    made.node(schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_RNN, [steps, *tensors], [out], options, kind)
+    return made.write(path, [given], [out])
+
+
+def summing_inside(path: Path) -> Path:
+    """The sum of all x (1, 4) so far and twice that, float32: it is kept in a resource variable, which begins as zeros."""
+    made = TfliteFile()
+    operators, kinds = schema.BuiltinOperator, schema.BuiltinOptions
+    begins = made.further_graph()
+    zeros = begins.tensor("zeros", (1, 4), "float32", np.zeros((1, 4)))
+    begins.node(
+        operators.ASSIGN_VARIABLE,
+        [_handle(begins), zeros],
+        [],
+        schema.AssignVariableOptionsT(),
+        kinds.AssignVariableOptions,
+    )
+    once = schema.CallOnceOptionsT()
+    once.initSubgraphIndex = 1
+    made.node(operators.CALL_ONCE, [], [], once, kinds.CallOnceOptions)
+    x, handle = made.tensor("x", (1, 4), "float32"), _handle(made)
+    before, after, twice = (made.tensor(name, (1, 4), "float32") for name in ("before", "after", "twice"))
+    made.node(operators.READ_VARIABLE, [handle], [before], schema.ReadVariableOptionsT(), kinds.ReadVariableOptions)
+    made.node(operators.ADD, [before, x], [after], schema.AddOptionsT(), kinds.AddOptions)
+    made.node(
+        operators.ASSIGN_VARIABLE, [handle, after], [], schema.AssignVariableOptionsT(), kinds.AssignVariableOptions
+    )
+    made.node(operators.ADD, [after, after], [twice], schema.AddOptionsT(), kinds.AddOptions)
+    return made.write(path, [x], [after, twice])
+
+
+def _handle(made: TfliteFile) -> int:
+    handle, options = made.tensor("handle", (), "resource"), schema.VarHandleOptionsT()
+    options.container, options.sharedName = "", "sum"
+    made.node(schema.BuiltinOperator.VAR_HANDLE, [], [handle], options, schema.BuiltinOptions.VarHandleOptions)
+    return handle
+
+
 def old_tflite(content: bytes) -> bytes:
     """The .tflite as an old converter wrote it: no signature, short op codes, weights in float16 that are dequantized."""
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
@@ -188,6 +267,12 @@ def _end(made: TfliteFile, ending: str, scores: int) -> list[int]:
             made.node(operators.ADD, [previous, zeros], [last], schema.AddOptionsT(), kinds.AddOptions)
         return [last]
     return [scores]
+
+
+def _end_of(name: str, tensor: int) -> Any:
+    made = schema.TensorMapT()
+    made.name, made.tensorIndex = name, tensor
+    return made
 
 
 def _buffer(values: Any) -> Any:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, TypeAdapter, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter, field_validator, model_validator
 
 from edgeworthy.metrics import FIDELITY, QUALITIES
 from edgeworthy.schema import Name, QualityName, Strict
@@ -104,6 +104,10 @@ def _only_task(metric: str) -> dict[str, str] | None:
     return {"kind": kinds[0]} if kinds else None
 
 
+#: Where a state is that no input is given: in the variables of a .tflite.
+INSIDE = "inside"
+
+
 class State(Strict):
     """What a model is given back from one step of a sequence to the next: an input that is an output of the step before."""
 
@@ -114,6 +118,16 @@ class State(Strict):
     shape: list[Annotated[int, Field(gt=0)]] | None = Field(
         None, description="the state's shape, with its batch of 1; needed where the source declares none (PyTorch)"
     )
+
+
+def _where(state: Any) -> str:
+    return INSIDE if isinstance(state, str) else "given"
+
+
+#: ``state: inside``, or the inputs that are given back an output.
+ModelState = Annotated[
+    Annotated[Literal["inside"], Tag(INSIDE)] | Annotated[dict[str, State], Tag("given")], Discriminator(_where)
+]
 
 
 class Model(Strict):
@@ -129,9 +143,10 @@ class Model(Strict):
         description="input of the model -> the dataset's array without its split (``ids`` of ``evaluation_ids``), or a number "
         "that every sample has; default: the arrays are called as the inputs are",
     )
-    state: dict[str, State] = Field(
+    state: ModelState = Field(
         default_factory=dict,
-        description="a model that is run step by step over sequences: input -> the output of the step before that it is given",
+        description="a model that is run step by step over sequences: input -> the output of the step before that it is given; "
+        "'inside': a .tflite that keeps it in its variables",
     )
     task: ModelTask | None = Field(
         None, description="what the model is for, a kind alone or with its options; default: that of its metric"
@@ -192,10 +207,19 @@ class Model(Strict):
             raise ValueError("at least one input is given an array of the dataset; all of these are numbers")
         return given
 
+    @property
+    def states(self) -> dict[str, State]:
+        """The inputs that are given back an output; none of a state inside."""
+        return self.state if isinstance(self.state, dict) else {}
+
     @model_validator(mode="after")
     def _states_are_given_once(self) -> Model:
-        if twice := sorted(self.state.keys() & self.inputs.keys()):
+        if twice := sorted(self.states.keys() & self.inputs.keys()):
             raise ValueError(f"{twice[0]} is under 'inputs' and under 'state'; a state is given by the model itself")
-        if self.state and self.source.output:
+        if self.state == INSIDE and not str(self.source.path).lower().endswith(".tflite"):
+            raise ValueError(
+                "only a .tflite keeps a state inside; of another model name the inputs that are given back an output"
+            )
+        if self.states and self.source.output:
             raise ValueError("a model with state is taken with all of its outputs; remove 'output' at its source")
         return self

@@ -46,6 +46,11 @@ class Artifact:
     inputs: Mapping[str, str] = field(default_factory=dict)
     state: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def every_output(self) -> tuple[str, ...]:
+        """What a step gives: the outputs, and then those that are only a state."""
+        return tuple(dict.fromkeys([*self.outputs, *self.state.values()]))
+
 
 @dataclass(frozen=True)
 class Provenance:

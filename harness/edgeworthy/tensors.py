@@ -1,7 +1,7 @@
 """The inputs of a model that takes several: what each is called, and where its values stand in a sample.
 
-A model with state takes as one of its inputs what one of its outputs was at the step before. Its samples are sequences: of each
-input that the dataset gives, the values of all steps, (steps, ...).
+A model with state takes as one of its inputs what one of its outputs was at the step before, or keeps its state inside. Its
+samples are sequences: of each input that the dataset gives, the values of all steps, (steps, ...).
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class NamedInput:
 
     A state ``follows`` the output of that name. In a sequence its ``constant`` is the state's before the first step; a step by
     itself has the state's values in its row, and ``shape`` is then the whole input's, the batch of one included.
+
+    An input that is ``stepped`` has the steps of a sequence along its first axis.
     """
 
     name: str
@@ -35,6 +37,7 @@ class NamedInput:
     start: int = 0
     constant: float | None = None
     follows: str | None = None
+    stepped: bool = False
 
     @property
     def is_state(self) -> bool:
@@ -87,9 +90,7 @@ def has_state(inputs: Sequence[NamedInput]) -> bool:
 
 def length_of(inputs: Sequence[NamedInput]) -> int | None:
     """How many steps a sample has; None where it is no sequence."""
-    if not any(each.follows and each.constant is not None for each in inputs):
-        return None
-    return next(each.shape[0] for each in inputs if each.constant is None)
+    return next((each.shape[0] for each in inputs if each.stepped), None)
 
 
 def of_a_step(inputs: Sequence[NamedInput]) -> tuple[NamedInput, ...]:
@@ -97,7 +98,8 @@ def of_a_step(inputs: Sequence[NamedInput]) -> tuple[NamedInput, ...]:
     found: list[NamedInput] = []
     start = 0
     for each in inputs:
-        found.append(each if each.constant is not None else replace(each, shape=each.shape[1:], start=start))
+        step = each if each.constant is not None else replace(each, shape=each.shape[1:], start=start, stepped=False)
+        found.append(step)
         start += found[-1].size
     return tuple(found)
 

@@ -32,7 +32,7 @@ from edgeworthy.tensors import NamedInput, in_a_row, state
 
 from tests import faulty_tool
 from tests.local_link import LocalLink
-from tests.tflite_files import linear, summing, three_inputs
+from tests.tflite_files import linear, summing, summing_inside, three_inputs
 from tests.unit.test_device_jobs import HOSTILE, link
 
 __all__ = ["link"]
@@ -175,7 +175,8 @@ def of_sequences(folder: Path, path: Path, **more: Any) -> tuple[Job, np.ndarray
     )
     values = (np.random.default_rng(3).integers(-8, 9, (2, 3, 4)) / 8).astype(np.float32)
     np.save(folder / "sequences.npy", values)
-    inputs = (*in_a_row({"seen": values}), state("sum", "after", 0.5, ()))
+    [seen] = in_a_row({"seen": values})
+    inputs = (replace(seen, stepped=True), state("sum", "after", 0.5, ()))
     return Job(artifact, Samples(folder / "sequences.npy", (), inputs, **more), 60), 0.5 + np.cumsum(values, axis=1)
 
 
@@ -198,6 +199,31 @@ def test_state_is_given_back_step_by_step(target: AndroidTarget, reference: Host
     assert len(target.timing(asked, PLAN).first_ns) == PLAN.loads
     [told, *_] = target.told  # type: ignore[attr-defined]
     assert "one process for each of 6 steps, about" in told
+
+
+def test_state_inside_is_timed_on_a_phone_and_refused_to_be_run(
+    target: AndroidTarget, reference: HostTarget, tmp_path: Path
+):
+    """The tool gives every inference of a process the same values; single samples begin anew there, as on the host."""
+    path, values = summing_inside(tmp_path / "inside.tflite"), np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    named = {"inputs": {"seen": "x"}, "outputs": ("after", "twice")}
+    artifact = Artifact("ghi", path, "fp32", RUNTIMES["litert"], "nhwc", path.stat().st_size, 1, **named)
+    np.save(tmp_path / "sequences.npy", values.reshape(2, 12))
+    [seen] = in_a_row({"seen": values})
+    asked = Job(artifact, Samples(tmp_path / "sequences.npy", (), (replace(seen, stepped=True),)), 60)
+    sums = np.cumsum(values, axis=1).reshape(2, 12)
+    np.testing.assert_array_equal(reference.outputs(asked).values, np.concatenate([sums, 2 * sums], axis=1))
+    assert len(target.timing(asked, PLAN).first_ns) == PLAN.loads
+    with pytest.raises(
+        InputMismatch, match="the model keeps its state inside, and benchmark_model gives every inference"
+    ):
+        target.outputs(asked)
+    np.save(tmp_path / "singles.npy", values.reshape(6, 4))
+    singles = Job(artifact, Samples(tmp_path / "singles.npy", (), in_a_row({"seen": values.reshape(6, 4)})), 60)
+    for where in (target, reference):
+        np.testing.assert_array_equal(
+            where.outputs(singles).values, np.tile(values.reshape(6, 4), 2) * ([1] * 4 + [2] * 4)
+        )
 
 
 def test_state_in_another_scale_is_refused_on_a_phone(target: AndroidTarget, reference: HostTarget, tmp_path: Path):

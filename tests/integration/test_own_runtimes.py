@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -320,7 +321,9 @@ def test_a_state_is_given_back(tmp_path: Path) -> None:
     """Step by step over sequences, from zeros; its times are those of a step."""
     x = np.random.default_rng(0).random((5, 4, 2), np.float32)
     np.save(tmp_path / "rows.npy", x.reshape(5, 8))
-    samples = Samples(tmp_path / "rows.npy", inputs=(*in_a_row({"x": x}), state("total", "total_out", 0, (1, 2))))
+    [steps] = in_a_row({"x": x})
+    inputs = (replace(steps, stepped=True), state("total", "total_out", 0, (1, 2)))
+    samples = Samples(tmp_path / "rows.npy", inputs=inputs)
     facts = {"inputs": {"x": "x", "total": "total"}, "outputs": ("scores",), "state": {"total": "total_out"}}
     job, host = several(tmp_path, "Counts", samples, **facts)
     with closing(host):

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import RunnerBackend
 from edgeworthy.errors import InputMismatch, NotRepeatable, RunnerCrashed
@@ -21,7 +20,7 @@ from edgeworthy.targets.base import Job
 from edgeworthy.targets.host import HostTarget
 from onnx import TensorProto, helper
 
-from tests.tflite_files import TfliteFile
+from tests.tflite_files import recurrent
 
 BY_SUFFIX = {row.suffix: row for row in RUNTIMES.values()}
 RAMP = np.linspace(0, 1, 40 * 4, dtype=np.float32).reshape(40, 2, 2, 1)
@@ -147,28 +146,6 @@ def test_signatures_that_cannot_be_run_are_named(run: Run, tmp_path: Path) -> No
     text = helper.make_node("Cast", ["x0"], ["y"], to=TensorProto.STRING)
     with pytest.raises(InputMismatch, match=r"the model's output 'y' is tensor\(string\), not real numbers"):
         run(onnx_model(tmp_path / "text.onnx", TensorProto.FLOAT, text, output=TensorProto.STRING))
-
-
-def recurrent(path: Path, weights: np.ndarray[Any, Any]) -> Path:
-    """A recurrent network whose state, a variable tensor, outlives an inference."""
-    units = len(weights)
-    made = TfliteFile()
-    given = made.tensor("image", (1, 2, 2, 1), "float32")
-    steps = made.tensor("steps", (1, 2, 2), "float32")
-    made.node(schema.BuiltinOperator.RESHAPE, [given, made.tensor("shape", (3,), "int32", [1, 2, 2])], [steps])
-    tensors = [
-        made.tensor("weights", (units, 2), "float32", weights),
-        made.tensor("recurrent", (units, units), "float32", np.eye(units)),
-        made.tensor("bias", (units,), "float32", np.zeros(units)),
-        made.tensor("state", (1, units), "float32"),
-    ]
-    made.tensors[tensors[-1]].isVariable = True
-    options = schema.SequenceRNNOptionsT()
-    options.fusedActivationFunction = schema.ActivationFunctionType.TANH
-    out = made.tensor("y", (1, 2, units), "float32")
-    kind = schema.BuiltinOptions.SequenceRNNOptions
-    made.node(schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_RNN, [steps, *tensors], [out], options, kind)
-    return made.write(path, [given], [out])
 
 
 def test_variables_of_a_tflite_file_are_reset_before_each_sample(run: Run, tmp_path: Path) -> None:

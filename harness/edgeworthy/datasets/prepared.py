@@ -71,7 +71,8 @@ class PreparedDataset:
         inputs = self._given(model.inputs, arrays) if model.inputs else list(arrays.values())
         if model.state:
             self._check_sequences(inputs)
-        for name, of in model.state.items():
+            inputs = [replace(each, stepped=each.constant is None) for each in inputs]
+        for name, of in model.states.items():
             inputs.append(state(name, of.output, 0.0 if of.initial == "zeros" else of.initial, of.shape or ()))
         named, last = tuple(inputs), bool(model.state) and self.classes is not None
         sha256 = {name: _as_given(name, sha, (), named, last) for name, sha in self.sha256.items()}

@@ -29,7 +29,7 @@ from edgeworthy.targets import host_state
 from edgeworthy.targets.device_lock import device_lock
 from edgeworthy.targets.runner_server import describe_exit
 from edgeworthy.temporary import temporary_folder
-from edgeworthy.tensors import NamedInput
+from edgeworthy.tensors import NamedInput, length_of
 
 SAMPLES = 64
 #: Fewer samples where a model is so large that these would take longer.
@@ -115,7 +115,7 @@ class Diagnostician:
     def _samples(self, cell: CellId) -> Samples:
         """The evaluation samples. Raises DiagnosisError where they are sequences."""
         samples = self.bench.dataset(cell.model).samples("evaluation")
-        if any(each.follows for each in samples.inputs):
+        if length_of(samples.inputs):
             raise DiagnosisError(
                 f"{cell}: the model keeps a state from step to step, and layers are compared sample by sample",
                 hint="compare its variants by their outputs: 'metric: fidelity' judges each output by itself",

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from edgeworthy.config import LatencyPlan
 from edgeworthy.datasets.samples import Samples, in_layout
 from edgeworthy.device_schema import OwnBackend, OwnDevice
-from edgeworthy.errors import ArtifactUnusable, InputMismatch, NotRepeatable, ProfileUnavailable, ToolUnusable
+from edgeworthy.errors import ArtifactUnusable, NotRepeatable, ProfileUnavailable, ToolUnusable
 from edgeworthy.records import Artifact, Conditions, Outputs, Timing
 from edgeworthy.runners.python_runner.interleaving import alternating
 from edgeworthy.runners.python_runner.outputs import BATCH_CHECK
 from edgeworthy.runners.python_runner.stored import same_outputs
 from edgeworthy.runtimes import Runtime
 from edgeworthy.targets.base import InterleavedBlock, Job, Side, fingerprint
+from edgeworthy.targets.own_steps import Steps, check_steps, outputs_of_sequences
 from edgeworthy.targets.runner_target import INTERLEAVED_PLAN, NOT_REPEATABLE_HINT
 from edgeworthy.tensors import length_of
 from edgeworthy.user_code.function_files import function_digest
@@ -43,8 +44,17 @@ class OwnTarget:
     def outputs(self, job: Job) -> Outputs:
         """What the user's ``outputs`` returns for all samples. Raises TargetError."""
         begun, before = time.monotonic(), self.state()
-        values, shapes = self._outputs(job.artifact, job.inputs, slice(None))
+        if length_of(job.inputs.inputs):
+            values, shapes = outputs_of_sequences(self.name, self._steps(job.artifact, job.inputs, job.random_seed))
+        else:
+            values, shapes = self._outputs(job.artifact, job.inputs, slice(None))
+            self._check_repeated(job, values)
         seconds = time.monotonic() - begun
+        conditions = Conditions(fingerprint(self, job.artifact.runtime), before, self.state())
+        return Outputs(values, 1, seconds, seconds, conditions, shapes)
+
+    def _check_repeated(self, job: Job, values: NDArray[np.float32]) -> None:
+        """Raise NotRepeatable where the same samples have other outputs, unless the job has a ``random_seed``."""
         few = slice(BATCH_CHECK)
         if job.random_seed is None and not same_outputs(values[few], self._outputs(job.artifact, job.inputs, few)[0]):
             raise NotRepeatable(
@@ -52,8 +62,6 @@ class OwnTarget:
                 " they are run again",
                 hint=NOT_REPEATABLE_HINT,
             )
-        conditions = Conditions(fingerprint(self, job.artifact.runtime), before, self.state())
-        return Outputs(values, 1, seconds, time.monotonic() - begun, conditions, shapes)
 
     def timing(self, job: Job, plan: LatencyPlan) -> Timing:
         """Of each load what the user's ``times_ns`` says. Raises TargetError."""
@@ -152,31 +160,37 @@ class OwnTarget:
     def _outputs(
         self, artifact: Artifact, samples: Samples, chosen: slice
     ) -> tuple[NDArray[np.float32], tuple[tuple[int, ...], ...]]:
-        given = self._given(artifact, samples, chosen)
-        with self._users(OUTPUTS):
-            found = self._method(OUTPUTS)(artifact, given)
-        several = isinstance(found, Sequence) and len(artifact.outputs) > 1
         count = len(range(*chosen.indices(len(samples))))
-        parts = [np.asarray(part) for part in (found if several else [found])]
-        wanted = len(artifact.outputs) or 1
-        if len(parts) != wanted or any(part.shape[:1] != (count,) or part.dtype.kind not in "iufb" for part in parts):
-            shapes = " and ".join(f"{part.dtype} {part.shape}" for part in parts)
-            raise ArtifactUnusable(
-                f"{self.name}: {OUTPUTS} of {self._function} returned {shapes} for {count} samples of a model with"
-                f" {wanted} output{'s' if wanted > 1 else ''}",
-                hint="return an array (samples, ...) of numbers, or a list of one for each of several outputs, in the order of"
-                " artifact.outputs",
-            )
+        parts = self._returned(artifact, self._given(artifact, samples, chosen), count, len(artifact.outputs) or 1)
         rows = [part.reshape(count, -1).astype(np.float32) for part in parts]
         return np.concatenate(rows, axis=1), tuple(part.shape[1:] for part in parts)
 
+    def _steps(self, artifact: Artifact, samples: Samples, random_seed: int | None = None) -> Steps:
+        """The class as it is given a sequence: step by step, each of all outputs and states."""
+        check_steps(self.name, artifact, samples)
+        wanted = len(artifact.every_output)
+        return Steps(artifact, samples, random_seed, lambda given: self._returned(artifact, given, None, wanted))
+
+    def _returned(self, artifact: Artifact, given: Any, count: int | None, wanted: int) -> list[NDArray[Any]]:
+        """The ``wanted`` arrays that the class returns, of ``count`` samples; of a step None. Raises ArtifactUnusable."""
+        with self._users(OUTPUTS):
+            found = self._method(OUTPUTS)(artifact, given)
+        parts = [np.asarray(part) for part in (found if isinstance(found, Sequence) and wanted > 1 else [found])]
+        if len(parts) != wanted or any(
+            count not in (None, *part.shape[:1]) or part.dtype.kind not in "iufb" for part in parts
+        ):
+            shapes = " and ".join(f"{part.dtype} {part.shape}" for part in parts)
+            given_to = "a step" if count is None else f"{count} samples"
+            raise ArtifactUnusable(
+                f"{self.name}: {OUTPUTS} of {self._function} returned {shapes} for {given_to} of a model with"
+                f" {wanted} output{'s' if wanted > 1 else ''}",
+                hint="return an array (samples, ...) of numbers, or a list of one for each of several outputs, in the order of"
+                " artifact.outputs, with state of artifact.every_output",
+            )
+        return parts
+
     def _given(self, artifact: Artifact, samples: Samples, chosen: slice) -> Any:
         """The samples (n, ...) in the artifact's layout; of several inputs such an array, or a number, by its names."""
-        if length_of(samples.inputs):
-            raise InputMismatch(
-                f"{self.name}: a model that keeps a state is not run on a target of your own",
-                hint="judge it on the host, a board or a phone",
-            )
         rows = samples.read(chosen.start or 0, chosen.stop)
         if not samples.inputs:
             return in_layout(rows, artifact.layout)
@@ -188,7 +202,8 @@ class OwnTarget:
 
     def _times(self, artifact: Artifact, samples: Samples, count: int) -> NDArray[np.int64]:
         """Of so many inferences with the first sample. Raises ToolUnusable where they are no times."""
-        given = self._given(artifact, samples, slice(1))
+        sequence = length_of(samples.inputs) is not None
+        given = self._steps(artifact, samples).first() if sequence else self._given(artifact, samples, slice(1))
         with self._users(TIMES):
             times = np.asarray(self._method(TIMES)(artifact, given, count))
         if times.shape != (count,) or times.dtype.kind not in "iuf" or not (times > 0).all():

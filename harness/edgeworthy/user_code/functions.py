@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from edgeworthy.user_code.function_files import function_parts, imported_modules
 
 #: A line of the user's code is cut to this many characters.
 MAX_LINE = 80
+#: Devices work at the same time, and several may be targets of one file.
+_IMPORTING = threading.RLock()
 
 
 def load_function(name: str, base_dir: Path) -> Callable[..., Any]:
@@ -56,18 +59,19 @@ def is_loaded(path: Path) -> bool:
 def loaded_once(path: Path) -> ModuleType:
     """The module of the file at the resolved ``path``, executed once per process; raises what the file raises."""
     name = _module_name(path)
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]  # a half-imported module is worse than none
-        raise
-    return module
+    with _IMPORTING:
+        if name in sys.modules:
+            return sys.modules[name]
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]  # a half-imported module is worse than none
+            raise
+        return module
 
 
 def _module_name(path: Path) -> str:

@@ -24,7 +24,7 @@ class Inputs:
         self._map()
         self.named = job["inputs"]["inputs"]
         self.channels_first = job["layout"] == "nchw"
-        self.sequences = any(each["follows"] for each in self.named)
+        self.sequences = any(each["stepped"] for each in self.named)
         self.nchw = self.channels_first and self.stored.ndim == IMAGE_RANK and not self.named
         self.steps = [(getattr(np, name), self._operand(each)) for name, each in job["inputs"]["steps"]]
         #: Of each input, for one sample, or step, in the artifact's layout; () of one that has a constant.

@@ -81,10 +81,13 @@ class LiteRtModel:
         return to_inputs(self.job, shaped(given, self.input_shapes), takes, first)
 
     def feed(self, native: list[Any]) -> None:
-        """Set the inputs, and the variables to their initial values: samples are independent of one another."""
-        self.interpreter.reset_all_variables()
+        """Set the inputs."""
         for values, each in zip(native, self.input_details, strict=True):
             self.interpreter.set_tensor(each["index"], values)
+
+    def reset(self) -> None:
+        """Set the variable tensors to their initial values."""
+        self.interpreter.reset_all_variables()
 
     def keeps_state(self) -> bool:
         """Whether it has resource variables: they outlive every inference, and nothing but another load resets them."""

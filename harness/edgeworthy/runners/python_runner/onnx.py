@@ -70,6 +70,9 @@ class OnnxModel:
         """No: what a session keeps shows where samples are run again."""
         return False
 
+    def reset(self) -> None:
+        """Nothing: there are no variables."""
+
     def fit(self, shapes: list[tuple[int, ...]]) -> None:
         """Nothing: open sizes follow each input."""
 

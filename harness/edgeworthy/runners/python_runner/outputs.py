@@ -28,7 +28,7 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     inputs = read_inputs(job, model)
     start = time.perf_counter()
     if inputs.sequences:
-        values, shapes = sequences(job, model, inputs)
+        values, shapes = sequences(job, model, inputs, lambda: _loaded(job, inputs))
         return {"values": values}, {"batch": 1, "seconds": time.perf_counter() - start, "shapes": shapes}
     if model.keeps_state():
         values, shapes = _each_loaded(job, inputs)
@@ -36,14 +36,20 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     raw = None if job.get("batch") == 1 else _batched(model, inputs)
     batch = 1 if raw is None else BATCH
     if raw is None:
-        model = load(job)
-        model.fit(inputs.shapes)
+        model = _loaded(job, inputs)
         raw = np.concatenate([_run_once(model, inputs, index, 1) for index in range(len(inputs))])
     if job.get("random_seed") is None:
         check_repeatable(job, model, inputs, raw, batch)
     values = floats_of(model, as_stored(job, raw)).reshape(len(inputs), -1)
     facts = {"batch": batch, "seconds": time.perf_counter() - start, "shapes": shapes_of(model)}
     return {"values": values}, facts
+
+
+def _loaded(job: Job, inputs: Inputs) -> Any:
+    """The artifact, loaded anew for these samples."""
+    model = load(job)
+    model.fit(inputs.shapes)
+    return model
 
 
 def _each_loaded(job: Job, inputs: Inputs) -> tuple[Array, list[list[int]]]:
@@ -53,8 +59,7 @@ def _each_loaded(job: Job, inputs: Inputs) -> tuple[Array, list[list[int]]]:
     """
 
     def first_step(index: int) -> tuple[Array, list[list[int]]]:
-        model = load(job)
-        model.fit(inputs.shapes)
+        model = _loaded(job, inputs)
         return floats_of(model, as_stored(job, _run_once(model, inputs, index, 1))).reshape(1, -1), shapes_of(model)
 
     steps = [first_step(index) for index in range(len(inputs))]
@@ -71,6 +76,7 @@ def _run_once(model: Any, inputs: Inputs, first: int, batch: int, step: int = 1)
     The raw output; several are dequantized, and stand one after the other, (batch, values).
     """
     given = [each[::step] if isinstance(each, np.ndarray) else each for each in inputs[first : first + batch]]
+    model.reset()  # samples are independent of one another
     model.feed(model.native(given, first))
     model.invoke()
     found: list[Array] = model.output()
@@ -115,8 +121,7 @@ def check_repeatable(job: Job, model: Any, inputs: Inputs, raw: Array, batch: in
         return
     first_after_loading = []
     for _ in range(2):
-        loaded = load(job)
-        loaded.fit(inputs.shapes)
+        loaded = _loaded(job, inputs)
         first_after_loading.append(floats_of(loaded, _run_once(loaded, inputs, 0, 1)))
     if same_outputs(*first_after_loading):
         message = (

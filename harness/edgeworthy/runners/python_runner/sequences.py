@@ -1,25 +1,27 @@
-"""Models that are given a state at each step of a sequence."""
+"""Models that are run step by step, with a state that they are given at each step or keep inside."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from .inputs import Inputs
 from .jobs import Array, Job, RunnerError, shape_text
-from .signatures import all_outputs
+from .signatures import all_outputs, keeps_inside
 from .stored import as_stored, same_outputs
 
 
-def sequences(job: Job, model: Any, inputs: Inputs) -> tuple[Array, list[list[int]]]:
+def sequences(job: Job, model: Any, inputs: Inputs, loaded: Callable[[], Any]) -> tuple[Array, list[list[int]]]:
     """Every sequence's outputs, (sequences, values): each output's of all steps, or of the last; and the shape of each.
 
-    Raises RunnerError where the first sequence has other outputs when it is run again, unless the job has a ``random_seed``.
+    Raises RunnerError where the last sequence has other outputs by the model that ``loaded`` gives anew, unless the job has a
+    ``random_seed``: whatever outlives a sequence shows there.
     """
+    _check_reset(job, model)
 
-    def outputs_of(index: int) -> list[Array]:
+    def outputs_of(index: int, model: Any) -> list[Array]:
         steps = [found for _, found in each_step(model, inputs, index)]
         if job["inputs"]["last"]:
             return [each[0] if len(each) == 1 else each for each in steps[-1]]
@@ -28,16 +30,30 @@ def sequences(job: Job, model: Any, inputs: Inputs) -> tuple[Array, list[list[in
     def in_a_row(found: list[Array]) -> Array:
         return np.concatenate([each.ravel() for each in found])
 
-    found = [outputs_of(index) for index in range(len(inputs))]
+    found = [outputs_of(index, loaded() if model.keeps_state() else model) for index in range(len(inputs))]
     values = np.stack([in_a_row(each) for each in found])
-    again = in_a_row(outputs_of(0))[np.newaxis]
-    if job.get("random_seed") is None and not same_outputs(values[:1], again):
+    again = in_a_row(outputs_of(len(inputs) - 1, loaded()))[np.newaxis]
+    if job.get("random_seed") is None and not same_outputs(values[-1:], again):
         raise RunnerError(
             "not_repeatable",
             "a sequence has other outputs when it is run again: the model keeps more from step to step than the state that it is"
             " given, or draws random numbers",
         )
     return values, [list(each.shape) for each in found[0]]
+
+
+def _check_reset(job: Job, model: Any) -> None:
+    """Raise RunnerError where nothing of the runtime resets the state that the job wants."""
+    if keeps_inside(job) and job["runtime"] != "litert":
+        raise RunnerError(
+            "input_mismatch",
+            f"a state inside of an artifact is kept by LiteRT's variables, and {job['runtime']} has none",
+        )
+    if job["state"] and model.keeps_state():
+        raise RunnerError(
+            "input_mismatch",
+            "the model keeps resource variables beside the state that it is given, and nothing resets them",
+        )
 
 
 def each_step(model: Any, inputs: Inputs, index: int) -> Iterator[tuple[list[Any], list[Array]]]:
@@ -47,12 +63,15 @@ def each_step(model: Any, inputs: Inputs, index: int) -> Iterator[tuple[list[Any
         place: names.index(job["state"][each["name"]]) for place, each in enumerate(inputs.named) if each["follows"]
     }
     states: dict[int, Array] = {}
-    for given in inputs.steps_of(index):
+    goes_on = keeps_inside(job)
+    for step, given in enumerate(inputs.steps_of(index)):
+        if step == 0 or not goes_on:
+            model.reset()
         native = model.native([states.get(place, values) for place, values in enumerate(given)], index)
         model.feed(native)
         model.invoke()
         raw = model.output()
-        found = [model.floats(each, place) for place, each in enumerate(raw[: len(job["outputs"])])]
+        found = [model.floats(each, place) for place, each in enumerate(raw[: len(job["outputs"]) or 1])]
         states = {
             place: _given_back(model.state(raw[output], output), native[place], inputs.named[place])
             for place, output in becomes.items()

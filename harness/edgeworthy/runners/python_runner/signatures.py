@@ -43,6 +43,11 @@ def varying_inputs(job: Job) -> list[bool]:
     return [each["constant"] is None for each in job["inputs"]["inputs"]] or [True]
 
 
+def keeps_inside(job: Job) -> bool:
+    """Whether samples are sequences whose state the artifact keeps in its variables, from one step to the next."""
+    return not job["state"] and any(each["stepped"] for each in job["inputs"]["inputs"])
+
+
 def with_state_shapes(job: Job, declared: list[Shape]) -> list[Shape]:
     """The shapes of the inputs, where the model leaves sizes of a state open that which the job gives it."""
     given = [each["follows"] and tuple(each["shape"]) for each in job["inputs"]["inputs"]] or [None]

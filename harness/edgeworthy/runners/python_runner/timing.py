@@ -14,6 +14,7 @@ from .jobs import Array, Facts, Job
 from .memory import PeakMemory
 from .models import load
 from .sequences import each_step
+from .signatures import keeps_inside
 
 #: Timed inferences cycle through this many real samples.
 CYCLE = 8
@@ -73,12 +74,19 @@ def native_samples(job: Job, model: Any) -> tuple[list[Any], list[tuple[int, ...
 
 
 def time_inferences(model: Any, natives: list[Any], at_least: int, min_ms: float) -> list[int]:
-    """Nanoseconds of single inferences: ``at_least`` of them and for at least ``min_ms``. Feeding is not timed."""
+    """Nanoseconds of single inferences: ``at_least`` of them and for at least ``min_ms``.
+
+    Neither feeding nor resetting is timed.
+    """
     clock, invoke, feed, count = time.perf_counter_ns, model.invoke, model.feed, len(natives)
+    goes_on = keeps_inside(model.job)
     taken: list[int] = []
     until = clock() + int(min_ms * 1e6)
     while len(taken) < at_least or clock() < until:
-        feed(natives[len(taken) % count])
+        step = len(taken) % count
+        if step == 0 or not goes_on:
+            model.reset()
+        feed(natives[step])
         start = clock()
         invoke()
         taken.append(clock() - start)

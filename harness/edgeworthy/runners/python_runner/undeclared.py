@@ -22,6 +22,9 @@ class Undeclared:
         """No: what it keeps shows where samples are run again."""
         return False
 
+    def reset(self) -> None:
+        """Nothing: no variables are known."""
+
     def fit(self, shapes: list[tuple[int, ...]]) -> None:
         """Nothing: no shape is declared."""
 

@@ -151,6 +151,12 @@ class AndroidTarget:
         start, before = time.monotonic(), self.state()
         end = start + job.timeout_s
         length = length_of(job.inputs.inputs)
+        if length and not job.artifact.state:
+            raise InputMismatch(
+                f"{self.name}: the model keeps its state inside, and benchmark_model gives every inference of a process the same"
+                " values: no sequence can be run there",
+                hint="judge its outputs on the host or on a board; a phone times its steps: -k latency",
+            )
         found: list[NDArray[Any]] = []
         batch = 0
         with shards.single_steps(job.inputs) as samples, temporary_folder() as folder:

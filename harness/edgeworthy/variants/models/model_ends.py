@@ -7,14 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeworthy.datasets.arrays import INPUT
 from edgeworthy.errors import SourceError
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.tensors import NamedInput
 
 
 def check_inputs(title: object, names: Sequence[str], inputs: Sequence[NamedInput]) -> None:
-    """Raise SourceError unless the model's ``names`` are those of ``inputs``, in any order, or one where there are none."""
+    """Raise SourceError unless the model's ``names`` are those of ``inputs``, in any order, or one where there are none.
+
+    A dataset's only array is what a model with one input takes, whatever its name.
+    """
     given = [each.name for each in inputs]
+    if given == [INPUT] and len(names) == 1:
+        return
     if not given and len(names) != 1:
         raise SourceError(
             f"{title}: the model has {_listed('input', names)}, and the dataset one array",

@@ -113,7 +113,15 @@ class OpenedSource(Views):
 
     @once
     def own_inputs(self) -> list[ModelInput]:
-        """The source's inputs as it describes them, in its order; all that it is converted to keeps their types."""
+        """The source's inputs as it describes them, in its order; all that it is converted to keeps their types.
+
+        A single one has the name that the samples have for it.
+        """
+        found = self._described_inputs()
+        alone = self.samples.inputs if len(found) == 1 else ()
+        return [each._replace(name=named.name) for each, named in zip(found, alone, strict=True)] if alone else found
+
+    def _described_inputs(self) -> list[ModelInput]:
         if self.kind == "onnx" or self.handover:
             return source_files.onnx_inputs(self.handover.onnx_file if self.handover else self.onnx_file())
         if self.kind == "keras":

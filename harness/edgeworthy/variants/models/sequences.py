@@ -1,7 +1,7 @@
 """Sequences taken apart: each step as a sample by itself, with the state that the source had reached before it.
 
 A model with state is converted, compared and calibrated as any model of several inputs is, one step at a time. Only where a
-variant is measured is it run over whole sequences.
+variant is measured is it run over whole sequences. Of a .tflite that keeps its state inside each step stands alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from edgeworthy.variants.models.model_outputs import Inference
 from edgeworthy.variants.models.opened_source import OpenedSource
 from edgeworthy.variants.models.source_inference import own_inference
 from edgeworthy.variants.models.source_outputs import MAX_BYTES, SECONDS, Rows, stratified
+from edgeworthy.variants.models.tflite_variables import keeps_variables
 
 Floats = NDArray[np.float32]
 Inputs = tuple[NamedInput, ...]
@@ -42,6 +43,8 @@ class Stepping:
 
     def rows(self, steps: Floats) -> Floats:
         """The rows of a sequence's ``steps`` (steps, values): each step's values, and then those of the states before it."""
+        if not self.places:
+            return steps
         states, rows = self.initial, []
         for step in steps:
             rows.append(np.concatenate([step, states]))
@@ -68,16 +71,18 @@ def taken_apart(
     the model gives a state back under no such name, or in another shape.
     """
     evaluation, first = sequences["evaluation"], folder / "first.npy"
+    if not any(each.follows for each in evaluation.inputs):
+        _check_keeps(open_source(evaluation))
     rows = steps_of(evaluation.inputs, evaluation.few())[:, 0]
     np.save(first, rows)
     alone = of_a_step(evaluation.inputs)
     inputs = _with_states(open_source(Samples(first, (), alone)), alone)
     initial = {each.name: each.constant for each in alone if each.follows}
-    begins = np.concatenate([np.full(each.size, initial[each.name], np.float32) for each in inputs if each.is_state])
+    begins = np.array([initial[each.name] for each in inputs if each.is_state for _ in range(each.size)], np.float32)
     np.save(first, np.concatenate([rows, np.tile(begins, (len(rows), 1))], axis=1))
     source = open_source(Samples(first, (), inputs))
     kinds = {each.name: each.dtype.kind in "iu" for each in source.own_inputs()}
-    whole = np.concatenate([np.full(each.size, kinds[each.name]) for each in inputs if each.is_state])
+    whole = np.array([kinds[each.name] for each in inputs if each.is_state for _ in range(each.size)], np.bool_)
     infer = own_inference(source)
     stepping = Stepping(infer, _places(source, infer, inputs), begins, whole)
     for split, given in sequences.items():
@@ -85,6 +90,15 @@ def taken_apart(
         _write(stepping, given, chosen, folder / f"{split}.npy")
     first.unlink()
     return inputs
+
+
+def _check_keeps(source: OpenedSource) -> None:
+    """Raise SourceError where a .tflite that is said to keep its state inside has no variables."""
+    if not keeps_variables(source.tflite_file().read_bytes()):
+        raise SourceError(
+            f"{source.title}: the model has no variables, and keeps no state inside",
+            hint="remove 'state: inside', or name the inputs that are given back an output: state: {INPUT: {from: OUTPUT}}",
+        )
 
 
 def _with_states(source: OpenedSource, inputs: Inputs) -> Inputs:
@@ -146,12 +160,24 @@ def _places(source: OpenedSource, infer: Inference, inputs: Inputs) -> list[int]
             )
         places.append(names.index(state.follows))
         given = found[places[-1]].shape
+        _check_constant_size(source, state, given)
         if state.shape not in (given, given[1:]):
             raise SourceError(
                 f"{source.title}: the output {state.follows!r} is {given}, and the state {state.name!r} {state.shape}",
                 hint=f"{hint}; a state has the same shape at every step",
             )
     return places
+
+
+def _check_constant_size(source: OpenedSource, state: NamedInput, given: tuple[int, ...]) -> None:
+    """Raise SourceError where a state grows with each step, as a cache of keys and values does: it has no shape to be kept in."""
+    grows = [axis for axis, (was, after) in enumerate(zip(state.shape, given, strict=False)) if after > was]
+    if len(given) == len(state.shape) and grows:
+        raise SourceError(
+            f"{source.title}: the state {state.name!r} grows: it is {state.shape} before a step, and the output"
+            f" {state.follows!r} {given} after it (axis {grows[0]})",
+            hint="export the model with a cache of fixed size, of which each step replaces a part; one that grows is not stepped",
+        )
 
 
 def _affordable(stepping: Stepping, sequences: Samples) -> Rows:

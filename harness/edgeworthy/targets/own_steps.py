@@ -1,0 +1,94 @@
+"""Sequences on a target of the user's own: its class is given one step at a time, with the state before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.datasets.samples import Samples
+from edgeworthy.errors import ArtifactUnusable, InputMismatch, NotRepeatable
+from edgeworthy.records import Artifact
+from edgeworthy.runners.python_runner.inputs import Inputs
+from edgeworthy.runners.python_runner.jobs import RunnerError
+from edgeworthy.runners.python_runner.sequences import sequences
+from edgeworthy.runners.python_runner.signatures import keeps_inside
+from edgeworthy.runners.python_runner.undeclared import Undeclared
+
+Given = Mapping[str, Any]
+#: From what the artifact's inputs are given to all of its outputs that are wanted, in their order.
+Run = Callable[[Given], list[NDArray[Any]]]
+
+
+class Steps(Undeclared):
+    """A user's target as the runner's models are: one inference is a call of its ``outputs`` for one step."""
+
+    def __init__(self, artifact: Artifact, samples: Samples, random_seed: int | None, run: Run) -> None:
+        super().__init__(
+            {
+                "inputs": samples.to_json(),
+                "layout": artifact.layout,
+                "outputs": list(artifact.outputs),
+                "state": dict(artifact.state),
+                "random_seed": random_seed,
+            }
+        )
+        self._run = run
+        self._names = [artifact.inputs[each.name] for each in samples.inputs]
+        self._given: dict[str, Any] = {}
+        self._result: list[NDArray[Any]] = []
+
+    def native(self, given: list[Any], first: int = 0) -> list[Any]:
+        """What each input is given: float32 (1, ...), the state before the step, or the number that all samples have."""
+        named = zip(given, self.job["inputs"]["inputs"], strict=True)
+        begun = [
+            np.full(each["shape"], values) if each["follows"] and np.ndim(values) == 0 else values
+            for values, each in named
+        ]
+        return [np.asarray(each, np.float32) if isinstance(each, np.ndarray) else each for each in begun]
+
+    def feed(self, native: list[Any]) -> None:
+        """Set the inputs."""
+        self._given = dict(zip(self._names, native, strict=True))
+
+    def invoke(self) -> None:
+        """One step."""
+        self._result = self._run(self._given)
+
+    def output(self) -> list[NDArray[Any]]:
+        """The wanted outputs, and then those that are only a state."""
+        return self._result
+
+    def first(self) -> dict[str, Any]:
+        """What the first step of the first sequence is given."""
+        self.feed(self.native(Inputs(self.job).steps_of(0)[0]))
+        return self._given
+
+
+def check_steps(name: str, artifact: Artifact, samples: Samples) -> None:
+    """Raise InputMismatch where a target of the user's cannot be given the steps of ``samples`` one by one."""
+    if keeps_inside({"inputs": samples.to_json(), "state": artifact.state}):
+        raise InputMismatch(
+            f"{name}: the state is kept inside of the model, and nothing says when a target of your own begins anew",
+            hint="judge it on the host or on a board",
+        )
+    for each in samples.inputs:
+        if each.follows and not each.shape:
+            raise InputMismatch(
+                f"{name}: the shape of the state {each.name!r} is needed: a target of your own declares none",
+                hint=f"give it as 'shape', its batch of 1 included, at state.{each.name} in models.yaml",
+            )
+
+
+def outputs_of_sequences(name: str, steps: Steps) -> tuple[NDArray[np.float32], tuple[tuple[int, ...], ...]]:
+    """Every sequence's outputs, (sequences, values), and the shape of each. Raises TargetError."""
+    try:
+        values, shapes = sequences(steps.job, steps, Inputs(steps.job), lambda: steps)
+    except RunnerError as error:
+        kind = {"input_mismatch": InputMismatch, "not_repeatable": NotRepeatable}.get(error.kind, ArtifactUnusable)
+        raise kind(
+            f"{name}: {error}", hint="correct the target's code, or the model's 'state' in models.yaml"
+        ) from error
+    return values, tuple(tuple(shape) for shape in shapes)
