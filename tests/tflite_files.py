@@ -180,8 +180,31 @@ def recurrent(path: Path, weights: np.ndarray, length: int = 2) -> Path:
 def summing_inside(path: Path) -> Path:
     """The sum of all x (1, 4) so far and twice that, float32: it is kept in a resource variable, which begins as zeros."""
     made = TfliteFile()
+    x, outputs = _sum_inside(made, made, 1)
+    return made.write(path, [x], outputs)
+
+
+def signed(path: Path, weights: np.ndarray) -> Path:
+    """Signatures ``encode``, image (1, n) @ weights (n, m) as ``code``, and ``sum``, what summing_inside does of ``step``."""
+    made = TfliteFile()
+    image, code = (made.tensor(name, (1, size), "float32") for name, size in zip("ic", weights.shape, strict=True))
+    kernel = made.tensor("weights", weights.T.shape, "float32", weights.T)
+    bias = made.tensor("bias", (weights.shape[1],), "float32", np.zeros(weights.shape[1]))
+    options = schema.FullyConnectedOptionsT()
+    kind = schema.BuiltinOptions.FullyConnectedOptions
+    made.node(schema.BuiltinOperator.FULLY_CONNECTED, [image, kernel, bias], [code], options, kind)
+    made.sign("encode", 0, {"image": image}, {"code": code})
+    summing = made.further_graph()
+    x, outputs = _sum_inside(made, summing, 2)
+    summing.ends = [x], outputs
+    made.sign("sum", 1, {"step": x}, dict(zip(("total", "twice"), outputs, strict=True)))
+    return made.write(path, [image], [code])
+
+
+def _sum_inside(file: TfliteFile, made: TfliteFile, place: int) -> tuple[int, list[int]]:
+    """Add to the graph ``made`` what summing_inside does, and to ``file`` the graph at ``place`` that it begins with."""
     operators, kinds = schema.BuiltinOperator, schema.BuiltinOptions
-    begins = made.further_graph()
+    begins = file.further_graph()
     zeros = begins.tensor("zeros", (1, 4), "float32", np.zeros((1, 4)))
     begins.node(
         operators.ASSIGN_VARIABLE,
@@ -191,7 +214,7 @@ def summing_inside(path: Path) -> Path:
         kinds.AssignVariableOptions,
     )
     once = schema.CallOnceOptionsT()
-    once.initSubgraphIndex = 1
+    once.initSubgraphIndex = place
     made.node(operators.CALL_ONCE, [], [], once, kinds.CallOnceOptions)
     x, handle = made.tensor("x", (1, 4), "float32"), _handle(made)
     before, after, twice = (made.tensor(name, (1, 4), "float32") for name in ("before", "after", "twice"))
@@ -201,7 +224,7 @@ def summing_inside(path: Path) -> Path:
         operators.ASSIGN_VARIABLE, [handle, after], [], schema.AssignVariableOptionsT(), kinds.AssignVariableOptions
     )
     made.node(operators.ADD, [after, after], [twice], schema.AddOptionsT(), kinds.AddOptions)
-    return made.write(path, [x], [after, twice])
+    return x, [after, twice]
 
 
 def _handle(made: TfliteFile) -> int:

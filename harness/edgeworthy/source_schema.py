@@ -55,7 +55,10 @@ class Source(Strict):
         None,
         description="'module:function' or 'file.py:function', called once with the dataset's splits and an output path",
     )
-    signature: str | None = Field(None, description="SavedModel: the signature to take; default: serving_default")
+    signature: str | None = Field(
+        None,
+        description="SavedModel, .tflite: the signature to take; default: the only one, of a SavedModel serving_default",
+    )
     input: str | None = Field(None, description="frozen graph: the input's array, 'input:0'")
     output: str | None = Field(
         None,
@@ -82,8 +85,8 @@ class Source(Strict):
         suffix = Path(self.path or "").suffix.lower()
         if (suffix == ".pb") != bool(self.input) or (suffix == ".pb" and not self.output):
             raise ValueError("a frozen graph (.pb) needs its input and output arrays, and only it has an input")
-        if self.signature and (suffix in (".keras", ".h5", ".onnx", ".pt2", ".tflite", ".pb") or not self.path):
-            raise ValueError("only a SavedModel's folder has a signature")
+        if self.signature and (suffix in (".keras", ".h5", ".onnx", ".pt2", ".pb") or not self.path):
+            raise ValueError("only a SavedModel's folder or a .tflite has a signature")
         if self.opset and suffix in (".onnx", ".tflite"):
             raise ValueError(f"a {suffix} file is taken as it is; opset is for sources that become ONNX")
         if self.route and not (self.factory or self.torchvision or suffix == ".pt2"):

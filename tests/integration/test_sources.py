@@ -73,6 +73,7 @@ serve = tf.function(lambda image: {"scores": m(image, training=False)}, input_si
 module = tf.Module()
 module.model, module.serve = m, serve
 tf.saved_model.save(module, "signatures", signatures={"classify": serve})
+tf.saved_model.save(module, "several", signatures={"classify": serve, "serving_default": serve})
 tf.saved_model.save(tf.Module(), "bare")
 
 a = keras.applications.MobileNetV2(weights=None, classes=4, input_shape=(32, 32, 3), classifier_activation=None)
@@ -272,6 +273,7 @@ RANDOM: dict[str, dict[str, Any]] = {
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"path": "signatures"}, "has no signature 'serving_default'; known: classify", "correct"),
     ({"path": "signatures", "signature": "clasify"}, "did you mean 'classify'?", "correct"),
+    ({"path": "several"}, "has 2 signatures: classify, serving_default, and none is chosen", "signature: NAME"),
     ({"path": "bare"}, "bare: the SavedModel has no signature 'serving_default'; it has none", "save it with"),
     ({"path": "images_folder"}, "images_folder: cannot be read as a SavedModel", "export"),
     ({"path": "nowhere"}, "nowhere: no such file or folder", "correct the path"),

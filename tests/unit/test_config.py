@@ -198,7 +198,7 @@ def test_a_device_needs_a_known_kind(tmp_path: Path, kind: str, told: str) -> No
         ({"torchvision": "resnet18"}, "torchvision and weights"),
         ({"path": "m.pb"}, "a frozen graph (.pb) needs its input and output arrays"),
         ({"path": "m.onnx", "input": "x"}, "a frozen graph (.pb) needs its input and output arrays"),
-        ({"path": "m.keras", "signature": "serve"}, "only a SavedModel's folder has a signature"),
+        ({"path": "m.keras", "signature": "serve"}, "only a SavedModel's folder or a .tflite has a signature"),
         ({"path": "m.onnx", "opset": 17}, "a .onnx file is taken as it is"),
         (
             {"path": "m.onnx", "route": "litert_torch"},

@@ -13,6 +13,7 @@ from edgeworthy.variants.conversion.converter_errors import refusing, refusing_w
 from edgeworthy.variants.models import model_outputs
 from edgeworthy.variants.models.class_outputs import of_class
 from edgeworthy.variants.models.same_model import check_same_outputs
+from edgeworthy.variants.models.tflite_signatures import signature_names
 
 if TYPE_CHECKING:
     from edgeworthy.variants.models.model_outputs import Inference
@@ -26,6 +27,16 @@ def check_written(recipe: Recipe, artifact: Path) -> None:
         raise SourceError(
             f"recipe {recipe.name!r} returned without writing {artifact.name}",
             hint="write the artifact to the path that the recipe is given, under just that name",
+        )
+
+
+def check_signature(recipe: Recipe, artifact: Path) -> None:
+    """Raise SourceError where a .tflite has several signatures: nothing says which of them is measured."""
+    names = signature_names(artifact.read_bytes()) if artifact.suffix == ".tflite" else []
+    if len(names) > 1:
+        raise SourceError(
+            f"recipe {recipe.name!r} wrote a .tflite with {len(names)} signatures: {', '.join(names)}",
+            hint="write a file with one of them",
         )
 
 

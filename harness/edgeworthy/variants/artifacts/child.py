@@ -212,6 +212,7 @@ def _made(recipe: Recipe, source: OpenedSource, work: Job, emit: Emit) -> Layout
     layout = recipe.make(source, out, **options)
     source.check_untouched(recipe.name)
     checks.check_written(recipe, out)
+    checks.check_signature(recipe, out)
     checks.check_opset(source, out)
     # A class of the user's may run on a board alone: there it shows whether it does, unless it has to be looked at here.
     here = not recipe.runtime.class_name or recipe.lossless or work.get("canary")

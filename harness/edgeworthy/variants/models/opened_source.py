@@ -60,6 +60,7 @@ from edgeworthy.variants.models.source_files import Shape
 from edgeworthy.variants.models.source_inference import other_kernels, own_inference
 from edgeworthy.variants.models.source_outputs import SourceOutputs
 from edgeworthy.variants.models.source_to_onnx import as_onnx
+from edgeworthy.variants.models.tflite_signatures import with_signature
 from edgeworthy.variants.models.views import View, Views, once
 
 
@@ -213,7 +214,7 @@ class OpenedSource(Views):
         self._must_be("tflite", "is not a finished .tflite", "drop this variant for this model")
         source_files.check_tflite(self._file())
         given = self.scratch / "given.tflite"
-        content = self._file().read_bytes()
+        content = with_signature(self._file().read_bytes(), self.path, self.source.signature)
         given.write_bytes(tflite_with_output(content, self.path, self.source.output, self.samples.inputs))
         return self._give("tflite_file", given)
 

@@ -21,6 +21,8 @@ from edgeworthy.variants.models.output_names import plain_names
 from edgeworthy.variants.models.source_files import Shape, check_shapes, checked_file, reading
 
 DEFAULT_SIGNATURE = "serving_default"
+#: Keras exports one function under both.
+KERAS_SIGNATURES = {DEFAULT_SIGNATURE, "serve"}
 
 
 def load_saved_model(
@@ -39,8 +41,8 @@ def load_saved_model(
     return _checked(function, title, folder, inputs, sample)
 
 
-def open_saved_model(folder: Path, signature: str | None = None) -> Any:
-    """The frozen function of a SavedModel's signature. Raises SourceError.
+def open_saved_model(folder: Path, signature: str | None = DEFAULT_SIGNATURE) -> Any:
+    """The frozen function of a SavedModel's signature; None is the default of one that has no other. Raises SourceError.
 
     ``input_names`` and ``output_names`` of the function are the names of its ends, in its order.
     """
@@ -50,6 +52,11 @@ def open_saved_model(folder: Path, signature: str | None = None) -> Any:
     with reading(folder, "a SavedModel"):
         loaded = tf.saved_model.load(str(folder))
     name, known = signature or DEFAULT_SIGNATURE, sorted(loaded.signatures)
+    if signature is None and name in known and not {*known} <= KERAS_SIGNATURES:
+        raise SourceError(
+            f"{folder}: the SavedModel has {len(known)} signatures: {', '.join(known)}, and none is chosen",
+            hint="choose one at the model's source, as 'signature: NAME'",
+        )
     if name not in known:
         has = did_you_mean(name, known) if known else "it has none"
         raise SourceError(

@@ -30,7 +30,7 @@ def quantize(float_model: bytes, scheme: Scheme, calibration: Calibration | None
 
     ``calibration`` gives the samples of each of the model's inputs.
 
-    Raises RecipeRefused where ``float_model`` has several signatures or is quantized already.
+    Raises RecipeRefused where ``float_model`` is quantized already.
     """
     signature = _signature(float_model, title)
     with refusing("AI Edge Quantizer"):
@@ -55,13 +55,7 @@ def _signature(content: bytes, title: str) -> str:
             f"{title} is quantized already; only a float .tflite can be quantized",
             hint="give the float .tflite, or keep only fp32, which takes the file as it is",
         )
-    signatures = model.get_signature_list()
-    if len(signatures) != 1:
-        raise RecipeRefused(
-            f"{title} has the signatures {', '.join(map(repr, signatures))}; AI Edge Quantizer needs exactly one",
-            hint="convert it again from a SavedModel with one signature, or keep only fp32",
-        )
-    return str(next(iter(signatures)))
+    return str(next(iter(model.get_signature_list())))
 
 
 def _configure(quantizer: Any, float_model: bytes, scheme: Scheme) -> None:
