@@ -21,13 +21,18 @@ def onnx_file(
     weights: Mapping[str, np.ndarray],
     whole: Sequence[str] = (),
     opset: int = 17,
+    texts: Sequence[str] = (),
 ) -> None:
-    """Write a graph whose inputs and outputs are float32, or int64 where they are named in ``whole``."""
+    """Write a graph whose inputs and outputs are float32, int64 where they are named in ``whole``, or texts."""
 
     def ends(shapes: Mapping[str, Shape]) -> list[Any]:
-        kinds = {name: TensorProto.INT64 if name in whole else TensorProto.FLOAT for name in shapes}
-        return [helper.make_tensor_value_info(name, kinds[name], shape) for name, shape in shapes.items()]
+        kinds = {**dict.fromkeys(whole, TensorProto.INT64), **dict.fromkeys(texts, TensorProto.STRING)}
+        return [
+            helper.make_tensor_value_info(name, kinds.get(name, TensorProto.FLOAT), shape)
+            for name, shape in shapes.items()
+        ]
 
     initial = [numpy_helper.from_array(values, name) for name, values in weights.items()]
     graph = helper.make_graph(nodes, path.stem, ends(inputs), ends(outputs), initial)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 3)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)

@@ -13,6 +13,9 @@ from ai_edge_litert import schema_py_generated as schema
 _TYPES = {
     "float32": schema.TensorType.FLOAT32, "int8": schema.TensorType.INT8, "uint8": schema.TensorType.UINT8,
     "int32": schema.TensorType.INT32, "resource": schema.TensorType.RESOURCE,
+    **{name: getattr(schema.TensorType, name.upper()) for name in (
+        "bool", "int4", "int16", "uint16", "uint32", "int64", "uint64", "float16", "float64", "complex64", "string",
+    )},
 }  # fmt: skip
 CLASSES = 10
 #: How many additions of zero take several microseconds on any processor.
@@ -153,6 +156,17 @@ def summing(path: Path, scaled: tuple[float, int] | None = None) -> Path:
     made.node(operators.ADD, [before, x], [after], schema.AddOptionsT(), kinds.AddOptions)
     made.node(operators.ADD, [after, after], [twice], schema.AddOptionsT(), kinds.AddOptions)
     return made.write(path, [before, x], [twice, after])
+
+
+def reshaping(path: Path, dtype: str) -> Path:
+    """x (1, 2, 2, 1) of any type as it is."""
+    made, sizes = TfliteFile(), [1, 2, 2, 1]
+    x, y = (made.tensor(name, tuple(sizes), dtype) for name in ("x", "y"))
+    options = schema.ReshapeOptionsT()
+    options.newShape = sizes
+    shape, kind = made.tensor("shape", (4,), "int32", sizes), schema.BuiltinOptions.ReshapeOptions
+    made.node(schema.BuiltinOperator.RESHAPE, [x, shape], [y], options, kind)
+    return made.write(path, [x], [y])
 
 
 def recurrent(path: Path, weights: np.ndarray, length: int = 2) -> Path:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
 from edgeworthy.metrics import CLASSIFICATION, FIDELITY
+from edgeworthy.runners.python_runner.texts import FINGERPRINT, fingerprints
 from edgeworthy.runtimes import Runtime
 from edgeworthy.text import printable
 
@@ -141,6 +142,7 @@ class Truth:
     ``channels`` is the last dimension of targets that are images, 0 where every value is a column of its own.
     ``threshold`` is set where a binary classifier has one output: class 1 above it (0.5 of a probability, 0 of a logit).
     With ``random_weights`` labels say nothing, and a variant is judged by its fidelity to the reference alone.
+    Where classes are ``texts``, in the order of their numbers, the output is a text's fingerprint.
     ``outputs`` are the reference's, name -> the shape of a sample, in the order in which they stand in a row; a single one
     is called "".
     """
@@ -159,6 +161,7 @@ class Truth:
     text: str = ""
     outputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     task: Mapping[str, Any] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
 
     @property
     def several(self) -> bool:
@@ -182,7 +185,13 @@ class Truth:
         return {name: part.reshape(len(part), *self.outputs[name]) for name, part in parts}
 
     def class_scores(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Outputs (samples, values) as one score per class: a binary classifier's one output becomes two columns."""
+        """Outputs (samples, values) as one score per class: a binary classifier's one output becomes two columns.
+
+        A text becomes 1 for the class that it is, and the last column is that of all other texts.
+        """
+        if self.texts:
+            same = values @ fingerprints(np.array(self.texts)).T == FINGERPRINT
+            return np.concatenate([same, ~same.any(axis=1, keepdims=True)], axis=1).astype(np.float32)
         if self.threshold is None:
             return values
         margin = values - np.float32(self.threshold)

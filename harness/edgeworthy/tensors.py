@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: float32 holds every whole number up to here.
-LARGEST_INTEGER = 2**24
+from edgeworthy.runners.python_runner.casting import LARGEST_INTEGER as LARGEST_INTEGER
+from edgeworthy.runners.python_runner.texts import TEXT, texts_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class NamedInput:
     A state ``follows`` the output of that name. In a sequence its ``constant`` is the state's before the first step; a step by
     itself has the state's values in its row, and ``shape`` is then the whole input's, the batch of one included.
 
-    An input that is ``stepped`` has the steps of a sequence along its first axis.
+    An input that is ``stepped`` has the steps of a sequence along its first axis. Texts stand in a row as the numbers of their
+    characters, ``width`` for each; of numbers the width is 0.
     """
 
     name: str
@@ -38,6 +39,7 @@ class NamedInput:
     constant: float | None = None
     follows: str | None = None
     stepped: bool = False
+    width: int = 0
 
     @property
     def is_state(self) -> bool:
@@ -47,12 +49,17 @@ class NamedInput:
     @property
     def size(self) -> int:
         """How many values of a row it has."""
-        return 0 if self.constant is not None else math.prod(self.shape)
+        return 0 if self.constant is not None else math.prod(self.shape) * (self.width or 1)
+
+    def numbers(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """What stands for it in ``rows`` (n, values): (n, size)."""
+        return rows[:, self.start : self.start + self.size]
 
     def of(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Its values (n, *shape) in ``rows`` (n, values); of a state those of the only row, *shape."""
-        values = rows[:, self.start : self.start + self.size]
-        return values.reshape(self.shape) if self.is_state else values.reshape(len(rows), *self.shape)
+        """Its values (n, *shape) in ``rows`` (n, values), texts as such; of a state those of the only row, *shape."""
+        if self.width:
+            return texts_of(self.numbers(rows).reshape(len(rows), *self.shape, self.width))
+        return self.numbers(rows).reshape(self.shape if self.is_state else (len(rows), *self.shape))
 
     def to_json(self) -> dict[str, Any]:
         """As a job of a child process or a runner describes it."""
@@ -75,12 +82,18 @@ def state(name: str, output: str, initial: float, shape: Sequence[int]) -> Named
 
 
 def in_a_row(arrays: Mapping[str, NDArray[Any]]) -> tuple[NamedInput, ...]:
-    """The inputs that are these arrays (n, ...), one after the other."""
+    """The inputs that are these arrays (n, ...), one after the other; texts as the numbers of their characters."""
     found: list[NamedInput] = []
     for name, array in arrays.items():
         start = found[-1].start + found[-1].size if found else 0
-        found.append(NamedInput(name, array.shape[1:], array.dtype.name, start))
+        width, dtype = (width_of(array), TEXT) if array.dtype.kind == "U" else (0, array.dtype.name)
+        found.append(NamedInput(name, array.shape[1:], dtype, start, width=width))
     return tuple(found)
+
+
+def width_of(texts: NDArray[Any]) -> int:
+    """How many characters the longest of these texts may have."""
+    return max(texts.dtype.itemsize // np.dtype("<U1").itemsize, 1)
 
 
 def has_state(inputs: Sequence[NamedInput]) -> bool:
@@ -106,5 +119,5 @@ def of_a_step(inputs: Sequence[NamedInput]) -> tuple[NamedInput, ...]:
 
 def steps_of(inputs: Sequence[NamedInput], rows: NDArray[Any]) -> NDArray[Any]:
     """Rows of sequences (n, values) of ``inputs`` as the rows of their steps, (n, steps, values), of ``of_a_step(inputs)``."""
-    given = [each.of(rows) for each in inputs if each.constant is None]
-    return np.concatenate([each.reshape(*each.shape[:2], -1) for each in given], axis=2)
+    given = [each for each in inputs if each.constant is None]
+    return np.concatenate([each.numbers(rows).reshape(len(rows), each.shape[0], -1) for each in given], axis=2)

@@ -13,14 +13,14 @@ import onnx
 import pytest
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import RunnerBackend
-from edgeworthy.errors import InputMismatch, NotRepeatable, RunnerCrashed
+from edgeworthy.errors import ArtifactUnusable, InputMismatch, NotRepeatable, RunnerCrashed
 from edgeworthy.records import Artifact, Outputs
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.targets.base import Job
 from edgeworthy.targets.host import HostTarget
 from onnx import TensorProto, helper
 
-from tests.tflite_files import recurrent
+from tests.tflite_files import recurrent, reshaping
 
 BY_SUFFIX = {row.suffix: row for row in RUNTIMES.values()}
 RAMP = np.linspace(0, 1, 40 * 4, dtype=np.float32).reshape(40, 2, 2, 1)
@@ -117,6 +117,33 @@ def test_each_numeric_onnx_input_is_fed_in_its_own_type(run: Run, tmp_path: Path
             run(path, fraction)
 
 
+LITERT_TYPES = {
+    "bool": 1, "int4": 7, "int16": -(2**15), "uint16": 2**16 - 1, "uint32": 2**24, "int64": -(2**24), "uint64": 2**24,
+    "float16": 0.25, "float64": 0.5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LITERT_TYPES)
+def test_each_litert_input_is_fed_in_its_own_type(run: Run, tmp_path: Path, kind: str) -> None:
+    """The values come out as they went in; what a type, or float32, does not hold is an error."""
+    path, values = reshaping(tmp_path / "model.tflite", kind), np.ones((40, 2, 2, 1), np.float32)
+    values[37, 1, 0, 0] = LITERT_TYPES[kind]
+    assert np.array_equal(run(path, values).values, values.reshape(40, 4))
+    if kind not in ("float16", "float64"):
+        beyond = {"int4": 8, "bool": 2, "int16": -(2**15) - 1, "uint16": 2**16}.get(kind, LITERT_TYPES[kind] * 2 + 1)
+        whole = values.astype(np.int64)
+        whole[37, 1, 0, 0] = beyond
+        said = "INT4 input must be between|is outside the range of the model's input|which float32, in which outputs are kept"
+        with pytest.raises((InputMismatch, ArtifactUnusable), match=said):
+            run(path, whole)
+
+
+@pytest.mark.parametrize("kind", ["complex64", "string"])
+def test_litert_types_that_are_no_numbers_are_named(run: Run, tmp_path: Path, kind: str) -> None:
+    with pytest.raises(InputMismatch, match=r"the model's output 'y' is .*, not real numbers"):
+        run(reshaping(tmp_path / "model.tflite", kind))
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "limits"),
     [("INT8", 128, "int8 from -128 to 127"), ("UINT8", -1, "uint8 from 0 to 255"), ("BOOL", 2, "bool from 0 to 1"),
@@ -136,16 +163,16 @@ def test_value_outside_the_inputs_range_names_the_sample(
 
 
 def test_signatures_that_cannot_be_run_are_named(run: Run, tmp_path: Path) -> None:
-    """Several inputs are all named; a model without one, and one that gives text."""
+    """Several inputs are all named; a model without one, and one that gives what numpy has no type for."""
     add = helper.make_node("Add", ["x0", "x1"], ["y"])
     with pytest.raises(InputMismatch, match=r"takes 2 inputs, not one: x0 \(\?x2x2x1\), x1 \(\?x2x2x1\)"):
         run(onnx_model(tmp_path / "two.onnx", TensorProto.FLOAT, add, inputs=2))
     constant = helper.make_node("Constant", [], ["y"], value_floats=[1.0])
     with pytest.raises(InputMismatch, match="the model takes no input"):
         run(onnx_model(tmp_path / "none.onnx", TensorProto.FLOAT, constant, inputs=0))
-    text = helper.make_node("Cast", ["x0"], ["y"], to=TensorProto.STRING)
-    with pytest.raises(InputMismatch, match=r"the model's output 'y' is tensor\(string\), not real numbers"):
-        run(onnx_model(tmp_path / "text.onnx", TensorProto.FLOAT, text, output=TensorProto.STRING))
+    brief = helper.make_node("Cast", ["x0"], ["y"], to=TensorProto.BFLOAT16)
+    with pytest.raises(InputMismatch, match=r"the model's output 'y' is tensor\(bfloat16\), not real numbers"):
+        run(onnx_model(tmp_path / "brief.onnx", TensorProto.FLOAT, brief, output=TensorProto.BFLOAT16))
 
 
 def test_variables_of_a_tflite_file_are_reset_before_each_sample(run: Run, tmp_path: Path) -> None:

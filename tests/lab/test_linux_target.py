@@ -29,6 +29,7 @@ from edgeworthy.errors import (
     RuntimeMissing,
 )
 from edgeworthy.records import Artifact
+from edgeworthy.runners.python_runner.texts import fingerprints, text_numbers
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.source_schema import OwnRuntime
 from edgeworthy.storage import file_digest
@@ -36,10 +37,14 @@ from edgeworthy.targets.base import Job, Side
 from edgeworthy.targets.links import patience
 from edgeworthy.targets.linux.target import LinuxTarget
 from edgeworthy.targets.open_targets import Targets
+from edgeworthy.tensors import in_a_row
 from edgeworthy.user_code.own_runtimes import own_runtime
+from onnx import helper
 
 from tests.integration.conftest import Digits, Project, linear_model, linear_tflite
 from tests.lab.board import Board, runners
+from tests.onnx_files import onnx_file
+from tests.tflite_files import summing_inside
 from tests.unit.test_device_jobs import HOSTILE
 from tests.waiting import until, when, within
 
@@ -157,6 +162,30 @@ def test_a_runtime_of_the_users_is_sent_with_what_it_imports(
     broken = replace(made, runtime=own_runtime("numpy_linear", entry, tmp_path))
     with pytest.raises(ArtifactUnusable, match=r"raised IndexError: .* \(layers.py:2: return x"):
         targets["pi:cpu"].outputs(Job(broken, samples, 60))
+
+
+def test_a_state_inside_begins_anew_with_each_sequence(target: LinuxTarget, tmp_path: Path) -> None:
+    """As on the host, also where LiteRT itself resets nothing."""
+    inside = replace(artifact(summing_inside(tmp_path / "inside.tflite"), "litert", "nhwc"), outputs=("after", "twice"))
+    values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    np.save(tmp_path / "sequences.npy", values.reshape(2, 12))
+    [x] = in_a_row({"x": values})
+    job = Job(
+        replace(inside, inputs={"x": "x"}), Samples(tmp_path / "sequences.npy", (), (replace(x, stepped=True),)), 60
+    )
+    sums = np.cumsum(values, axis=1).reshape(2, 12)
+    np.testing.assert_array_equal(target.outputs(job).values, np.concatenate([sums, 2 * sums], axis=1))
+
+
+def test_texts_go_in_and_come_out_as_they_are(target: LinuxTarget, tmp_path: Path) -> None:
+    texts = np.array([["Tür", ""], ["鳥", "a longer one"]])
+    node = helper.make_node("Identity", ["x"], ["y"])
+    onnx_file(tmp_path / "same.onnx", [node], {"x": ["b", 2]}, {"y": ["b", 2]}, {}, texts=["x", "y"])
+    [x] = in_a_row({"x": texts})
+    np.save(tmp_path / "texts.npy", text_numbers(texts, x.width).reshape(2, -1))
+    same = replace(artifact(tmp_path / "same.onnx", "onnxruntime", "nhwc"), inputs={"x": "x"})
+    found = target.outputs(Job(same, Samples(tmp_path / "texts.npy", (), (x,)), 60))
+    np.testing.assert_array_equal(found.values, fingerprints(texts))
 
 
 def test_timing_and_timing_interleaved(target: LinuxTarget, onnx: Artifact, tflite: Artifact, samples: Samples) -> None:

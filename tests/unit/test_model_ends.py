@@ -124,7 +124,6 @@ def test_an_onnx_file_keeps_what_the_chosen_output_needs(tmp_path: Path) -> None
     ("output", "held"),
     [
         (helper.make_tensor_value_info("label", TensorProto.INT64, ["batch"]), "class numbers"),
-        (helper.make_tensor_value_info("label", TensorProto.STRING, ["batch"]), "texts"),
         (
             helper.make_value_info(
                 "label",
@@ -135,7 +134,7 @@ def test_an_onnx_file_keeps_what_the_chosen_output_needs(tmp_path: Path) -> None
             "a list of maps",
         ),
     ],
-    ids=["class numbers", "texts", "ZipMap"],
+    ids=["class numbers", "ZipMap"],
 )
 def test_an_onnx_output_without_scores_is_refused(tmp_path: Path, output: onnx.ValueInfoProto, held: str) -> None:
     """What scikit-learn's converters add to a classifier."""

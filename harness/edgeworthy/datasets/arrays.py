@@ -2,9 +2,9 @@
 
 They are a mapping of arrays: ``evaluation_x`` (required), ``evaluation_y`` (for every metric but fidelity),
 ``calibration_x`` (for recipes that calibrate) and, for sources that are trained, ``train_x``, ``train_y``, ``validation_x``,
-``validation_y``. Inputs are numbers of any shape (N, ...), images (N, H, W, C). Targets are class numbers (N,) from 0,
-floating-point numbers (N, ...) to be predicted, or what the model's task takes: boxes, masks, texts. For a model of several
-inputs each has an array of its own, called by the split and the input: ``evaluation_ids``, ``evaluation_mask``.
+``validation_y``. Inputs are numbers or texts (dtype ``<U``) of any shape (N, ...), images (N, H, W, C). Targets are class
+numbers (N,) from 0, floating-point numbers (N, ...) to be predicted, texts, or what the model's task takes: boxes, masks. For a
+model of several inputs each has an array of its own, called by the split and the input: ``evaluation_ids``, ``evaluation_mask``.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from edgeworthy.dataset_schema import MAX_CLASSES, Dataset
 from edgeworthy.datasets import digits
 from edgeworthy.errors import SourceError
 from edgeworthy.readers import checked_file, reading
+from edgeworthy.runners.python_runner.texts import text_numbers
 from edgeworthy.storage import file_digest
-from edgeworthy.tensors import LARGEST_INTEGER, NamedInput, in_a_row
+from edgeworthy.tensors import LARGEST_INTEGER, NamedInput, in_a_row, width_of
 from edgeworthy.user_code.function_files import function_digest
 from edgeworthy.user_code.functions import load_function, users_code
 
@@ -31,6 +32,13 @@ SPLITS = ("evaluation", "calibration", "train", "validation")
 KNOWN = tuple(f"{split}_{part}" for split in SPLITS for part in ("x", "y"))
 #: The last part of the names of targets, and of the inputs of a model that takes one.
 TARGETS, INPUT = "y", "x"
+#: What else to give, by the kind of an array that is none of numbers or texts.
+_INSTEAD = {
+    "b": "; give true and false as numbers: array.astype('uint8')",
+    "O": "; give texts as array.astype(str), never as objects",
+    "S": "; give texts as array.astype(str), not as bytes",
+}
+
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -69,13 +77,15 @@ def load_arrays(dataset: Dataset, base: Path) -> Arrays:
 
 
 def in_rows(arrays: Arrays) -> tuple[Arrays, tuple[NamedInput, ...]]:
-    """Arrays of several inputs with one of rows, ``{split}_x`` float32 (N, values), in their place, and what stands where.
+    """Arrays of several inputs, or of texts, with one of rows, ``{split}_x`` float32 (N, values), in their place, and what stands
+    where.
 
-    Those of one input as they are, and (). Raises SourceError for a whole number that float32 does not hold.
+    Those of one input of numbers as they are, and (). Raises SourceError for a whole number that float32 does not hold.
     """
     names = input_names(arrays)
-    if names == [INPUT]:
+    if names == [INPUT] and arrays[EVALUATION[0]].dtype.kind != "U":
         return arrays, ()
+    arrays = _as_wide(arrays, names)
     made = {key: values for key, values in arrays.items() if _parts(key)[1] == TARGETS}
     for split in dict.fromkeys(_parts(key)[0] for key in arrays):
         given = [_exact(f"{split}_{name}", arrays[f"{split}_{name}"]) for name in names]
@@ -83,8 +93,20 @@ def in_rows(arrays: Arrays) -> tuple[Arrays, tuple[NamedInput, ...]]:
     return made, in_a_row({name: arrays[f"evaluation_{name}"] for name in names})
 
 
+def _as_wide(arrays: Arrays, names: list[str]) -> Arrays:
+    """The arrays, with the texts of an input in every split of the type that holds the longest."""
+    texts = {name for name in names if arrays[f"evaluation_{name}"].dtype.kind == "U"}
+    kinds = {
+        name: np.result_type(*(values.dtype for key, values in arrays.items() if _parts(key)[1] == name))
+        for name in texts
+    }
+    return {key: values.astype(kinds.get(_parts(key)[1], values.dtype)) for key, values in arrays.items()}
+
+
 def _exact(key: str, values: NDArray[Any]) -> NDArray[np.float32]:
-    """The values as float32. Raises SourceError where it does not hold one of them."""
+    """The values as float32, texts as the numbers of their characters. Raises SourceError where it does not hold one."""
+    if values.dtype.kind == "U":
+        return text_numbers(values, width_of(values))
     found: NDArray[np.float32] = values.astype(np.float32)
     if values.dtype.kind in "iu" and len(values) and max(-int(values.min()), int(values.max())) > LARGEST_INTEGER:
         raise SourceError(
@@ -210,17 +232,18 @@ def _check_input(split: str, name: str, values: NDArray[Any], evaluation: NDArra
     def refuse(problem: str) -> SourceError:
         return _refusal(split, name, problem)
 
-    if values.ndim == 0 or values.dtype.kind not in "iuf":
-        boolean = "; give true and false as numbers: array.astype('uint8')" if values.dtype.kind == "b" else ""
+    if values.ndim == 0 or values.dtype.kind not in "iufU":
         raise refuse(
             f"is {values.dtype} of shape {values.shape}; numbers of shape (samples, ...) are needed,"
-            f" of images (samples, height, width, channels){boolean}",
+            f" of images (samples, height, width, channels){_INSTEAD.get(values.dtype.kind, '')}",
         )
+    if (values.dtype.kind == "U") != (evaluation.dtype.kind == "U"):
+        raise refuse(f"is {values.dtype}, evaluation_{name} {evaluation.dtype}: texts and numbers")
     if values.shape[1:] != evaluation.shape[1:]:
         raise refuse(f"has samples of shape {values.shape[1:]}, evaluation_{name} of {evaluation.shape[1:]}")
     if len(values) == 0:
         raise refuse("is empty")
-    if not all(np.isfinite(sample).all() for sample in values):
+    if values.dtype.kind != "U" and not all(np.isfinite(sample).all() for sample in values):
         raise refuse("holds NaN or infinity")
 
 

@@ -25,7 +25,7 @@ def from_arrays(store: Store, dataset: Dataset, base: Path) -> tuple[Path, dict[
     """The folder with ``dataset.json`` and targets, and the inputs of each split. Raises SourceError."""
     how = dataset.preprocessing
     origin = table_rows.origin if dataset.kind == "csv" else arrays.origin
-    key = digest(["arrays 5", origin(dataset, base), _selection(dataset), geometry(how).identity()])
+    key = digest(["arrays 6", origin(dataset, base), _selection(dataset), geometry(how).identity()])
     folder = store.find("datasets", key)
     if folder is None:
         with store.lock(key):
@@ -126,6 +126,13 @@ def _store_arrays(store: Store, key: str, dataset: Dataset, made: Chosen) -> Non
                 "classes": made.classes if y is None else _classes_of(made.classes, y),
                 **made.counts,
                 "extremes": [float(x.min()), float(x.max())],
-                "mismatch": mismatch_of({name: folder / f"{name}_x.npy" for name in ("calibration", "evaluation")}),
+                "mismatch": _mismatch(folder, made),
             },
         )
+
+
+def _mismatch(folder: Path, made: Chosen) -> str | None:
+    """How the ranges of calibration and evaluation inputs differ, or None; characters of texts have none."""
+    if any(each.width for each in made.inputs):
+        return None
+    return mismatch_of({name: folder / f"{name}_x.npy" for name in ("calibration", "evaluation")})

@@ -65,6 +65,7 @@ class PreparedDataset:
 
         Without ``inputs`` the arrays have the names of the model's inputs.
         """
+        self._check_texts(model)
         if not model.inputs and not model.state:
             return self
         arrays = {each.name: each for each in self._arrays()}
@@ -79,6 +80,15 @@ class PreparedDataset:
         samples = {split: replace(each, inputs=named, last=last) for split, each in self.inputs.items()}
         size = sum(each.size for each in arrays.values())
         return replace(self, inputs=samples, sha256=sha256, input_shape=(size,))
+
+    def _check_texts(self, model: Model) -> None:
+        """Raise SourceError where there are texts and the model is not of the format that has them."""
+        texts = [each.name for each in self.inputs["evaluation"].inputs if each.width]
+        if texts and not str(model.source.path).lower().endswith(".onnx"):
+            raise SourceError(
+                f"dataset {self.name!r}: evaluation_{texts[0]} holds texts, which only .onnx files take",
+                hint="give numbers in their place (a tokenizer's, for example), or the model as .onnx",
+            )
 
     def taken_apart(self, inputs: tuple[NamedInput, ...], splits: Mapping[str, Path]) -> PreparedDataset:
         """The dataset whose samples are the steps of its sequences: ``splits`` are files of rows of a step's ``inputs``."""

@@ -17,7 +17,11 @@ from edgeworthy.measurements.tasks import Judged
 from edgeworthy.metrics import CLASSIFICATION, FIDELITY, TOP_K
 from edgeworthy.model_schema import Model
 from edgeworthy.records import Artifact, Outputs, Truth
+from edgeworthy.runners.python_runner.texts import FINGERPRINT
 from edgeworthy.tasks.task import Task
+
+#: Texts are right or wrong, and none is second best.
+TEXT_METRIC = "top1"
 
 
 def truth_of(
@@ -37,7 +41,7 @@ def truth_of(
     if entry.decodes:
         truth = Truth(dataset.targets(), reference, name, dataset.checksum, better, unit, folder, outputs=outputs)
         return _of_task(entry, dataset, truth, base)
-    labels, predicts = dataset.labels(), dataset.classes is None
+    labels = dataset.labels()
     if name == FIDELITY:
         threshold = threshold_of(reference, dataset.classes)
         return Truth(labels, reference, name, dataset.checksum, better, threshold=threshold, outputs=outputs)
@@ -47,31 +51,10 @@ def truth_of(
             hint="choose the one that is judged at the model's source in models.yaml, as 'output: NAME', name the model's 'task',"
             " or judge all of them without labels, by 'metric: fidelity'",
         )
-    if name in TOP_K and predicts:
-        raise SourceError(
-            f"metric {name}: the targets of dataset {dataset.name!r} are numbers to predict, not class numbers",
-            hint="set the model's metric to mse, psnr or a function of your own",
-        )
+    if name == TEXT_METRIC and dataset.targets().dtype.kind == "U":
+        return _of_texts(model, dataset, reference, outputs)
     threshold = threshold_of(reference, dataset.classes)
-    classes = 2 if threshold is not None else reference.shape[1]
-    most = TOP_K.get(name, 0)
-    if most > 1 and classes <= most:
-        raise SourceError(
-            f"metric {name}: dataset {dataset.name!r} has {classes} classes, and every label is among the best {most} of them",
-            hint="set the model's metric to top1",
-        )
-    if not metric.function and name not in TOP_K:
-        if not predicts:
-            raise SourceError(
-                f"metric {name}: the targets of dataset {dataset.name!r} are class numbers, not numbers to predict",
-                hint="give the targets as floating-point numbers and no 'classes', or judge by top1",
-            )
-        if labels.shape != reference.shape:
-            raise SourceError(
-                f"metric {name}: the model gives {reference.shape[1]} numbers for a sample, "
-                f"the targets of dataset {dataset.name!r} are {labels.shape[1]}",
-                hint="give targets of the shape of the model's output; images as (height, width, channels)",
-            )
+    _check_targets(entry, dataset, reference, 2 if threshold is not None else reference.shape[1])
     return Truth(
         labels,
         reference,
@@ -84,6 +67,49 @@ def truth_of(
         threshold=threshold,
         outputs=outputs,
     )
+
+
+def _check_targets(entry: Model, dataset: PreparedDataset, reference: NDArray[np.float32], classes: int) -> None:
+    """Raise SourceError where the metric does not fit the targets, or these the reference's outputs for ``classes``."""
+    name, labels, predicts = entry.metric.title, dataset.labels(), dataset.classes is None
+    if name in TOP_K and predicts:
+        raise SourceError(
+            f"metric {name}: the targets of dataset {dataset.name!r} are numbers to predict, not class numbers",
+            hint="set the model's metric to mse, psnr or a function of your own",
+        )
+    most = TOP_K.get(name, 0)
+    if most > 1 and classes <= most:
+        raise SourceError(
+            f"metric {name}: dataset {dataset.name!r} has {classes} classes, and every label is among the best {most} of them",
+            hint="set the model's metric to top1",
+        )
+    if not entry.metric.function and name not in TOP_K:
+        if not predicts:
+            raise SourceError(
+                f"metric {name}: the targets of dataset {dataset.name!r} are class numbers, not numbers to predict",
+                hint="give the targets as floating-point numbers and no 'classes', or judge by top1",
+            )
+        if labels.shape != reference.shape:
+            raise SourceError(
+                f"metric {name}: the model gives {reference.shape[1]} numbers for a sample, "
+                f"the targets of dataset {dataset.name!r} are {labels.shape[1]}",
+                hint="give targets of the shape of the model's output; images as (height, width, channels)",
+            )
+
+
+def _of_texts(
+    model: str, dataset: PreparedDataset, reference: NDArray[np.float32], outputs: Mapping[str, tuple[int, ...]]
+) -> Truth:
+    """Labels that are texts, for a model whose one output is a text. Raises SourceError where it is none."""
+    if list(outputs.values()) != [(FINGERPRINT,)]:
+        raise SourceError(
+            f"metric {TEXT_METRIC}: the targets of dataset {dataset.name!r} are texts, and what the model {model!r} gives is not"
+            " one text for a sample",
+            hint="choose the output that is the label, as 'output: NAME' at the model's source, or give class numbers as targets",
+        )
+    texts, labels = np.unique(dataset.targets(), return_inverse=True)
+    kinds = tuple(map(str, texts))
+    return Truth(labels.astype(np.int64), reference, TEXT_METRIC, dataset.checksum, outputs=outputs, texts=kinds)
 
 
 def _of_task(entry: Model, dataset: PreparedDataset, truth: Truth, base: Path) -> Truth:
@@ -125,6 +151,12 @@ def check_labels(model: str, outputs: Outputs, dataset: PreparedDataset, entry: 
 def check_outputs(artifact: Artifact, outputs: Outputs, dataset: PreparedDataset, entry: Model) -> None:
     """Raise InputMismatch where the model has another number of classes than the dataset; one output may mean two."""
     values = outputs.values
+    if _are_classes(outputs, dataset, entry) and outputs.shapes == ((FINGERPRINT,),) and (np.abs(values) == 1).all():
+        raise InputMismatch(
+            f"{artifact.path.name} ({artifact.recipe}): the model gives texts, the targets of dataset {dataset.name!r} are class"
+            " numbers",
+            hint="give texts as targets, an array of dtype '<U', or choose the output of scores at the model's source",
+        )
     if _are_classes(outputs, dataset, entry) and values.shape[1] not in _outputs_of(dataset.classes or 0):
         raise InputMismatch(
             f"{artifact.path.name} ({artifact.recipe}): the model gives {values.shape[1]} classes, "

@@ -63,12 +63,14 @@ def _onnx(artifact: Path) -> Ends:
 
 def _onnx_tensor(value: Any) -> dict[str, Any]:
     """Quantization is inside of an ONNX graph, as nodes: its inputs and outputs have none."""
-    from onnx import helper
+    from onnx import TensorProto, helper
 
     tensor = value.type.tensor_type
     return {
         "name": value.name,
-        "dtype": helper.tensor_dtype_to_np_dtype(tensor.elem_type).name,
+        "dtype": "str"
+        if tensor.elem_type == TensorProto.STRING
+        else helper.tensor_dtype_to_np_dtype(tensor.elem_type).name,
         "shape": [size.dim_value if size.dim_value > 0 else None for size in tensor.shape.dim],
         "quantization": None,
     }

@@ -32,6 +32,7 @@ Measurement = TypeVar("Measurement", Outputs, Timing, PairedTiming)
 _CELL, _CONDITIONS, _DELEGATION = TypeAdapter(CellId), TypeAdapter(Conditions), TypeAdapter(Delegation)
 _SHAPES = TypeAdapter(dict[str, tuple[int, ...]])
 _PROVENANCE, _TEXT = TypeAdapter(Provenance), TypeAdapter(str)
+_TEXTS = TypeAdapter(tuple[str, ...])
 _AXES: dict[type, str] = {Outputs: "outputs", Timing: "timing", PairedTiming: "interleaved"}
 
 
@@ -76,7 +77,8 @@ class Journal:
             truth = Truth(**arrays, **{name: value for name, value in facts.items() if name != "version"})
             for text in (truth.metric, truth.folder, truth.copy, truth.text):
                 _TEXT.validate_python(text)
-            truth = dataclasses.replace(truth, outputs=_SHAPES.validate_python(truth.outputs))
+            shapes, texts = _SHAPES.validate_python(truth.outputs), _TEXTS.validate_python(truth.texts)
+            truth = dataclasses.replace(truth, outputs=shapes, texts=texts)
         return dataclasses.replace(truth, folder=str(self._checked_code(model, kept))) if truth.copy else truth
 
     def _code(self, model: str, kept: str) -> Path:

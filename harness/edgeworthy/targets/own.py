@@ -16,9 +16,12 @@ from edgeworthy.datasets.samples import Samples, in_layout
 from edgeworthy.device_schema import OwnBackend, OwnDevice
 from edgeworthy.errors import ArtifactUnusable, NotRepeatable, ProfileUnavailable, ToolUnusable
 from edgeworthy.records import Artifact, Conditions, Outputs, Timing
+from edgeworthy.runners.python_runner.casting import as_floats
 from edgeworthy.runners.python_runner.interleaving import alternating
+from edgeworthy.runners.python_runner.jobs import RunnerError
 from edgeworthy.runners.python_runner.outputs import BATCH_CHECK
 from edgeworthy.runners.python_runner.stored import same_outputs
+from edgeworthy.runners.python_runner.texts import as_numbers
 from edgeworthy.runtimes import Runtime
 from edgeworthy.targets.base import InterleavedBlock, Job, Side, fingerprint
 from edgeworthy.targets.own_steps import Steps, check_steps, outputs_of_sequences
@@ -162,8 +165,15 @@ class OwnTarget:
     ) -> tuple[NDArray[np.float32], tuple[tuple[int, ...], ...]]:
         count = len(range(*chosen.indices(len(samples))))
         parts = self._returned(artifact, self._given(artifact, samples, chosen), count, len(artifact.outputs) or 1)
-        rows = [part.reshape(count, -1).astype(np.float32) for part in parts]
-        return np.concatenate(rows, axis=1), tuple(part.shape[1:] for part in parts)
+        rows = np.concatenate([part.reshape(count, -1) for part in self._floats(parts)], axis=1)
+        return rows, tuple(part.shape[1:] for part in parts)
+
+    def _floats(self, parts: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """Outputs as float32. Raises ArtifactUnusable where it does not hold one."""
+        try:
+            return [as_floats(part) for part in parts]
+        except RunnerError as error:
+            raise ArtifactUnusable(f"{self.name}: {error}", hint="return numbers that float32 holds") from error
 
     def _steps(self, artifact: Artifact, samples: Samples, random_seed: int | None = None) -> Steps:
         """The class as it is given a sequence: step by step, each of all outputs and states."""
@@ -175,17 +185,17 @@ class OwnTarget:
         """The ``wanted`` arrays that the class returns, of ``count`` samples; of a step None. Raises ArtifactUnusable."""
         with self._users(OUTPUTS):
             found = self._method(OUTPUTS)(artifact, given)
-        parts = [np.asarray(part) for part in (found if isinstance(found, Sequence) and wanted > 1 else [found])]
-        if len(parts) != wanted or any(
-            count not in (None, *part.shape[:1]) or part.dtype.kind not in "iufb" for part in parts
-        ):
+        several = isinstance(found, Sequence) and wanted > 1
+        parts = [as_numbers(np.asarray(part)) for part in (found if several else [found])]
+        fits = all(part.dtype.kind in "iufb" and (count is None or part.shape[:1] == (count,)) for part in parts)
+        if len(parts) != wanted or not fits:
             shapes = " and ".join(f"{part.dtype} {part.shape}" for part in parts)
             given_to = "a step" if count is None else f"{count} samples"
             raise ArtifactUnusable(
                 f"{self.name}: {OUTPUTS} of {self._function} returned {shapes} for {given_to} of a model with"
                 f" {wanted} output{'s' if wanted > 1 else ''}",
-                hint="return an array (samples, ...) of numbers, or a list of one for each of several outputs, in the order of"
-                " artifact.outputs, with state of artifact.every_output",
+                hint="return an array (samples, ...) of numbers or texts, or a list of one for each of several outputs, in the"
+                " order of artifact.outputs, of a model with state in that of artifact.every_output",
             )
         return parts
 

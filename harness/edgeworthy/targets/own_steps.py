@@ -41,13 +41,11 @@ class Steps(Undeclared):
         self._result: list[NDArray[Any]] = []
 
     def native(self, given: list[Any], first: int = 0) -> list[Any]:
-        """What each input is given: float32 (1, ...), the state before the step, or the number that all samples have."""
-        named = zip(given, self.job["inputs"]["inputs"], strict=True)
-        begun = [
-            np.full(each["shape"], values) if each["follows"] and np.ndim(values) == 0 else values
-            for values, each in named
+        """What each input is given: float32 or texts (1, ...), the state before the step, or the number that all samples have."""
+        return [
+            _native(values, each["shape"] if each["follows"] else None)
+            for values, each in zip(given, self.job["inputs"]["inputs"], strict=True)
         ]
-        return [np.asarray(each, np.float32) if isinstance(each, np.ndarray) else each for each in begun]
 
     def feed(self, native: list[Any]) -> None:
         """Set the inputs."""
@@ -65,6 +63,13 @@ class Steps(Undeclared):
         """What the first step of the first sequence is given."""
         self.feed(self.native(Inputs(self.job).steps_of(0)[0]))
         return self._given
+
+
+def _native(values: Any, state: list[int] | None) -> Any:
+    """Numbers as float32, also those that a state of that shape begins with; texts, and an input's constant, as they are."""
+    if not isinstance(values, np.ndarray):
+        return values if state is None else np.full(state, values, np.float32)
+    return values if values.dtype.kind == "U" else values.astype(np.float32)
 
 
 def check_steps(name: str, artifact: Artifact, samples: Samples) -> None:

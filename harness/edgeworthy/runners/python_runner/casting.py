@@ -8,6 +8,11 @@ import numpy as np
 
 from .jobs import Array, Job, RunnerError
 
+#: float32 holds every whole number up to here.
+LARGEST_INTEGER = 2**24
+#: numpy's kind of texts.
+TEXTS = "U"
+
 
 def to_inputs(job: Job, given: list[Array], takes: list[tuple[Any, float, int]], first: int) -> list[Array]:
     """Samples in the type, scale and zero point that each input ``takes``. Raises RunnerError, naming the one of several."""
@@ -28,6 +33,10 @@ def to_input(values: Array, dtype: Any, scale: float = 0.0, zero_point: int = 0,
     of the type, or is a fraction and the type takes integers as they are.
     """
     wanted = np.dtype(dtype)
+    if TEXTS in (wanted.kind, values.dtype.kind):
+        return _texts(values, wanted)
+    if wanted.kind not in "biuf":
+        raise RunnerError("input_mismatch", f"the model's input is {wanted}, no numbers")
     if wanted.kind in "iu" and scale:
         return _quantize(values, wanted, scale, zero_point, first)
     if wanted.kind == "f":
@@ -44,6 +53,14 @@ def to_input(values: Array, dtype: Any, scale: float = 0.0, zero_point: int = 0,
             problem = f"is no integer, and the model's input is {wanted} without a scale"
             _refuse(values != np.rint(values), values, first, problem)
     return np.ascontiguousarray(values, dtype=wanted)
+
+
+def _texts(values: Array, wanted: np.dtype[Any]) -> Array:
+    """Texts for an input that takes them. Raises RunnerError where one of the two is no text."""
+    if wanted.kind != values.dtype.kind:
+        taken, given = ("texts" if kind == TEXTS else "numbers" for kind in (wanted.kind, values.dtype.kind))
+        raise RunnerError("input_mismatch", f"the model takes {taken}, and the dataset gives {given}")
+    return np.ascontiguousarray(values)
 
 
 def _quantize(values: Array, dtype: np.dtype[Any], scale: float, zero_point: int, first: int) -> Array:
@@ -68,8 +85,27 @@ def _refuse(wrong: Any, values: Array, first: int, problem: str) -> None:
         raise RunnerError("input_mismatch", f"sample {first + place[0]}: the value {values[place]:g} {problem}")
 
 
+def as_floats(values: Array) -> Array:
+    """An output as float32, which rounds fractions. Raises RunnerError for a whole number, or a size, that it does not hold."""
+    with np.errstate(over="ignore"):
+        floats = values.astype(np.float32, copy=False)
+    if values.dtype.kind in "iu" and values.dtype.itemsize > 2:
+        lost = (values > LARGEST_INTEGER) | (values < -LARGEST_INTEGER)
+    elif values.dtype.itemsize > 4:
+        lost = np.isinf(floats) & np.isfinite(values)
+    else:
+        return floats
+    if lost.any():
+        raise RunnerError(
+            "artifact_unusable",
+            f"the model's output has a value of {values[tuple(np.argwhere(lost)[0])]}, which float32, in which outputs are kept,"
+            " does not hold",
+        )
+    return floats
+
+
 def dequantize(values: Array, scale: float, zero_point: int) -> Array:
-    """A tensor's values as float32; a scale of 0 is no quantization."""
+    """A tensor's values as float32; a scale of 0 is no quantization. Raises RunnerError where one is not to be had so."""
     if values.dtype.kind not in "iu" or scale == 0:
-        return values.astype(np.float32)
+        return as_floats(values)
     return (values.astype(np.float32) - zero_point) * np.float32(scale)

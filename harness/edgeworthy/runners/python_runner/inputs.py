@@ -8,6 +8,7 @@ import numpy as np
 
 from .jobs import IMAGE_RANK, Array, Job, RunnerError, Shape, shape_text
 from .signatures import varying_inputs
+from .texts import texts_of
 
 #: So much of the mapped inputs may stay in memory.
 RESIDENT_BYTES = 256 << 20
@@ -72,9 +73,10 @@ class Inputs:
         """The values of an input in rows, or its constant."""
         if named["constant"] is not None:
             return named["constant"]
-        shape = named["shape"]
+        shape = [*named["shape"], *([named["width"]] if named["width"] else [])]
         size = int(np.prod(shape, dtype=np.int64))
-        return values[:, named["start"] : named["start"] + size].reshape(len(values), *shape)
+        part = values[:, named["start"] : named["start"] + size].reshape(len(values), *shape)
+        return texts_of(part) if named["width"] else part
 
     def _read(self, rows: slice) -> Array:
         values = self.stored[rows]

@@ -34,7 +34,7 @@ class LiteRtModel:
         check_signature(
             job,
             [(each["name"], shape_text(each["shape"])) for each in self.interpreter.get_input_details()],
-            [(each["name"], np.dtype(each["dtype"])) for each in self.interpreter.get_output_details()],
+            [(name, np.dtype(each["dtype"])) for name, each in self._named("output").items()],
         )
         self._read_details()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .casting import to_inputs
+from .casting import as_floats, to_inputs
 from .jobs import Array, Facts, Job, RunnerError, Shape, shape_text
 from .signatures import (
     all_outputs,
@@ -20,12 +20,14 @@ from .signatures import (
     wanted_outputs,
     with_state_shapes,
 )
+from .texts import as_numbers
 
-#: ONNX Runtime's names of the tensor types that hold numbers.
+#: ONNX Runtime's names of the tensor types that hold numbers or texts.
 ONNX_TYPES: dict[str, Any] = {
     "tensor(float)": np.dtype(np.float32),
     "tensor(double)": np.dtype(np.float64),
     **{f"tensor({name})": np.dtype(name) for name in ("float16", "bool")},
+    "tensor(string)": np.dtype(np.str_),
     **{f"tensor({sign}int{bits})": np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
 
@@ -58,7 +60,9 @@ class OnnxModel:
         self.output_names: list[str] = wanted_outputs(all_outputs(job), found)
         for each in self.inputs:
             if each.type not in ONNX_TYPES:
-                raise RunnerError("input_mismatch", f"the model's input {each.name!r} is {each.type}, no numbers")
+                raise RunnerError(
+                    "input_mismatch", f"the model's input {each.name!r} is {each.type}, no numbers or texts"
+                )
         declared: list[Shape] = [
             tuple(size if isinstance(size, int) and size > 0 else None for size in each.shape) for each in self.inputs
         ]
@@ -111,12 +115,12 @@ class OnnxModel:
         self.results = self.session.run(self.output_names, self.feeds)
 
     def output(self) -> list[Array]:
-        """The wanted outputs, in the runtime's own types."""
-        return [np.asarray(each) for each in self.results]
+        """The wanted outputs, in the runtime's own types; of texts their fingerprints."""
+        return [as_numbers(np.asarray(each)) for each in self.results]
 
     def floats(self, raw: Array, place: int = 0) -> Array:
         """An output as float32."""
-        return raw.astype(np.float32)
+        return as_floats(raw)
 
     def state(self, raw: Array, place: int) -> Array:
         """An output as the state that it becomes."""

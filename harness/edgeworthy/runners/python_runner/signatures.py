@@ -11,7 +11,7 @@ from .jobs import IMAGE_RANK, Array, Job, RunnerError, Shape
 
 
 def check_signature(job: Job, inputs: list[tuple[str, str]], outputs: list[tuple[str, Any]]) -> None:
-    """Raise RunnerError unless there are the job's inputs, and a first output of numbers: (name, shape), (name, dtype)."""
+    """Raise RunnerError unless there are the job's inputs, (name, shape), and its outputs, (name, dtype), of numbers or texts."""
     if not inputs:
         raise RunnerError("input_mismatch", "the model takes no input")
     wanted = len(varying_inputs(job))
@@ -19,8 +19,9 @@ def check_signature(job: Job, inputs: list[tuple[str, str]], outputs: list[tuple
         names = ", ".join(f"{name} ({shape})" for name, shape in inputs)
         given = "one" if wanted == 1 else str(wanted)
         raise RunnerError("input_mismatch", f"the model takes {len(inputs)} inputs, not {given}: {names}")
-    for name, kind in outputs[:1]:
-        if not isinstance(kind, np.dtype) or kind.kind not in "biuf":
+    outputs_of_job = all_outputs(job)
+    for name, kind in [each for each in outputs if each[0] in outputs_of_job] or outputs[:1]:
+        if not isinstance(kind, np.dtype) or kind.kind not in "biufU":
             raise RunnerError("input_mismatch", f"the model's output {name!r} is {kind}, not real numbers")
 
 
@@ -61,13 +62,16 @@ def undeclared_shapes(job: Job) -> list[Shape]:
 
 def undeclared_types(job: Job) -> list[Any]:
     """The types of the inputs of a model that declares none: float32, and of several those that are whole numbers, no images,
-    int64."""
+    int64; texts as they are."""
     batch = 0 if job["state"] else 1  # in place of the batch a sequence has its steps
-    whole = [
-        not each["dtype"].startswith("float") and len(each["shape"]) + batch != IMAGE_RANK
-        for each in job["inputs"]["inputs"]
-    ]
-    return [np.int64 if number else np.float32 for number in whole or [False]]
+
+    def type_of(named: dict[str, Any]) -> Any:
+        if named["width"]:
+            return str
+        whole = not named["dtype"].startswith("float") and len(named["shape"]) + batch != IMAGE_RANK
+        return np.int64 if whole else np.float32
+
+    return [type_of(each) for each in job["inputs"]["inputs"]] or [np.float32]
 
 
 def shaped(given: list[Any], shapes: Sequence[Shape]) -> list[Array]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .casting import as_floats
 from .jobs import Array, Facts, Job
 from .signatures import shaped, undeclared_shapes, undeclared_types
 
@@ -38,7 +39,7 @@ class Undeclared:
 
     def floats(self, raw: Array, place: int = 0) -> Array:
         """An output as float32."""
-        return raw.astype(np.float32, copy=False)
+        return as_floats(raw)
 
     def state(self, raw: Array, place: int) -> Array:
         """An output as the state that it becomes."""

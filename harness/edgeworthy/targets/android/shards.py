@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.array_files import load_array
 from edgeworthy.datasets.samples import Samples, in_layout
-from edgeworthy.errors import InputMismatch, ToolUnusable
+from edgeworthy.errors import ArtifactUnusable, InputMismatch, ToolUnusable
 from edgeworthy.records import Layout
 from edgeworthy.runners.python_runner.casting import dequantize, to_input
 from edgeworthy.runners.python_runner.jobs import RunnerError
@@ -127,7 +127,12 @@ def shapes_of(graph: Graph, wanted: Sequence[int]) -> tuple[tuple[int, ...], ...
 
 
 def _dequantized(values: NDArray[Any], graph: Graph, place: int) -> NDArray[np.float32]:
-    floats: NDArray[np.float32] = dequantize(values, graph.outputs[place].scale, graph.outputs[place].zero_point)
+    try:
+        floats: NDArray[np.float32] = dequantize(values, graph.outputs[place].scale, graph.outputs[place].zero_point)
+    except RunnerError as error:
+        raise ArtifactUnusable(
+            str(error), hint="export the model with an output of numbers that float32 holds"
+        ) from error
     return floats
 
 

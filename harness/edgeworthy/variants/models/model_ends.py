@@ -84,15 +84,30 @@ def onnx_with_output(path: Path, title: object, wanted: str | None, given: Seque
     check_inputs(title, inputs, given)
     kept = chosen_outputs(title, outputs, wanted)
     for index in kept:
-        _check_numbers(title, graph.output[index], onnx.TensorProto, alone=len(kept) == 1)
+        _check_judged(title, graph.output[index], onnx.TensorProto, alone=len(kept) == 1)
+    _check_texts(title, [entry for entry in graph.input if entry.name in inputs], given, onnx.TensorProto)
     if len(kept) < len(outputs):
         onnx.utils.extract_model(path, path, inputs, [outputs[kept[0]]])
 
 
-def _check_numbers(title: object, output: Any, types: Any, *, alone: bool) -> None:
-    """Raise SourceError where an ONNX model's output is texts, a list of maps (ZipMap), or, if it is ``alone``, class numbers."""
-    numbers = {types.INT64: "class numbers", types.INT32: "class numbers"} if alone else {}
-    kinds = {**numbers, types.STRING: "texts"}
+def _check_texts(title: object, entries: Sequence[Any], given: Sequence[NamedInput], types: Any) -> None:
+    """Raise SourceError where an ONNX model's input takes texts and is given numbers, or the other way round."""
+    by_name = {each.name: each for each in given}
+    alone = given[0] if len(given) == len(entries) == 1 else None
+    for entry in entries:
+        named = alone or by_name.get(entry.name)
+        takes, gets = entry.type.tensor_type.elem_type == types.STRING, bool(named and named.width)
+        if takes != gets:
+            words = ("texts", "numbers") if takes else ("numbers", "texts")
+            raise SourceError(
+                f"{title}: the model's input {entry.name!r} takes {words[0]}, and the dataset gives it {words[1]}",
+                hint="give texts as an array of dtype '<U', numbers as an array of numbers",
+            )
+
+
+def _check_judged(title: object, output: Any, types: Any, *, alone: bool) -> None:
+    """Raise SourceError where an ONNX model's output is a list of maps (ZipMap), or, if it is ``alone``, class numbers."""
+    kinds = {types.INT64: "class numbers", types.INT32: "class numbers"} if alone else {}
     held = kinds.get(output.type.tensor_type.elem_type) if output.type.HasField("tensor_type") else "a list of maps"
     if held:
         raise SourceError(

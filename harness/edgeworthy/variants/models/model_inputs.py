@@ -36,6 +36,8 @@ SINGLE = Ends()
 
 def as_input(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """``values`` in the type of an input without a scale; a runner refuses samples that an integer type does not hold."""
+    if dtype.kind == "O":  # texts, of which ONNX Runtime takes any type
+        return values
     if dtype.kind in "fb":
         return values.astype(dtype, copy=False)
     limits = np.iinfo(dtype)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.datasets.samples import IMAGE_RANK, as_stored
 from edgeworthy.records import Layout
+from edgeworthy.runners.python_runner.texts import as_numbers
 from edgeworthy.tensors import NamedInput, has_state
 from edgeworthy.variants.models.keras_sources import called
 from edgeworthy.variants.models.model_ends import named_inputs, named_outputs, opened_tflite
@@ -60,8 +61,9 @@ class Inference:
 
 
 def _floats(outputs: Iterable[Any], layout: Layout = "nhwc") -> list[Values]:
-    """Outputs as float32, images as (N, H, W, C)."""
-    return [as_stored(np.asarray(each, np.float32), layout) for each in outputs]
+    """Outputs as float32, images as (N, H, W, C), texts as their fingerprints."""
+    numbers = (as_numbers(np.asarray(each)) for each in outputs)
+    return [as_stored(each.astype(np.float32, copy=False), layout) for each in numbers]
 
 
 def of_keras(model: Any, batch: int | None = None, ends: Ends = SINGLE) -> Inference:

@@ -17,6 +17,7 @@ from edgeworthy.variants.models.kinds import TITLES
 from edgeworthy.variants.models.model_inputs import Ends, as_in_source, wanted_shape
 from edgeworthy.variants.models.output_names import plain_names
 from edgeworthy.variants.models.same_model import check_same_outputs, output_axes, output_places
+from edgeworthy.variants.models.source_files import onnx_texts
 
 if TYPE_CHECKING:
     from edgeworthy.variants.models.opened_source import OpenedSource
@@ -36,6 +37,11 @@ def make(source: OpenedSource, batch: int | None) -> Path:
         raise RecipeRefused(
             f"{source.title} becomes no SavedModel by route: {source.source.route}",
             hint="drop this variant for this model, or leave out the route at its source",
+        )
+    if source.kind == "onnx" and (texts := onnx_texts(source.onnx_file())):
+        raise RecipeRefused(
+            f"{texts[0]} of {source.title} is texts, which LiteRT has not",
+            hint="drop this variant for this model, or judge the part of it that comes after the texts",
         )
     source.outputs()
     if source.kind == "keras":

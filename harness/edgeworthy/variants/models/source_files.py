@@ -85,6 +85,19 @@ def onnx_inputs(path: Path) -> list[ModelInput]:
     ]
 
 
+def onnx_texts(path: Path) -> list[str]:
+    """The graph's inputs and outputs that are texts: "the input 'x'"."""
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False).graph
+    return [
+        f"the {end} {entry.name!r}"
+        for end, entries in (("input", graph.input), ("output", graph.output))
+        for entry in entries
+        if entry.type.tensor_type.elem_type == onnx.TensorProto.STRING
+    ]
+
+
 def onnx_outputs(path: Path) -> tuple[str, ...]:
     """The names of the graph's outputs."""
     import onnx
