@@ -215,30 +215,53 @@ def signed(path: Path, weights: np.ndarray) -> Path:
     return made.write(path, [image], [code])
 
 
+def remembering(path: Path, weights: np.ndarray) -> Path:
+    """tanh of [x (1, n), what it was at the step before (1, m)] @ weights (n + m, m), from zeros on, in a resource variable."""
+    made, units = TfliteFile(), weights.shape[1]
+    operators, kinds = schema.BuiltinOperator, schema.BuiltinOptions
+    handle, before = _kept(made, made, 1, units)
+    x, both = made.tensor("x", (1, len(weights) - units), "float32"), made.tensor("both", (1, len(weights)), "float32")
+    raw, after = (made.tensor(name, (1, units), "float32") for name in ("raw", "after"))
+    joined = schema.ConcatenationOptionsT()
+    joined.axis = 1
+    made.node(operators.CONCATENATION, [x, before], [both], joined, kinds.ConcatenationOptions)
+    kernel = made.tensor("weights", weights.T.shape, "float32", weights.T)
+    bias = made.tensor("bias", (units,), "float32", np.zeros(units))
+    options = schema.FullyConnectedOptionsT()
+    made.node(operators.FULLY_CONNECTED, [both, kernel, bias], [raw], options, kinds.FullyConnectedOptions)
+    made.node(operators.TANH, [raw], [after])
+    _assign(made, handle, after)
+    return made.write(path, [x], [after])
+
+
 def _sum_inside(file: TfliteFile, made: TfliteFile, place: int) -> tuple[int, list[int]]:
     """Add to the graph ``made`` what summing_inside does, and to ``file`` the graph at ``place`` that it begins with."""
     operators, kinds = schema.BuiltinOperator, schema.BuiltinOptions
+    handle, before = _kept(file, made, place, 4)
+    x, after, twice = (made.tensor(name, (1, 4), "float32") for name in ("x", "after", "twice"))
+    made.node(operators.ADD, [before, x], [after], schema.AddOptionsT(), kinds.AddOptions)
+    _assign(made, handle, after)
+    made.node(operators.ADD, [after, after], [twice], schema.AddOptionsT(), kinds.AddOptions)
+    return x, [after, twice]
+
+
+def _kept(file: TfliteFile, made: TfliteFile, place: int, size: int) -> tuple[int, int]:
+    """A resource variable of ``made`` and its value (1, size); a graph of ``file``, at ``place``, sets it to zeros once."""
+    operators, kinds = schema.BuiltinOperator, schema.BuiltinOptions
     begins = file.further_graph()
-    zeros = begins.tensor("zeros", (1, 4), "float32", np.zeros((1, 4)))
-    begins.node(
-        operators.ASSIGN_VARIABLE,
-        [_handle(begins), zeros],
-        [],
-        schema.AssignVariableOptionsT(),
-        kinds.AssignVariableOptions,
-    )
+    zeros = begins.tensor("zeros", (1, size), "float32", np.zeros((1, size)))
+    _assign(begins, _handle(begins), zeros)
     once = schema.CallOnceOptionsT()
     once.initSubgraphIndex = place
     made.node(operators.CALL_ONCE, [], [], once, kinds.CallOnceOptions)
-    x, handle = made.tensor("x", (1, 4), "float32"), _handle(made)
-    before, after, twice = (made.tensor(name, (1, 4), "float32") for name in ("before", "after", "twice"))
+    handle, before = _handle(made), made.tensor("before", (1, size), "float32")
     made.node(operators.READ_VARIABLE, [handle], [before], schema.ReadVariableOptionsT(), kinds.ReadVariableOptions)
-    made.node(operators.ADD, [before, x], [after], schema.AddOptionsT(), kinds.AddOptions)
-    made.node(
-        operators.ASSIGN_VARIABLE, [handle, after], [], schema.AssignVariableOptionsT(), kinds.AssignVariableOptions
-    )
-    made.node(operators.ADD, [after, after], [twice], schema.AddOptionsT(), kinds.AddOptions)
-    return x, [after, twice]
+    return handle, before
+
+
+def _assign(made: TfliteFile, handle: int, value: int) -> None:
+    options, kind = schema.AssignVariableOptionsT(), schema.BuiltinOptions.AssignVariableOptions
+    made.node(schema.BuiltinOperator.ASSIGN_VARIABLE, [handle, value], [], options, kind)
 
 
 def _handle(made: TfliteFile) -> int:

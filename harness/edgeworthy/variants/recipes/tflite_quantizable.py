@@ -1,4 +1,4 @@
-"""A float .tflite as AI Edge Quantizer wants it: op codes of today, weights in float32, one signature.
+"""A float .tflite as AI Edge Quantizer wants it: op codes of today, weights in float32, one signature, names that differ.
 
 Old converters wrote the type of an op into a field of 8 bits alone, where the quantizer does not look: it then takes every
 op for an ADD, and weights for activations. Weights in float16 that the graph dequantizes, it takes for activations too.
@@ -24,7 +24,7 @@ def quantizable(content: bytes) -> bytes:
     changes: list[bool] = []
 
     def change(tree: Any) -> None:
-        changes.extend((_modern_codes(tree), _wide_weights(tree, schema), _sign(tree, schema)))
+        changes.extend((_modern_codes(tree), _wide_weights(tree, schema), _sign(tree, schema), _name_apart(tree)))
 
     changed = packed(content, schema, change)
     return changed if any(changes) else content
@@ -74,6 +74,19 @@ def _sign(tree: Any, schema: Any) -> bool:
     )
     tree.signatureDefs = [signature]
     return True
+
+
+def _name_apart(tree: Any) -> bool:
+    """Give tensors of further graphs, that of an initialization for example, names that no other graph's have."""
+    taken: set[bytes] = set()
+    changed = False
+    for graph in tree.subgraphs:
+        own = {bytes(tensor.name) for tensor in graph.tensors}
+        for tensor in graph.tensors:
+            while tensor.name in taken:
+                tensor.name, changed = tensor.name + b"_", True
+        taken |= own | {tensor.name for tensor in graph.tensors}
+    return changed
 
 
 def _end(graph: Any, tensor: int, schema: Any) -> Any:
