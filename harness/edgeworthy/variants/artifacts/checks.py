@@ -32,7 +32,10 @@ def check_written(recipe: Recipe, artifact: Path) -> None:
 
 def check_signature(recipe: Recipe, artifact: Path) -> None:
     """Raise SourceError where a .tflite has several signatures: nothing says which of them is measured."""
-    names = signature_names(artifact.read_bytes()) if artifact.suffix == ".tflite" else []
+    if artifact.suffix != ".tflite":
+        return
+    with refusing("LiteRT"):
+        names = signature_names(artifact.read_bytes())
     if len(names) > 1:
         raise SourceError(
             f"recipe {recipe.name!r} wrote a .tflite with {len(names)} signatures: {', '.join(names)}",

@@ -214,7 +214,8 @@ class OpenedSource(Views):
         self._must_be("tflite", "is not a finished .tflite", "drop this variant for this model")
         source_files.check_tflite(self._file())
         given = self.scratch / "given.tflite"
-        content = with_signature(self._file().read_bytes(), self.path, self.source.signature)
+        with source_files.reading(self._file(), "a TFLite file"):
+            content = with_signature(self._file().read_bytes(), self.path, self.source.signature)
         given.write_bytes(tflite_with_output(content, self.path, self.source.output, self.samples.inputs))
         return self._give("tflite_file", given)
 

@@ -21,6 +21,7 @@ from edgeworthy.tensors import LARGEST_INTEGER, NamedInput, of_a_step, steps_of
 from edgeworthy.variants.models.model_inputs import ModelInput
 from edgeworthy.variants.models.model_outputs import Inference
 from edgeworthy.variants.models.opened_source import OpenedSource
+from edgeworthy.variants.models.source_files import reading
 from edgeworthy.variants.models.source_inference import own_inference
 from edgeworthy.variants.models.source_outputs import MAX_BYTES, SECONDS, Rows, stratified
 from edgeworthy.variants.models.tflite_variables import keeps_variables
@@ -94,7 +95,9 @@ def taken_apart(
 
 def _check_keeps(source: OpenedSource) -> None:
     """Raise SourceError where a .tflite that is said to keep its state inside has no variables."""
-    if not keeps_variables(source.tflite_file().read_bytes()):
+    with reading(Path(source.title), "a TFLite file"):
+        kept = keeps_variables(source.tflite_file().read_bytes())
+    if not kept:
         raise SourceError(
             f"{source.title}: the model has no variables, and keeps no state inside",
             hint="remove 'state: inside', or name the inputs that are given back an output: state: {INPUT: {from: OUTPUT}}",
