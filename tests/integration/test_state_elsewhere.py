@@ -105,7 +105,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_stor
     for name in ("Stand", "Leaks", "Forgets"):
         backends = {"cpu": {"runtimes": ["onnxruntime"]}}
         project.devices["devices"][name.lower()] = {"kind": "own", "target": f"stand.py:{name}", "backends": backends}
-    project.run("-k", "accuracy or latency or canary")
+    project.run("-k", "accuracy or latency")
     return project
 
 
