@@ -13,6 +13,28 @@ from onnx import TensorProto, helper, numpy_helper
 Shape = Sequence[int | str]
 
 
+def masked_sum(words: int) -> tuple[list[Any], dict[str, np.ndarray]]:
+    """Nodes from ``ids`` and their ``mask`` to the ``sum`` of embeddings of 16 numbers where the mask is 1, and their weights.
+
+    ``kept`` is the mask in floats, ``middle`` the axis of the tokens; ``dense`` makes three scores of a sum.
+    """
+    random = np.random.default_rng(0)
+    weights = {
+        "table": random.normal(size=(words, 16)).astype(np.float32),
+        "dense": random.normal(size=(16, 3)).astype(np.float32),
+        "last": np.array([2], np.int64),
+        "middle": np.array([1], np.int64),
+    }
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["words"]),
+        helper.make_node("Cast", ["mask"], ["kept"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["kept", "last"], ["column"]),
+        helper.make_node("Mul", ["words", "column"], ["seen"]),
+        helper.make_node("ReduceSum", ["seen", "middle"], ["sum"], keepdims=0),
+    ]
+    return nodes, weights
+
+
 def onnx_file(
     path: Path,
     nodes: Sequence[Any],

@@ -88,6 +88,26 @@ class TfliteFile:
         return path
 
 
+def pixels(path: Path, weights: np.ndarray, side: int | None = None) -> Path:
+    """Images (1, h, w, 2) of any size, or of one ``side``, -> (1, h, w, 3), by a convolution of ``weights`` (3, 3, 3, 2)."""
+    made = TfliteFile()
+    sizes = (1, side or 1, side or 1)
+    given = made.tensor("image", (*sizes, 2), "float32")
+    kernel = made.tensor("weights", weights.shape, "float32", weights)
+    bias = made.tensor("bias", (3,), "float32", np.array([0.1, -0.1, 0.0]))
+    scores = made.tensor("scores", (*sizes, 3), "float32")
+    if side is None:
+        for index, channels in ((given, 2), (scores, 3)):
+            made.tensors[index].shapeSignature = [1, -1, -1, channels]
+    options = schema.Conv2DOptionsT()
+    options.padding, options.strideH, options.strideW = schema.Padding.SAME, 1, 1
+    options.dilationHFactor = options.dilationWFactor = 1
+    made.node(
+        schema.BuiltinOperator.CONV_2D, [given, kernel, bias], [scores], options, schema.BuiltinOptions.Conv2DOptions
+    )
+    return made.write(path, [given], [scores])
+
+
 def linear(
     path: Path, weights: np.ndarray, quantized: bool = False, ending: str = "", per_channel: bool = False
 ) -> Path:

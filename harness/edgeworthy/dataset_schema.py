@@ -201,6 +201,11 @@ class Dataset(Strict):
     features: Literal["raw"] | LogMel = Field(
         "raw", description="kind audio: samples from -1 to 1, or log-mel energies"
     )
+    ragged: bool = Field(
+        False,
+        description="samples keep their own sizes: images that preprocessing gives none, sounds without 'seconds', texts without "
+        "'length'; arrays say it themselves",
+    )
     classes: int | None = Field(
         None,
         ge=2,
@@ -219,6 +224,9 @@ class Dataset(Strict):
     @model_validator(mode="after")
     def _matching_keys(self) -> Dataset:
         needed, possible = _KEYS[self.kind]
+        if self.ragged:
+            needed = needed - {"seconds"}
+            self._check_ragged()
         given = self.model_fields_set & _LOCATING
         if needed - given or given - needed - possible:
             raise ValueError(f"kind {self.kind} takes {' and '.join(sorted(needed)) or 'neither path nor function'}")
@@ -232,8 +240,17 @@ class Dataset(Strict):
             self._check_split(name, split)
         return self
 
+    def _check_ragged(self) -> None:
+        if self.kind not in FILE_KINDS and not self.text:
+            raise ValueError(
+                f"ragged is for files and texts; kind {self.kind} has samples of different sizes where it is given such"
+            )
+        cut = next((key for key in ("seconds", "length") if getattr(self, key) is not None), None)
+        if cut:
+            raise ValueError(f"ragged samples keep their own length: remove {cut!r}")
+
     def _check_inputs(self) -> None:
-        texts = {"text", "tokenizer", "length"}
+        texts = {"text", "tokenizer"} if self.ragged else {"text", "tokenizer", "length"}
         given = {name for name in {"inputs", *texts} if getattr(self, name)}
         if given not in ({"inputs"}, texts):
             raise ValueError("kind csv takes either inputs, or text and tokenizer and length")

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter, fi
 
 from edgeworthy.metrics import FIDELITY, QUALITIES
 from edgeworthy.schema import Name, QualityName, Strict
-from edgeworthy.source_schema import Source
+from edgeworthy.source_schema import FixedSource, Shapes, Source
 from edgeworthy.tasks.own import OWN, OwnTask
 from edgeworthy.tasks.table import TASKS, AnyTask, TaskKind
 from edgeworthy.tasks.task import Task
@@ -128,6 +128,33 @@ def _where(state: Any) -> str:
 ModelState = Annotated[
     Annotated[Literal["inside"], Tag(INSIDE)] | Annotated[dict[str, State], Tag("given")], Discriminator(_where)
 ]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Padding(Strict):
+    """Samples of different sizes made alike, each followed by one value: how many are its own, ``NAME.length`` says."""
+
+    pad: Finite | dict[str, Finite] = Field(
+        0.0, description="the value that follows a smaller sample; or of several arrays, array -> value, 0 of others"
+    )
+    multiple_of: int | None = Field(
+        None,
+        ge=2,
+        description="only up to the next multiple, each sample for itself, which are then run one by one; default: up to"
+        " the shape under 'shapes', else to the largest sample's",
+    )
+
+
+def _padding(given: Any) -> Any:
+    """``ragged: pad`` pads with zeros."""
+    return {} if given == "pad" else given
+
+
+#: How samples of different sizes are run.
+Ragged = Annotated[
+    Literal["one_by_one"] | Padding,
+    BeforeValidator(_padding, json_schema_input_type=Literal["one_by_one", "pad"] | Padding),
+]
 
 
 class Model(Strict):
@@ -142,6 +169,15 @@ class Model(Strict):
         default_factory=dict,
         description="input of the model -> the dataset's array without its split (``ids`` of ``evaluation_ids``), or a number "
         "that every sample has; default: the arrays are called as the inputs are",
+    )
+    shapes: Shapes = Field(
+        default_factory=dict,
+        description="input of the model -> its shape in every artifact, in the model's own order of axes, the batch of 1 "
+        "included: fixes sizes that the model leaves open; null leaves one open",
+    )
+    ragged: Ragged = Field(
+        "one_by_one",
+        description="samples of different sizes: run one by one, each in its own size, or padded (``pad``: with zeros)",
     )
     state: ModelState = Field(
         default_factory=dict,
@@ -187,6 +223,11 @@ class Model(Strict):
                 f"task {self.task.kind} is judged by {', '.join(self.task.judged_by())} or {FIDELITY}, not by {self.metric.title}"
             )
         return self
+
+    @property
+    def fixed_source(self) -> FixedSource:
+        """The source with the shapes that are fixed."""
+        return FixedSource(**self.source.model_dump(), shapes=self.shapes)
 
     @property
     def decodes(self) -> bool:

@@ -116,7 +116,9 @@ def identity_of(fingerprint: Mapping[str, str]) -> dict[str, str]:
 class Outputs:
     """What an artifact returned: dequantized float32 ``values`` of shape (samples, values).
 
-    Of several outputs they stand one after the other; ``shapes`` are those of a sample in each.
+    Of several outputs they stand one after the other; ``shapes`` are those of a sample in each. Where samples have outputs of
+    different sizes these are the frames that hold them, with zeros after a smaller one, and ``sizes`` (samples, axes) are each
+    sample's own, of several outputs one after the other.
     ``batch`` is the batch size that was used; 1 if a larger one changes the outputs or is not possible. ``seconds``
     went into the inferences, ``window_seconds`` into all that the runner did for it, loading included.
     """
@@ -127,6 +129,7 @@ class Outputs:
     window_seconds: float
     conditions: Conditions
     shapes: tuple[tuple[int, ...], ...] = ()
+    sizes: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,8 @@ class Truth:
     With ``random_weights`` labels say nothing, and a variant is judged by its fidelity to the reference alone.
     Where classes are ``texts``, in the order of their numbers, the output is a text's fingerprint.
     ``outputs`` are the reference's, name -> the shape of a sample, in the order in which they stand in a row; a single one
-    is called "".
+    is called "". Where samples have outputs of different ``sizes`` these are frames, as in Outputs; ``label_sizes``
+    (samples, axes) are those of labels that differ in size, which are followed by zeros.
     """
 
     labels: NDArray[Any]
@@ -162,6 +166,8 @@ class Truth:
     outputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     task: Mapping[str, Any] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
+    sizes: NDArray[np.int64] | None = None
+    label_sizes: NDArray[np.int64] | None = None
 
     @property
     def several(self) -> bool:
@@ -173,11 +179,27 @@ class Truth:
         if not self.several:
             yield "", values, self
             return
-        start = 0
+        start = axis = 0
         for name, shape in self.outputs.items():
             part = slice(start, start + math.prod(shape))
-            yield name, values[:, part], replace(self, reference=self.reference[:, part], outputs={"": shape})
-            start = part.stop
+            sizes = None if self.sizes is None else self.sizes[:, axis : axis + len(shape)]
+            own = replace(self, reference=self.reference[:, part], outputs={"": shape}, sizes=sizes)
+            yield name, values[:, part], own
+            start, axis = part.stop, axis + len(shape)
+
+    def own_values(self) -> NDArray[np.bool_] | None:
+        """Which values (samples, values) are a sample's own, and not what follows a smaller one; None where all are."""
+        if self.sizes is None:
+            return None
+        if self.several:
+            parts = (own.own_values() for _, _, own in self.parts(self.reference))
+            return np.concatenate([each for each in parts if each is not None], axis=1)
+        (frame,) = self.outputs.values()
+        inside = np.ones((len(self.sizes), *frame), np.bool_)
+        for axis, size in enumerate(frame):
+            places = np.arange(size).reshape(-1, *[1] * (len(frame) - axis - 1))
+            inside &= places < self.sizes[:, axis].reshape(-1, *[1] * len(frame))
+        return inside.reshape(len(self.sizes), -1)
 
     def named(self, values: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Each output by its name, in its own shape (samples, ...)."""

@@ -94,6 +94,16 @@ class Source(Strict):
         return self
 
 
+#: Input of a model -> its shape, with the batch; None of a size that stays open.
+Shapes = dict[str, list[Annotated[int, Field(ge=1)] | None]]
+
+
+class FixedSource(Source):
+    """A source as it is opened: with the sizes that its model's entry fixes."""
+
+    shapes: Shapes = Field(default_factory=dict)
+
+
 _WAYS = [
     {"path"},
     {"trainer"},

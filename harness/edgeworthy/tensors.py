@@ -30,6 +30,9 @@ class NamedInput:
 
     An input that is ``stepped`` has the steps of a sequence along its first axis. Texts stand in a row as the numbers of their
     characters, ``width`` for each; of numbers the width is 0.
+
+    Where samples differ in size along the axes ``ragged``, ``shape`` is the frame that holds each of them, with zeros after its
+    own values; its own sizes along these axes stand in the row from ``sizes`` on.
     """
 
     name: str
@@ -40,6 +43,8 @@ class NamedInput:
     follows: str | None = None
     stepped: bool = False
     width: int = 0
+    ragged: tuple[int, ...] = ()
+    sizes: int = 0
 
     @property
     def is_state(self) -> bool:
@@ -55,11 +60,36 @@ class NamedInput:
         """What stands for it in ``rows`` (n, values): (n, size)."""
         return rows[:, self.start : self.start + self.size]
 
+    @property
+    def end(self) -> int:
+        """Where in a row its values and sizes end."""
+        return max(self.start + self.size, self.sizes + len(self.ragged))
+
+    @property
+    def open_shape(self) -> tuple[int | None, ...]:
+        """The shape of a sample, None along the axes in which samples differ."""
+        return tuple(None if axis in self.ragged else size for axis, size in enumerate(self.shape))
+
+    def shape_in(self, row: NDArray[Any]) -> tuple[int, ...]:
+        """The shape of the sample in a row (values,). Rounded: inputs are also varied a little, and then still have a size."""
+        shape = list(self.shape)
+        for axis, size in zip(self.ragged, row[self.sizes :], strict=False):
+            shape[axis] = min(max(round(float(size)), 1), shape[axis])
+        return tuple(shape)
+
     def of(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Its values (n, *shape) in ``rows`` (n, values), texts as such; of a state those of the only row, *shape."""
-        if self.width:
-            return texts_of(self.numbers(rows).reshape(len(rows), *self.shape, self.width))
-        return self.numbers(rows).reshape(self.shape if self.is_state else (len(rows), *self.shape))
+        """Its values (n, *shape) in ``rows`` (n, values), texts as such; of a state those of the only row, *shape.
+
+        Of samples of different sizes there is one, (1, ...) in its own size. Raises ValueError for several of them.
+        """
+        if self.is_state:
+            return self.numbers(rows).reshape(self.shape)
+        values = self.numbers(rows).reshape(len(rows), *self.shape, *([self.width] if self.width else []))
+        if self.ragged:
+            if len(rows) != 1:
+                raise ValueError(f"{len(rows)} samples of {self.name!r}, which have different sizes, are no one array")
+            values = values[(slice(None), *map(slice, self.shape_in(rows[0])))]
+        return texts_of(values) if self.width else values
 
     def to_json(self) -> dict[str, Any]:
         """As a job of a child process or a runner describes it."""
@@ -68,7 +98,7 @@ class NamedInput:
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> NamedInput:
         """What ``to_json`` described."""
-        return cls(**{**described, "shape": tuple(described["shape"])})
+        return cls(**{**described, "shape": tuple(described["shape"]), "ragged": tuple(described["ragged"])})
 
 
 def constant(name: str, number: float) -> NamedInput:
@@ -81,19 +111,46 @@ def state(name: str, output: str, initial: float, shape: Sequence[int]) -> Named
     return NamedInput(name, tuple(shape), constant=initial, follows=output)
 
 
-def in_a_row(arrays: Mapping[str, NDArray[Any]]) -> tuple[NamedInput, ...]:
-    """The inputs that are these arrays (n, ...), one after the other; texts as the numbers of their characters."""
+def in_a_row(
+    arrays: Mapping[str, NDArray[Any]], ragged: Mapping[str, tuple[int, ...]] | None = None
+) -> tuple[NamedInput, ...]:
+    """The inputs that are these arrays (n, ...), one after the other, each followed by its sizes along its ``ragged`` axes.
+
+    Texts stand there as the numbers of their characters.
+    """
     found: list[NamedInput] = []
     for name, array in arrays.items():
-        start = found[-1].start + found[-1].size if found else 0
+        axes, start = (ragged or {}).get(name, ()), found[-1].end if found else 0
         width, dtype = (width_of(array), TEXT) if array.dtype.kind == "U" else (0, array.dtype.name)
-        found.append(NamedInput(name, array.shape[1:], dtype, start, width=width))
+        named = NamedInput(name, array.shape[1:], dtype, start, width=width, ragged=axes)
+        found.append(replace(named, sizes=named.start + named.size) if axes else named)
     return tuple(found)
 
 
 def width_of(texts: NDArray[Any]) -> int:
     """How many characters the longest of these texts may have."""
     return max(texts.dtype.itemsize // np.dtype("<U1").itemsize, 1)
+
+
+def by_name(inputs: Sequence[NamedInput], names: Sequence[str]) -> list[NamedInput]:
+    """The inputs of these names, in that order; an only one, of a model of one input, whatever it is called."""
+    if len(inputs) == len(names) == 1:
+        return list(inputs)
+    found = {each.name: each for each in inputs}
+    return [found[name] for name in names]
+
+
+def is_ragged(inputs: Sequence[NamedInput]) -> bool:
+    """Whether samples have different sizes: they are then run one by one."""
+    return any(each.ragged for each in inputs)
+
+
+def largest(inputs: Sequence[NamedInput]) -> NDArray[np.float32]:
+    """A row (1, values) of zeros for a sample as large as the frame of each input."""
+    row = np.zeros((1, max(each.end for each in inputs)), np.float32)
+    for each in inputs:
+        row[0, each.sizes : each.sizes + len(each.ragged)] = [each.shape[axis] for axis in each.ragged]
+    return row
 
 
 def has_state(inputs: Sequence[NamedInput]) -> bool:

@@ -60,6 +60,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "A model": model_schema.Model,
     "A metric": model_schema.Metric,
     "A state": model_schema.State,
+    "Padding": model_schema.Padding,
     **{f"Task {kind}": task for kind, task in TASKS.items()},
     "A task of your own": OwnTask,
     "Decoder yolov5": yolo.Yolov5,

@@ -17,7 +17,7 @@ from edgeworthy.runs.run import Run
 from onnx import TensorProto, helper
 
 from tests.integration.conftest import Digits, Project, make_project
-from tests.onnx_files import onnx_file
+from tests.onnx_files import masked_sum, onnx_file
 
 LITERT = {"fp32": {}, "int8_float_io": {}, "weight_only_int8": {}}
 #: Of a model that has a tensor of 1,024 weights; in smaller ones TFLiteConverter leaves all of them in float.
@@ -98,19 +98,8 @@ open(f"{sys.argv[1]}/pair.tflite", "wb").write(tf.lite.TFLiteConverter.from_save
 
 def text_model(path: Path) -> None:
     """Token ids, their mask and a number for all samples -> (batch, 3)."""
-    random = np.random.default_rng(0)
-    weights = {
-        "table": random.normal(size=(WORDS, 16)).astype(np.float32),
-        "dense": random.normal(size=(16, 3)).astype(np.float32),
-        "last": np.array([2], np.int64),
-        "middle": np.array([1], np.int64),
-    }
-    nodes = [
-        helper.make_node("Gather", ["table", "ids"], ["words"]),
-        helper.make_node("Cast", ["mask"], ["kept"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["kept", "last"], ["column"]),
-        helper.make_node("Mul", ["words", "column"], ["seen"]),
-        helper.make_node("ReduceSum", ["seen", "middle"], ["sum"], keepdims=0),
+    nodes, weights = masked_sum(WORDS)
+    nodes += [
         helper.make_node("MatMul", ["sum", "dense"], ["raw"]),
         helper.make_node("Cast", ["rate"], ["factor"], to=TensorProto.FLOAT),
         helper.make_node("Div", ["raw", "factor"], ["scores"]),

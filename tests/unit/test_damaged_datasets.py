@@ -51,7 +51,7 @@ def picture(folder: Path, suffix: str) -> Path:
 
 
 def read_npz(path: Path) -> object:
-    return load_arrays(Dataset(kind="npz", path=path.name), path.parent)
+    return load_arrays(Dataset(kind="npz", path=path.name), path.parent)[0]
 
 
 def read_table(path: Path) -> object:

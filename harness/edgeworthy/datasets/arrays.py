@@ -5,11 +5,14 @@ They are a mapping of arrays: ``evaluation_x`` (required), ``evaluation_y`` (for
 ``validation_y``. Inputs are numbers or texts (dtype ``<U``) of any shape (N, ...), images (N, H, W, C). Targets are class
 numbers (N,) from 0, floating-point numbers (N, ...) to be predicted, texts, or what the model's task takes: boxes, masks. For a
 model of several inputs each has an array of its own, called by the split and the input: ``evaluation_ids``, ``evaluation_mask``.
+
+Samples of different sizes are given each by itself: by a function as a list of arrays, in an .npz as one array a sample,
+``evaluation_x/0``, ``evaluation_x/1`` and so on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.dataset_schema import MAX_CLASSES, Dataset
 from edgeworthy.datasets import digits
+from edgeworthy.datasets.ragged import Given, framed, ragged_axes
 from edgeworthy.errors import SourceError
 from edgeworthy.readers import checked_file, reading
 from edgeworthy.runners.python_runner.texts import text_numbers
@@ -27,11 +31,13 @@ from edgeworthy.tensors import LARGEST_INTEGER, NamedInput, in_a_row, width_of
 from edgeworthy.user_code.function_files import function_digest
 from edgeworthy.user_code.functions import load_function, users_code
 
-EVALUATION = ("evaluation_x", "evaluation_y")
+EVALUATION = ("evaluation_x", "evaluation_y", "evaluation_y_sizes")
 SPLITS = ("evaluation", "calibration", "train", "validation")
 KNOWN = tuple(f"{split}_{part}" for split in SPLITS for part in ("x", "y"))
 #: The last part of the names of targets, and of the inputs of a model that takes one.
 TARGETS, INPUT = "y", "x"
+#: The sizes of targets that differ in them.
+TARGET_SIZES = "y_sizes"
 #: What else to give, by the kind of an array that is none of numbers or texts.
 _INSTEAD = {
     "b": "; give true and false as numbers: array.astype('uint8')",
@@ -64,33 +70,46 @@ def origin(dataset: Dataset, base: Path) -> str:
     return f"{file_digest(Path(digits.__file__))} {_version('scikit-learn')} {_version('pillow')}"
 
 
-def load_arrays(dataset: Dataset, base: Path) -> Arrays:
+def load_arrays(dataset: Dataset, base: Path) -> tuple[Arrays, Arrays]:
     """The arrays, checked: integer inputs in their own type, other inputs float32, targets int64 or float32.
 
-    Raises SourceError that names the array that is wrong.
+    And, by the same keys, the sizes of samples that differ in them. Raises SourceError that names the array that is wrong.
     """
-    arrays = _load(dataset, base)
+    arrays, sizes = framed(_load(dataset, base))
     _check_names(arrays)
     for split in dict.fromkeys(["evaluation", *(_parts(key)[0] for key in arrays)]):
         _check_split(dataset, split, arrays)
-    return {key: _stored(key, value) for key, value in arrays.items()}
+    return {key: _stored(key, value) for key, value in arrays.items()}, sizes
 
 
-def in_rows(arrays: Arrays) -> tuple[Arrays, tuple[NamedInput, ...]]:
+def in_rows(arrays: Arrays, sizes: Arrays | None = None) -> tuple[Arrays, tuple[NamedInput, ...]]:
     """Arrays of several inputs, or of texts, with one of rows, ``{split}_x`` float32 (N, values), in their place, and what stands
     where.
 
-    Those of one input of numbers as they are, and (). Raises SourceError for a whole number that float32 does not hold.
+    Those of one input of numbers as they are, and (), unless their samples have ``sizes``, which are in the rows too; those of
+    targets are ``{split}_y_sizes``. Raises SourceError for a whole number that float32 does not hold.
     """
-    names = input_names(arrays)
-    if names == [INPUT] and arrays[EVALUATION[0]].dtype.kind != "U":
-        return arrays, ()
-    arrays = _as_wide(arrays, names)
+    names, sizes = input_names(arrays), sizes or {}
     made = {key: values for key, values in arrays.items() if _parts(key)[1] == TARGETS}
-    for split in dict.fromkeys(_parts(key)[0] for key in arrays):
-        given = [_exact(f"{split}_{name}", arrays[f"{split}_{name}"]) for name in names]
-        made[f"{split}_{INPUT}"] = np.concatenate([each.reshape(len(each), -1) for each in given], axis=1)
-    return made, in_a_row({name: arrays[f"evaluation_{name}"] for name in names})
+    made |= {f"{_parts(key)[0]}_{TARGET_SIZES}": values for key, values in sizes.items() if key in made}
+    if names == [INPUT] and EVALUATION[0] not in sizes and arrays[EVALUATION[0]].dtype.kind != "U":
+        return {**arrays, **made}, ()
+    arrays = _as_wide(arrays, names)
+    splits = [split for split in SPLITS if f"{split}_{names[0]}" in arrays]
+    axes = {
+        name: ragged_axes([sizes[f"{split}_{name}"] for split in splits])
+        for name in names
+        if f"evaluation_{name}" in sizes
+    }
+    for split in splits:
+        parts = []
+        for name in names:
+            values = _exact(f"{split}_{name}", arrays[f"{split}_{name}"])
+            parts.append(values.reshape(len(values), -1))
+            if name in axes:
+                parts.append(sizes[f"{split}_{name}"][:, axes[name]].astype(np.float32))
+        made[f"{split}_{INPUT}"] = np.concatenate(parts, axis=1)
+    return made, in_a_row({name: arrays[f"evaluation_{name}"] for name in names}, axes)
 
 
 def _as_wide(arrays: Arrays, names: list[str]) -> Arrays:
@@ -183,7 +202,7 @@ def _npz(dataset: Dataset, base: Path) -> Path:
     return checked_file(base / dataset.path)
 
 
-def _load(dataset: Dataset, base: Path) -> Arrays:
+def _load(dataset: Dataset, base: Path) -> Given:
     if dataset.kind == "digits":
         return digits.load_digits()
     if dataset.kind == "npz":
@@ -197,16 +216,46 @@ def _load(dataset: Dataset, base: Path) -> Arrays:
                 f"{dataset.function} returned {type(arrays).__name__}, not a dict of arrays",
                 hint="correct the dataset's function",
             )
-        return {str(key): np.asarray(value) for key, value in arrays.items()}
+        return {str(key): _array_or_samples(value) for key, value in arrays.items()}
 
 
-def _load_npz(path: Path) -> Arrays:
+def _array_or_samples(value: Any) -> NDArray[Any] | list[NDArray[Any]]:
+    """What a function gives under one name: an array, or of samples of different sizes each by itself."""
+    if isinstance(value, Iterator):
+        value = list(value)
+    if isinstance(value, list | tuple) and len({np.shape(each) for each in value}) > 1:
+        return [np.asarray(each) for each in value]
+    return np.asarray(value)
+
+
+def _load_npz(path: Path) -> Given:
     with (
         reading(path, ".npz of plain arrays", "write it with numpy.savez, without object arrays"),
         path.open("rb") as stream,
         np.lib.npyio.NpzFile(stream, allow_pickle=False) as stored,  # np.load(path) leaks a bad file
     ):
-        return {key: stored[key] for key in stored.files}
+        arrays = {key: stored[key] for key in stored.files}
+    samples = sorted((key.partition("/")[0], _number(key)) for key in arrays if "/" in key)
+    found: dict[str, Any] = {key: values for key, values in arrays.items() if "/" not in key}
+    for name, number in samples:
+        known = found.setdefault(name, [])
+        if not isinstance(known, list) or number != len(known):
+            raise SourceError(
+                f"{name}/{number} is one sample of {name!r}, and there is no {name}/{len(known)}",
+                hint=f"number the samples of different sizes from 0: {name}/0, {name}/1 and so on",
+            )
+        known.append(arrays[f"{name}/{number}"])
+    return found
+
+
+def _number(key: str) -> int:
+    """Of ``evaluation_x/7`` the 7. Raises SourceError where that is no number."""
+    name, _, number = key.partition("/")
+    if not number.isdecimal():
+        raise SourceError(
+            f"has an unknown array {key!r}", hint=f"number the samples of different sizes: {name}/0, {name}/1"
+        )
+    return int(number)
 
 
 def _check_split(dataset: Dataset, split: str, arrays: Arrays) -> None:

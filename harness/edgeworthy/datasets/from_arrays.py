@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from edgeworthy.dataset_schema import Dataset, Preprocessing
 from edgeworthy.datasets import arrays, table_rows
-from edgeworthy.datasets.arrays import Chosen
+from edgeworthy.datasets.arrays import INPUT, Chosen
 from edgeworthy.datasets.overlap import refuse_overlap, row_digests
-from edgeworthy.datasets.preprocessing import geometry
-from edgeworthy.datasets.samples import IMAGE_RANK
+from edgeworthy.datasets.preprocessing import check_values, geometry, value_steps
+from edgeworthy.datasets.ragged import ragged_facts, zero_beyond
+from edgeworthy.datasets.samples import IMAGE_RANK, done
 from edgeworthy.datasets.splits import Indices, Pool, Request, assign
 from edgeworthy.datasets.statistics import mismatch_of
 from edgeworthy.errors import SourceError
 from edgeworthy.storage import Store, digest, file_digest, read_json, write_json
+from edgeworthy.tensors import is_ragged
 
 
 def from_arrays(store: Store, dataset: Dataset, base: Path) -> tuple[Path, dict[str, Path]]:
@@ -40,8 +42,21 @@ def from_arrays(store: Store, dataset: Dataset, base: Path) -> tuple[Path, dict[
 def _made(dataset: Dataset, base: Path) -> Chosen:
     if dataset.kind == "csv":
         return table_rows.chosen_rows(dataset, base)
-    given, inputs = arrays.in_rows(arrays.load_arrays(dataset, base))
+    loaded, sizes = arrays.load_arrays(dataset, base)
+    given, inputs = arrays.in_rows(_as_taken(loaded, sizes, dataset.preprocessing), sizes)
     return Chosen(_assigned(dataset, given), inputs, dataset.classes, {})
+
+
+def _as_taken(loaded: arrays.Arrays, sizes: arrays.Arrays, how: Preprocessing | None) -> arrays.Arrays:
+    """Samples of different sizes as the model takes them: what is stored are rows, to whose values nothing more is done."""
+    made = dict(loaded)
+    if how is None or arrays.input_names(loaded) != [INPUT]:
+        return made
+    for key in (key for key in sizes if key.endswith(f"_{INPUT}")):
+        _check_preprocessing(how, loaded[key])
+        check_values(how, float(loaded[key].min()), float(loaded[key].max()))
+        made[key] = zero_beyond(done(value_steps(how, loaded[key].shape[-1]), _swapped(how, loaded[key])), sizes[key])
+    return made
 
 
 def _selection(dataset: Dataset) -> dict[str, Any]:
@@ -84,7 +99,7 @@ def _chosen(given: arrays.Arrays, requests: Mapping[str, Request], assigned: Map
     return {
         f"{split}_{kind}": given[f"{requests[split].pool}_{kind}"][indices]
         for split, indices in assigned.items()
-        for kind in ("x", "y")
+        for kind in (INPUT, arrays.TARGETS, arrays.TARGET_SIZES)
         if f"{requests[split].pool}_{kind}" in given
     }
 
@@ -98,23 +113,15 @@ def _classes_of(known: int | None, targets: NDArray[Any]) -> int | None:
 
 
 def _store_arrays(store: Store, key: str, dataset: Dataset, made: Chosen) -> None:
-    chosen = made.arrays
+    chosen, ragged = made.arrays, is_ragged(made.inputs)
     how = dataset.preprocessing or Preprocessing()
     x, y = chosen["evaluation_x"], chosen.get("evaluation_y")
-    if how.channels == "bgr" and x.ndim != IMAGE_RANK:
-        raise SourceError(
-            f"preprocessing has channels: bgr, and evaluation_x of shape {x.shape} holds no images",
-            hint="remove 'channels' from preprocessing, or give images of shape (samples, height, width, channels)",
-        )
-    if how.resize or how.center_crop or how.letterbox or how.channels == "gray":
-        raise SourceError(
-            "preprocessing resizes, crops and converts images, not arrays",
-            hint="give arrays of the size and channels that the model takes, or images",
-        )
+    if not ragged:
+        _check_preprocessing(how, x)
     with store.create("datasets", key) as folder:
         for array, values in chosen.items():
-            swapped = array.endswith("_x") and how.channels == "bgr"
-            np.save(folder / f"{array}.npy", values[..., ::-1] if swapped else values)
+            swapped = array.endswith("_x") and not ragged
+            np.save(folder / f"{array}.npy", _swapped(how, values) if swapped else values)
         write_json(
             folder / "dataset.json",
             {
@@ -127,6 +134,7 @@ def _store_arrays(store: Store, key: str, dataset: Dataset, made: Chosen) -> Non
                 **made.counts,
                 "extremes": [float(x.min()), float(x.max())],
                 "mismatch": _mismatch(folder, made),
+                **(ragged_facts(x, made.inputs) if ragged else {}),
             },
         )
 
@@ -135,4 +143,23 @@ def _mismatch(folder: Path, made: Chosen) -> str | None:
     """How the ranges of calibration and evaluation inputs differ, or None; characters of texts have none."""
     if any(each.width for each in made.inputs):
         return None
-    return mismatch_of({name: folder / f"{name}_x.npy" for name in ("calibration", "evaluation")})
+    return mismatch_of({name: folder / f"{name}_x.npy" for name in ("calibration", "evaluation")}, made.inputs)
+
+
+def _check_preprocessing(how: Preprocessing, x: NDArray[Any]) -> None:
+    """Raise SourceError for a preprocessing that arrays (n, ...) cannot have."""
+    if how.channels == "bgr" and x.ndim != IMAGE_RANK:
+        raise SourceError(
+            f"preprocessing has channels: bgr, and evaluation_x of shape {x.shape} holds no images",
+            hint="remove 'channels' from preprocessing, or give images of shape (samples, height, width, channels)",
+        )
+    if how.resize or how.center_crop or how.letterbox or how.channels == "gray":
+        raise SourceError(
+            "preprocessing resizes, crops and converts images, not arrays",
+            hint="give arrays of the size and channels that the model takes, or images",
+        )
+
+
+def _swapped(how: Preprocessing, values: NDArray[Any]) -> NDArray[Any]:
+    """Images (n, H, W, C) with their channels in the order that is asked for."""
+    return values[..., ::-1] if how.channels == "bgr" else values

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +20,16 @@ from edgeworthy.datasets.decoding import Decoded, decode
 from edgeworthy.datasets.file_digests import file_digests
 from edgeworthy.datasets.geometry import Geometry
 from edgeworthy.datasets.overlap import refuse_overlap
-from edgeworthy.datasets.preprocessing import geometry
+from edgeworthy.datasets.preprocessing import check_values, geometry, value_steps
+from edgeworthy.datasets.ragged import sizes_beside
+from edgeworthy.datasets.ragged_files import decode_sizes, write_rows
 from edgeworthy.datasets.sample_files import SampleFiles
 from edgeworthy.datasets.sounds import Sound, sound
 from edgeworthy.datasets.splits import Pool, Request, assign
 from edgeworthy.datasets.statistics import mismatch_of
 from edgeworthy.errors import SourceError
 from edgeworthy.storage import Store, digest, file_digest, read_json, write_json
+from edgeworthy.tensors import NamedInput
 
 Progress = Callable[[str], None]
 Shaped = Geometry | Sound
@@ -46,16 +50,19 @@ def from_files(
     digests = {split: file_digests(store, files.paths) for split, files in splits.items()}
     refuse_overlap({split: files.names for split, files in splits.items()}, digests)
     targets = {split: _identity(store, files) for split, files in splits.items()}
-    key = digest(["files 5", digests, targets, shaped.identity(), dataset.classes])
+    values = dataset.preprocessing.model_dump() if dataset.ragged and dataset.preprocessing else None
+    key = digest(["files 6", digests, targets, shaped.identity(), dataset.classes, dataset.ragged, values])
     inputs: dict[str, Path] = {}
     for split, files in splits.items():
         report = lambda text, split=split: progress(f"decoding {split}: {text}")  # noqa: E731
-        inputs[split] = _decoded(store, files, digests[split], shaped, report, exclusive)
+        inputs[split] = _decoded(store, files, digests[split], shaped, report, exclusive, dataset.ragged)
     folder = store.find("datasets", key)
     if folder is None:
         with store.create("datasets", key) as made:
-            _store_file_facts(made, splits, inputs, shaped)
+            _store_file_facts(made, splits, inputs, shaped, dataset)
         folder = store.root / "datasets" / key
+    if dataset.ragged:
+        inputs = {split: folder / f"{split}_x.npy" for split in splits}
     notes = [note for files in splits.values() for note in files.notes]
     notes += [shaped.described()] if isinstance(shaped, Sound) else []
     return folder, inputs, list(dict.fromkeys(notes))
@@ -87,17 +94,24 @@ def _split_files(dataset: Dataset, base: Path) -> dict[str, SampleFiles]:
 
 
 def _decoded(
-    store: Store, files: SampleFiles, digests: list[str], shaped: Shaped, progress: Progress, exclusive: Exclusive
+    store: Store,
+    files: SampleFiles,
+    digests: list[str],
+    shaped: Shaped,
+    progress: Progress,
+    exclusive: Exclusive,
+    ragged: bool,
 ) -> Path:
-    """The .npy of the split's pixels or sounds, decoded now if the store lacks it."""
-    key = digest(["decoded 2", digests, shaped.identity(), *map(metadata.version, shaped.packages)])
+    """The .npy of the split's pixels or sounds, or the file of such of their own sizes, decoded now if the store lacks it."""
+    name, version = ("x.bin", "decoded ragged 1") if ragged else ("x.npy", "decoded 2")
+    key = digest([version, digests, shaped.identity(), *map(metadata.version, shaped.packages)])
     folder = store.find("decoded", key)
     if folder is None:
         with store.lock(key), exclusive():
             folder = store.find("decoded", key)
             if folder is None:
                 with store.create("decoded", key) as made:
-                    found = _decode(files.paths, shaped, made / "x.npy", progress)
+                    found = (decode_sizes if ragged else _decode)(files.paths, shaped, made / name, progress)
                     facts = {
                         "sha256": digest([digests, shaped.identity(), found.sha256]),
                         "low": found.low,
@@ -106,7 +120,7 @@ def _decoded(
                     }
                     write_json(made / "decoded.json", facts)
                 folder = store.root / "decoded" / key
-    return folder / "x.npy"
+    return folder / name
 
 
 def _decode(paths: Sequence[Path], shaped: Shaped, out: Path, progress: Progress) -> Decoded:
@@ -114,9 +128,18 @@ def _decode(paths: Sequence[Path], shaped: Shaped, out: Path, progress: Progress
 
 
 def _store_file_facts(
-    folder: Path, splits: Mapping[str, SampleFiles], inputs: Mapping[str, Path], shaped: Shaped
+    folder: Path, splits: Mapping[str, SampleFiles], inputs: Mapping[str, Path], shaped: Shaped, dataset: Dataset
 ) -> None:
     decoded = {split: read_json(path.with_name("decoded.json")) for split, path in inputs.items()}
+    extremes = [decoded["evaluation"]["low"], decoded["evaluation"]["high"]]
+    named: tuple[NamedInput, ...] = ()
+    ragged: dict[str, Any] = {}
+    if dataset.ragged:
+        check_values(dataset.preprocessing, *extremes)
+        channels = 3 if dataset.preprocessing is None or dataset.preprocessing.channels != "gray" else 1
+        steps = value_steps(dataset.preprocessing, channels)
+        named, ragged = write_rows(folder, inputs, steps, isinstance(shaped, Sound))
+        inputs = {split: folder / f"{split}_x.npy" for split in inputs}
     shapes = {split: list(np.load(path, mmap_mode="r").shape) for split, path in inputs.items()}
     _check_sizes(shapes)
     sha256 = {f"{split}_x": facts["sha256"] for split, facts in decoded.items()}
@@ -126,11 +149,12 @@ def _store_file_facts(
             out = folder / f"{split}_y.npy"
             dropped += _write_targets(out, files, shaped)
             sha256[f"{split}_y"] = file_digest(out)
-    extremes = [decoded["evaluation"]["low"], decoded["evaluation"]["high"]]
+            if (sizes := sizes_beside(out)).exists():
+                sha256[f"{split}_y_sizes"] = file_digest(sizes)
     counts = {name: sum(facts.get(name, 0) for facts in decoded.values()) for name in COUNTED}
     classes = splits["evaluation"].classes
-    facts = {"sha256": sha256, "shapes": shapes, "inputs": [], "classes": classes, "extremes": extremes, **counts}
-    facts |= {"dropped": dropped, "mismatch": mismatch_of(inputs)}
+    facts = {"sha256": sha256, "shapes": shapes, "classes": classes, "extremes": extremes, **counts, **ragged}
+    facts |= {"inputs": [each.to_json() for each in named], "dropped": dropped, "mismatch": mismatch_of(inputs, named)}
     write_json(folder / "dataset.json", facts)
 
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from edgeworthy.datasets.annotations import placement_of
 from edgeworthy.datasets.file_digests import file_digests
-from edgeworthy.datasets.geometry import Geometry
+from edgeworthy.datasets.geometry import Geometry, placement
 from edgeworthy.datasets.pillow import image_module
 from edgeworthy.datasets.pixels import placed
+from edgeworthy.datasets.ragged import sizes_beside
 from edgeworthy.errors import SourceError
 from edgeworthy.readers import reading
 from edgeworthy.storage import Store
@@ -42,17 +43,26 @@ class Masks:
     def write(self, out: Path, images: Sequence[Path], geometry: Geometry) -> int:
         """Write int64 (samples, H, W), class numbers of the pixels as a model is given them; 0, for no box is dropped.
 
-        Resized to the nearest pixel's class; a letterbox's padding is IGNORED. Raises SourceError for masks of another size
+        Resized to the nearest pixel's class; a letterbox's padding is IGNORED. Of different sizes they are followed by
+        zeros, and ``sizes_beside`` them stand their heights and widths. Raises SourceError for masks of another size
         than their image and for those that have no class numbers.
         """
-        masks = (class_numbers(*each, geometry) for each in zip(self.paths, images, strict=True))
-        first = next(masks)
-        stored = np.lib.format.open_memmap(out, "w+", np.int64, (len(images), *first.shape))
-        stored[0] = first
-        for number, mask in enumerate(masks, 1):
-            stored[number] = mask
+        pairs = list(zip(self.paths, images, strict=True))
+        sizes = np.array([_height_and_width(image, geometry) for image in images], np.int64)
+        stored = np.lib.format.open_memmap(out, "w+", np.int64, (len(images), *sizes.max(axis=0).tolist()))
+        for place, (height, width), each in zip(stored, sizes, pairs, strict=True):
+            place[:height, :width] = class_numbers(*each, geometry)
         stored.flush()
+        if np.ptp(sizes, axis=0).any():
+            np.save(sizes_beside(out), sizes)
         return 0
+
+
+def _height_and_width(image: Path, geometry: Geometry) -> tuple[int, int]:
+    """Of an image as a model is given it."""
+    with reading(image, "image", "replace this image, or leave it out"), image_module().open(image) as opened:
+        width, height = placement(opened.size, geometry).size
+    return height, width
 
 
 def class_numbers(path: Path, image: Path, geometry: Geometry) -> NDArray[np.uint8]:

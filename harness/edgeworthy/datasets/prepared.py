@@ -68,7 +68,7 @@ class PreparedDataset:
         self._check_texts(model)
         if not model.inputs and not model.state:
             return self
-        arrays = {each.name: each for each in self._arrays()}
+        arrays = {each.name: each for each in self.arrays()}
         inputs = self._given(model.inputs, arrays) if model.inputs else list(arrays.values())
         if model.state:
             self._check_sequences(inputs)
@@ -127,7 +127,7 @@ class PreparedDataset:
                 hint="give each sample as many steps in every array",
             )
 
-    def _arrays(self) -> tuple[NamedInput, ...]:
+    def arrays(self) -> tuple[NamedInput, ...]:
         """The arrays of inputs, and where each stands in a row."""
         samples = self.inputs["evaluation"]
         return samples.inputs or in_a_row({INPUT: np.load(samples.path, mmap_mode="r")})
@@ -161,6 +161,10 @@ class PreparedDataset:
             return np.full(self.count, -1, np.int64) if self.classes else np.zeros((self.count, 0), np.float32)
         targets: NDArray[Any] = np.load(self.array("evaluation_y"))
         return targets
+
+    def target_sizes(self) -> NDArray[np.int64] | None:
+        """The shape of each evaluation target, (N, axes), where they differ; they are then followed by zeros."""
+        return np.load(self.array("evaluation_y_sizes")) if "evaluation_y_sizes" in self.sha256 else None
 
     def labels(self) -> NDArray[Any]:
         """The evaluation targets in rows: class numbers int64 (N,), or (N, values)."""
@@ -211,16 +215,17 @@ def prepare(
             (folder, inputs), notes = from_arrays(store, dataset, base), []
         facts = read_json(folder / "dataset.json")
         count, *shape = facts["shapes"]["evaluation"]
-        steps = value_steps(dataset.preprocessing, shape[-1] if shape else 1)
         named = _named(dataset, facts)
+        steps = () if named else _steps(dataset, facts)
+        timed = facts.get("timed", 0)
         sha256 = {array: _as_given(array, sha, steps, named) for array, sha in facts["sha256"].items()}
         checksum = f"checksum {sha256['evaluation_x'][:12]}"
         counted = _counted(dataset.preprocessing, facts)
-        prepared = PreparedDataset(
+        return PreparedDataset(
             name=name,
             kind=dataset.kind,
             folder=folder,
-            inputs={split: Samples(path, steps, named) for split, path in inputs.items()},
+            inputs={split: Samples(path, steps, named, timed=timed) for split, path in inputs.items()},
             sha256=sha256,
             input_shape=tuple(shape),
             count=count,
@@ -228,8 +233,6 @@ def prepare(
             mismatch=facts["mismatch"],
             description="; ".join([_description(dataset, facts), *counted, *notes, checksum]),
         )
-        check_values(dataset.preprocessing, *facts["extremes"])
-        return prepared
 
 
 @contextlib.contextmanager
@@ -242,10 +245,18 @@ def _naming(name: str) -> Iterator[None]:
         raise SourceError(f"dataset {name!r}{'' if verb else ':'} {error.message}", hint=error.hint) from error
 
 
+def _steps(dataset: Dataset, facts: dict[str, Any]) -> tuple[Step, ...]:
+    """What is done to the values of the only input. Raises SourceError where they do not fit it."""
+    shape = facts["shapes"]["evaluation"][1:]
+    steps = value_steps(dataset.preprocessing, shape[-1] if shape else 1)
+    check_values(dataset.preprocessing, *facts["extremes"])
+    return steps
+
+
 def _named(dataset: Dataset, facts: dict[str, Any]) -> tuple[NamedInput, ...]:
     """What stands where in a row, where there are several inputs. Raises SourceError for a preprocessing of them."""
     named = tuple(map(NamedInput.from_json, facts["inputs"]))
-    if named and dataset.preprocessing:
+    if len(named) > 1 and dataset.preprocessing:
         raise SourceError(
             f"preprocessing is for one input, and there are {len(named)}: {', '.join(each.name for each in named)}",
             hint="remove 'preprocessing', and give the arrays as the model takes them",
@@ -265,10 +276,16 @@ def _as_given(array: str, sha: str, steps: tuple[Step, ...], named: tuple[NamedI
 def _description(dataset: Dataset, facts: dict[str, Any]) -> str:
     shape = "x".join(map(str, facts["shapes"]["evaluation"][1:])) or "one number"
     if facts["inputs"]:
-        each = (f"{named['name']} {'x'.join(map(str, named['shape'])) or '1'}" for named in facts["inputs"])
-        shape = " and ".join(each)
+        shape = " and ".join(f"{named['name']} {_shapes(named, facts)}" for named in facts["inputs"])
     counts = [f"{facts['shapes'][split][0]:,} {split}" for split in arrays.SPLITS if split in facts["shapes"]]
     return f"{', '.join(counts)} samples of {shape}; {described(dataset.preprocessing)}"
+
+
+def _shapes(named: dict[str, Any], facts: dict[str, Any]) -> str:
+    """The shape of an input's samples; of different ones the extremes of each size."""
+    found = facts.get("ragged", {}).get(named["name"], [named["shape"]])
+    shown = " to ".join("x".join(map(str, shape)) or "1" for shape in found)
+    return f"{shown} (one by one, sample {facts['timed']} is timed, of median size)" if len(found) > 1 else shown
 
 
 def _counted(how: Preprocessing | None, facts: dict[str, Any]) -> list[str]:

@@ -32,13 +32,15 @@ class Samples:
     that Keras, Pillow and torchvision compute. Without steps the values are taken as they are.
 
     With ``inputs`` a sample is a row of the values of all of a model's inputs, (N, values). It may be a sequence of steps, of
-    which, with ``last``, the outputs of the last one are wanted.
+    which, with ``last``, the outputs of the last one are wanted. Where samples have different sizes, ``timed`` is the one whose
+    inferences are timed.
     """
 
     path: Path
     steps: tuple[Step, ...] = ()
     inputs: tuple[NamedInput, ...] = ()
     last: bool = False
+    timed: int = 0
 
     @property
     def input_names(self) -> list[str]:
@@ -57,9 +59,7 @@ class Samples:
         return self._values(np.load(self.path, mmap_mode="r")[chosen])
 
     def _values(self, stored: NDArray[Any]) -> NDArray[np.float32]:
-        values = np.array(stored, np.float32)
-        for operation, operand in self.steps:
-            getattr(np, operation)(values, np.array(operand, np.float32), out=values)
+        values = done(self.steps, stored)
         return values.reshape(len(values), math.prod(values.shape[1:])) if self.inputs else values
 
     def few(self) -> NDArray[np.float32]:
@@ -76,14 +76,22 @@ class Samples:
         """As a job of a child process or a runner describes them."""
         steps = [[operation, list(operand)] for operation, operand in self.steps]
         inputs = [each.to_json() for each in self.inputs]
-        return {"path": str(self.path), "steps": steps, "inputs": inputs, "last": self.last}
+        return {"path": str(self.path), "steps": steps, "inputs": inputs, "last": self.last, "timed": self.timed}
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> Samples:
         """The samples that ``to_json`` described."""
         steps = ((str(operation), tuple(operand)) for operation, operand in described["steps"])
         inputs = tuple(map(NamedInput.from_json, described["inputs"]))
-        return cls(Path(described["path"]), tuple(steps), inputs, described["last"])
+        return cls(Path(described["path"]), tuple(steps), inputs, described["last"], described["timed"])
+
+
+def done(steps: Sequence[Step], stored: NDArray[Any]) -> NDArray[np.float32]:
+    """A copy of ``stored`` as float32, after the steps."""
+    values = np.array(stored, np.float32)
+    for operation, operand in steps:
+        getattr(np, operation)(values, np.array(operand, np.float32), out=values)
+    return values
 
 
 def in_layout(values: NDArray[Any], layout: Layout) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.datasets.samples import IMAGE_RANK, Samples
+from edgeworthy.tensors import NamedInput, is_ragged
 
 #: About so many bytes of samples are read at a time.
 BLOCK_BYTES = 16_000_000
@@ -81,11 +82,12 @@ def channel_statistics(samples: Samples, at_most: int | None = None) -> ChannelS
     means, squares, lows, highs = [], [], [], []
     block = max(1, BLOCK_BYTES // max(1, samples.read(0, 1).nbytes))
     for start in range(0, len(chosen), block):
-        values = _with_channels(samples.take(chosen[start : start + block]))
-        means.append(values.mean(axis=(1, 2), dtype=np.float64))
-        squares.append(np.square(values, dtype=np.float64).mean(axis=(1, 2)))
-        lows.append(values.min(axis=(1, 2)).astype(np.float64))
-        highs.append(values.max(axis=(1, 2)).astype(np.float64))
+        rows = samples.take(chosen[start : start + block])
+        for values in _of_sizes(rows, samples.inputs) if is_ragged(samples.inputs) else [_with_channels(rows)]:
+            means.append(values.mean(axis=(1, 2), dtype=np.float64))
+            squares.append(np.square(values, dtype=np.float64).mean(axis=(1, 2)))
+            lows.append(values.min(axis=(1, 2)).astype(np.float64))
+            highs.append(values.max(axis=(1, 2)).astype(np.float64))
     each = np.concatenate(means)
     mean = each.mean(axis=0)
     variance = np.concatenate(squares).mean(axis=0) - np.square(mean)
@@ -107,11 +109,22 @@ def _with_channels(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return values if values.ndim == IMAGE_RANK else values.reshape(len(values), -1, 1, 1)
 
 
-def mismatch_of(inputs: Mapping[str, Path]) -> str | None:
-    """``mismatch`` of stored splits, .npy files by name; None where there is no calibration split."""
+def _of_sizes(rows: NDArray[np.float32], inputs: Sequence[NamedInput]) -> Iterator[NDArray[np.float32]]:
+    """Each sample (1, values, 1, channels) of inputs that differ in size: of an image its channels, of others the whole."""
+    first = next(each for each in inputs if each.ragged)
+    for row in rows:
+        values = first.of(row[np.newaxis])
+        yield values.reshape(1, -1, 1, values.shape[-1] if values.ndim == IMAGE_RANK else 1)
+
+
+def mismatch_of(inputs: Mapping[str, Path], named: tuple[NamedInput, ...] = ()) -> str | None:
+    """``mismatch`` of stored splits, .npy files by name; None where there is no calibration split.
+
+    Of several inputs whose samples have different sizes the first such is looked at.
+    """
     if "calibration" not in inputs or not inputs["calibration"].is_file():
         return None
-    splits = (Samples(inputs[name]) for name in ("calibration", "evaluation"))
+    splits = (Samples(inputs[name], (), named) for name in ("calibration", "evaluation"))
     return mismatch(*(channel_statistics(samples, COMPARED) for samples in splits))
 
 

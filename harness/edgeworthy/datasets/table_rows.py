@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeworthy.dataset_schema import Dataset, Split
 from edgeworthy.datasets import cells, labels, tokens
@@ -38,29 +39,31 @@ def chosen_rows(dataset: Dataset, base: Path) -> Chosen:
     table = read_table(path)
     if table.empty:
         raise SourceError(f"{path}: no rows in it", hint="give at least one")
-    inputs, truncated = _inputs(dataset, base, table)
+    inputs, sizes, truncated = _inputs(dataset, base, table)
     targets = _targets(dataset, path, table)
     assigned = _assigned(dataset, path, table, targets)
     whole = inputs if targets is None else {**inputs, TARGETS: targets.values}
     made, named = in_rows(
-        {f"{split}_{name}": values[rows] for split, rows in assigned.items() for name, values in whole.items()}
+        {f"{split}_{name}": values[rows] for split, rows in assigned.items() for name, values in whole.items()},
+        {f"{split}_{name}": sizes[rows] for split, rows in assigned.items() for name in inputs}
+        if dataset.ragged
+        else {},
     )
     names = {split: [f"row {row}" for row in rows] for split, rows in assigned.items()}
     refuse_overlap(names, {split: row_digests(made[f"{split}_{INPUT}"]) for split in assigned})
     return Chosen(made, named, targets.classes if targets else dataset.classes, {"truncated": truncated})
 
 
-def _inputs(dataset: Dataset, base: Path, table: pd.DataFrame) -> tuple[Arrays, int]:
-    """The inputs of all rows, and how many texts were truncated."""
+def _inputs(dataset: Dataset, base: Path, table: pd.DataFrame) -> tuple[Arrays, NDArray[np.int64], int]:
+    """The inputs of all rows, how long their texts are, (rows, 1), and how many of these were truncated."""
     assert dataset.path
     path = base / dataset.path
     if dataset.inputs:
-        return {INPUT: cells.numbers(table, dataset.inputs, path)}, 0
+        return {INPUT: cells.numbers(table, dataset.inputs, path)}, np.zeros((len(table), 1), np.int64), 0
     assert dataset.text
     assert dataset.tokenizer
-    assert dataset.length
     found = tokens.tokens(cells.texts(table, dataset.text, path), base / dataset.tokenizer, dataset.length)
-    return {"ids": found.ids, "mask": found.mask}, found.truncated
+    return {"ids": found.ids, "mask": found.mask}, found.sizes, found.truncated
 
 
 def _targets(dataset: Dataset, path: Path, table: pd.DataFrame) -> labels.Targets | None:

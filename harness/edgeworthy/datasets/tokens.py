@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.datasets.ragged import in_frame, sizes_of
 from edgeworthy.errors import SourceError
 from edgeworthy.readers import checked_file, reading
 from edgeworthy.tasks.packages import package
@@ -21,28 +22,40 @@ _HINT = "give the tokenizer.json that the model was trained with"
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token numbers and, 1 for a token and 0 for padding, mask: int64 (texts, length); so many texts were ``truncated``."""
+    """Token numbers and, 1 for a token and 0 for padding, mask: int64 (texts, length); so many texts were ``truncated``.
+
+    ``sizes`` (texts, 1) are how long they are.
+    """
 
     ids: NDArray[np.int64]
     mask: NDArray[np.int64]
+    sizes: NDArray[np.int64]
     truncated: int
 
 
-def tokens(texts: Sequence[str], file: Path, length: int) -> Tokens:
+def tokens(texts: Sequence[str], file: Path, length: int | None) -> Tokens:
     """The texts in ``length`` tokens each, special tokens included, padded and truncated on the sides that the file says.
+
+    Without a length none is truncated, and those that are shorter than the longest are followed by zeros.
 
     Raises SourceError without tokenizers, for a file that is no tokenizer and for one that has no token of padding.
     """
     tokenizer = _tokenizer(file)
     with reading(file, "tokenizer", _HINT):
-        tokenizer.enable_truncation(**{**(tokenizer.truncation or {}), "max_length": length})
-        tokenizer.enable_padding(**{**_padding(tokenizer, file), "length": length, "pad_to_multiple_of": None})
+        if length:
+            tokenizer.enable_truncation(**{**(tokenizer.truncation or {}), "max_length": length})
+            tokenizer.enable_padding(**{**_padding(tokenizer, file), "length": length, "pad_to_multiple_of": None})
+        else:
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
         found = tokenizer.encode_batch(list(texts))
-    return Tokens(
-        np.array([each.ids for each in found], np.int64),
-        np.array([each.attention_mask for each in found], np.int64),
-        sum(bool(each.overflowing) for each in found),
-    )
+    empty = [number for number, each in enumerate(found) if not each.ids]
+    if empty:
+        raise SourceError(f"text {empty[0]} has no tokens", hint="leave it out")
+    ids, masks = ([np.array(getattr(each, name), np.int64) for each in found] for name in ("ids", "attention_mask"))
+    sizes = sizes_of(ids)
+    frame = sizes.max(axis=0)
+    return Tokens(in_frame(ids, frame), in_frame(masks, frame), sizes, sum(bool(each.overflowing) for each in found))
 
 
 def version() -> str:

@@ -40,9 +40,18 @@ class LiteRtGraph:
         self.names = _unique_names([tensor.name.decode() for tensor in self._main.tensors])
         self.index = {name: index for index, name in enumerate(self.names)}
         described = opened_tflite(content)
+        self._close_sizes(content)
         self._entries = _wanted(named_inputs(described), inputs)
         self.graph = self._graph(_wanted(named_outputs(described), outputs))
         self._interpreter: Any = None
+
+    def _close_sizes(self, content: bytes) -> None:
+        """Where the file leaves sizes open, give every tensor the shape that follows from those that stand in their place."""
+        if any(-1 in (each.shapeSignature if each.shapeSignature is not None else ()) for each in self._main.tensors):
+            for entry in _interpreter(model_content=content).get_tensor_details():
+                if entry["index"] < len(self._main.tensors):  # further ones are the kernels' own
+                    tensor = self._main.tensors[entry["index"]]
+                    tensor.shape, tensor.shapeSignature = np.asarray(entry["shape"], np.int32), None
 
     @staticmethod
     def channel_axis(tensor: str, dimensions: int) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
+from edgeworthy.datasets.model_sizes import in_model_sizes
 from edgeworthy.datasets.prepared import PreparedDataset, prepare
 from edgeworthy.device_schema import HostDevice
 from edgeworthy.errors import (
@@ -26,7 +27,7 @@ from edgeworthy.measurements.once import once
 from edgeworthy.measurements.preconditions import check_again, timed_when_ready
 from edgeworthy.measurements.project import Project
 from edgeworthy.measurements.references import References
-from edgeworthy.measurements.truth import check_outputs
+from edgeworthy.measurements.truth import check_outputs, check_sizes
 from edgeworthy.metrics import FIDELITY
 from edgeworthy.records import Artifact, Outputs, PairedTiming, Timing
 from edgeworthy.runs.journal import Journal
@@ -91,11 +92,11 @@ class Bench:
         self.dataset = once(self._dataset)
         self._maker = once(self._new_maker)
         #: A model's reference outputs (samples, ...) float32, and its truth; raise EdgeworthyError.
-        references = References(
+        self.references = References(
             project, store, self.journal, self.dataset, self.artifact, self.targets.reference, self.progress
         )
-        self.reference = references.outputs
-        self.truth = references.truth
+        self.reference = self.references.outputs
+        self.truth = self.references.truth
 
     def artifact(self, model: str, variant: str) -> Artifact:
         """The variant's file. Raises VariantError or SourceError."""
@@ -262,14 +263,15 @@ class Bench:
 
     def _dataset(self, model: str) -> PreparedDataset:
         name = self.project.models.models[model].dataset
-        entry, alone = self.project.models.datasets[name], lambda: device_lock(HostDevice.connection, self.progress)
-        prepared = prepare(self.store, name, entry, self.project.base, self.progress, alone)
+        given, alone = self.project.models.datasets[name], lambda: device_lock(HostDevice.connection, self.progress)
+        prepared = prepare(self.store, name, given, self.project.base, self.progress, alone)
         self.journal.save_dataset(name, prepared.description)
         if (metric := self.project.models.models[model].metric).title != FIDELITY:
             prepared.check_labelled(metric.title)
         if not self.project.models.models[model].expect_weak_reference:
             prepared.check_calibration()
-        return prepared.for_model(self.project.models.models[model])
+        entry = self.project.models.models[model]
+        return in_model_sizes(self.store, prepared, entry).for_model(entry)
 
     def _new_maker(self, model: str) -> ArtifactMaker:
         entry = self.project.models.models[model]
@@ -328,6 +330,7 @@ class Bench:
                 self._fresh.add((cell, kind))
                 if isinstance(found, Outputs):
                     check_outputs(artifact, found, dataset, self.project.models.models[cell.model])
+                    check_sizes(artifact, found, self.references.sizes(cell.model))
                 self.journal.save(cell, identity, artifact, found)
         return found
 

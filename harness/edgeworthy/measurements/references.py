@@ -25,6 +25,7 @@ from edgeworthy.targets import host_state
 from edgeworthy.targets.base import Job, Target
 from edgeworthy.targets.device_lock import device_lock
 from edgeworthy.tasks.task import Shapes
+from edgeworthy.tensors import is_ragged
 from edgeworthy.user_code.function_files import function_copy
 
 
@@ -56,8 +57,12 @@ class References:
         """The reference variant's outputs on this host (samples, values). Raises EdgeworthyError."""
         return self._stored(model)[0]
 
-    def _stored_outputs(self, model: str) -> tuple[NDArray[np.float32], Shapes]:
-        """The outputs, kept in the store, and the shape of a sample in each."""
+    def sizes(self, model: str) -> NDArray[np.int64] | None:
+        """The shapes of each sample's outputs, (samples, axes), where these have different sizes. Raises EdgeworthyError."""
+        return self._stored(model)[2]
+
+    def _stored_outputs(self, model: str) -> tuple[NDArray[np.float32], Shapes, NDArray[np.int64] | None]:
+        """The outputs, kept in the store, the shape of a sample in each, and the sizes of samples that differ in them."""
         name = self._project.models.models[model].reference
         try:
             artifact = self._artifact(model, name)
@@ -67,7 +72,7 @@ class References:
         runtime = host_state.runtime_version(artifact.runtime)
         seed = self._project.models.models[model].random_seed
         facts = [artifact.key, dataset.checksum, runtime, host_state.hardware()["processor"], seed]
-        key = digest(["reference 4", *facts])
+        key = digest(["reference 5", *facts])
         folder = self._store.find("references", key)
         if folder is None:
             self._progress(f"running the reference of {model}")
@@ -84,19 +89,22 @@ class References:
                 )
             with self._store.create("references", key) as made:
                 np.save(made / "outputs.npy", values)
+                if outputs.sizes is not None:
+                    np.save(made / "sizes.npy", outputs.sizes)
                 # A list, for their order says where each stands, and JSON is written with sorted keys.
                 names = artifact.outputs or ("",)
                 write_json(made / "shapes.json", list(zip(names, outputs.shapes, strict=True)))
             folder = self._store.root / "references" / key
         shapes = {name: tuple(shape) for name, shape in read_json(folder / "shapes.json")}
-        return load_array(folder / "outputs.npy"), shapes
+        sizes = load_array(folder / "sizes.npy") if (folder / "sizes.npy").exists() else None
+        return load_array(folder / "outputs.npy"), shapes, sizes
 
     def _truth(self, model: str) -> Truth:
         """What the model's outputs are judged by; the run keeps it beside the measurements. Raises EdgeworthyError."""
         dataset = self._dataset(model)
         entry = self._project.models.models[model]
-        reference, outputs = self._stored(model)
-        truth = truth_of(model, entry, dataset, reference, outputs, self._project.base)
+        reference, outputs, sizes = self._stored(model)
+        truth = truth_of(model, entry, dataset, reference, outputs, self._project.base, sizes)
         truth = replace(truth, random_weights=entry.source.random)
         if not entry.expect_weak_reference:
             check_reference(model, truth, functools.partial(self._trials, model))
@@ -114,6 +122,10 @@ class References:
     def _trials(self, model: str) -> Iterator[Trial]:
         """The reference's outputs for some evaluation samples whose inputs were changed, for each change that may be."""
         dataset = self._dataset(model)
+        if is_ragged(
+            dataset.samples("evaluation").inputs
+        ):  # a row has their sizes too, which no change would leave alone
+            return
         artifact = self._artifact(model, self._project.models.models[model].reference)
         chosen = np.sort(np.random.default_rng(0).permutation(dataset.count)[:TRIED])
         inputs = dataset.samples("evaluation").take(chosen)

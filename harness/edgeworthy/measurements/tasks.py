@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
+from edgeworthy.measurements.groups import Group, groups_of, merged
 from edgeworthy.records import Truth
 from edgeworthy.tasks.corpus import Corpus
 from edgeworthy.tasks.own import OWN
 from edgeworthy.tasks.table import TASKS
-from edgeworthy.tasks.task import Predictions, Task
+from edgeworthy.tasks.task import Evidence, Measure, Predictions, Task
 from edgeworthy.user_code.function_copies import load_copy
 from edgeworthy.user_code.functions import load_function, users_code
 
@@ -42,6 +43,7 @@ class Judged:
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
         self.task = _task(truth)
+        self._groups = groups_of(truth)
 
     def fitted(self, inputs: tuple[int, ...]) -> dict[str, Any]:
         """The task's options, as the truth has them, with those that follow from the shapes of outputs and ``inputs``.
@@ -53,15 +55,21 @@ class Judged:
         return {**self._truth.task, "options": fitted} if self._truth.task["kind"] == OWN else fitted
 
     def decode(self, values: Values) -> Predictions:
-        """The predictions of all samples."""
+        """The predictions of all samples; where their sizes differ, those of each group of one size."""
         with self._users():
+            if self._groups:
+                return [self.task.decode(group.outputs(values)) for group in self._groups]
             return self.task.decode(self._truth.named(values))
 
     def of(self, predictions: Predictions) -> Corpus:
         """The metric that is judged, of these predictions."""
         with self._users():
             measure = self.task.measure(self._truth.metric)
-            evidence = measure.evidence(predictions, self._truth.labels)
+            if self._groups:
+                parts = [_evidence(measure, *pair) for pair in zip(predictions, self._groups, strict=True)]
+                evidence = merged(self._truth.metric, parts, self._groups)
+            else:
+                evidence = measure.evidence(predictions, self._truth.labels)
         return Corpus(measure, evidence, len(self._truth.labels))
 
     @functools.cached_property
@@ -77,11 +85,27 @@ class Judged:
     def same(self, first: Predictions, other: Predictions) -> NDArray[np.bool_]:
         """Whether two models' predictions are the same, sample by sample."""
         with self._users():
-            return self.task.agree(first, other)
+            if not self._groups:
+                return self.task.agree(first, other)
+            same = np.zeros(len(self._truth.labels), np.bool_)
+            for group, one, another in zip(self._groups, first, other, strict=True):
+                same[group.rows] = self.task.agree(one, another)
+            return same
 
     def _users(self) -> AbstractContextManager[None]:
         own = bool(self._truth.folder)
         return users_code(f"task {self._truth.metric}", "correct the task's class") if own else nullcontext()
+
+
+def _evidence(measure: Measure, predictions: Predictions, group: Group) -> Evidence:
+    """The evidence of a group's samples. Raises SourceError where their outputs do not fit their targets."""
+    try:
+        return measure.evidence(predictions, group.labels)
+    except (ValueError, IndexError) as error:
+        raise SourceError(
+            f"{group.described()}, which do not fit each other",
+            hint="give each sample a target of the size of its output",
+        ) from error
 
 
 def _task(truth: Truth) -> Task:

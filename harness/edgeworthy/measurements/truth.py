@@ -14,7 +14,7 @@ from edgeworthy.datasets.labels import shifted
 from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.errors import InputMismatch, SourceError
 from edgeworthy.measurements.tasks import Judged
-from edgeworthy.metrics import CLASSIFICATION, FIDELITY, TOP_K
+from edgeworthy.metrics import CLASSIFICATION, TOP_K
 from edgeworthy.model_schema import Model
 from edgeworthy.records import Artifact, Outputs, Truth
 from edgeworthy.runners.python_runner.texts import FINGERPRINT
@@ -31,42 +31,53 @@ def truth_of(
     reference: NDArray[np.float32],
     outputs: Mapping[str, tuple[int, ...]],
     base: Path,
+    sizes: NDArray[np.int64] | None = None,
 ) -> Truth:
     """What outputs are judged by. Raises SourceError where metric, targets and the reference's outputs do not fit.
 
-    ``outputs`` are the reference's, name -> the shape of a sample.
+    ``outputs`` are the reference's, name -> the shape of a sample; ``sizes`` are each sample's own where they differ.
     """
     metric, folder = entry.metric, str(base) if entry.metric.function else ""
+    labels = dataset.targets() if entry.decodes else dataset.labels()
     name, better, unit = metric.title, metric.higher_is_better, metric.unit_of_value
+    truth = Truth(labels, reference, name, dataset.checksum, better, unit, folder, outputs=outputs)
+    truth = replace(truth, sizes=sizes, label_sizes=dataset.target_sizes())
     if entry.decodes:
-        truth = Truth(dataset.targets(), reference, name, dataset.checksum, better, unit, folder, outputs=outputs)
         return _of_task(entry, dataset, truth, base)
-    labels = dataset.labels()
-    if name == FIDELITY:
-        threshold = threshold_of(reference, dataset.classes)
-        return Truth(labels, reference, name, dataset.checksum, better, threshold=threshold, outputs=outputs)
-    if len(outputs) > 1:
+    truth = replace(truth, threshold=threshold_of(reference, dataset.classes))
+    if truth.by_fidelity:
+        return truth
+    if truth.several:
         raise SourceError(
             f"the model {model!r} has {len(outputs)} outputs: {', '.join(outputs)}, and none is chosen",
             hint="choose the one that is judged at the model's source in models.yaml, as 'output: NAME', name the model's 'task',"
             " or judge all of them without labels, by 'metric: fidelity'",
         )
-    if name == TEXT_METRIC and dataset.targets().dtype.kind == "U":
+    if truth.metric == TEXT_METRIC and dataset.targets().dtype.kind == "U":
         return _of_texts(model, dataset, reference, outputs)
-    threshold = threshold_of(reference, dataset.classes)
-    _check_targets(entry, dataset, reference, 2 if threshold is not None else reference.shape[1])
-    return Truth(
-        labels,
-        reference,
-        name,
-        dataset.checksum,
-        better,
-        unit,
-        folder,
-        channels=dataset.target_channels(),
-        threshold=threshold,
-        outputs=outputs,
-    )
+    _check_targets(entry, dataset, reference, 2 if truth.threshold is not None else reference.shape[1])
+    return _of_own_sizes(replace(truth, channels=dataset.target_channels()))
+
+
+def _of_own_sizes(truth: Truth) -> Truth:
+    """A truth whose outputs are compared with targets value by value, over each sample's own values.
+
+    Raises SourceError for a function of the user's, and for outputs of other sizes than their targets.
+    """
+    sizes, targets = truth.sizes, truth.label_sizes
+    if truth.folder and not (sizes is None and targets is None):
+        raise SourceError(
+            f"metric {truth.metric}: outputs or targets have different sizes, which a function is not given",
+            hint="pad samples and targets to one size, or write a task of your own, which is given those of one size at a time",
+        )
+    if sizes is not None and targets is not None and not np.array_equal(sizes, targets):
+        first = int((sizes != targets).any(axis=1).argmax()) if sizes.shape == targets.shape else 0
+        raise SourceError(
+            f"metric {truth.metric}: sample {first} has an output of {sizes[first].tolist()},"
+            f" and a target of {targets[first].tolist()}",
+            hint="give targets of the shape of the model's output; images as (height, width, channels)",
+        )
+    return replace(truth, sizes=targets if sizes is None else sizes)
 
 
 def _check_targets(entry: Model, dataset: PreparedDataset, reference: NDArray[np.float32], classes: int) -> None:
@@ -117,6 +128,9 @@ def _of_task(entry: Model, dataset: PreparedDataset, truth: Truth, base: Path) -
     task = entry.task.with_files(base) if isinstance(entry.task, Task) else entry.task
     assert task is not None
     truth = replace(truth, task=task.model_dump(mode="json"))
+    if truth.sizes is None and truth.label_sizes is not None:  # the samples were padded, their targets were not
+        labels = Judged(truth).task.padded(truth.labels, truth.label_sizes, truth.outputs)
+        truth = replace(truth, labels=labels, label_sizes=None)
     return replace(truth, task=Judged(truth).fitted(dataset.input_shape))
 
 
@@ -163,6 +177,24 @@ def check_outputs(artifact: Artifact, outputs: Outputs, dataset: PreparedDataset
             f"the dataset {dataset.name!r} has {dataset.classes}",
             hint="set the dataset's 'classes', or give the dataset that the model was trained for",
         )
+
+
+def check_sizes(artifact: Artifact, outputs: Outputs, sizes: NDArray[np.int64] | None) -> None:
+    """Raise InputMismatch where a sample's outputs have another size than the reference's, which has ``sizes``."""
+    if sizes is None and outputs.sizes is None:
+        return
+    if sizes is None or outputs.sizes is None or sizes.shape != outputs.sizes.shape:
+        problem = "its outputs do not follow the sizes of the samples as the reference's do"
+    elif np.array_equal(sizes, outputs.sizes):
+        return
+    else:
+        first = int((sizes != outputs.sizes).any(axis=1).argmax())
+        own, wanted = ("x".join(map(str, each[first])) for each in (outputs.sizes, sizes))
+        problem = f"sample {first} has outputs of {own}, by the reference {wanted}"
+    raise InputMismatch(
+        f"{artifact.path.name} ({artifact.recipe}): {problem}",
+        hint="pad the samples to one size, with 'ragged: pad' in the model's entry",
+    )
 
 
 def _are_classes(outputs: Outputs, dataset: PreparedDataset, entry: Model) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgeworthy.config import LatencyPlan
 from edgeworthy.datasets.samples import Samples, in_layout
 from edgeworthy.device_schema import OwnBackend, OwnDevice
-from edgeworthy.errors import ArtifactUnusable, NotRepeatable, ProfileUnavailable, ToolUnusable
+from edgeworthy.errors import ArtifactUnusable, InputMismatch, NotRepeatable, ProfileUnavailable, ToolUnusable
 from edgeworthy.records import Artifact, Conditions, Outputs, Timing
 from edgeworthy.runners.python_runner.casting import as_floats
 from edgeworthy.runners.python_runner.interleaving import alternating
@@ -26,7 +26,7 @@ from edgeworthy.runtimes import Runtime
 from edgeworthy.targets.base import InterleavedBlock, Job, Side, fingerprint
 from edgeworthy.targets.own_steps import Steps, check_steps, outputs_of_sequences
 from edgeworthy.targets.runner_target import INTERLEAVED_PLAN, NOT_REPEATABLE_HINT
-from edgeworthy.tensors import length_of
+from edgeworthy.tensors import is_ragged, length_of
 from edgeworthy.user_code.function_files import function_digest
 from edgeworthy.user_code.functions import load_function, users_code
 
@@ -201,6 +201,11 @@ class OwnTarget:
 
     def _given(self, artifact: Artifact, samples: Samples, chosen: slice) -> Any:
         """The samples (n, ...) in the artifact's layout; of several inputs such an array, or a number, by its names."""
+        if is_ragged(samples.inputs):
+            raise InputMismatch(
+                f"{self.name}: a target of your own is given samples of one size, and these have different ones",
+                hint="pad them, with 'ragged: pad' in the model's entry, or judge the model on the host or a board",
+            )
         rows = samples.read(chosen.start or 0, chosen.stop)
         if not samples.inputs:
             return in_layout(rows, artifact.layout)

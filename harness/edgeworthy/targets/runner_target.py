@@ -53,6 +53,11 @@ INTERLEAVED_PLAN = {"samples_per_load": 8, "min_load_ms": 4, "warmup": 3}
 Answer = tuple[dict[str, NDArray[Any]], dict[str, Any], Conditions]
 
 
+def _differing(sizes: NDArray[Any] | None) -> NDArray[Any] | None:
+    """The sizes of samples' outputs, None where all samples have the same: those of a classifier do not follow its inputs'."""
+    return None if sizes is None or (sizes == sizes[0]).all() else sizes
+
+
 class RunnerTarget(ABC):
     """A target whose artifacts are executed by ``harness/edgeworthy/runners``, wherever it runs."""
 
@@ -77,6 +82,7 @@ class RunnerTarget(ABC):
             window_seconds=float(facts["window_seconds"]),
             conditions=conditions,
             shapes=tuple(tuple(shape) for shape in facts["shapes"]),
+            sizes=_differing(arrays.get("sizes")),
         )
 
     def timing(self, job: Job, plan: LatencyPlan) -> Timing:

@@ -14,7 +14,7 @@ from edgeworthy.tasks.class_scores import best_class, check_probabilities
 from edgeworthy.tasks.layout import Layout, channels_last, layout_of
 from edgeworthy.tasks.one_output import OneOutput
 from edgeworthy.tasks.target_checks import check_class_numbers
-from edgeworthy.tasks.task import Measure, Outputs, Predictions, Shapes, Targets, of_sums
+from edgeworthy.tasks.task import Measure, Outputs, Predictions, Shapes, Targets, in_frame, of_sums
 
 #: Masks of which at least this share of the pixels is equal count as the same.
 ALIKE = 0.99
@@ -51,6 +51,25 @@ class Segmentation(OneOutput):
             )
         check_class_numbers(targets, "samples, height, width", classes, self.ignore)
         return self.model_copy(update={"layout": layout, "classes": classes})
+
+    def padded(self, targets: Targets, sizes: NDArray[np.int64], outputs: Shapes) -> Targets:
+        """Masks as large as the maps, padded with ``ignore``."""
+        shape = self.judged(outputs)
+        ends: dict[Layout, tuple[int, ...]] = (
+            {"hwc": shape[:2], "chw": shape[1:]} if len(shape) == 3 else {"hwc": shape}
+        )
+        largest = tuple(sizes.max(axis=0))
+        fitting = [
+            end
+            for layout, end in ends.items()
+            if self.layout in (None, layout) and all(size <= most for size, most in zip(largest, end, strict=True))
+        ]
+        if len(set(fitting)) > 1:
+            raise SourceError(
+                f"the output has shape {shape}, and whether the channels are first or last cannot be seen",
+                hint="set the task's option 'layout' to hwc or chw",
+            )
+        return in_frame(targets, sizes, next(iter(fitting), ends["hwc"]), self.ignore)
 
     def _classes(self, channels: int) -> int:
         given = max(channels, 2) if self.holds == "scores" else self.classes

@@ -74,6 +74,23 @@ def of_sums(
     return Measure(evidence, value)
 
 
+def in_frame(targets: Targets, sizes: NDArray[np.int64], frame: tuple[int, ...], otherwise: int) -> NDArray[np.int64]:
+    """Class numbers of different ``sizes`` (samples, axes) in arrays (samples, *frame), followed by ``otherwise``.
+
+    Raises SourceError where one is larger than the frame.
+    """
+    if (sizes > frame).any():
+        raise SourceError(
+            f"the largest targets are {sizes.max(axis=0).tolist()}, and the outputs of padded samples are for {list(frame)}",
+            hint="give targets of the size of the outputs before padding",
+        )
+    whole = np.full((len(targets), *frame), otherwise, np.int64)
+    for place, target, size in zip(whole, targets, sizes, strict=True):
+        own = tuple(map(slice, size))
+        place[own] = target[own]
+    return whole
+
+
 def _of_each(given: Any, targets: Targets, rank: int) -> NDArray[np.float64]:
     """Numbers of each sample. Raises SourceError for another shape."""
     found = np.asarray(given, np.float64)
@@ -107,6 +124,16 @@ class Task(Strict, ABC):
         are all of the evaluation samples'.
         """
         return self
+
+    def padded(self, targets: Targets, sizes: NDArray[np.int64], outputs: Shapes) -> Targets:
+        """Targets of different ``sizes`` (samples, axes), as large as the ``outputs`` of padded samples.
+
+        What is padding does not count. Raises SourceError: most tasks have no value for what does not.
+        """
+        raise SourceError(
+            "the targets have different sizes, and the outputs of padded samples have one",
+            hint="run the samples one by one, each in its own size: 'ragged: one_by_one' in the model's entry",
+        )
 
     def with_files(self, base: Path) -> Task:
         """The task with the content of the files that its options name, relative to ``base``, the folder of models.yaml.

@@ -15,7 +15,7 @@ from edgeworthy.tasks.class_counts import class_counts, macro_f1
 from edgeworthy.tasks.class_scores import best_class
 from edgeworthy.tasks.one_output import OneOutput
 from edgeworthy.tasks.target_checks import check_class_numbers
-from edgeworthy.tasks.task import Measure, Outputs, Predictions, Shapes, Targets, of_sums
+from edgeworthy.tasks.task import Measure, Outputs, Predictions, Shapes, Targets, in_frame, of_sums
 
 #: The target of a token that is not judged, as in Hugging Face's datasets: padding, or the rest of a word.
 NOT_JUDGED = -100
@@ -52,6 +52,10 @@ class Tokens(OneOutput):
                 hint=f"pad the targets with {NOT_JUDGED}",
             )
         return self.model_copy(update={"labels": self.labels or [str(number) for number in range(shape[1])]})
+
+    def padded(self, targets: Targets, sizes: NDArray[np.int64], outputs: Shapes) -> Targets:
+        """Numbers of labels for as many tokens as the output has, padded with NOT_JUDGED."""
+        return in_frame(targets, sizes, self.judged(outputs)[:1], NOT_JUDGED)
 
     def decode(self, outputs: Outputs) -> NDArray[np.int32]:
         """Numbers of labels (samples, tokens), -1 of a NaN."""

@@ -177,8 +177,10 @@ def _judge_fidelity(cell: CellId, values: NDArray[np.float32], truth: Truth, lim
 
 
 def _changing_sqnr_db(values: NDArray[np.float32], truth: Truth) -> float:
-    same = truth.reference.mean(axis=0)
-    return fidelity.sqnr_db(truth.reference - same, values - same)
+    own = truth.own_values()
+    same = scoring.own_mean(truth.reference, own).astype(np.float32)
+    changing = (truth.reference - same, values - same)
+    return fidelity.sqnr_db(*(each if own is None else each * own for each in changing))
 
 
 def _fidelity(values: NDArray[np.float32], truth: Truth) -> dict[str, Estimate]:

@@ -32,7 +32,8 @@ def judge_consistency(
 
     Outputs that are neither class scores nor a task's count as the same where they are close (see fidelity.alike).
     """
-    same = agreement(truth, first_values, values) or fidelity.alike(first_values, values, truth.channels)
+    alike = fidelity.alike(first_values, values, truth.channels, truth.own_values())
+    same = agreement(truth, first_values, values) or alike
     estimates = {"consistency_percent": same}
     verdict = judge(cell, AXIS, estimates, limits, HINTS)
     difference = fidelity.max_difference(first_values, values)

@@ -82,20 +82,30 @@ def agreement(reference: Values, candidate: Values) -> Estimate:
     return share(int(((predictions == top1(reference)) & (predictions >= 0)).sum()), predictions.size)
 
 
-def alike(first: Values, other: Values, channels: int = 0) -> Estimate:
+def alike(first: Values, other: Values, channels: int = 0, own: NDArray[np.bool_] | None = None) -> Estimate:
     """Percent of samples whose outputs are all close, with Wilson's interval: agreement for outputs that are numbers.
 
     Close is within ALIKE of the column's own range; ``channels`` says how many columns an image has, as in Truth. One
-    quantization step is always allowed where a column has several of them, as is what float16 arithmetic rounds.
+    quantization step is always allowed where a column has several of them, as is what float16 arithmetic rounds. Of samples of
+    different sizes the range is that of the values that are a sample's ``own``.
     """
     rows = first.reshape(-1, channels) if channels else first
-    ranges, step = np.ptp(rows, axis=0), _step(rows)
+    ranges, step = _ranges(rows, own if own is None else own.reshape(rows.shape)), _step(rows)
     stepped = np.where((ranges == 0) | (ranges >= FEWEST_STEPS * step), 1.01 * step, 0.0)
     rounding = np.maximum(FLOAT16 * np.abs(rows).max(axis=0), 1e-3 * ALIKE * float(np.ptp(rows)))
     allowed = np.maximum(np.maximum(ALIKE * ranges, stepped), rounding)
     allowed = np.tile(allowed, first.shape[1] // len(allowed))
     same = sum(int((np.abs(block) <= allowed).all(axis=1).sum()) for block in _differences(first, other))
     return share(same, len(first))
+
+
+def _ranges(rows: Values, own: NDArray[np.bool_] | None) -> NDArray[np.floating[Any]]:
+    """The range of each column, over the values that are a sample's own."""
+    if own is None:
+        ranges: NDArray[np.floating[Any]] = np.ptp(rows, axis=0)
+        return ranges
+    low, high = rows.min(axis=0, where=own, initial=np.inf), rows.max(axis=0, where=own, initial=-np.inf)
+    return np.asarray(np.maximum(high - low, 0))  # a column that no sample has would have a negative one
 
 
 def _step(values: Values) -> float:

@@ -16,6 +16,8 @@ from edgeworthy.user_code.function_copies import load_copy
 from edgeworthy.user_code.function_files import function_digest
 from edgeworthy.user_code.functions import load_function, users_code
 
+#: Which values (samples, values) are a sample's own, and not what follows a smaller one; None where all are.
+Own = NDArray[np.bool_] | None
 #: What PSNR is called where the error vanishes; it would be infinite.
 MOST_DB = 100.0
 
@@ -26,9 +28,9 @@ def scores(values: NDArray[np.float32], truth: Truth) -> NDArray[np.float64]:
     Raises SourceError where a function of the user's raises, or returns anything but a number for each sample.
     """
     if truth.metric == "mse":
-        return squared_errors(values, truth.labels)
+        return squared_errors(values, truth.labels, truth.own_values())
     if truth.metric == "psnr":
-        return psnr_db(values, truth.labels)
+        return psnr_db(values, truth.labels, truth.own_values())
     if truth.metric == FIDELITY:
         return worst_errors(values, truth)
     return _by_function(values, truth)
@@ -50,42 +52,55 @@ def identity(truth: Truth) -> str:
     return f"{truth.metric} (text {text[:8]})"
 
 
-def squared_errors(values: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float64]:
-    """The mean squared error of each sample."""
-    errors: NDArray[np.float64] = np.square(np.subtract(values, targets, dtype=np.float64)).mean(axis=1)
+def squared_errors(values: NDArray[np.float32], targets: NDArray[Any], own: Own = None) -> NDArray[np.float64]:
+    """The mean squared error of each sample, of samples of different sizes over the values that are its ``own``."""
+    squares = np.square(np.subtract(values, targets, dtype=np.float64))
+    errors: NDArray[np.float64] = squares.mean(axis=1, where=True if own is None else own)
     return errors
 
 
-def psnr_db(values: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.float64]:
+def psnr_db(values: NDArray[np.float32], targets: NDArray[Any], own: Own = None) -> NDArray[np.float64]:
     """The peak signal to noise ratio of each sample in dB, 10 log10(peak^2 / mse), at most MOST_DB.
 
     The peak is that of the targets' kind: 1 within [0, 1], 255 within [0, 255], else their range.
     """
     with np.errstate(divide="ignore"):
-        found = 10 * np.log10(peak(targets) ** 2 / squared_errors(values, targets))
+        found = 10 * np.log10(peak(targets) ** 2 / squared_errors(values, targets, own))
     capped: NDArray[np.float64] = np.minimum(found, MOST_DB)
     return capped
 
 
 def worst_errors(values: NDArray[np.float32], truth: Truth) -> NDArray[np.float64]:
     """The normalized error of each sample, of several outputs that of its worst."""
-    errors = [normalized_errors(part, own.reference) for _, part, own in truth.parts(values)]
+    errors = [normalized_errors(part, own.reference, own.own_values()) for _, part, own in truth.parts(values)]
     worst: NDArray[np.float64] = np.maximum.reduce(errors)
     return worst
 
 
-def normalized_errors(values: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float64]:
+def normalized_errors(
+    values: NDArray[np.float32], reference: NDArray[np.float32], own: Own = None
+) -> NDArray[np.float64]:
     """The error of each sample against the reference's outputs (samples, values), over the mean power of their variation.
 
     The mean is the normalized mean squared error: 0 where all are equal, 1 of an output that is the reference's mean
     whatever the input. A reference that does not vary is taken as it is; infinite where that is 0 and the output is not.
+    Of samples of different sizes only the values that are a sample's ``own`` vary.
     """
     errors = _power(np.subtract(values, reference, dtype=np.float64))
-    mean = reference.mean(axis=0, dtype=np.float64)
-    power = float(_power(reference - mean).mean()) or float(_power(reference.astype(np.float64)).mean())
+    varying = reference - own_mean(reference, own)
+    power = float(_power(varying if own is None else varying * own).mean()) or float(
+        _power(reference.astype(np.float64)).mean()
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         found: NDArray[np.float64] = np.where(errors == 0, 0.0, errors / power)
     return found
+
+
+def own_mean(values: NDArray[np.float32], own: Own) -> NDArray[np.float64]:
+    """The mean of each column over the samples that have it; 0 of one that none has."""
+    if own is None:
+        return np.asarray(values.mean(axis=0, dtype=np.float64))
+    return np.asarray(values.sum(axis=0, where=own, dtype=np.float64) / np.maximum(own.sum(axis=0), 1))
 
 
 def _power(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,8 @@ several, in the order in which they are
 wanted; [] of a single one), ``state`` (input -> the output that it is given back at the step after), ``inputs`` (a file of
 samples, the ``steps`` that follow and, where a model takes several, what each is called, and where its values stand in a row;
 a sample is a sequence where one of them is ``stepped``, whose state the artifact keeps inside where ``state`` is {}; with
-``last`` its last step alone is wanted), ``input_names``
+``last`` its last step alone is wanted; where samples have different sizes, each one's own stand in its row, and ``timed`` is the
+one that is timed), ``input_names``
 (what the artifact calls these; {} of a single one),
 ``threads``, ``cores``, ``delegate``, ``providers``
 (ONNX Runtime's), ``mode`` (``outputs``, ``timing`` or ``interleaved``), ``out`` (a folder), ``log``, ``random_seed``

@@ -28,8 +28,18 @@ class Inputs:
         self.sequences = any(each["stepped"] for each in self.named)
         self.nchw = self.channels_first and self.stored.ndim == IMAGE_RANK and not self.named
         self.steps = [(getattr(np, name), self._operand(each)) for name, each in job["inputs"]["steps"]]
+        self.ragged = any(each["ragged"] for each in self.named)
+        #: The sample that is timed where they have different sizes.
+        self.timed: int = job["inputs"]["timed"]
         #: Of each input, for one sample, or step, in the artifact's layout; () of one that has a constant.
-        self.shapes = [np.shape(each)[1:] for each in (self.steps_of(0)[0] if self.sequences else self[:0])]
+        self.shapes = self.shapes_of(self.timed) if self.ragged else self._shapes()
+
+    def _shapes(self) -> list[tuple[int, ...]]:
+        return [np.shape(each)[1:] for each in (self.steps_of(0)[0] if self.sequences else self[:0])]
+
+    def shapes_of(self, row: int) -> list[tuple[int, ...]]:
+        """As ``shapes``, those of one sample."""
+        return [np.shape(each)[1:] for each in self[row : row + 1]]
 
     def _operand(self, per_channel: list[float]) -> Array:
         """Shaped for the layout; repeated along the width, whose long rows numpy goes over three times as fast."""
@@ -76,6 +86,9 @@ class Inputs:
         shape = [*named["shape"], *([named["width"]] if named["width"] else [])]
         size = int(np.prod(shape, dtype=np.int64))
         part = values[:, named["start"] : named["start"] + size].reshape(len(values), *shape)
+        # Of samples of different sizes there is one, whose own sizes stand in its row.
+        own = dict(zip(named["ragged"], values[:1, named["sizes"] :].ravel(), strict=False))
+        part = part[(slice(None), *(_first(own.get(axis, size), size) for axis, size in enumerate(named["shape"])))]
         return texts_of(part) if named["width"] else part
 
     def _read(self, rows: slice) -> Array:
@@ -92,18 +105,28 @@ class Inputs:
         return values
 
 
+def _first(own: float, size: int) -> slice:
+    """What of an axis of this ``size`` is a sample's; an input that was scaled to see what that does still has a size."""
+    return slice(min(max(round(own), 1), size))
+
+
 def read_inputs(job: Job, model: Any) -> Inputs:
     """All samples; the shape must be the model's own."""
     inputs = Inputs(job)
-    names = [f" as {each['name']}" for each in inputs.named] or [""]
-    for wanted, shape, varies, name in zip(model.input_shapes, inputs.shapes, varying_inputs(job), names, strict=True):
-        if varies and wanted:
-            check_shape(job, wanted, shape, name)
-    model.fit(inputs.shapes)
+    take_shapes(job, model, inputs.shapes)
     return inputs
 
 
-def check_shape(job: Job, wanted: Shape, shape: tuple[int, ...], name: str) -> None:
+def take_shapes(job: Job, model: Any, shapes: list[tuple[int, ...]], sample: str = "the dataset") -> None:
+    """Let the model take inputs of these shapes. Raises RunnerError where it does not; ``sample`` is what has them."""
+    names = [f" as {each['name']}" for each in job["inputs"]["inputs"]] or [""]
+    for wanted, shape, varies, name in zip(model.input_shapes, shapes, varying_inputs(job), names, strict=True):
+        if varies and wanted:
+            check_shape(job, wanted, shape, name, sample)
+    model.fit(shapes)
+
+
+def check_shape(job: Job, wanted: Shape, shape: tuple[int, ...], name: str, sample: str) -> None:
     """Raise RunnerError unless an input that is declared as ``wanted`` takes single samples of this shape."""
     if wanted[0] not in (None, 1):
         raise RunnerError(
@@ -113,6 +136,4 @@ def check_shape(job: Job, wanted: Shape, shape: tuple[int, ...], name: str) -> N
         have not in (None, size) for have, size in zip(wanted[1:], shape, strict=True)
     ):
         shown, given = shape_text(wanted[1:]), shape_text(shape)
-        raise RunnerError(
-            "input_mismatch", f"the model takes {shown} ({job['layout']}){name}, the dataset gives {given}"
-        )
+        raise RunnerError("input_mismatch", f"the model takes {shown} ({job['layout']}){name}, {sample} gives {given}")

@@ -10,6 +10,7 @@ import numpy as np
 from .inputs import Inputs, read_inputs
 from .jobs import Array, Facts, Job, RunnerError
 from .models import load
+from .ragged import one_by_one
 from .sequences import sequences
 from .stored import as_stored, floats_of, same_outputs, shapes_of
 
@@ -22,11 +23,16 @@ RANDOM = "it is random: the same sample gave different outputs after each load"
 def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     """Every sample's dequantized outputs: arrays ``values`` (samples, values), float32, several one after the other.
 
+    Of samples of different sizes there are ``sizes`` too.
+
     Raises RunnerError where the outputs of the same samples differ, unless the job has a ``random_seed``.
     """
     model = load(job)
     inputs = read_inputs(job, model)
     start = time.perf_counter()
+    if inputs.ragged:
+        arrays, shapes = one_by_one(job, model, inputs)
+        return arrays, {"batch": 1, "seconds": time.perf_counter() - start, "shapes": shapes}
     if inputs.sequences:
         values, shapes = sequences(job, model, inputs, lambda: _loaded(job, inputs))
         return {"values": values}, {"batch": 1, "seconds": time.perf_counter() - start, "shapes": shapes}

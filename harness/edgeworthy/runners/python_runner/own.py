@@ -39,7 +39,7 @@ class OwnModel(Undeclared):
     def feed(self, native: list[Array]) -> None:
         """Set the inputs."""
         self.samples = max((len(each) for each in native if each.ndim), default=1)
-        self.given = dict(zip(self.names, native, strict=True)) if self.names else native[0]
+        self.given = dict(zip(self.names, native, strict=True)) if len(self.names) > 1 else native[0]
 
     def invoke(self) -> None:
         """One inference."""

@@ -55,6 +55,11 @@ def check_shape(name: str, fed: Fed, samples: Samples, layout: Layout) -> None:
     if not fed.varies:
         return
     wanted, where = fed.tensor, f" as {fed.named.name}" if fed.named else ""
+    if fed.named and fed.named.ragged:
+        raise InputMismatch(
+            f"{name}: benchmark_model runs samples of one size, and those that the model takes{where} have different ones",
+            hint="pad them, with 'ragged: pad' in the model's entry, or judge the model on the host or a board",
+        )
     given = _values(samples, 0, 0, fed, layout).shape[1:]
     if wanted.shape[:1] != (1,):
         raise InputMismatch(
@@ -65,7 +70,8 @@ def check_shape(name: str, fed: Fed, samples: Samples, layout: Layout) -> None:
         raise InputMismatch(
             f"{name}: the model takes {'x'.join(map(str, wanted.shape[1:]))} ({layout}){where}, the dataset gives"
             f" {'x'.join(map(str, given))}",
-            hint="choose preprocessing, or a dataset, that gives the model's input shape",
+            hint="choose preprocessing, or a dataset, that gives the model's input shape; sizes that a .tflite leaves open, and"
+            " stores as 1, are fixed by 'shapes' in the model's entry",
         )
 
 

@@ -44,7 +44,7 @@ from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import ConversionCrashed, EdgeworthyError, RecipeRefused, SourceError
 from edgeworthy.records import Layout
 from edgeworthy.runtimes import RUNTIMES, Runtime
-from edgeworthy.source_schema import OwnRuntime, Source
+from edgeworthy.source_schema import FixedSource, OwnRuntime
 from edgeworthy.temporary import temporary_folder
 from edgeworthy.user_code.functions import load_function, users_code
 from edgeworthy.user_code.own_runtimes import own_runtime
@@ -104,7 +104,9 @@ def _splits(references: Mapping[str, Any]) -> dict[str, Any]:
         samples = Samples.from_json(given)
         rows = samples.read()
         of_split = name.removesuffix("_x")
-        splits |= {f"{of_split}_{each.name}": each.of(rows) for each in samples.inputs if each.constant is None}
+        for each in (each for each in samples.inputs if each.constant is None):
+            alone = [each.of(row[np.newaxis])[0] for row in rows] if each.ragged else each.of(rows)
+            splits[f"{of_split}_{each.name or 'x'}"] = alone
         if not samples.inputs:
             splits[name] = rows
     return splits
@@ -112,7 +114,7 @@ def _splits(references: Mapping[str, Any]) -> dict[str, Any]:
 
 def _take_apart(job: Job, emit: Emit) -> None:
     out, base_dir = Path(job["out"]), Path(job["base_dir"])
-    source = Source.model_validate(job["source"])
+    source = FixedSource.model_validate(job["source"])
     sequences = {split: Samples.from_json(given) for split, given in job["sequences"].items()}
 
     def make() -> dict[str, Any]:
@@ -161,7 +163,7 @@ class _Sources:
     def _open(self, handover: str | None) -> OpenedSource:
         job = self._job
         opened = OpenedSource(
-            Source.model_validate(job["source"]),
+            FixedSource.model_validate(job["source"]),
             Path(job["base_dir"]),
             Samples.from_json(job["samples"]),
             job["classes"],

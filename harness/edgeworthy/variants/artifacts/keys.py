@@ -16,7 +16,7 @@ from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import ConfigError, RecipeRefused, SourceError
 from edgeworthy.installed import installed_version
 from edgeworthy.runtimes import Runtime
-from edgeworthy.source_schema import RANDOM, Source
+from edgeworthy.source_schema import RANDOM, FixedSource
 from edgeworthy.storage import Store, digest, file_digest
 from edgeworthy.user_code.function_files import function_digest
 from edgeworthy.variants.artifacts.canary import calibration_count, wrong_calibration
@@ -59,7 +59,7 @@ class ArtifactKeys:
     store: Store
     base: Path
     name: str
-    source: Source
+    source: FixedSource
     dataset: PreparedDataset
     _artifacts: dict[str, str] = field(default_factory=dict, repr=False)
 

@@ -14,7 +14,7 @@ from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.errors import ConfigError, ConversionCrashed, EdgeworthyError, RecipeRefused
 from edgeworthy.model_schema import Model
 from edgeworthy.records import Artifact
-from edgeworthy.source_schema import OwnRuntime, Source
+from edgeworthy.source_schema import FixedSource, OwnRuntime
 from edgeworthy.storage import Store, read_json, write_json
 from edgeworthy.variants.artifacts.child_process import Children
 from edgeworthy.variants.artifacts.frameworks import Framework
@@ -60,9 +60,9 @@ class ArtifactMaker:
         """
         self.store = store
         self.name = name
-        self.source = model.source
+        self.source = model.fixed_source
         self.dataset = dataset
-        self.keys = ArtifactKeys(store, base, name, model.source, dataset)
+        self.keys = ArtifactKeys(store, base, name, self.source, dataset)
         self.plans = {plan.variant: plan for plan in plans}
         self.recipe_files = [str(path) for path in recipe_files]
         self.own_runtimes = {name: entry.model_dump(by_alias=True) for name, entry in own_runtimes.items()}
@@ -179,7 +179,7 @@ class ArtifactMaker:
         frameworks = dict.fromkeys(step.framework for step in steps)
         _side_by_side(partial(self._make_by, framework, source, steps) for framework in frameworks)
 
-    def _make_by(self, framework: Framework | None, source: Source, steps: list[Step]) -> None:
+    def _make_by(self, framework: Framework | None, source: FixedSource, steps: list[Step]) -> None:
         """The steps of one framework: first those that do not train, then the others, in several children."""
         own = [step for step in steps if step.framework == framework]
         self._make_in_turn(framework, source, [step for step in own if not step.trains])
@@ -188,7 +188,7 @@ class ArtifactMaker:
         _side_by_side(partial(self._make_in_turn, framework, source, share, threads) for share in trained)
 
     def _make_in_turn(
-        self, framework: Framework | None, source: Source, steps: list[Step], threads: int | None = None
+        self, framework: Framework | None, source: FixedSource, steps: list[Step], threads: int | None = None
     ) -> None:
         """Make the steps that can begin, in one child as long as none dies; every step has ended afterwards."""
         try:
@@ -215,7 +215,7 @@ class ArtifactMaker:
         return False
 
     def _convert(
-        self, framework: Framework | None, source: Source, steps: list[Step], threads: int | None
+        self, framework: Framework | None, source: FixedSource, steps: list[Step], threads: int | None
     ) -> list[Step]:
         """Run one child over ``steps``; returns those that are left because it died."""
         current = 0
@@ -248,7 +248,7 @@ class ArtifactMaker:
         return same
 
     def _job(
-        self, framework: Framework | None, source: Source, steps: list[Step], outs: list[Path], threads: int | None
+        self, framework: Framework | None, source: FixedSource, steps: list[Step], outs: list[Path], threads: int | None
     ) -> dict[str, Any]:
         for step, out in zip(steps, outs, strict=True):
             if step.export:

@@ -11,7 +11,7 @@ import edgeworthy.errors
 from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import EdgeworthyError, RecipeRefused, VariantError
-from edgeworthy.source_schema import Source
+from edgeworthy.source_schema import FixedSource
 from edgeworthy.storage import Store, read_json, write_json
 from edgeworthy.tensors import NamedInput, length_of
 from edgeworthy.variants.artifacts.child_process import Children, Event
@@ -39,7 +39,7 @@ class SourceChildren:
     stop: threading.Event
     progress: Progress
 
-    def ready_source(self) -> Source:
+    def ready_source(self) -> FixedSource:
         """The source as the child opens it, trained first where there is a trainer. Raises SourceError and the like."""
         source = self.keys.source
         if source.trainer is None:
@@ -47,7 +47,7 @@ class SourceChildren:
         trained = "weights" if source.factory else "path"
         return source.model_copy(update={"trainer": None, trained: str(self._trained().absolute())})
 
-    def samples(self, source: Source) -> PreparedDataset:
+    def samples(self, source: FixedSource) -> PreparedDataset:
         """The dataset that artifacts are made from: of sequences their single steps. Raises SourceError."""
         dataset = self.keys.dataset
         if not length_of(dataset.samples("evaluation").inputs):
@@ -61,7 +61,7 @@ class SourceChildren:
         inputs = tuple(map(NamedInput.from_json, read_json(folder / "inputs.json")))
         return dataset.taken_apart(inputs, {split: folder / f"{split}.npy" for split in sequences})
 
-    def _take_apart(self, source: Source, sequences: dict[str, Samples], folder: Path) -> list[dict[str, Any]]:
+    def _take_apart(self, source: FixedSource, sequences: dict[str, Samples], folder: Path) -> list[dict[str, Any]]:
         """Have a child write the steps into ``folder``; gives back a step's inputs."""
         job = {
             "action": "take_apart",

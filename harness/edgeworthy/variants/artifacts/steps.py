@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeworthy.config import CANARY
-from edgeworthy.source_schema import Source
+from edgeworthy.source_schema import FixedSource
 from edgeworthy.storage import Store
 from edgeworthy.variants.artifacts.frameworks import OPENED_BY, Framework, framework_of
 from edgeworthy.variants.artifacts.keys import ArtifactKeys, VariantPlan
@@ -81,7 +81,7 @@ class Step:
         }
 
 
-def steps_of(plans: Sequence[VariantPlan], keys: ArtifactKeys, source: Source, store: Store) -> list[Step]:
+def steps_of(plans: Sequence[VariantPlan], keys: ArtifactKeys, source: FixedSource, store: Store) -> list[Step]:
     """The steps to the plans' artifacts, an export before those that need it."""
     own = OPENED_BY[keys.kind]
     exports: dict[str, Step] = {}

@@ -108,33 +108,30 @@ def torch_to_onnx(module: Any, inputs: Sequence[ModelInput], opset: int | None, 
 
 
 def zeros(inputs: Sequence[ModelInput], batch: int) -> tuple[Any, ...]:
-    """torch tensors of zeros for ``inputs``, so many samples where the batch is open."""
+    """torch tensors of zeros for ``inputs``, so many samples where the batch is open, each as large as the largest."""
     import torch
 
     kinds = {kind: getattr(torch, kind) for kind in ("float32", "int64")}
-    return tuple(
-        torch.zeros([batch if size is None else size for size in each.shape], dtype=kinds[each.dtype.name])
-        for each in inputs
-    )
+    return tuple(torch.zeros(each.closed(batch), dtype=kinds[each.dtype.name]) for each in inputs)
 
 
-def _open(inputs: Sequence[ModelInput]) -> list[ModelInput]:
-    """Those whose batch is open."""
-    return [each for each in inputs if each.shape[:1] == (None,)]
+def _open(each: ModelInput) -> list[int]:
+    """The axes of an input whose size is open; the first is the batch."""
+    return [axis for axis, size in enumerate(each.shape) if size is None]
 
 
 def _dynamo(torch: Any, inputs: Sequence[ModelInput]) -> dict[str, Any]:
-    batch = {0: torch.export.Dim("batch", min=1, max=MAX_BATCH)}
-    varying = _open(inputs)
-    return {
-        "dynamo": True,
-        "dynamic_shapes": tuple(batch if each in varying else None for each in inputs) if varying else None,
-    }
+    batch, other = torch.export.Dim("batch", min=1, max=MAX_BATCH), torch.export.Dim.AUTO
+    shapes = tuple({axis: other if axis else batch for axis in _open(each)} or None for each in inputs)
+    return {"dynamo": True, "dynamic_shapes": shapes if any(shapes) else None}
 
 
 def _legacy(inputs: Sequence[ModelInput], names: Sequence[str]) -> dict[str, Any]:
-    varying = [each.name for each in _open(inputs)]
-    return {"dynamo": False, "dynamic_axes": {name: {0: "batch"} for name in (*varying, *names)} if varying else None}
+    axes = {each.name: {axis: f"{each.name}_{axis}" if axis else "batch" for axis in _open(each)} for each in inputs}
+    varying = {name: found for name, found in axes.items() if found}
+    if any(0 in found for found in varying.values()):
+        varying |= {name: {0: "batch"} for name in names}
+    return {"dynamo": False, "dynamic_axes": varying or None}
 
 
 def torch_to_tflite(module: Any, batch: int, sample: Shape, images: Sequence[int], out: Path) -> Path:

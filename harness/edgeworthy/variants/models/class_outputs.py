@@ -48,4 +48,4 @@ def of_class(runtime: Runtime, path: Path, layout: Layout, ends: Ends, scratch: 
         except Exception as error:
             raise ArtifactUnusable(str(jobs.failure(job, "failed", error)), hint=CORRECT_CLASS) from error
 
-    return in_batches(infer, 1)
+    return in_batches(infer, 1, ends)

@@ -26,7 +26,9 @@ def check_inputs(title: object, names: Sequence[str], inputs: Sequence[NamedInpu
             f"{title}: the model has {_listed('input', names)}, and the dataset one array",
             hint="give the dataset an array for each input, called evaluation_INPUT, or name them in the model's 'inputs'",
         )
-    missing = [name for name in names if given and name not in given]
+    if not given:
+        return
+    missing = [name for name in names if name not in given]
     if missing:
         raise SourceError(
             f"{title}: the model's input {missing[0]!r} is given nothing; {did_you_mean(missing[0], given)}",

@@ -8,19 +8,28 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.datasets.samples import in_layout, shape_in_layout
+from edgeworthy.datasets.samples import IMAGE_RANK, in_layout
 from edgeworthy.errors import InputMismatch, RecipeRefused
 from edgeworthy.records import Layout
-from edgeworthy.tensors import NamedInput, has_state
+from edgeworthy.tensors import NamedInput, has_state, is_ragged
 from edgeworthy.variants.models.output_names import plain_names
 
 
 class ModelInput(NamedTuple):
-    """An input as a format describes it: its name there, its shape with the batch (None where a size is open), its type."""
+    """An input as a format describes it: its name there, its shape with the batch (None where a size is open), its type.
+
+    ``frame`` is the shape of the largest sample, without the batch, where samples have different sizes.
+    """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
+    frame: tuple[int, ...] = ()
+
+    def closed(self, batch: int) -> tuple[int, ...]:
+        """The shape of so many samples, as large as the largest."""
+        frame = (batch, *(self.frame or [batch] * len(self.shape)))
+        return tuple(most if size is None else size for size, most in zip(self.shape, frame, strict=False))
 
 
 class Ends(NamedTuple):
@@ -56,7 +65,21 @@ def wanted_shape(named: NamedInput, batch: int | None, layout: Layout) -> tuple[
         return None
     if named.is_state:
         return in_layout(np.empty(named.shape, np.int8), layout).shape
-    return (batch, *shape_in_layout(named.shape, layout))
+    return (batch, *_in_layout(named.open_shape, layout))
+
+
+def wanted_input(
+    name: str, named: NamedInput, dtype: np.dtype[Any], batch: int | None, layout: Layout
+) -> ModelInput | None:
+    """A conversion's input of that name for that batch, images in ``layout``; None of a constant, as ``wanted_shape``."""
+    shape = wanted_shape(named, batch, layout)
+    frame = tuple(size or 1 for size in _in_layout(named.shape, layout)) if named.ragged else ()
+    return None if shape is None else ModelInput(name, shape, dtype, frame)
+
+
+def _in_layout(sizes: tuple[int | None, ...], layout: Layout) -> tuple[int | None, ...]:
+    """The sizes of a sample in ``layout``; some may be open."""
+    return (sizes[-1], *sizes[:-1]) if layout == "nchw" and len(sizes) + 1 == IMAGE_RANK else sizes
 
 
 def found_again(found: Sequence[str], inputs: Sequence[NamedInput]) -> tuple[str, ...]:
@@ -113,8 +136,8 @@ def one_by_one(
 
 
 def batch_of(found: Sequence[ModelInput], inputs: Sequence[NamedInput]) -> int | None:
-    """The only batch that a model takes, None where it takes any."""
-    if has_state(inputs):
+    """The only batch that a model takes, None where it takes any; one sample at a time where these have different sizes."""
+    if has_state(inputs) or is_ragged(inputs):
         return 1
     varying = [each for each, named in zip(found, inputs, strict=True) if named.constant is None] if inputs else found
     return next((each.shape[0] for each in varying if each.shape and each.shape[0]), None)

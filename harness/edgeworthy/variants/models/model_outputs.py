@@ -6,6 +6,7 @@ batch size that a model takes, None where it takes any.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.datasets.samples import IMAGE_RANK, as_stored
+from edgeworthy.errors import EdgeworthyError, InputMismatch, RecipeRefused
 from edgeworthy.records import Layout
 from edgeworthy.runners.python_runner.texts import as_numbers
-from edgeworthy.tensors import NamedInput, has_state
+from edgeworthy.tensors import NamedInput, has_state, is_ragged, largest
+from edgeworthy.variants.conversion.converter_errors import reason_line
 from edgeworthy.variants.models.keras_sources import called
 from edgeworthy.variants.models.model_ends import named_inputs, named_outputs, opened_tflite
 from edgeworthy.variants.models.model_inputs import (
@@ -79,7 +82,7 @@ def of_keras(model: Any, batch: int | None = None, ends: Ends = SINGLE) -> Infer
         fed = [tf.cast(each, tensor.dtype) for each, tensor in zip(given, model.inputs, strict=True)]
         return _floats(tf.nest.flatten(called(model)(*fed)))
 
-    return in_batches(infer, batch)
+    return in_batches(infer, batch, ends)
 
 
 def of_torch(module: Any, batch: int | None = None, ends: Ends = SINGLE) -> Inference:
@@ -93,7 +96,7 @@ def of_torch(module: Any, batch: int | None = None, ends: Ends = SINGLE) -> Infe
             given = module(*tensors_of(images, ends.inputs, layout))
         return _floats([each.float().numpy() for each in (given if isinstance(given, tuple) else (given,))], layout)
 
-    return in_batches(infer, batch)
+    return in_batches(infer, batch, ends)
 
 
 def of_torch_otherwise(module: Any, batch: int | None = None, ends: Ends = SINGLE) -> Inference:
@@ -128,7 +131,7 @@ def of_function(
             tf.nest.flatten(function(*(tf.cast(each, to.dtype) for each, to in zip(given, entries, strict=True))))
         )
 
-    return in_batches(infer, batch)
+    return in_batches(infer, batch, ends)
 
 
 def of_saved_model(folder: Path, batch: int | None = None, ends: Ends = SINGLE) -> Inference:
@@ -218,7 +221,7 @@ def _onnx(path: Path, layout: Layout, ends: Ends, optimized: bool = True) -> Inf
         fed = {entry.name: as_input(each, entry.dtype) for entry, each in zip(entries, given, strict=True)}
         return _floats(session.run(wanted, fed), layout)
 
-    return in_batches(infer, batch_of(entries, ends.inputs))
+    return in_batches(infer, batch_of(entries, ends.inputs), ends)
 
 
 def _interpreter(content: bytes) -> Any:
@@ -247,7 +250,7 @@ def _litert(path: Path, layout: Layout, ends: Ends) -> Inference:
         model.invoke()
         return _floats([_dequantized(model.get_tensor(out["index"]), out) for out in outs], layout)
 
-    return in_batches(infer, batch_of(entries, ends.inputs))
+    return in_batches(infer, batch_of(entries, ends.inputs), ends)
 
 
 def _take_sizes(model: Any, fed: Mapping[int, NDArray[Any]]) -> None:
@@ -284,8 +287,13 @@ def _torchscript(path: Path, layout: Layout, ends: Ends) -> Inference:
     return of_torch(module, 1 if has_state(ends.inputs) else None, ends)
 
 
-def in_batches(infer: Each, batch: int | None) -> Inference:
-    """``infer`` in batches of one size, the last one padded; None passes all at once."""
+def in_batches(infer: Each, batch: int | None, ends: Ends = SINGLE) -> Inference:
+    """``infer`` in batches of one size, the last one padded; None passes all at once.
+
+    Samples of different sizes are passed one by one; their outputs stand in the frame of those for the largest.
+    """
+    if is_ragged(ends.inputs):
+        return Inference(_one_by_one(infer, ends.inputs))
     if batch is None:
         return Inference(infer)
 
@@ -298,6 +306,51 @@ def in_batches(infer: Each, batch: int | None) -> Inference:
         return [np.concatenate(parts)[: len(images)] for parts in zip(*batches, strict=True)]
 
     return Inference(infer_all)
+
+
+def _one_by_one(infer: Each, inputs: Sequence[NamedInput]) -> Each:
+    """``infer`` for each row by itself, its outputs at the beginning of frames of zeros as large as those of the largest sample.
+
+    Raises RecipeRefused where a sample of one size cannot be run.
+    """
+
+    def run(row: Images) -> list[Values]:
+        try:
+            return infer(row)
+        except (EdgeworthyError, OSError, MemoryError):
+            raise
+        except Exception as error:  # of half a dozen types
+            size = " and ".join("x".join(map(str, each.shape_in(row[0]))) for each in inputs if each.ragged)
+            raise RecipeRefused(
+                f"a sample of {size} cannot be run: {reason_line(error)}",
+                hint="leave out samples of that size, or pad them, with 'ragged: pad' in the model's entry",
+            ) from error
+
+    frames = functools.cache(lambda: [each.shape[1:] for each in run(largest(inputs))])
+
+    def infer_all(rows: Images) -> list[Values]:
+        framed = [np.zeros((len(rows), *frame), np.float32) for frame in frames()]
+        for place, row in enumerate(rows):
+            for whole, each in zip(framed, run(row[np.newaxis]), strict=True):
+                _set_framed(whole[place], each)
+        return framed
+
+    return infer_all
+
+
+def _set_framed(frame: Values, output: Values) -> None:
+    """Put an output for one sample at the beginning of its frame. Raises InputMismatch where it has no place there."""
+    own = output.shape[1:]
+    if (
+        len(output) != 1
+        or len(own) != frame.ndim
+        or any(size > most for size, most in zip(own, frame.shape, strict=True))
+    ):
+        raise InputMismatch(
+            f"an output for one sample has shape {output.shape}, and for a sample as large as the largest (1, {frame.shape})",
+            hint="give samples of one size: pad them, with 'ragged: pad' in the model's entry",
+        )
+    frame[tuple(map(slice, own))] = output[0]
 
 
 def _with_batch(output: Values, batch: int) -> Values:

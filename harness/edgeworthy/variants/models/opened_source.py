@@ -35,9 +35,9 @@ from edgeworthy.errors import (
     VariantError,
 )
 from edgeworthy.records import Layout
-from edgeworthy.source_schema import Source
+from edgeworthy.source_schema import FixedSource
 from edgeworthy.storage import file_digest
-from edgeworthy.tensors import has_state
+from edgeworthy.tensors import by_name, is_ragged
 from edgeworthy.variants.conversion import converters, onnx_models
 from edgeworthy.variants.conversion.converter_errors import refusing, refusing_what_does_not_run
 from edgeworthy.variants.models import (
@@ -49,10 +49,11 @@ from edgeworthy.variants.models import (
     tensorflow_sources,
     torch_sources,
 )
+from edgeworthy.variants.models.fixed_shapes import fix_onnx, fixed_tflite, tflite_for, with_fixed
 from edgeworthy.variants.models.handover import Handover
 from edgeworthy.variants.models.kinds import TITLES, Kind, kind_of
 from edgeworthy.variants.models.model_ends import keras_outputs, onnx_with_output, tflite_outputs, tflite_with_output
-from edgeworthy.variants.models.model_inputs import Ends, ModelInput, batch_of, one_by_one, wanted_shape
+from edgeworthy.variants.models.model_inputs import Ends, ModelInput, batch_of, one_by_one, wanted_input
 from edgeworthy.variants.models.onnx_layouts import layout_that_runs
 from edgeworthy.variants.models.output_names import plain_names
 from edgeworthy.variants.models.same_model import Images, check_same_outputs
@@ -76,7 +77,7 @@ class OpenedSource(Views):
     is wrong, and NotTheSameModel where a converter changed the outputs.
     """
 
-    source: Source
+    source: FixedSource
     base_dir: Path
     samples: Samples
     classes: int | None
@@ -114,11 +115,13 @@ class OpenedSource(Views):
 
     @once
     def own_inputs(self) -> list[ModelInput]:
-        """The source's inputs as it describes them, in its order; all that it is converted to keeps their types.
+        """The source's inputs as it describes them, in its order, with the sizes that its entry fixes.
 
-        A single one has the name that the samples have for it.
+        All that it is converted to keeps their types. A single one has the name that the samples have for it. Raises SourceError
+        where sizes are fixed otherwise than by the source.
         """
         found = self._described_inputs()
+        found = found if self.handover else with_fixed(self.title, found, self.source.shapes)
         alone = self.samples.inputs if len(found) == 1 else ()
         return [each._replace(name=named.name) for each, named in zip(found, alone, strict=True)] if alone else found
 
@@ -136,10 +139,9 @@ class OpenedSource(Views):
     @once
     def ends(self) -> Ends:
         """Its inputs, where they are several, and its outputs, in its own order."""
-        if not self.samples.inputs:
-            return Ends((), self.output_names())
-        given = {each.name: each for each in self.samples.inputs}
-        return Ends(tuple(given[each.name] for each in self.own_inputs()), self.output_names())
+        given = self.samples.inputs
+        inputs = by_name(given, [each.name for each in self.own_inputs()]) if given else ()
+        return Ends(tuple(inputs), self.output_names())
 
     def wanted_inputs(self, batch: int | None) -> list[ModelInput]:
         """The inputs of what it is converted to: of the dataset's sizes, images in ``own_layout``, a batch of None open."""
@@ -148,7 +150,7 @@ class OpenedSource(Views):
             return [ModelInput("input", (batch, *self.own_shape), self.own_inputs()[0].dtype)]
         names = plain_names([each.name for each in inputs], "input")
         return [
-            ModelInput(name, wanted_shape(named, batch, self.own_layout) or own.shape, own.dtype)
+            wanted_input(name, named, own.dtype, batch, self.own_layout) or own._replace(name=name)
             for name, own, named in zip(names, self.own_inputs(), inputs, strict=True)
         ]
 
@@ -216,19 +218,19 @@ class OpenedSource(Views):
         given = self.scratch / "given.tflite"
         with source_files.reading(self._file(), "a TFLite file"):
             content = with_signature(self._file().read_bytes(), self.path, self.source.signature)
-        given.write_bytes(tflite_with_output(content, self.path, self.source.output, self.samples.inputs))
+        content = tflite_with_output(content, self.path, self.source.output, self.samples.inputs)
+        content = fixed_tflite(content, self.title, self.source.shapes)
+        given.write_bytes(tflite_for(content, self.samples.inputs, self.input_shape))
         return self._give("tflite_file", given)
 
     @once
     def function(self) -> Any:
         """The frozen TensorFlow function of a SavedModel or a frozen graph; images are (batch, H, W, C)."""
-        given, path = self.source, self.path
+        given, path, sample, inputs = self.source, self.path, self.input_shape, self.samples.inputs
         if self.kind == "saved_model" and path:
-            return tensorflow_sources.load_saved_model(
-                path, given.signature, given.output, self.input_shape, self.samples.inputs
-            )
+            return tensorflow_sources.load_saved_model(path, given.signature, given.output, sample, inputs)
         self._must_be("frozen_graph", "is no TensorFlow graph", "drop this variant for this model")
-        return tensorflow_sources.load_frozen_graph(self._file(), str(given.input), str(given.output), self.input_shape)
+        return tensorflow_sources.load_frozen_graph(self._file(), str(given.input), str(given.output), sample, inputs)
 
     @once
     def outputs(self) -> SourceOutputs:
@@ -260,8 +262,8 @@ class OpenedSource(Views):
         """The only batch size that the source takes; None where it takes any."""
         if self.handover:
             return self.handover.fixed_batch
-        if self.kind == "torch" and not has_state(self.samples.inputs):
-            return getattr(self.torch_module(), "fixed_batch", None)
+        if self.kind == "torch" and (batch := getattr(self.torch_module(), "fixed_batch", None)):
+            return int(batch)
         return batch_of(self.own_inputs(), self.ends().inputs)
 
     # -- converted --------------------------------------------------------------------------------------------
@@ -278,6 +280,7 @@ class OpenedSource(Views):
             source_files.check_onnx(self._file())
             source_files.copy_onnx(self._file(), out)
             onnx_with_output(out, self.path, self.source.output, self.samples.inputs)
+            fix_onnx(out, self.title, self.source.shapes)
             return self._give("onnx_file", out)
         return self._give("onnx_file", self.first_that_converts(self._onnx_of))
 
@@ -312,8 +315,9 @@ class OpenedSource(Views):
 
     def _tflite_of_torch(self, out: Path) -> Path:
         if self.samples.inputs:
+            what = "whose samples have different sizes" if is_ragged(self.samples.inputs) else "of several inputs"
             raise RecipeRefused(
-                "a PyTorch model of several inputs becomes no LiteRT by route: litert_torch",
+                f"a PyTorch model {what} becomes no LiteRT by route: litert_torch",
                 hint="leave out the route at its source",
             )
         images = [0] if len(self.output_names()) == 1 and self.outputs().values.ndim == IMAGE_RANK else []

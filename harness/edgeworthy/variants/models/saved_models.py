@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ def make(source: OpenedSource, batch: int | None) -> Path:
         layout, inputs = source.onnx_layout(), source.ends().inputs
         only = NamedInput("", source.input_shape)
         shapes = [wanted_shape(each, batch, layout) for each in inputs or (only,)]
+        _refuse_ragged(inputs)
         with _naming_route(source):
             onnx_to_saved_model(source.onnx_for(batch), layout, shapes, folder)
     with refusing("TensorFlow"):
@@ -62,6 +63,16 @@ def make(source: OpenedSource, batch: int | None) -> Path:
             infer = _infer(source, folder)
         check_same_outputs("the conversion to a SavedModel", source.outputs(), infer)
     return folder
+
+
+def _refuse_ragged(inputs: Sequence[NamedInput]) -> None:
+    """Raise RecipeRefused where samples have different sizes, which onnx2tf's graphs do not take."""
+    for each in inputs:
+        if each.ragged:
+            raise RecipeRefused(
+                f"onnx2tf makes a graph of one input size, and the samples of {each.name!r} have different ones",
+                hint="pad the samples, with 'ragged: pad' in the model's entry, or use the ort_* recipes for this model",
+            )
 
 
 @contextlib.contextmanager

@@ -13,13 +13,15 @@ import numpy as np
 from edgeworthy.datasets.samples import IMAGE_RANK
 from edgeworthy.errors import EdgeworthyError, SourceError
 from edgeworthy.records import Layout
-from edgeworthy.tensors import NamedInput
+from edgeworthy.tensors import NamedInput, by_name
 from edgeworthy.variants.conversion.converter_errors import reason_line, refusing
 from edgeworthy.variants.models.model_inputs import ModelInput
 from edgeworthy.variants.models.onnx_data_files import data_files
 
 #: Of one sample, without the batch.
 Shape = tuple[int, ...]
+#: Of samples that may differ along the axes of None.
+OpenShape = Sequence[int | None]
 
 
 def checked_file(path: Path) -> Path:
@@ -110,7 +112,7 @@ def size_of(dim: Any) -> int | None:
     return int(dim.dim_value) if dim.dim_value > 0 else None
 
 
-def layout_of(shape: Sequence[int | None], sample: Shape, path: Path, name: str = "") -> Layout:
+def layout_of(shape: Sequence[int | None], sample: OpenShape, path: Path, name: str = "") -> Layout:
     """Whether ``shape``, without its batch, is an image ``sample`` (H, W, C) as (C, H, W), or ``sample`` as it is.
 
     Raises SourceError for neither.
@@ -126,15 +128,14 @@ def check_shapes(path: Path, found: Sequence[ModelInput], inputs: Sequence[Named
     if not inputs:
         check_shape(path, found[0].shape[1:], sample)
         return
-    given = {each.name: each for each in inputs}
-    check_shapes_of(found, [given[each.name] for each in found], path)
+    check_shapes_of(found, by_name(inputs, [each.name for each in found]), path)
 
 
 def check_shapes_of(found: Sequence[ModelInput], inputs: Sequence[NamedInput], path: Path) -> None:
     """Raise SourceError unless each of ``found`` takes what it is given, as it is."""
     for each, named in zip(found, inputs, strict=True):
         if named.constant is None and not named.is_state:
-            check_shape(path, each.shape[1:], named.shape, each.name)
+            check_shape(path, each.shape[1:], named.open_shape, each.name)
 
 
 def layouts_of_inputs(found: Sequence[ModelInput], inputs: Sequence[NamedInput], path: Path) -> list[Layout]:
@@ -147,11 +148,11 @@ def layouts_of_inputs(found: Sequence[ModelInput], inputs: Sequence[NamedInput],
     images = [(each, named) for each, named in varying if len(named.shape) + 1 == IMAGE_RANK]
     for each, named in varying:
         if (each, named) not in images:
-            check_shape(path, each.shape[1:], named.shape, each.name)
+            check_shape(path, each.shape[1:], named.open_shape, each.name)
     for each, named in images:
-        layout_of(each.shape[1:], named.shape, path, each.name)
-    first = all(_fits(each.shape[1:], (named.shape[-1], *named.shape[:-1])) for each, named in images)
-    last = all(_fits(each.shape[1:], named.shape) for each, named in images)
+        layout_of(each.shape[1:], named.open_shape, path, each.name)
+    first = all(_fits(each.shape[1:], (named.open_shape[-1], *named.open_shape[:-1])) for each, named in images)
+    last = all(_fits(each.shape[1:], named.open_shape) for each, named in images)
     if not (first or last):
         raise SourceError(
             f"{path}: some of the model's inputs of four axes are channels first, others channels last",
@@ -161,16 +162,17 @@ def layouts_of_inputs(found: Sequence[ModelInput], inputs: Sequence[NamedInput],
     return ["nchw", *layouts] if first and images else layouts
 
 
-def check_shape(path: Path, shape: Sequence[int | None], sample: Shape, name: str = "") -> None:
+def check_shape(path: Path, shape: Sequence[int | None], sample: OpenShape, name: str = "") -> None:
     """Raise SourceError unless ``shape``, without its batch, is that of ``sample``; ``name`` is that of one of several inputs."""
     if not _fits(shape, sample):
         raise SourceError(
-            f"{path}: the model's input {f'{name!r} ' if name else ''}is {tuple(shape)}, but the dataset's samples are {sample}",
+            f"{path}: the model's input {f'{name!r} ' if name else ''}is {tuple(shape)}, but the dataset's samples are"
+            f" {tuple(sample)}" + (", None where they have different sizes" if None in sample else ""),
             hint="choose a dataset of this input shape; images are (height, width, channels)",
         )
 
 
-def _fits(shape: Sequence[int | None], wanted: Sequence[int]) -> bool:
+def _fits(shape: OpenShape, wanted: OpenShape) -> bool:
     return len(shape) == len(wanted) and all(a in (None, b) for a, b in zip(shape, wanted, strict=True))
 
 

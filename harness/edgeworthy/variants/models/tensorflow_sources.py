@@ -73,7 +73,7 @@ def open_saved_model(folder: Path, signature: str | None = DEFAULT_SIGNATURE) ->
 
 def inputs_of(function: Any) -> list[ModelInput]:
     """The inputs of a function, in its order."""
-    names = getattr(function, "input_names", ["input"])
+    names = function.input_names
     return [
         ModelInput(
             name, tuple(tensor.shape) if tensor.shape.rank is not None else (), np.dtype(tensor.dtype.as_numpy_dtype)
@@ -82,7 +82,7 @@ def inputs_of(function: Any) -> list[ModelInput]:
     ]
 
 
-def load_frozen_graph(path: Path, entry: str, out: str, sample: Shape) -> Any:
+def load_frozen_graph(path: Path, entry: str, out: str, sample: Shape, inputs: Sequence[NamedInput] = ()) -> Any:
     """The function of a TF1 GraphDef from the array ``entry`` to the array ``out``. Raises SourceError."""
     checked_file(path)
     with refusing("TensorFlow"):
@@ -93,7 +93,8 @@ def load_frozen_graph(path: Path, entry: str, out: str, sample: Shape) -> Any:
     ends = [_array(wrapped.graph, name, path) for name in (entry, out)]
     with reading(path, "a frozen graph"):
         function = wrapped.prune(ends[0], [ends[1]])
-    return _checked(function, str(path), path, (), sample)
+    function.input_names = [entry.partition(":")[0]]
+    return _checked(function, str(path), path, inputs, sample)
 
 
 class Kept(NamedTuple):

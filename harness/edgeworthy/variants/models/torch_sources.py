@@ -23,11 +23,11 @@ from edgeworthy.errors import SourceError
 from edgeworthy.records import Layout
 from edgeworthy.source_schema import RANDOM
 from edgeworthy.suggestions import did_you_mean
-from edgeworthy.tensors import NamedInput
+from edgeworthy.tensors import NamedInput, by_name, is_ragged
 from edgeworthy.user_code.functions import load_function, users_code
 from edgeworthy.variants.conversion.converter_errors import reason_line, refusing
 from edgeworthy.variants.models.model_ends import check_inputs, torch_with_output
-from edgeworthy.variants.models.model_inputs import ModelInput, as_input, values_of, wanted_shape
+from edgeworthy.variants.models.model_inputs import ModelInput, as_input, values_of, wanted_input
 from edgeworthy.variants.models.same_model import Images
 from edgeworthy.variants.models.source_files import Shape, checked_file, reading
 from edgeworthy.variants.models.torch_checkpoints import load_weights
@@ -111,15 +111,10 @@ def load_exported(path: Path, output: str | None, images: Images, inputs: Sequen
 def inputs_of(module: Any, inputs: Sequence[NamedInput], sample: Shape) -> list[ModelInput]:
     """The inputs of a module, in its order, of the sizes and types in which it is given them."""
     if not inputs:
-        return [ModelInput("input", (None, *shape_in_layout(sample, "nchw")), FLOAT)]
-    given = {each.name: each for each in inputs}
+        return [ModelInput(module.input_names[0], (None, *shape_in_layout(sample, "nchw")), FLOAT)]
     return [
-        ModelInput(
-            name,
-            wanted_shape(given[name], None, "nchw") or given[name].shape,
-            torch_dtype(given[name]),
-        )
-        for name in module.input_names
+        wanted_input(name, given, torch_dtype(given), None, "nchw") or ModelInput(name, given.shape, torch_dtype(given))
+        for name, given in zip(module.input_names, by_name(inputs, module.input_names), strict=True)
     ]
 
 
@@ -156,7 +151,7 @@ def _ready(
     images: Images,
     inputs: Sequence[NamedInput],
 ) -> Any:
-    names = arguments_of(module, inputs)
+    names = arguments_of(module, inputs) if inputs else [each.name for each in _parameters(module)[:1]] or ["images"]
     if weights != RANDOM:
         load_weights(module, checked_file(base_dir / weights), title)
     module.eval()
@@ -173,10 +168,15 @@ def arguments_of(module: Any, inputs: Sequence[NamedInput]) -> list[str]:
     if not inputs:
         return ["images"]
     given = {each.name for each in inputs}
-    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    found = [each for each in inspect.signature(module.forward).parameters.values() if each.kind not in variable]
+    found = _parameters(module)
     needed = [place for place, each in enumerate(found) if each.name in given or each.default is each.empty]
     return [each.name for each in found[: max(needed, default=-1) + 1]]
+
+
+def _parameters(module: Any) -> list[inspect.Parameter]:
+    """Those of the module's forward that have places."""
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [each for each in inspect.signature(module.forward).parameters.values() if each.kind not in variable]
 
 
 def tensors_of(images: Images, inputs: Sequence[NamedInput], layout: Layout) -> list[Any]:
@@ -195,7 +195,7 @@ def _tried(
     import torch
 
     taken = inputs_of(module, inputs, images.shape[1:])
-    shapes = [tuple(batch if size is None else size for size in each.shape) for each in taken]
+    shapes = [each.closed(batch) for each in taken]
     try:
         with torch.inference_mode():
             given = module(
@@ -235,11 +235,12 @@ def _settle_batch_norm(module: Any, images: Images, inputs: Sequence[NamedInput]
 
     layers = [layer for layer in module.modules() if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)]
     before = [layer.momentum for layer in layers]
+    images = images[:1] if is_ragged(inputs) else images
     for layer in layers:
         layer.momentum = 1.0
         layer.train()
     with torch.no_grad():
-        module(*tensors_of(images, sorted(inputs, key=lambda each: module.input_names.index(each.name)), "nchw"))
+        module(*tensors_of(images, by_name(inputs, module.input_names) if inputs else (), "nchw"))
     for layer, momentum in zip(layers, before, strict=True):
         layer.momentum = momentum
         layer.eval()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
+from edgeworthy.tensors import is_ragged
 from edgeworthy.variants.conversion.converter_errors import left_in_float
 from edgeworthy.variants.models.model_inputs import one_by_one
 from edgeworthy.variants.models.opened_source import OpenedSource
@@ -143,7 +144,7 @@ def _integer(
 def _make(
     source: OpenedSource, out: Path, scheme: Scheme, calibration: Calibration | None, allowed: AllowedOps
 ) -> Layout:
-    by_quantizer = _by_quantizer(source, scheme)
+    by_quantizer = _by_quantizer(source, scheme, calibration is not None)
     content = (_quantized if by_quantizer else convert)(source, scheme, calibration, allowed)
     if not is_quantized(content, scheme.weights):
         raise _nothing_quantized(scheme, by_quantizer)
@@ -173,14 +174,17 @@ def _given(source: OpenedSource, calibration: Calibration, layout: Layout) -> tf
     return lambda found: one_by_one(calibration, found, source.ends().inputs, layout, exact=False)
 
 
-def _by_quantizer(source: OpenedSource, scheme: Scheme) -> bool:
+def _by_quantizer(source: OpenedSource, scheme: Scheme, calibrated: bool) -> bool:
     """Whether AI Edge Quantizer makes this scheme.
 
     TFLiteConverter reads no .tflite, has no weight-only schemes, takes the extremes for ranges, and refuses
     16-bit activations where a graph has an op without a 16-bit kernel (HARD_SWISH), which the quantizer leaves float.
     """
     weight_only = scheme.weights in ("int8", "int4") and scheme.activations == "float32"
-    return source.has_tflite or weight_only or scheme.activations == "int16" or scheme.ranges == "moving_average"
+    ragged = calibrated and is_ragged(source.samples.inputs)  # TFLiteConverter calibrates with samples of one size
+    return (
+        source.has_tflite or weight_only or ragged or scheme.activations == "int16" or scheme.ranges == "moving_average"
+    )
 
 
 def _float_graph(source: OpenedSource, allowed: AllowedOps) -> bytes:

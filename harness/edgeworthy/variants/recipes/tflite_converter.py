@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgeworthy.errors import RecipeRefused
 from edgeworthy.variants.conversion.converter_errors import refusing
 from edgeworthy.variants.conversion.tflite_packing import packed
+from edgeworthy.variants.models.fixed_shapes import tflite_for
 from edgeworthy.variants.models.model_inputs import one_by_one
 from edgeworthy.variants.models.opened_source import OpenedSource
 from edgeworthy.variants.recipes.scheme import Scheme
@@ -47,9 +48,14 @@ def _convert(
         converter = _converter(source, batch, allowed, tf)
         _quantize(converter, scheme, _representative(source, batch, calibration), tf)
         if not (scheme.float_ops or scheme.float_nodes):
-            return packed(converter.convert(), schema)
+            return _finished(source, packed(converter.convert(), schema))
         ops, nodes = graph_names(_float_graph(source, batch, allowed)).chosen(scheme.float_ops, scheme.float_nodes)
-        return packed(_mixed(converter, ops, nodes, tf), schema)
+        return _finished(source, packed(_mixed(converter, ops, nodes, tf), schema))
+
+
+def _finished(source: OpenedSource, content: bytes) -> bytes:
+    """The .tflite as it can be allocated, where it leaves sizes open."""
+    return tflite_for(content, source.ends().inputs, source.input_shape)
 
 
 def _float_graph(source: OpenedSource, batch: int | None, allowed: AllowedOps) -> bytes:
@@ -59,7 +65,7 @@ def _float_graph(source: OpenedSource, batch: int | None, allowed: AllowedOps) -
 
     def make() -> bytes:
         with refusing("TFLiteConverter"):
-            return packed(_converter(source, batch, allowed, tf).convert(), schema)
+            return _finished(source, packed(_converter(source, batch, allowed, tf).convert(), schema))
 
     return source.once(f"float graph of batch {batch}, {sorted(allowed.items())}", make)
 

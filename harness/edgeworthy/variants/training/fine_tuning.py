@@ -13,6 +13,7 @@ from pydantic import Field
 
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import RecipeRefused, VariantError
+from edgeworthy.tensors import is_ragged
 from edgeworthy.variants.conversion.converter_errors import refusing
 from edgeworthy.variants.models.opened_source import OpenedSource
 from edgeworthy.variants.models.same_model import Infer
@@ -146,6 +147,11 @@ def _trainable(source: OpenedSource, seed: int, rounds_inputs: bool) -> Trainabl
         raise RecipeRefused(
             f"only a classifier can be fine-tuned: the model has {len(names)} outputs, {', '.join(names)}",
             hint="choose one at the model's source, as 'output: NAME', or drop this variant for this model",
+        )
+    if is_ragged(source.samples.inputs):
+        raise RecipeRefused(
+            "only a model whose samples have one size can be fine-tuned: these are run one by one",
+            hint="pad them, with 'ragged: pad' in the model's entry, or drop this variant for this model",
         )
     if source.samples.inputs:
         raise RecipeRefused(

@@ -1,0 +1,73 @@
+"""Samples whose outputs, or targets, have one size: a task is given those of one size at a time, and never what is padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeworthy.errors import SourceError
+from edgeworthy.records import Truth
+from edgeworthy.tasks.task import Evidence, Outputs
+
+Sizes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Samples of a truth, ``rows`` (n,), whose outputs have one size, and their targets another."""
+
+    truth: Truth
+    rows: NDArray[np.intp]
+
+    def outputs(self, values: NDArray[np.float32]) -> Outputs:
+        """Of outputs (samples, values) of all samples, those of this group by name, in their own sizes."""
+        found, axis = {}, 0
+        for name, whole in self.truth.named(values[self.rows]).items():
+            found[name] = whole if self.truth.sizes is None else _cut(whole, self.truth.sizes[self.rows[0], axis:])
+            axis += whole.ndim - 1
+        return found
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The targets in their own size."""
+        whole, sizes = self.truth.labels[self.rows], self.truth.label_sizes
+        return whole if sizes is None else _cut(whole, sizes[self.rows[0]])
+
+    def described(self) -> str:
+        """The sizes of the first sample."""
+        parts = [("outputs of", self.truth.sizes), ("a target of", self.truth.label_sizes)]
+        shown = (f"{what} {'x'.join(map(str, each[self.rows[0]]))}" for what, each in parts if each is not None)
+        return f"sample {self.rows[0]} has {' and '.join(shown)}"
+
+
+def groups_of(truth: Truth) -> list[Group] | None:
+    """The groups of a truth's samples, None where all have outputs and targets of one size."""
+    known = [each for each in (truth.sizes, truth.label_sizes) if each is not None]
+    if not known:
+        return None
+    _, group_of = np.unique(np.concatenate(known, axis=1), axis=0, return_inverse=True)
+    return [Group(truth, np.flatnonzero(group_of.ravel() == number)) for number in range(group_of.max() + 1)]
+
+
+def merged(metric: str, parts: Sequence[Evidence], groups: Sequence[Group]) -> Evidence:
+    """The evidence of all samples, from that of each group. Raises SourceError where it is not one of single samples."""
+    found: dict[str, NDArray[Any]] = {}
+    for part, group in zip(parts, groups, strict=True):
+        for name, values in part.items():
+            if len(values) != len(group.rows):
+                raise SourceError(
+                    f"metric {metric} looks at all samples together, and their outputs have different sizes",
+                    hint="pad the samples to one size, with 'ragged: pad' in the model's entry, or judge by fidelity",
+                )
+            whole = found.setdefault(name, np.zeros((len(group.truth.labels), *values.shape[1:]), values.dtype))
+            whole[group.rows] = values
+    return found
+
+
+def _cut(whole: NDArray[Any], size: Sizes) -> NDArray[Any]:
+    """What of arrays (n, *frame) is within ``size``, whose further numbers are of other arrays."""
+    return whole[(slice(None), *(slice(int(most)) for most in size[: whole.ndim - 1]))]
