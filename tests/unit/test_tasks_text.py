@@ -92,6 +92,22 @@ def test_tokens_end_and_are_skipped_and_joined() -> None:
     ]
 
 
+def test_an_alphabet_may_lie_in_a_file(tmp_path: Path) -> None:
+    """A symbol on each line, blanks among them; whatever else a file holds is refused with its name and line."""
+    (tmp_path / "symbols.txt").write_bytes("\ufeffa\r\nsch\r\n \r\n".encode())
+    decoder = Ctc(alphabet_file="symbols.txt").with_files(tmp_path)
+    assert decoder == Ctc(alphabet=["a", "sch", " "])
+    assert decoder.texts(steps([[2, 3, 0, 1]], 4)) == ["sch a"]
+    (tmp_path / "symbols.txt").write_text("a\n\nb\n")
+    with pytest.raises(SourceError, match=r"symbols\.txt: line 2 has no symbol"):
+        Ctc(alphabet_file="symbols.txt").with_files(tmp_path)
+    with pytest.raises(SourceError, match=r"none\.txt: no readable alphabet"):
+        Ctc(alphabet_file="none.txt").with_files(tmp_path)
+    for options in ({}, {"alphabet": "ab", "alphabet_file": "symbols.txt"}):
+        with pytest.raises(ValidationError, match="either an alphabet or an alphabet_file"):
+            Ctc(**options)
+
+
 def test_a_tokenizer_makes_texts(tmp_path: Path) -> None:
     """Its special tokens are dropped; an output may be wider than its vocabulary, whose padding is no token."""
     from tokenizers import Tokenizer, decoders, models

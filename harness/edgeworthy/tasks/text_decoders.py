@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from edgeworthy.errors import SourceError
 from edgeworthy.schema import Strict
@@ -20,6 +20,9 @@ from edgeworthy.tasks.packages import package
 #: The text of a sample whose output has none: a NaN, or a number that is no token. No target may hold it.
 NO_TEXT = "\ufffd"
 _TOKENIZER = "give the path of a tokenizer.json"
+_ALPHABET = (
+    "give the path of a text file in UTF-8 with a symbol on each line, in the order of the output, without the blank"
+)
 
 
 class Decoder(Strict, ABC):
@@ -48,14 +51,37 @@ class Ctc(Decoder):
     The best symbol of each step, repeated ones merged, blanks dropped (Graves et al., ICML 2006, best path decoding).
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["alphabet"]}, {"required": ["alphabet_file"]}]}
+    )
+
     kind: Literal["ctc"] = "ctc"
     alphabet: str | list[str] = Field(
+        "",
         description="the symbols in the order of the output, without the blank: a string of characters, or a list",
-        min_length=1,
+    )
+    alphabet_file: str | None = Field(
+        None, description="in its place, path of a text file in UTF-8 with a symbol on each line"
     )
     blank: Literal["last"] | int = Field(
         0, description="which of the output's symbols is the blank: its number, or last"
     )
+
+    @model_validator(mode="after")
+    def _one_alphabet(self) -> Ctc:
+        if bool(self.alphabet) == (self.alphabet_file is not None):
+            raise ValueError("give either an alphabet or an alphabet_file")
+        return self
+
+    def with_files(self, base: Path) -> Ctc:
+        """With the alphabet in the place of its file. Raises SourceError where that cannot be read, or has no symbol."""
+        if self.alphabet_file is None:
+            return self
+        path = base / self.alphabet_file
+        lines = _read(path, "alphabet", _ALPHABET).removesuffix("\n").split("\n")
+        if "" in lines:
+            raise SourceError(f"{path}: line {lines.index('') + 1} has no symbol", hint=_ALPHABET)
+        return self.model_copy(update={"alphabet": lines, "alphabet_file": None})
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise SourceError unless the output is (steps, symbols), one of them the blank."""
@@ -83,6 +109,13 @@ class Ctc(Decoder):
         """The best path of each sample of an output (samples, steps, symbols)."""
         table = [*self.alphabet[: self._blank], "", *self.alphabet[self._blank :]]
         return [_text(path, table) for path in best_class(values)]
+
+
+def _read(path: Path, what: str, hint: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path}: no readable {what} ({error})", hint=hint) from error
 
 
 def _text(path: NDArray[np.int32], table: list[str]) -> str:
@@ -139,10 +172,7 @@ class TokenIds(Decoder):
         if self.tokenizer is None:
             return self
         path = base / self.tokenizer
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise SourceError(f"{path}: no readable tokenizer ({error})", hint=_TOKENIZER) from error
+        text = _read(path, "tokenizer", _TOKENIZER)
         parsed_tokenizer(text, str(path))
         return self.model_copy(update={"tokenizer": text})
 
