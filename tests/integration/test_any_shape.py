@@ -126,6 +126,18 @@ def token_model(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
+def one_row_model(path: Path) -> None:
+    """(batch, 4) -> three boxes and six scores, by reshapes that put the boxes and scores of all samples into one row."""
+    weights = {
+        "dense": np.random.default_rng(3).normal(size=(4, 12)).astype(np.float32),
+        "boxes_shape": np.array([1, -1, 4], np.int64),
+        "scores_shape": np.array([1, -1, 2], np.int64),
+    }
+    nodes = [helper.make_node("MatMul", ["x", "dense"], ["all"])]
+    nodes += [helper.make_node("Reshape", ["all", f"{name}_shape"], [name]) for name in ("boxes", "scores")]
+    onnx_file(path, nodes, {"x": ["batch", 4]}, {"boxes": [1, "boxes", 4], "scores": [1, "scores", 2]}, weights)
+
+
 def write_arrays(folder: Path, digits: Digits) -> None:
     """Samples of each shape; only those of the table have labels."""
     random = np.random.default_rng(1)
@@ -155,6 +167,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_stor
     for code, where in ((KERAS, folder / "sound.keras"), (TORCH_WEIGHTS, folder), (STATE, folder / "state.tflite")):
         subprocess.run([sys.executable, "-c", code, str(where)], check=True, capture_output=True, timeout=300)
     token_model(folder / "tokens.onnx")
+    one_row_model(folder / "one_row.onnx")
     (folder / "old.tflite").write_bytes(old_tflite(linear_tflite(digits.weights, digits.bias)))
     np.savez(folder / "steps.npz", evaluation_x=np.random.default_rng(2).normal(size=(40, 4)).astype(np.float32))
     names = ("labelled", "steps", "table", "sound", "channels_first", "ids")
@@ -177,6 +190,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_stor
         ),
         "two": model({"path": "two.keras"}, "sound", LITERT | ORT, **unlabelled),
         "unchosen": model({"path": "two.keras"}, "labelled", {"fp32": {}}),
+        "one_row": model({"path": "one_row.onnx"}, "steps", {"ort_fp32": {}, "ort_dynamic": {}}, **unlabelled),
         "state": model({"path": "state.tflite"}, "steps", {"fp32": {}}, **unlabelled),
         "needs_labels": model({"path": "tokens.onnx"}, "ids", {"ort_fp32": {}}),
     }
@@ -191,7 +205,8 @@ def test_every_shape_is_quantized_and_judged(judged: Project) -> None:
     statuses = judged.statuses()
     others = {cell: status for cell, status in statuses.items() if not cell.startswith(("needs_labels/", "unchosen/"))}
     assert {cell for cell, status in others.items() if status != "pass"} == {
-        f"{name}/canary/host:cpu" for name in ("table", "conv", "keras", "tokens", "old", "state", "detector", "two")
+        f"{name}/canary/host:cpu"
+        for name in ("table", "conv", "keras", "tokens", "old", "state", "detector", "two", "one_row")
     }
     assert {status for cell, status in others.items() if "/canary/" in cell} == {"rejected"}
 
@@ -231,6 +246,14 @@ def test_several_outputs_are_judged_each_by_itself(judged: Project) -> None:
             assert outputs
             assert list(map(tuple, outputs.shapes)) == list(truth.outputs.values())
             np.testing.assert_allclose(outputs.values, truth.reference, rtol=1e-3, atol=1e-3)
+
+
+def test_a_graph_that_puts_a_batch_into_one_row_is_run_one_by_one(judged: Project) -> None:
+    """What it gives has the shape of one sample, not of as many as could be run at a time."""
+    journal = Run.open((judged.root / "results" / "latest").resolve()).journal
+    outputs = journal.find(Outputs, CellId("one_row", "ort_fp32", "host:cpu"))
+    assert outputs
+    assert (outputs.batch, list(map(tuple, outputs.shapes))) == (1, [(3, 4), (6, 2)])
 
 
 def test_accuracy_needs_one_output(judged: Project) -> None:

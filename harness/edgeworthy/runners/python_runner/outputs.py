@@ -106,7 +106,8 @@ def _batched(model: Any, inputs: Inputs) -> Array | None:
         first = _run_once(model, inputs, 0, BATCH)
     except Exception:
         return None
-    if first.shape[0] != BATCH or not same_outputs(floats_of(model, singly), floats_of(model, first[:BATCH_CHECK])):
+    whole = all(each.shape[:1] == (BATCH,) for each in model.output())  # a reshape may put all samples into one row
+    if not whole or not same_outputs(floats_of(model, singly), floats_of(model, first[:BATCH_CHECK])):
         return None
     found = np.empty((len(inputs), *first.shape[1:]), first.dtype)
     found[:BATCH] = first
