@@ -298,7 +298,7 @@ def old_tflite(content: bytes) -> bytes:
     graph, weights = tree.subgraphs[0], tree.subgraphs[0].tensors[1]
     narrow, buffer, dequantize, code = schema.TensorT(), schema.BufferT(), schema.OperatorT(), schema.OperatorCodeT()
     halves = np.asarray(tree.buffers[weights.buffer].data, np.uint8).view(np.float32).astype(np.float16)
-    buffer.data = halves.view(np.uint8)
+    buffer.data, tree.buffers[weights.buffer].data = halves.view(np.uint8), None
     narrow.name, narrow.shape, narrow.type, narrow.buffer = "half", weights.shape, schema.TensorType.FLOAT16, 3
     weights.buffer = 0
     tree.buffers.append(buffer)

@@ -15,6 +15,8 @@ from edgeworthy.variants.conversion.tflite_packing import packed
 
 #: Of a .tflite that has no signature; converters call the only one so.
 SIGNATURE = "serving_default"
+#: Where an op has numbers of tensors.
+OP_TENSORS = ("inputs", "outputs", "intermediates")
 
 
 def quantizable(content: bytes) -> bytes:
@@ -41,26 +43,55 @@ def _modern_codes(tree: Any) -> bool:
 def _wide_weights(tree: Any, schema: Any) -> bool:
     """Keep as float32 what the graph keeps as float16 and dequantizes."""
     changed = False
-    for graph in tree.subgraphs:
-        kept = [op for op in graph.operators if not _widened(tree, graph, op, schema)]
-        changed = changed or len(kept) < len(graph.operators)
-        graph.operators = kept
+    for place, graph in enumerate(tree.subgraphs):
+        widening = [op for op in graph.operators if _is_widening(tree, graph, op, schema)]
+        for op in widening:
+            _widen(tree, graph, op, schema)
+        graph.operators = [op for op in graph.operators if op not in widening]
+        _drop(tree, place, {int(op.inputs[0]) for op in widening} - _read(graph))
+        changed = changed or bool(widening)
     return changed
 
 
-def _widened(tree: Any, graph: Any, op: Any, schema: Any) -> bool:
-    """Whether the op dequantized a float16 constant; its output is that constant in float32 from now on."""
+def _is_widening(tree: Any, graph: Any, op: Any, schema: Any) -> bool:
+    """Whether the op dequantizes a float16 constant."""
     if tree.operatorCodes[op.opcodeIndex].builtinCode != schema.BuiltinOperator.DEQUANTIZE:
         return False
-    given, made = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    given = graph.tensors[op.inputs[0]]
     data = tree.buffers[given.buffer].data
-    if given.type != schema.TensorType.FLOAT16 or data is None or not len(data):
-        return False
-    buffer = schema.BufferT()
-    buffer.data = np.asarray(data, np.uint8).view(np.float16).astype(np.float32).view(np.uint8)
+    return bool(given.type == schema.TensorType.FLOAT16 and data is not None and len(data))
+
+
+def _widen(tree: Any, graph: Any, op: Any, schema: Any) -> None:
+    """Make the op's output the constant in float32."""
+    given, made, buffer = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]], schema.BufferT()
+    halves = np.asarray(tree.buffers[given.buffer].data, np.uint8).view(np.float16)
+    buffer.data = halves.astype(np.float32).view(np.uint8)
     made.buffer = len(tree.buffers)
     tree.buffers.append(buffer)
-    return True
+
+
+def _read(graph: Any) -> set[int]:
+    return {int(tensor) for tensors in (graph.outputs, *(op.inputs for op in graph.operators)) for tensor in tensors}
+
+
+def _drop(tree: Any, place: int, unread: set[int]) -> None:
+    """Leave out tensors of a subgraph that nothing reads any more: they would stay in every variant."""
+    graph = tree.subgraphs[place]
+    kept = [index for index in range(len(graph.tensors)) if index not in unread]
+    numbers = {-1: -1, **{old: new for new, old in enumerate(kept)}}  # -1 is an input that an op does without
+    for owner, ends in ((graph, ("inputs", "outputs")), *((op, OP_TENSORS) for op in graph.operators)):
+        for end in ends:
+            given = getattr(owner, end)
+            setattr(owner, end, None if given is None else [numbers[int(tensor)] for tensor in given])
+    for signature in tree.signatureDefs or ():
+        if signature.subgraphIndex == place:
+            for each in (*signature.inputs, *signature.outputs):
+                each.tensorIndex = numbers[int(each.tensorIndex)]
+    dropped = {graph.tensors[index].buffer for index in unread}
+    graph.tensors = [graph.tensors[index] for index in kept]
+    for buffer in dropped - {tensor.buffer for each in tree.subgraphs for tensor in each.tensors}:
+        tree.buffers[buffer].data = None
 
 
 def _sign(tree: Any, schema: Any) -> bool:
