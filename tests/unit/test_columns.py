@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from edgeworthy.cells import CellId
@@ -93,6 +95,18 @@ def test_pixels_are_judged_by_channel() -> None:
     still[:, 3, 3, :], gray[..., 2] = 0.005, 0.005
     assert defect(still.reshape(40, -1), truth) is None
     assert "column 2 of the outputs is constant" in str(defect(gray.reshape(40, -1), truth))
+
+
+@pytest.mark.parametrize("judged", [{"metric": "fidelity"}, {"metric": "miou", "task": {"kind": "segmentation"}}])
+def test_one_place_of_a_map_may_be_constant(judged: dict[str, Any]) -> None:
+    """A pixel, a step, an anchor; not one of the numbers that a map gives of every place."""
+    maps = np.random.default_rng(5).uniform(0, 1, (40, 6, 8, 2)).astype(np.float32)
+    flat = maps.reshape(40, -1)
+    truth = Truth(np.zeros((40, 6, 8), np.int64), flat, dataset="checksum", outputs={"": (6, 8, 2)}, **judged)
+    still, dead = maps.copy(), maps.copy()
+    still[:, 3, 3, :], dead[..., 1] = 0.5, 0.5
+    assert defect(still.reshape(40, -1), truth) is None
+    assert "column 1 of the outputs is constant" in str(defect(dead.reshape(40, -1), truth))
 
 
 def test_invalid_outputs_are_named() -> None:

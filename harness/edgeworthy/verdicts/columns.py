@@ -1,7 +1,8 @@
 """Outputs column by column, each against its own spread in the reference.
 
 One output may hold numbers of different kinds: boxes in pixels beside a score below 1. Over all of them together a lost
-score is invisible. A column is one value of a flat output, or one channel of an image (``Truth.channels``).
+score is invisible. A column is one value of a flat output, or one channel of an image (``Truth.channels``). Of a map, of
+steps or of anchors, which say the same of many places, it is one of the last axis: a single place may well be constant.
 """
 
 from __future__ import annotations
@@ -18,15 +19,23 @@ from edgeworthy.verdicts import fidelity
 Values = NDArray[np.floating[Any]]
 #: A column whose spread is below this share of the whole output's range may be rounded away: an int8 step is 1/255.
 SMALL = 0.05
-#: So many samples must be off a column's median before its variation counts.
-FEWEST = 2
+#: So many samples must be off a column's median before its variation counts; of many places, this share of them.
+FEWEST, FEWEST_PLACES = 2, 0.01
 #: A column counts as predicted where the reference explains at least this share of its targets' variance.
 EXPLAINED = 0.1
 
 
 def columns(values: Values, truth: Truth) -> Values:
     """Values of shape (samples, values) as (rows, columns): an image's pixels are rows, its channels columns."""
-    return values.reshape(-1, truth.channels) if truth.channels else values
+    channels = truth.channels or _last_axis(truth)
+    return values.reshape(-1, channels) if channels else values
+
+
+def _last_axis(truth: Truth) -> int:
+    """Of an output of several axes that is decoded, or compared as it is; 0 of any other."""
+    [shape, *more] = truth.outputs.values() or [()]
+    places = len(shape) > 1 and not more and not truth.classifies and (truth.task or truth.by_fidelity)
+    return shape[-1] if places else 0
 
 
 def has_targets(truth: Truth) -> bool:
@@ -68,11 +77,12 @@ def lost(values: Values, truth: Truth) -> list[int]:
         return []
     predicted = explained(truth.reference, truth) >= EXPLAINED if has_targets(truth) else None
     small = SMALL * float(np.ptp(reference))
+    fewest = max(FEWEST, FEWEST_PLACES * len(reference) if _last_axis(truth) else 0)
     return [
         int(column)
         for column in constant
         if (predicted is not None and predicted[column] and len(given) >= fidelity.ENOUGH_TO_SUSPECT)
-        or _varies(reference[:, column], small)
+        or (np.abs(reference[:, column] - np.median(reference[:, column])) > small).sum() >= fewest
     ]
 
 
@@ -105,7 +115,3 @@ def named(numbers: Iterable[int]) -> str:
     found = list(numbers)
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
     return f"column{'s' if len(found) > 1 else ''} {', '.join(map(str, found[:5]))}{more}"
-
-
-def _varies(column: Values, small: float) -> bool:
-    return int((np.abs(column - np.median(column)) > small).sum()) >= FEWEST
