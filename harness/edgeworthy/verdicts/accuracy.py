@@ -26,6 +26,8 @@ AXIS = "accuracy"
 RANDOM_WEIGHTS = "accuracy is not judged: the model's weights are random"
 NO_TARGETS = "judged by fidelity to the reference alone, against no targets"
 REPAIR = "calibrate on real, equally preprocessed inputs, or leave sensitive ops float with the 'mixed' recipe"
+#: Of outputs that are NaN or constant.
+INVALID = "check the conversion and its calibration"
 HINTS = dict.fromkeys(
     (
         *(quality.metric for quality in QUALITIES.values()),
@@ -63,9 +65,7 @@ def judge_accuracy(
     name, invalid = next(((name, problem) for name, problem in found if problem), ("", None))
     if invalid:
         invalid = f"output {name}: {invalid}" if name else invalid
-        return replace(
-            judged, status="fail", evidence="exact", message=invalid, hint="check the conversion and its calibration"
-        )
+        return replace(judged, status="fail", evidence="exact", message=invalid, hint=INVALID)
     return judged
 
 

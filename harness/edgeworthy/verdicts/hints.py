@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from edgeworthy.records import Verdict
 from edgeworthy.variants.recipes.registry import Recipe
-from edgeworthy.verdicts.accuracy import REPAIR
+from edgeworthy.verdicts.accuracy import INVALID, REPAIR
 
 _REFERENCE = "this is the model's reference: check the model, its labels and its preprocessing, or the budget"
 _FLOAT = "this variant is not quantized: check its conversion, and the preprocessing and layout of its input"
@@ -21,8 +21,8 @@ def quantizes(recipe: Recipe) -> bool:
 
 
 def fit_hint(verdict: Verdict, recipe: Recipe, *, is_reference: bool) -> Verdict:
-    """The verdict with the hint for a variant of this recipe, where its hint was the one for lost accuracy."""
-    if verdict.hint != REPAIR:
+    """The verdict with the hint for a variant of this recipe, where its hint was one for lost accuracy or invalid outputs."""
+    if verdict.hint != REPAIR and not (verdict.hint == INVALID and _halves(recipe)):
         return verdict
     return replace(verdict, hint=_REFERENCE if is_reference else _hint(recipe))
 

@@ -33,6 +33,8 @@ EXTRAS = {
     "torchvision": "torchvision",
 }
 MAX_REASON = 300
+#: LiteRT's last words: which op of the graph it could not prepare or invoke.
+FAILED_NODE = re.compile(r"Node number \d+ \(([A-Z0-9_]+)\) failed")
 ANOTHER_RECIPE = "drop this variant, or choose another recipe for this model"
 #: ONNX Runtime puts the sizes of an input that does not fit on the lines after this.
 ANNOUNCES_MORE = "for the following indices"
@@ -79,10 +81,16 @@ def refusing_what_does_not_run(made: str, path: Path) -> Iterator[None]:
     except (NotTheSameModel, ArtifactUnusable):
         raise
     except Exception as error:
-        raise RecipeRefused(
-            f"{made} that its runtime cannot run: {reason_line(error).replace(str(path), path.name)}",
-            hint=ANOTHER_RECIPE,
-        ) from error
+        reason = reason_line(error).replace(str(path), path.name)
+        raise RecipeRefused(f"{made} that its runtime cannot run: {reason}", hint=_around(reason)) from error
+
+
+def _around(reason: str) -> str:
+    """What to do about an artifact that does not run: where LiteRT names the op, that one may stay in float."""
+    failed = FAILED_NODE.search(reason)
+    if failed is None:
+        return ANOTHER_RECIPE
+    return f"leave this op in float, by the recipe 'mixed' with float_ops: [{failed[1]}], or choose another recipe"
 
 
 def missing_package(error: ModuleNotFoundError) -> PackageMissing:
