@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from edgeworthy.metrics import QUALITIES
 from edgeworthy.tasks.table import TASKS
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+from tokenizers import Tokenizer
+from tokenizers import models as tokenizer_models
 
 from tests.commands import edgeworthy
 from tests.integration.conftest import BESIDE_OTHER_TESTS, Digits, Project, make_project
@@ -171,20 +173,28 @@ def cases() -> dict[str, Case]:
     }  # fmt: skip
 
 
-def add_task(project: Project, name: str) -> None:
-    """The model of that case, with a right variant and ``off``, a bad one."""
-    folder, case = project.root / "benchmarks", cases()[name]
+def add_model(project: Project, name: str, case: Case) -> None:
+    """The model of a case, as it comes."""
+    folder = project.root / "benchmarks"
     given = write_model(folder / f"{name}.onnx", case)
     np.savez(folder / f"{name}.npz", evaluation_x=given, evaluation_y=case.targets)
-    np.save(folder / f"{name}_off.npy", in_a_row({key: part[np.newaxis] for key, part in case.off.items()}, 1)[0])
     project.models["datasets"][name] = {"kind": "npz", "path": f"{name}.npz"}
     project.models["models"][name] = {
         "source": {"path": f"{name}.onnx"},
         "dataset": name,
         "reference": "ort_fp32",
-        "variants": {"ort_fp32": {}, "ort_dynamic": {}, "off": {"options": {"model": name}}},
+        "variants": {"ort_fp32": {}},
         **case.entry,
     }
+
+
+def add_task(project: Project, name: str) -> None:
+    """The model of that case, with a right variant and ``off``, a bad one."""
+    case = cases()[name]
+    add_model(project, name, case)
+    off = in_a_row({key: part[np.newaxis] for key, part in case.off.items()}, 1)[0]
+    np.save(project.root / "benchmarks" / f"{name}_off.npy", off)
+    project.models["models"][name]["variants"] |= {"ort_dynamic": {}, "off": {"options": {"model": name}}}
     project.add_recipes(RECIPE)
 
 
@@ -348,6 +358,93 @@ def test_a_wrong_entry_is_refused_with_its_key(project: Project, entry: dict[str
     done = project.run()
     assert done.returncode != 0
     assert said in done.stdout + done.stderr
+
+
+def word_tokenizer(path: Path, words: list[str]) -> None:
+    """A tokenizer that knows these words and no others."""
+    made = Tokenizer(tokenizer_models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="a"))
+    made.save(str(path))
+
+
+def transcribed(targets: list[str], **entry: Any) -> Case:
+    """The reader's outputs of 6 symbols, with these transcripts, over and over."""
+    case = cases()["reader"]
+    return replace(case, targets=np.resize(np.array(targets), SAMPLES), entry=case.entry | entry)
+
+
+def misplaced(shift: float) -> NDArray[np.float64]:
+    """The detector's objects, moved to the right by so many pixels."""
+    objects = cases()["detector"].targets.copy()
+    objects[..., [0, 2]] += shift
+    return objects
+
+
+def unlike() -> dict[str, tuple[Case, str, str]]:
+    """Targets that are not those of the task: the case, what is said, and what is to be done."""
+    detector, masks = cases()["detector"], cases()["segmenter"]
+    tokens = {"task": {"kind": "text", "decoder": {"kind": "tokens", "tokenizer": "words.json"}}}
+    symbols = {"task": {"kind": "text", "decoder": {"kind": "ctc", "alphabet_file": "symbols.txt"}}}
+    reader = {"task": {"kind": "text", "decoder": {"kind": "tokens", "tokenizer": "none.json"}}}
+    return {
+        "outside": (
+            replace(detector, targets=misplaced(40)),
+            r"\d+ boxes of the targets lie outside the image, 64 pixels wide and 64 high; the first is row \d of sample 0",
+            "scale the boxes as the images are resized, and clip them",
+        ),
+        "objectless": (replace(detector, targets=np.full_like(detector.targets, -1)), "no sample has an object", "give targets"),
+        "silent": (transcribed(["a cab", " "]), "the target of sample 1 is an empty text", "leave it out"),
+        "foreign": (
+            transcribed(["a cab", "a zoo"]),
+            r"the target of sample 1 has characters that no prediction can have: \['o', 'z'\]",
+            "write the targets with the symbols of the model",
+        ),
+        "short_alphabet": (
+            transcribed(["a cab"], **symbols), "the alphabet and the blank are 4 symbols", "an alphabet of one symbol less",
+        ),
+        "other_words": (transcribed(["a cab"], **tokens), "and 7 tokens are known", "the vocabulary that the model was trained"),
+        "no_words": (transcribed(["a cab"], **reader), r"none\.json: no readable tokenizer", "give the path of a tokenizer.json"),
+        "ignored": (replace(masks, targets=np.full_like(masks.targets, 255)), "no target counts", "other than 255"),
+        "larger": (
+            replace(masks, targets=np.repeat(masks.targets, 2, axis=1)),
+            "does not fit targets of 12 x 8", "give targets of the output's size",
+        ),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def unlike_run(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: Path) -> tuple[Project, str]:
+    """One run of a healthy model among those whose targets are not those of their tasks."""
+    project = make_project(tmp_path_factory.mktemp("unlike"), digits, shared_store)
+    project.models = {"version": 1, "datasets": {}, "models": {}, "latency": {"loads": 3, "samples_per_load": 5}}
+    word_tokenizer(project.root / "benchmarks" / "words.json", list("abcdefg"))
+    (project.root / "benchmarks" / "symbols.txt").write_text("a\nb\nc\n")
+    add_model(project, "healthy", cases()["reader"])
+    for name, (case, *_) in unlike().items():
+        add_model(project, name, case)
+    done = project.run("-k", "accuracy and ort_fp32")
+    assert done.returncode == 1, done.stdout
+    assert "Traceback" not in done.stdout
+    return project, done.stdout
+
+
+def test_a_right_model_is_unharmed_by_those_of_other_targets(unlike_run: tuple[Project, str]) -> None:
+    """It passes; each of the others is an error of its own."""
+    statuses = unlike_run[0].statuses()
+    assert statuses.pop("healthy/ort_fp32/host:cpu") == "pass"
+    assert {name for name in statuses if "/ort_fp32/" in name} == {f"{name}/ort_fp32/host:cpu" for name in unlike()}
+    assert {status for name, status in statuses.items() if not name.startswith("healthy/")} == {"error"}
+
+
+@pytest.mark.parametrize("name", unlike())
+def test_targets_of_another_task_are_named(unlike_run: tuple[Project, str], name: str) -> None:
+    """In one sentence that says which, in the report and on the terminal, with what to do."""
+    (project, printed), (_, said, hint) = unlike_run, unlike()[name]
+    message = project.message("ort_fp32", name)
+    assert re.search(said, message), message
+    assert "\n" not in message
+    assert message in printed
+    cells = project.result().cells
+    assert hint in cells.loc[(cells.model == name) & (cells.variant == "ort_fp32"), "hint"].item()
 
 
 def test_what_a_task_cannot_judge_is_refused(project: Project) -> None:
