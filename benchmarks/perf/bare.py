@@ -1,13 +1,14 @@
 """The least that runs an artifact: load it, time the runtime's own calls. Knows nothing of edgeworthy.
 
 ``python bare.py RUNTIME`` imports the runtime and then forks for every JSON line on standard input (``artifact``,
-``inputs``, ``batch``, ``count``), so that its loads are as fresh, and its process as lean, as the harness's.
+``inputs``, ``parts``, ``batch``, ``count``), so that its loads are as fresh, and its process as lean, as the harness's.
 Each answer is a JSON list of nanoseconds: with batch 1, of ``count`` inferences of an input that is set once; with a
 larger batch, of ``count`` times setting the next batch, invoking, and getting its answer, all made ready before.
 """
 
 import itertools
 import json
+import math
 import os
 import sys
 import time
@@ -17,29 +18,53 @@ import numpy as np
 WARMUP = 5
 
 
-def litert(artifact, images, batch):
+def litert(artifact, rows, parts, batch):
     """The calls that run a .tflite with XNNPACK on one thread."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(artifact, num_threads=1)
-    taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    interpreter.resize_tensor_input(taken["index"], (batch, *taken["shape"][1:]))
+    given = interpreter.get_output_details()[0]
+    taken = named(interpreter, parts)
+    for each, (_, _, shape) in zip(taken, parts, strict=True):
+        interpreter.resize_tensor_input(each["index"], (batch, *shape))
     interpreter.allocate_tensors()
-    if np.issubdtype(taken["dtype"], np.integer):
-        scale, zero_point = taken["quantization"]
-        images = np.round(images / scale) + zero_point
-    batches = _batches(images.astype(taken["dtype"]), batch)
-    interpreter.set_tensor(taken["index"], next(batches))
+    columns = [quantized(column, each) for column, each in zip(columns_of(rows, parts), taken, strict=True)]
+    batches = _batches(columns, batch)
+
+    def feed():
+        for each, values in zip(taken, next(batches), strict=True):
+            interpreter.set_tensor(each["index"], values)
 
     def run():
-        interpreter.set_tensor(taken["index"], next(batches))
+        feed()
         interpreter.invoke()
         interpreter.get_tensor(given["index"])
 
+    feed()
     return interpreter.invoke if batch == 1 else run
 
 
-def onnxruntime(artifact, images, batch):
+def named(interpreter, parts):
+    """The details of the inputs in the order of the parts: by their names, where there are several."""
+    if len(parts) == 1:
+        return interpreter.get_input_details()
+    details = interpreter.get_signature_runner().get_input_details()
+    return [details[name] for name, _, _ in parts]
+
+
+def quantized(values, taken):
+    """Values as an input takes them."""
+    scale, zero_point = taken["quantization"]
+    return (np.round(values / scale) + zero_point if scale else values).astype(taken["dtype"])
+
+
+def columns_of(rows, parts):
+    """The values of each input (samples, ...): ``parts`` says what it is called, where it begins, and its shape."""
+    flat = rows.reshape(len(rows), -1)
+    return [flat[:, start : start + math.prod(shape)].reshape(-1, *shape) for _, start, shape in parts]
+
+
+def onnxruntime(artifact, rows, parts, batch):
     """The call that runs an .onnx on the CPU with one thread."""
     import onnxruntime as ort
 
@@ -47,18 +72,30 @@ def onnxruntime(artifact, images, batch):
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = ort.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])
-    taken = session.get_inputs()[0]
-    nchw = taken.shape[1] == images.shape[3]
-    batches = _batches(np.ascontiguousarray(images.transpose(0, 3, 1, 2) if nchw else images), batch)
-    names, once = [session.get_outputs()[0].name], {taken.name: next(batches)}
+    takes = {each.name: each for each in session.get_inputs()}
+    inputs = [takes[name] for name, _, _ in parts] if len(parts) > 1 else list(takes.values())
+    batches = _batches([as_taken(*pair) for pair in zip(columns_of(rows, parts), inputs, strict=True)], batch)
+
+    def fed():
+        return {each.name: values for each, values in zip(inputs, next(batches), strict=True)}
+
+    names, once = [session.get_outputs()[0].name], fed()
     if batch == 1:
         return lambda: session.run(names, once)
-    return lambda: session.run(names, {taken.name: next(batches)})
+    return lambda: session.run(names, fed())
 
 
-def _batches(native, batch):
-    """Whole batches of the samples, over and over."""
-    return itertools.cycle([native[i : i + batch] for i in range(0, len(native) - batch + 1, batch)])
+def as_taken(values, taken):
+    """Values in an input's type, and images in its layout."""
+    if values.ndim == 4 and taken.shape[1] == values.shape[3]:
+        values = values.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(values, np.int32 if taken.type == "tensor(int32)" else np.float32)
+
+
+def _batches(columns, batch):
+    """Whole batches of the samples, an array for each input, over and over."""
+    starts = range(0, len(columns[0]) - batch + 1, batch)
+    return itertools.cycle([[column[start : start + batch] for column in columns] for start in starts])
 
 
 def times_ns(invoke, count):
@@ -83,7 +120,7 @@ def serve(runtime):
         child = os.fork()
         if child == 0:
             job = json.loads(line)
-            invoke = RUNTIMES[runtime](job["artifact"], np.load(job["inputs"]), job["batch"])
+            invoke = RUNTIMES[runtime](job["artifact"], np.load(job["inputs"]), job["parts"], job["batch"])
             print(json.dumps(times_ns(invoke, job["count"])), flush=True)
             os._exit(0)
         if os.waitpid(child, 0)[1]:

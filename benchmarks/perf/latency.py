@@ -12,15 +12,15 @@ LEAST_MS = 0.3
 MOST = 1.02
 
 
-def measure():
+def measure(model="wide"):
     """One ratio for LiteRT and one for ONNX Runtime."""
-    made, inputs = artifacts(Path(__file__).with_name("models.yaml"), "wide", ["fp32", "ort_fp32"])
+    made, inputs = artifacts(Path(__file__).with_name("models.yaml"), model, ["fp32", "ort_fp32"])
     with harness() as target:
         for artifact in made:
-            yield _ratio(target, artifact, inputs)
+            yield _ratio(target, artifact, inputs, model)
 
 
-def _ratio(target, artifact, inputs):
+def _ratio(target, artifact, inputs, model):
     ours, theirs = [], []
     with bare(artifact, inputs) as bare_times_ns:
         for _ in range(LOADS):
@@ -31,4 +31,4 @@ def _ratio(target, artifact, inputs):
     if bare_ms < LEAST_MS:
         raise SystemExit(f"{artifact.path}: {bare_ms:.3f} ms is too little to hold an overhead against; widen wide.py")
     told = f"{low:.3f} to {high:.3f} over {LOADS} loads a side; bare {bare_ms:.3f} ms"
-    return Finding(f"latency over bare loop, {artifact.runtime}", ratio, "ratio", told, most=MOST)
+    return Finding(f"latency over bare loop, {model} on {artifact.runtime}", ratio, "ratio", told, most=MOST)

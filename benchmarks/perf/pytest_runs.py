@@ -32,20 +32,21 @@ def pytest(*arguments, **environment):
 
 
 @functools.cache
-def warm_run(selected):
+def warm_run(selected, models_yaml):
     """Of a warm run: seconds outside its measuring windows, seconds inside, cells, and the modules it had imported.
 
     The first run warms the store, and of both the one with the least outside counts: the other one waited for a
     conversion, or for a device that another run held.
     """
-    return min((_run(selected) for _ in range(2)), key=lambda found: found[0])
+    return min((_run(selected, models_yaml) for _ in range(2)), key=lambda found: found[0])
 
 
-def _run(selected):
+def _run(selected, models_yaml):
     with tempfile.TemporaryDirectory() as name:
         folder, modules = Path(name) / "results", Path(name) / "modules"
         wall_s, printed = pytest(
-            *(f"--edge-model={glob}" for glob in selected), "-o", f"edge_results={folder}", "-p", "imported_modules",
+            *(f"--edge-model={glob}" for glob in selected), "-o", f"edge_models={models_yaml}",
+            "-o", f"edge_results={folder}", "-p", "imported_modules",
             PYTHONPATH=str(Path(__file__).parent), PERF_MODULES=str(modules),
         )  # fmt: skip
         journal = Journal((folder / "latest").resolve())

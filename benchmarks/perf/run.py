@@ -26,6 +26,7 @@ def measurements(selected):
         "adb": partial(measure, "device_link"),
         "devices": partial(measure, "device_cells"),
         "tune": partial(measure, "tuning"),
+        "three": partial(measure, "three_inputs"),
         "imports": partial(measure, "warm", "measure_imports", selected),
     }
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from edgeworthy.cells import CellSelector
 from edgeworthy.config import LatencyPlan
 from edgeworthy.device_schema import RunnerBackend
@@ -57,6 +58,13 @@ def harness_seconds(target, artifact, inputs):
     return target.outputs(Job(artifact, inputs, TIMEOUT_S)).seconds
 
 
+def parts(inputs):
+    """What each of a model's inputs is called, where it begins in a row of the samples' file, and its shape."""
+    if not inputs.inputs:
+        return [["", 0, np.load(inputs.path, mmap_mode="r").shape[1:]]]
+    return [[each.name, each.start, each.shape] for each in inputs.inputs]
+
+
 @contextlib.contextmanager
 def bare(artifact, inputs):
     """``times_ns(count, batch)`` of reloads in the bare loop."""
@@ -67,7 +75,8 @@ def bare(artifact, inputs):
     ) as server:
 
         def times_ns(count, batch):
-            job = {"artifact": str(artifact.path), "inputs": str(inputs.path), "batch": batch, "count": count}
+            job = {"artifact": str(artifact.path), "inputs": str(inputs.path), "parts": parts(inputs), "batch": batch}
+            job["count"] = count
             print(json.dumps(job), file=server.stdin, flush=True)
             return json.loads(server.stdout.readline())
 

@@ -14,10 +14,15 @@ def train_heavy(splits, out, progress):
     _write(out, strides=1, convolutions=10)
 
 
-def _write(out, strides, convolutions):
-    keras.utils.set_random_seed(0)
-    image = keras.Input((32, 32, 1))
+def body(image, strides, convolutions):
+    """Convolutions of 64 channels over an image, and their means, (batch, 64)."""
     x = layers.Conv2D(64, 3, strides=strides, padding="same", activation="relu")(image)
     for _ in range(convolutions):
         x = layers.Conv2D(64, 3, padding="same", activation="relu")(x)
-    keras.Model(image, layers.Dense(10)(layers.GlobalAveragePooling2D()(x))).save(out)
+    return layers.GlobalAveragePooling2D()(x)
+
+
+def _write(out, strides, convolutions):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((32, 32, 1))
+    keras.Model(image, layers.Dense(10)(body(image, strides, convolutions))).save(out)
