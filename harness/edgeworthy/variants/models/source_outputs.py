@@ -8,6 +8,7 @@ three: Hanley and Lippman-Hand 1983, https://doi.org/10.1001/jama.1983.033303700
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import time
@@ -21,7 +22,16 @@ from numpy.typing import NDArray
 
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import SourceError
-from edgeworthy.variants.models.same_model import MOST_ROUNDING, ROUNDINGS, Images, Infer, Values, agrees, tolerance
+from edgeworthy.variants.models.same_model import (
+    MOST_ROUNDING,
+    ROUNDINGS,
+    Images,
+    Infer,
+    Values,
+    agrees,
+    singly,
+    tolerance,
+)
 
 Rows = NDArray[np.intp]
 
@@ -84,6 +94,9 @@ def compute(
     Raises SourceError where the source gives other outputs when it is run again, or NaN or infinity.
     """
     probe = samples.take(stratified(len(samples), min(PROBE, len(samples))))
+    if len(infer(probe)) != len(probe):  # a reshape puts all samples of a batch into one row
+        infer = functools.partial(singly, infer)
+        otherwise = otherwise and functools.partial(singly, otherwise)
     expected = _repeatable(infer, probe)
     size = _batch_of(probe) if _ignores_its_batch(infer, probe, expected) else 1
     rows = _affordable(infer, probe, size, len(samples), expected[0].nbytes)
