@@ -254,13 +254,29 @@ def parse_limit(text: str, given_by: str = "--edge-budget") -> dict[str, float]:
             hint="correct the limit's name; docs/configuration.md lists all of them",
         )
     try:
-        return Limits.model_validate({name: value}).given()
+        given = Limits.model_validate({name: value}).given()
     except ValidationError as error:
         raise ConfigError(f"{given_by} {text}: {error.errors()[0]['msg']}", hint="correct the limit's value") from error
+    if _is_share(name, given[name]):
+        raise ConfigError(
+            f"{given_by} {text} is a percentage: {given[name]:g} % would accept almost anything",
+            hint=f"did you mean {given_by} {name}={100 * given[name]:g}?",
+        )
+    return given
+
+
+def _is_share(name: str, value: float) -> bool:
+    """Whether a least percentage was meant as a share of 1: nearly everything keeps it."""
+    limit = next(metric.limit for metric in METRICS.values() if metric.limit_name == name)
+    return limit is not None and (limit.side, limit.within) == ("min", "percent") and 0 < value <= 1
 
 
 def _check_budget(document: YamlFile, models: ModelsFile, index: int, budget: Budget) -> None:
     at = ("budgets", index)
+    for name, value in budget.given().items():
+        if _is_share(name, value):
+            problem = f"it is a percentage: {value:g} % would accept almost anything"
+            raise document.error((*at, name), problem, hint=f"did you mean {100 * value:g}?")
     if budget.model is not None:
         _must_match(document, (*at, "model"), "model", budget.model, list(models.models))
     if budget.variant not in (None, CANARY):  # each model has a canary, which no file lists

@@ -5,7 +5,10 @@ It passes through here once, where it enters an error, a verdict or a change. No
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 #: A message is cut to so many characters; the exceptions of some libraries hold a whole model.
 LONGEST = 4000
@@ -51,3 +54,16 @@ def _shown(sign: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as Python holds it in a path
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def json_text(data: Any) -> str:
+    """Plain data as JSON. What JSON has no number for, infinity and NaN, is null: readers refuse ``Infinity``."""
+    return json.dumps(_with_nulls(data), indent=1, allow_nan=False)
+
+
+def _with_nulls(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _with_nulls(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_with_nulls(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -311,6 +311,11 @@ BAD_CONFIGURATION: dict[str, tuple[str, Edit, str]] = {
         lambda m: m["models"]["linear"].update(reference="ort_fp23"),
         r"models\.linear\.reference: unknown variant 'ort_fp23'; did you mean 'ort_fp32'",
     ),
+    "share": (
+        "models",
+        lambda m: m["budgets"].append({"min_top1_percent": 0.95}),
+        r"models\.yaml:\d+: budgets\.1\.min_top1_percent: it is a percentage: 0\.95 % would accept almost anything",
+    ),
     "no variants": ("models", lambda m: m["models"]["linear"].pop("variants"), r"models\.linear\.variants: .*missing"),
     "target": (
         "models",
@@ -489,6 +494,7 @@ def test_missing_models_yaml_says_how_to_make_one(project: Project) -> None:
         (["--edge-budget", "max_p5_ms=1"], "--edge-budget max_p5_ms=1: unknown limit 'max_p5_ms'; did you mean"),
         (["--edge-budget", "max_p50_ms=fast"], "--edge-budget max_p50_ms=fast: .*number"),
         (["--edge-budget", "max_p50_ms"], "--edge-budget max_p50_ms: "),
+        (["--edge-budget", "min_top1_percent=0.95"], "min_top1_percent=0.95 is a percentage: .*almost anything"),
         (["--edge-budget", "max_drop_points=-1"], "--edge-budget max_drop_points=-1: .*greater than or equal to 0"),
         (["--edge-resume", "nope"], "--edge-resume nope: no such run"),
     ],

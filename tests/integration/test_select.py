@@ -124,9 +124,10 @@ def test_a_model_is_chosen_by_its_own_metric(tasks: Project, model: str, metric:
 
 def test_what_is_lost_of_any_metric_is_a_limit_for_all_models(tasks: Project) -> None:
     """``off`` lost too much in both."""
-    done = select(tasks, "--target", "host:cpu", "--budget", "max_drop_points=1", "--json")
-    found = json.loads(done.stdout)
-    assert (done.returncode, found["limits"]) == (0, {"max_drop_points": 1.0})
+    limits = ("--budget", "max_drop_points=1", "--budget", "min_sqnr_db=1")  # the reference's is infinite
+    done = select(tasks, "--target", "host:cpu", *limits, "--json")
+    found = json.loads(done.stdout, parse_constant=pytest.fail)
+    assert (done.returncode, found["limits"]) == (0, {"max_drop_points": 1.0, "min_sqnr_db": 1.0})
     for choice in found["models"]:
         assert [one["variant"] for one in choice["others"]] == ["off"]
         assert "drop_points" in choice["fitting"][0]["metrics"]

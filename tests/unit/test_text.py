@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.errors import EdgeworthyError, SourceError
 from edgeworthy.records import Change, Verdict
-from edgeworthy.text import LONGEST, one_line, plural, printable
+from edgeworthy.text import LONGEST, json_text, one_line, plural, printable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,3 +64,10 @@ def test_every_message_passes_through_here():
 def test_one_is_no_plural():
     """1 cell, 2 cells."""
     assert [plural(count, "cell") for count in (0, 1, 1200)] == ["0 cells", "1 cell", "1,200 cells"]
+
+
+def test_json_has_null_where_it_has_no_number() -> None:
+    """Infinity is no JSON; what is a number stays as it is."""
+    said = json_text({"sqnr_db": math.inf, "checks": [{"low": math.nan, "value": 0.1}], "rows": (1, True, "Infinity")})
+    read = json.loads(said, parse_constant=pytest.fail)
+    assert read == {"sqnr_db": None, "checks": [{"low": None, "value": 0.1}], "rows": [1, True, "Infinity"]}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from edgeworthy.cli.options import BudgetOptions, RunOption, limits_of
-from edgeworthy.errors import ConfigError
-from edgeworthy.metrics import METRICS
 from edgeworthy.reports.frames import load_run
 from edgeworthy.reports.selection import Choice, choices
+from edgeworthy.text import json_text
 
 
 def select(
@@ -24,27 +21,15 @@ def select(
 ) -> None:
     """Choose a variant from the numbers of a run; exit status 1 where none of some model fits."""
     limits = limits_of(budget)
-    _refuse_shares(limits)
     found, name = choices(load_run(run), target, limits, model or []), run.resolve().name
     if as_json:
         answer = {"run": name, "target": target, "limits": limits, "models": [choice.plain() for choice in found]}
-        print(json.dumps(answer, indent=1))
+        print(json_text(answer))
     else:
         print(f"from run {name}, measured on {target}:")
         print("\n".join(line for choice in found for line in _lines(choice)))
     if not all(choice.fitting for choice in found):
         raise typer.Exit(1)
-
-
-def _refuse_shares(limits: Mapping[str, float]) -> None:
-    """Raise ConfigError for a least percentage that was meant as a share of 1: nearly everything keeps it."""
-    for metric in METRICS.values():
-        value = limits.get(metric.limit_name, 0.0)
-        if metric.limit and (metric.limit.side, metric.limit.within) == ("min", "percent") and 0 < value <= 1:
-            raise ConfigError(
-                f"--budget {metric.limit_name}={value:g} is a percentage: {value:g} % would accept almost anything",
-                hint=f"did you mean --budget {metric.limit_name}={100 * value:g}?",
-            )
 
 
 def _lines(choice: Choice) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from rich.table import Table
@@ -12,7 +11,7 @@ from edgeworthy.diagnosis.records import variant_yaml
 from edgeworthy.metrics import METRICS, Quality
 from edgeworthy.reports.columns import number
 from edgeworthy.reports.page import blank_page, text_of
-from edgeworthy.text import one_line
+from edgeworthy.text import json_text, one_line
 from edgeworthy.tuning.choice import Tried, pareto_front, recommended
 
 #: The reason is cut here; the next run of the suite shows it in full.
@@ -30,7 +29,7 @@ def as_json(tried: Sequence[Tried], model: str, target: str, judged_by: Quality)
         "pareto_front": [one.candidate.name for one in pareto_front(tried)],
         "recommended": best and best.candidate.name,
     }
-    return json.dumps(found, indent=1)
+    return json_text(found)
 
 
 def terminal(tried: Sequence[Tried], model: str, target: str, judged_by: Quality, color: bool) -> str:
