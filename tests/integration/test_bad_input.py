@@ -525,6 +525,14 @@ def test_bad_configuration_under_xdist_is_said_too(project: Project) -> None:
     assert "INTERNALERROR" not in done.stdout + done.stderr
 
 
+def test_unreadable_waivers_under_xdist_are_said_once(project: Project) -> None:
+    """Before a worker starts, as without xdist; not by every test."""
+    (project.root / "benchmarks" / "waivers.yaml").write_text("version: 1\nwaivers: [{cell: nowhere}]\n")
+    done = project.run("-n", "1")
+    assert is_misuse(done), done.stdout + done.stderr
+    assert (done.stdout + done.stderr).count("unknown key 'cell'") == 1
+
+
 # -- the machine --------------------------------------------------------------------------------------------------
 
 

@@ -362,6 +362,14 @@ def test_what_is_not_known_of_a_state_is_asked_for(strange: Project) -> None:
     assert "a state of whole numbers reaches 16,777,216 within a sequence" in said["beyond"]
 
 
+def test_layers_of_sequences_are_not_compared(strange: Project) -> None:
+    """A step depends on those before it: diagnose says so, and what to do, instead of comparing single steps."""
+    done = strange.edgeworthy("diagnose", "images", "ort_dynamic")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the model keeps a state from step to step, and layers are compared sample by sample" in done.stderr
+    assert "'metric: fidelity' judges each output by itself" in done.stderr
+
+
 def test_all_steps_are_not_taken_for_the_last_one(judged: Project) -> None:
     """A model of the same sequences without classes has other outputs to be compared with."""
     judged.models["models"]["all"] = judged.models["models"].pop("classes") | {

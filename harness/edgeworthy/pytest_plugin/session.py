@@ -98,8 +98,10 @@ class EdgeSession:
     def shared_run(self) -> str:
         """xdist: the folder that all workers measure into; cached, so that replacing a worker forgets no verdict.
 
-        Every suite that xdist runs asks for it, also one without a cell: nothing is imported for a new run.
+        Every suite that xdist runs asks for it, also one without a cell: nothing is imported for a new run, unless there are
+        baselines or waivers, of which the controller says once what is wrong. Raises pytest.UsageError.
         """
+        self._check_gate()
         if self.config.getoption("--edge-resume"):
             self.log.clear()
         return str(self.run_folder)
@@ -220,7 +222,7 @@ class EdgeSession:
 
                 check_tolerances(self.settings, self.project, self.planned)
         except EdgeworthyError as error:
-            if not self._worker:  # there, each test says it
+            if not self._worker:  # whose controller has said it
                 raise pytest.UsageError(str(error)) from error
 
     def _canary(self, session: pytest.Session, cell: CellId) -> pytest.Item:
@@ -311,7 +313,7 @@ class EdgeSession:
         try:
             self._overrides(item)
         except EdgeworthyError as error:
-            if not self._worker:  # there, each test says it
+            if not self._worker:  # whose controller has said it
                 raise pytest.UsageError(str(error)) from error
 
     def _overrides(self, item: pytest.Item) -> dict[str, float]:
