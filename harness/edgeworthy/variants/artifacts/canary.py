@@ -72,8 +72,11 @@ def check_bad(source: SourceOutputs, infer: Infer) -> None:
 
 
 def scrambled(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``outputs`` (samples, columns) with every sample's columns in another order; a single column is mirrored."""
+    """``outputs`` (samples, columns) of other samples, their columns in another order; a single column is mirrored.
+
+    Another order alone may change little: of a map that is mostly empty, of the steps of a silence.
+    """
     if outputs.shape[1] == 1:
         mirrored: NDArray[np.float32] = outputs.min() + outputs.max() - outputs
         return mirrored
-    return np.random.default_rng(SEED).permuted(outputs, axis=1)
+    return np.random.default_rng(SEED).permuted(np.roll(outputs, len(outputs) // 2, axis=0), axis=1)
