@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from edgeworthy.errors import RecipeRefused
-from edgeworthy.variants.conversion.converter_errors import ANOTHER_RECIPE, refusing_what_does_not_run
+from edgeworthy.variants.conversion.converter_errors import ANOTHER_RECIPE, reason_line, refusing_what_does_not_run
 
 DIV = "tflite/kernels/div.cc:262 data[i] != zero_point was not true.Node number 39 (DIV) failed to invoke."
 
@@ -27,3 +27,11 @@ def test_the_op_that_does_not_run_may_stay_in_float(said: str, hint: str) -> Non
     ):
         raise RuntimeError(said)
     assert refused.value.hint == hint
+
+
+def test_what_a_layer_raised_is_said_with_its_name() -> None:
+    """Keras writes it two lines below, and the layer's arguments, which may be long, after it."""
+    layer = "Exception encountered when calling layer 'tf.math.add_93' (type TFOpLambda)."
+    arguments = "Call arguments received by layer 'tf.math.add_93': " + 100 * "tf.Tensor "
+    said = f"{layer}\n\nDimensions must be equal, but are 20 and 40.\n\n{arguments}"
+    assert reason_line(ValueError(said)) == f"{layer} Dimensions must be equal, but are 20 and 40."

@@ -38,6 +38,8 @@ FAILED_NODE = re.compile(r"Node number \d+ \(([A-Z0-9_]+)\) failed")
 ANOTHER_RECIPE = "drop this variant, or choose another recipe for this model"
 #: ONNX Runtime puts the sizes of an input that does not fit on the lines after this.
 ANNOUNCES_MORE = "for the following indices"
+#: Keras says here which layer it was, and on the next line what it is about.
+IN_A_LAYER = "Exception encountered when calling layer"
 #: How TensorFlow begins a message with its stack, whose last line says what was raised.
 USERS_CODE = "in user code:"
 RAISED = re.compile(r"(\w+\.)*\w*(Error|Exception|Failure): \S")
@@ -124,7 +126,9 @@ def reason_line(error: BaseException) -> str:
 
 
 def _whole(lines: list[str]) -> str:
-    """A short message on one line; of a long one its first line, and the others where that only announces them."""
+    """A short message on one line; of a long one its first line, and the others, or the next, where that only announces them."""
     together = " ".join(lines)
     announces = lines[0].endswith(":") or ANNOUNCES_MORE in lines[0]
-    return together if announces or len(together) <= MAX_REASON else lines[0]
+    if announces or len(together) <= MAX_REASON:
+        return together
+    return " ".join(lines[: 2 if IN_A_LAYER in lines[0] else 1])
