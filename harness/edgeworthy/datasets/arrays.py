@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy import array_files
 from edgeworthy.dataset_schema import MAX_CLASSES, Dataset
 from edgeworthy.datasets import digits
 from edgeworthy.datasets.ragged import Given, framed, ragged_axes
@@ -229,12 +230,8 @@ def _array_or_samples(value: Any) -> NDArray[Any] | list[NDArray[Any]]:
 
 
 def _load_npz(path: Path) -> Given:
-    with (
-        reading(path, ".npz of plain arrays", "write it with numpy.savez, without object arrays"),
-        path.open("rb") as stream,
-        np.lib.npyio.NpzFile(stream, allow_pickle=False) as stored,  # np.load(path) leaks a bad file
-    ):
-        arrays = {key: stored[key] for key in stored.files}
+    with reading(path, ".npz of plain arrays", "write it with numpy.savez, without object arrays"):
+        arrays = array_files.load_arrays(path)
     samples = sorted((key.partition("/")[0], _number(key)) for key in arrays if "/" in key)
     found: dict[str, Any] = {key: values for key, values in arrays.items() if "/" not in key}
     for name, number in samples:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeworthy.array_files import load_array
 from edgeworthy.dataset_schema import ANNOTATED_KINDS, Dataset
 from edgeworthy.datasets import annotated_files, sample_files
 from edgeworthy.datasets.decoding import Decoded, decode
@@ -140,7 +141,7 @@ def _store_file_facts(
         steps = value_steps(dataset.preprocessing, channels)
         named, ragged = write_rows(folder, inputs, steps, isinstance(shaped, Sound))
         inputs = {split: folder / f"{split}_x.npy" for split in inputs}
-    shapes = {split: list(np.load(path, mmap_mode="r").shape) for split, path in inputs.items()}
+    shapes = {split: list(load_array(path, mapped=True).shape) for split, path in inputs.items()}
     _check_sizes(shapes)
     sha256 = {f"{split}_x": facts["sha256"] for split, facts in decoded.items()}
     dropped = 0

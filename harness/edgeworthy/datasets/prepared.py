@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.array_files import load_array
 from edgeworthy.dataset_schema import ANNOTATED_KINDS, FILE_KINDS, Dataset, Preprocessing
 from edgeworthy.datasets import arrays
 from edgeworthy.datasets.arrays import INPUT
@@ -130,7 +131,7 @@ class PreparedDataset:
     def arrays(self) -> tuple[NamedInput, ...]:
         """The arrays of inputs, and where each stands in a row."""
         samples = self.inputs["evaluation"]
-        return samples.inputs or in_a_row({INPUT: np.load(samples.path, mmap_mode="r")})
+        return samples.inputs or in_a_row({INPUT: load_array(samples.path, mapped=True)})
 
     @property
     def labelled(self) -> bool:
@@ -159,12 +160,12 @@ class PreparedDataset:
         """
         if not self.labelled:
             return np.full(self.count, -1, np.int64) if self.classes else np.zeros((self.count, 0), np.float32)
-        targets: NDArray[Any] = np.load(self.array("evaluation_y"))
+        targets: NDArray[Any] = load_array(self.array("evaluation_y"))
         return targets
 
     def target_sizes(self) -> NDArray[np.int64] | None:
         """The shape of each evaluation target, (N, axes), where they differ; they are then followed by zeros."""
-        return np.load(self.array("evaluation_y_sizes")) if "evaluation_y_sizes" in self.sha256 else None
+        return load_array(self.array("evaluation_y_sizes")) if "evaluation_y_sizes" in self.sha256 else None
 
     def labels(self) -> NDArray[Any]:
         """The evaluation targets in rows: class numbers int64 (N,), or (N, values)."""
@@ -184,7 +185,7 @@ class PreparedDataset:
         """The last dimension of targets that are images, (N, ..., channels); 0 for others."""
         if not self.labelled or self.kind in ANNOTATED_KINDS:
             return 0
-        targets = np.load(self.array("evaluation_y"), mmap_mode="r")
+        targets = load_array(self.array("evaluation_y"), mapped=True)
         return targets.shape[-1] if targets.ndim > 2 else 0
 
     @property

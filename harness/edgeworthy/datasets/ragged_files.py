@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.array_files import load_array
 from edgeworthy.datasets.arrays import INPUT
 from edgeworthy.datasets.decoding import Decoded, decoded, refuse_problems
 from edgeworthy.datasets.geometry import Geometry
@@ -58,7 +59,7 @@ def write_rows(
 
     Gives back what stands where in a row, and what is said of the evaluation samples.
     """
-    sizes = {split: np.load(path.with_name("sizes.npy")) for split, path in files.items()}
+    sizes = {split: load_array(path.with_name("sizes.npy")) for split, path in files.items()}
     if len({each.shape[1] for each in sizes.values()}) > 1:
         raise SourceError("some files have another number of channels", hint="convert them to one kind")
     frame = np.max([each.max(axis=0) for each in sizes.values()], axis=0)
@@ -72,7 +73,7 @@ def write_rows(
             row[: inputs[0].size] = in_frame([done(steps, sample)], frame).ravel()
             row[inputs[0].size :] = np.array(sample.shape)[list(axes)]
         rows.flush()
-    return inputs, ragged_facts(np.load(folder / f"evaluation_{INPUT}.npy", mmap_mode="r"), inputs)
+    return inputs, ragged_facts(load_array(folder / f"evaluation_{INPUT}.npy", mapped=True), inputs)
 
 
 def _samples(path: Path, sizes: NDArray[np.int64], dtype: type[np.generic]) -> Iterator[NDArray[Any]]:

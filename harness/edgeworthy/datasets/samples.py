@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeworthy.array_files import load_array
 from edgeworthy.records import Layout
 from edgeworthy.storage import digest, file_digest
 from edgeworthy.tensors import NamedInput
@@ -48,15 +49,15 @@ class Samples:
         return [each.name for each in self.inputs]
 
     def __len__(self) -> int:
-        return len(np.load(self.path, mmap_mode="r"))
+        return len(load_array(self.path, mapped=True))
 
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Samples ``start`` to ``stop``, float32 (n, ...); the rest of the file is not read."""
-        return self._values(np.load(self.path, mmap_mode="r")[start:stop])
+        return self._values(load_array(self.path, mapped=True)[start:stop])
 
     def take(self, chosen: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """The samples of those indices, float32 (n, ...); the rest of the file is not read."""
-        return self._values(np.load(self.path, mmap_mode="r")[chosen])
+        return self._values(load_array(self.path, mapped=True)[chosen])
 
     def _values(self, stored: NDArray[Any]) -> NDArray[np.float32]:
         values = done(self.steps, stored)

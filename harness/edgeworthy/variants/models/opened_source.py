@@ -61,7 +61,6 @@ from edgeworthy.variants.models.source_files import Shape
 from edgeworthy.variants.models.source_inference import other_kernels, own_inference
 from edgeworthy.variants.models.source_outputs import SourceOutputs
 from edgeworthy.variants.models.source_to_onnx import as_onnx
-from edgeworthy.variants.models.tflite_signatures import with_signature
 from edgeworthy.variants.models.views import View, Views, once
 
 
@@ -214,10 +213,8 @@ class OpenedSource(Views):
         if self.source.route == "litert_torch":
             return self._tflite_of_torch(self.scratch / "converted.tflite")
         self._must_be("tflite", "is not a finished .tflite", "drop this variant for this model")
-        source_files.check_tflite(self._file())
         given = self.scratch / "given.tflite"
-        with source_files.reading(self._file(), "a TFLite file"):
-            content = with_signature(self._file().read_bytes(), self.path, self.source.signature)
+        content = source_files.tflite_content(self._file(), self.source.signature)
         content = tflite_with_output(content, self.path, self.source.output, self.samples.inputs)
         content = fixed_tflite(content, self.title, self.source.shapes)
         given.write_bytes(tflite_for(content, self.samples.inputs, self.input_shape))

@@ -17,6 +17,7 @@ from edgeworthy.tensors import NamedInput, by_name
 from edgeworthy.variants.conversion.converter_errors import reason_line, refusing
 from edgeworthy.variants.models.model_inputs import ModelInput
 from edgeworthy.variants.models.onnx_data_files import data_files
+from edgeworthy.variants.models.tflite_signatures import with_signature
 
 #: Of one sample, without the batch.
 Shape = tuple[int, ...]
@@ -35,8 +36,8 @@ def checked_file(path: Path) -> Path:
     return path
 
 
-def check_tflite(path: Path) -> None:
-    """Raise SourceError where the file is not a TFLite flatbuffer that LiteRT can read."""
+def tflite_content(path: Path, signature: str | None) -> bytes:
+    """A .tflite with the signature alone. Raises SourceError where LiteRT cannot read the file, or it has no such signature."""
     with refusing("LiteRT"):
         from ai_edge_litert.interpreter import Interpreter
     content = path.read_bytes()
@@ -48,6 +49,7 @@ def check_tflite(path: Path) -> None:
         )
     with reading(path, "a TFLite file"):
         Interpreter(model_content=content)
+        return with_signature(content, path, signature)
 
 
 def check_onnx(path: Path) -> None:
