@@ -18,7 +18,14 @@ ROOT = Path(__file__).parents[1]
 DIST = ROOT / "dist"
 PACKAGE = ROOT / "harness" / "edgeworthy"
 #: Files that are no modules and that nothing works without.
-DATA = ("templates/*", "weights/*", "measurements/tiny/*", "py.typed")
+DATA = (
+    "templates/*",
+    "weights/*",
+    "measurements/tiny/*",
+    "reports/html/templates/*",
+    "reports/html/charts/*",
+    "py.typed",
+)
 EXTRAS = "digits,onnx"
 #: What a package lacks would show as a refusal, which is no failure.
 ALL_PASSED = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,12 @@ def tokens(texts: Sequence[str], file: Path, length: int | None) -> Tokens:
     sizes = sizes_of(ids)
     frame = sizes.max(axis=0)
     return Tokens(in_frame(ids, frame), in_frame(masks, frame), sizes, sum(bool(each.overflowing) for each in found))
+
+
+def text_of(file: Path) -> Callable[[list[int]], str]:
+    """What reads token numbers back as text, without special tokens. Raises SourceError as ``tokens`` does."""
+    tokenizer = _tokenizer(file)
+    return lambda ids: str(tokenizer.decode(ids))
 
 
 def version() -> str:

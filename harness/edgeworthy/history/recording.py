@@ -18,20 +18,29 @@ def record_run(folder: Path, location: Location) -> None:
     History(location).record(read_entry(folder))
 
 
-def record_ended(folder: Path, configured: str, root: Path) -> str:
-    """Record a run that just ended; returns a message if that failed.
+def address_of(folder: Path, configured: str, root: Path) -> str:
+    """Where a run records itself; empty where it does not. It may hold a password.
 
     EDGE_HISTORY_URL says where, else ``configured`` (the ini value ``edge_history``: a URL, or a file relative to ``root``),
-    else it is a file beside the run. Where it is off, or without the extra and without configuration, nothing is done.
+    else it is a file beside the run, if the extra is installed.
     """
     url = os.environ.get("EDGE_HISTORY_URL", "")
     if not url and (configured == OFF or not (installed() or configured)):
         return ""
     file = str(root / configured) if configured else str(folder.parent / FILE_NAME)
+    return url or (configured if "://" in configured else file)
+
+
+def record_ended(folder: Path, configured: str, root: Path) -> str:
+    """Record a run that just ended, where ``address_of`` says; returns a message if that failed."""
+    address = address_of(folder, configured, root)
+    if not address:
+        return ""
     try:
-        record_run(folder, Location.parse(url or (configured if "://" in configured else file)))
+        record_run(folder, Location.parse(address))
     except EdgeworthyError as error:
         said = str(error).replace("\n", " ")
-        option = "" if url or not configured else " --history " + ("URL" if "://" in configured else shlex.quote(file))
+        asked = configured and not os.environ.get("EDGE_HISTORY_URL", "")
+        option = " --history " + ("URL" if "://" in configured else shlex.quote(address)) if asked else ""
         return f"the run is not in the history: {said}. Later: edgeworthy record {shlex.quote(str(folder))}{option}"
     return ""

@@ -18,7 +18,7 @@ STATUSES = ("error", "fail", "not comparable", "not run", "waived", "absent", "r
 _INTERVALS = tuple(name for name, metric in METRICS.items() if metric.interval)
 
 #: Readings of the device that are shown with a cell: those of ``Target.state``.
-_READINGS = {
+READINGS = {
     "temperature_c": "degrees Celsius (a phone's skin, a board's hottest sensor)",
     "battery_percent": "charge of the battery",
     "cpu_mhz": "clock of the processor",
@@ -62,11 +62,11 @@ COLUMNS: dict[str, str] = {
     "window_s": "seconds inside the runner while timing",
     **{
         f"{name}_{when}": f"{meaning}, {when} timing, where the device reports it"
-        for name, meaning in _READINGS.items()
+        for name, meaning in READINGS.items()
         for when in ("before", "after")
     },
     **{
-        f"{name}_during": f"{_READINGS[name]}, at its worst while timing, where the device was sampled"
+        f"{name}_during": f"{READINGS[name]}, at its worst while timing, where the device was sampled"
         for name in _MEANWHILE
     },
     "telemetry_samples": "telemetry samples taken while timing",
@@ -147,6 +147,6 @@ def _measured(cell: CellId, journal: Journal) -> dict[str, Any]:
 
 def _readings(conditions: Conditions) -> dict[str, float | None]:
     states = {"before": conditions.before, "after": conditions.after}
-    found = {f"{name}_{when}": state.get(name) for name in _READINGS for when, state in states.items()}
+    found = {f"{name}_{when}": state.get(name) for name in READINGS for when, state in states.items()}
     during = {f"{name}_during": conditions.during.get(name) for name in _MEANWHILE}
     return {**found, **during, "telemetry_samples": conditions.during.get("telemetry_samples")}

@@ -42,7 +42,7 @@ def terminal_table(rows: Sequence[Row], color: bool, width: int = WIDEST) -> str
     """
     page = blank_page(color, width)
     page.print(_fitting(rows, width))
-    for causing in _by_cause(rows):
+    for causing in by_cause(rows):
         page.print(_explanation(causing), soft_wrap=True)
     return text_of(page)
 
@@ -54,13 +54,13 @@ def markdown(rows: Sequence[Row], title: str, notes: Sequence[str] = ()) -> str:
     lines = [f"## {title}", "", counts(rows), "", "| " + " | ".join(headers) + " |", "|" + " --- |" * len(headers)]
     for row, shown in zip(rows, cells, strict=True):
         lines.append("| " + " | ".join(map(escape_markdown, (row["status"], _cell(row), *shown))) + " |")
-    explained = _by_cause(rows)
+    explained = by_cause(rows)
     if explained:
         lines.append("")
     for causing in explained:
-        row, who = causing[0], _who(causing)
+        row, cell = causing[0], who(causing)
         step = f" _Hint: {escape_markdown(row['hint'])}_" if row["hint"] else ""
-        lines.append(f"- **{row['status']}** `{who}`: {escape_markdown(row['message'])}{step}")
+        lines.append(f"- **{row['status']}** `{cell}`: {escape_markdown(row['message'])}{step}")
     lines += ["", *(f"- {escape_markdown(note)}" for note in notes)] if notes else []
     return "\n".join(lines) + "\n"
 
@@ -95,7 +95,7 @@ def _table(rows: Sequence[Row], headers: Sequence[str], cells: Sequence[Sequence
     return table
 
 
-def _by_cause(rows: Sequence[Row]) -> list[list[Row]]:
+def by_cause(rows: Sequence[Row]) -> list[list[Row]]:
     """The rows to explain; those with one status and message are explained together."""
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
@@ -106,12 +106,12 @@ def _by_cause(rows: Sequence[Row]) -> list[list[Row]]:
 
 def _explanation(causing: Sequence[Row]) -> Text:
     row = causing[0]
-    message = f" {_who(causing)}: {one_line(row['message'])}"
+    message = f" {who(causing)}: {one_line(row['message'])}"
     step = f"\n    hint: {one_line(row['hint'])}" if row["hint"] else ""
     return Text.assemble((row["status"], _STYLES[row["status"]]), message, step)
 
 
-def _who(causing: Sequence[Row]) -> str:
+def who(causing: Sequence[Row]) -> str:
     """The cell, or how many there are and the first of them."""
     if len(causing) == 1:
         return _cell(causing[0])

@@ -13,9 +13,11 @@ from edgeworthy.judging.gate import Ending, Gate, noise_notes
 from edgeworthy.measurements.project import Project
 from edgeworthy.records import JUDGED_STATUSES, RED_STATUSES, Verdict
 from edgeworthy.reports import run_folder
+from edgeworthy.reports.html.beside import Beside
 from edgeworthy.reports.summary import terminal_table
 from edgeworthy.reports.users import write_users
 from edgeworthy.runs.run import Run
+from edgeworthy.session.report_page import write_report_page
 from edgeworthy.session.settings import Settings
 from edgeworthy.text import plural
 from edgeworthy.verdicts.completeness import unproven
@@ -69,8 +71,10 @@ def end_run(
         return ended
     warning = record_ended(run.folder, settings.history, settings.root)
     ended.warnings += [warning] if warning else []
-    ended.warnings += write_users(project.reports, run.folder) if complete else []
     ended.troubles += _troubles(run, ending, ended.rows, unasserted)
+    said = Beside(ended.notes, ended.troubles)
+    ended.warnings += write_report_page(run, ended.rows, project, gate, settings, said)
+    ended.warnings += write_users(project.reports, run.folder) if complete else []
     return ended
 
 

@@ -83,7 +83,7 @@ def snapshot(provenance: Provenance, truth: Truth | None, outputs: Outputs | Non
         metric=scoring.identity(truth) if truth else "top1",
         metrics={**sizes, **quality.metrics, **(_timed(timing) if timing else {})},
         statistic=_statistic(timing) if timing else "median",
-        latency_loads_ns=_latency_loads(timing) if timing else np.zeros(0, np.int64),
+        latency_loads_ns=latency_loads(timing) if timing else np.zeros(0, np.int64),
         load_loads_ns=timing.load_ns if timing else np.zeros(0, np.int64),
         **quality.kept,
         task=truth.task if truth else {},
@@ -141,7 +141,7 @@ class _Quality:
 
 def _timed(timing: Timing) -> dict[str, float]:
     found = {
-        LATENCY_METRICS[_statistic(timing)]: over_all(_statistic(timing), _latency_loads(timing)) / 1e6,
+        LATENCY_METRICS[_statistic(timing)]: over_all(_statistic(timing), latency_loads(timing)) / 1e6,
         "load_ms": float(np.median(timing.load_ns)) / 1e6,
         "peak_memory_mb": None if timing.peak_memory_bytes is None else timing.peak_memory_bytes / 1e6,
         "delegated_percent": timing.delegation.percent if timing.delegation else None,
@@ -158,7 +158,8 @@ def _statistic(timing: Timing) -> LoadStatistic:
     return "mean" if timing.statistic == "mean" else "median"
 
 
-def _latency_loads(timing: Timing) -> NDArray[np.int64]:
+def latency_loads(timing: Timing) -> NDArray[np.int64]:
+    """One time for each reload, in ns: the median of its inferences, or the average that the device's tool prints."""
     if timing.statistic != "inference":
         return timing.samples_ns
     loads = np.unique(timing.load_of)

@@ -1,0 +1,39 @@
+"""The trends of a run's cells as its page shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from edgeworthy.history.database import History
+from edgeworthy.history.location import Location
+from edgeworthy.history.trend import Trend, judged_trend, revision
+from edgeworthy.reports.html.beside import CellTrend, Moment, Turn
+from edgeworthy.reports.html.numbers import latency_column, lost_column
+from edgeworthy.reports.html.overview import id_of
+
+#: A picture has room for so many runs.
+NEWEST = 120
+
+
+def page_trends(address: str, rows: Sequence[dict[str, Any]]) -> list[CellTrend]:
+    """Latency and loss of every cell over its newest runs, where there are earlier ones. Raises HistoryError."""
+    history = History(Location.parse(address))
+    return [trend for row in rows for trend in _of_cell(history, row)]
+
+
+def _of_cell(history: History, row: dict[str, Any]) -> Iterator[CellTrend]:
+    for column in (latency_column(row), lost_column(row)):
+        points = history.trend(id_of(row), column) if row[column] is not None else []
+        if len(points) > 1:
+            yield _shown(judged_trend(id_of(row), column, points))
+
+
+def _shown(trend: Trend) -> CellTrend:
+    judged = set(trend.judged)
+    moments = [
+        Moment(point.run, point.began_utc, revision(point), point.value, place in judged)
+        for place, point in enumerate(trend.points)
+    ]
+    turns = [Turn(found.began.run, found.message(), found.worse) for found in trend.findings]
+    return CellTrend(trend.cell, trend.metric, moments[-NEWEST:], turns)

@@ -1,0 +1,76 @@
+"""``report.html``: the whole page, from a finished run and what is known beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from edgeworthy.cells import CellId
+from edgeworthy.metrics import METRICS
+from edgeworthy.records import Verdict
+from edgeworthy.reports.columns import Row
+from edgeworthy.reports.html.beside import Beside, CellTrend
+from edgeworthy.reports.html.cell import CellViews
+from edgeworthy.reports.html.choosing import choices_of
+from edgeworthy.reports.html.matrix import SHOWN, matrices_of
+from edgeworthy.reports.html.overview import id_of, overview_of
+from edgeworthy.reports.html.pairs import Album
+from edgeworthy.reports.html.table import table_of
+from edgeworthy.reports.html.template import render
+from edgeworthy.reports.rows import STATUSES
+from edgeworthy.runs.run import Run
+from edgeworthy.storage import read_json, write_atomically
+from edgeworthy.verdicts.sides import WORDS
+
+NAME = "report.html"
+
+
+def write_page(run: Run, rows: Sequence[Row], beside: Beside) -> None:
+    """Write ``report.html`` into the folder of a run that has its other reports. Raises StoreError."""
+    write_atomically(run.folder / NAME, page_of(run, rows, beside).encode())
+
+
+def page_of(run: Run, rows: Sequence[Row], beside: Beside) -> str:
+    """The page of a run with its ``rows``, the worst first. Raises StoreError."""
+    verdicts: dict[CellId, list[Verdict]] = {}
+    for verdict in run.verdicts():
+        verdicts.setdefault(verdict.cell, []).append(verdict)
+    album = Album(beside.samples)
+    views = CellViews(run, verdicts, beside, album)
+    context = {
+        "run": run.name,
+        "complete": run.complete,
+        "overview": overview_of(rows, beside.troubles, complete=run.complete),
+        "beside": beside,
+        "environment": read_json(run.folder / "environment.json"),
+        "matrices": matrices_of(rows, verdicts),
+        "shown": SHOWN,
+        "present": [status for status in STATUSES if any(row["status"] == status for row in rows)],
+        "table": table_of(rows),
+        "changes": sorted(beside.changes or (), key=lambda change: WORDS.index(change.status)),
+        "places": {id_of(row): place for place, row in enumerate(rows)},
+        "views": (views.view(place, row) for place, row in enumerate(rows)),
+        "data": lambda: _data(rows, verdicts, beside, album),
+    }
+    return render("page.html.jinja", context)
+
+
+def _data(rows: Sequence[Row], verdicts: dict[CellId, list[Verdict]], beside: Beside, album: Album) -> dict[str, Any]:
+    """What scripts draw and filter by. Asked for last: the sections fill the album."""
+    return {
+        "cells": [[*id_of(row), row["status"]] for row in rows],
+        "choices": choices_of(rows, verdicts),
+        "trends": [_trend(trend) for trend in beside.trends],
+        "pictures": album.pictures,
+    }
+
+
+def _trend(trend: CellTrend) -> dict[str, Any]:
+    metric = METRICS[trend.column]
+    return {
+        "cell": str(trend.cell),
+        "label": f"{metric.label},{metric.unit}" if metric.unit else metric.label,
+        "moments": [{**asdict(moment), "text": metric.shown(moment.value)} for moment in trend.moments],
+        "turns": [asdict(turn) for turn in trend.turns],
+    }

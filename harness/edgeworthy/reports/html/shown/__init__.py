@@ -1,0 +1,1 @@
+"""Samples, targets and predictions as a person sees them: pictures, spectrograms, texts, boxes, masks."""

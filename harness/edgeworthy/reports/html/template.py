@@ -1,0 +1,54 @@
+"""Pages from their templates: everything is escaped, and nothing is loaded from anywhere."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from edgeworthy.reports.html.embedding import checksum, embedded
+from edgeworthy.reports.html.statuses import MEANINGS, SIGNS
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+#: What a page runs, in this order: the library of charts as it was published, and the page's own.
+CHARTS = ("d3.min.js", "plot.min.js")
+SCRIPTS = ("address.js", "filters.js", "sorting.js", "charts.js", "cells.js", "start.js")
+#: Nothing but this page's own scripts runs, and nothing is loaded. Styles are the page's and, of charts, the library's.
+_POLICY = "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; form-action 'none'"
+
+
+def render(name: str, context: Mapping[str, Any]) -> str:
+    """The template of that name, filled. A template may use scripts, styles and the policy that allows just these."""
+    return _environment().get_template(name).render(context)
+
+
+@functools.cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    made = Environment(
+        loader=PackageLoader("edgeworthy.reports.html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    scripts = [_file("charts", name) for name in CHARTS] + ["\n".join(_file("templates", name) for name in SCRIPTS)]
+    made.filters["embedded"] = embedded
+    made.globals.update(
+        signs=SIGNS,
+        meanings=MEANINGS,
+        style=Markup(_file("templates", "page.css")),  # noqa: S704 - our own file
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own files
+        policy=_POLICY.format(scripts=" ".join(map(checksum, scripts))),
+    )
+    return made
+
+
+def _file(folder: str, name: str) -> str:
+    return resources.files("edgeworthy.reports.html").joinpath(folder, name).read_text(encoding="utf-8")

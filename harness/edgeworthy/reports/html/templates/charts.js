@@ -1,0 +1,129 @@
+// Pictures of numbers, each drawn when it comes near the screen. Nothing is computed here: what is drawn stands in the data.
+const color = (status) => `var(--${status.replaceAll(" ", "-")})`;
+const style = { background: "transparent", fontSize: "12px", overflow: "visible" };
+// Not "5m" for 0.005.
+const plain = (value) => String(Number(value.toPrecision(6)));
+const link = (cell) => `#${new URLSearchParams({ cell })}`;
+const interval = (mark, axis, points) => {
+  const [low, high] = [`${axis}l`, `${axis}h`];
+  return mark(points.filter((point) => point[low] !== null && point[high] !== null), {
+    [axis]: undefined, [`${axis}1`]: low, [`${axis}2`]: high, [axis === "x" ? "y" : "x"]: axis === "x" ? "y" : "x",
+    stroke: "var(--ink)", strokeOpacity: (point) => (point.dominated ? 0.15 : 0.45), strokeWidth: 1,
+  });
+};
+
+function figure(into, title, plot) {
+  const made = document.createElement("figure"), caption = document.createElement("figcaption");
+  caption.textContent = title;
+  made.append(caption, plot);
+  into.append(made);
+  return made;
+}
+
+function choice({ model, target, x, y, limits, points, front }) {
+  const title = (point) => `${point.variant}: ${point.status}\n${point.texts.join(", ")}${point.dominated ? "\nbeaten in everything" : ""}`;
+  return Plot.plot({
+    ariaLabel: `${model} on ${target}: ${y} over ${x}`, className: "chart", style, width: 560, height: 360, marginLeft: 60,
+    marginRight: 90,
+    x: { label: `${x} \u2192`, type: points.every((point) => point.x > 0) ? "log" : "linear", grid: true, nice: true, ticks: 5, tickFormat: plain },
+    y: { label: `\u2191 ${y}`, grid: true, nice: true, ticks: 6 },
+    r: { range: [4, 16], type: "sqrt" },
+    marks: [
+      Plot.ruleY([0], { stroke: "var(--line)" }),
+      Plot.ruleX(limits.x, { stroke: "var(--fail)", strokeDasharray: "4 4" }),
+      Plot.ruleY(limits.y, { stroke: "var(--fail)", strokeDasharray: "4 4" }),
+      Plot.line(front, { stroke: "var(--accent)", strokeOpacity: 0.6, strokeWidth: 2, curve: "step-after" }),
+      interval(Plot.ruleY, "x", points),
+      interval(Plot.ruleX, "y", points),
+      Plot.dot(points, {
+        x: "x", y: "y", r: "size", fill: (point) => color(point.status), fillOpacity: (point) => (point.dominated ? 0.25 : 0.8),
+        stroke: "var(--paper)", href: (point) => link(point.cell), ariaLabel: title, title,
+      }),
+      Plot.text(points.filter((point) => point.front), {
+        x: "x", y: "y", text: "variant", dx: 10, dy: -8, textAnchor: "start", fill: "var(--ink)", stroke: "var(--paper)",
+      }),
+    ],
+  });
+}
+
+function trend({ cell, label, moments, turns }) {
+  const numbered = moments.map((moment, place) => ({ ...moment, place }));
+  const began = new Map(turns.map((turn) => [turn.run, turn]));
+  const title = (moment) => `${moment.run}\n${moment.revision}\n${moment.text}${began.has(moment.run) ? `\n${began.get(moment.run).message}` : ""}`;
+  return Plot.plot({
+    ariaLabel: `${cell}: ${label} over ${moments.length} runs`, className: "chart", style, width: 300, height: 130, marginLeft: 55,
+    x: { axis: null }, y: { label: null, nice: true, ticks: 3, grid: true },
+    marks: [
+      Plot.ruleX(numbered.filter((moment) => began.has(moment.run)), {
+        x: "place", stroke: (moment) => (began.get(moment.run).worse ? "var(--fail)" : "var(--pass)"), strokeWidth: 2,
+      }),
+      Plot.line(numbered.filter((moment) => moment.comparable), { x: "place", y: "value", stroke: "var(--accent)" }),
+      Plot.dot(numbered, {
+        x: "place", y: "value", r: 2.5, stroke: "var(--accent)", title,
+        fill: (moment) => (moment.comparable ? "var(--accent)" : "var(--paper)"),
+      }),
+    ],
+  });
+}
+
+function reloads({ loads, before }) {
+  const sides = [["this run", loads], ["baseline", before]].filter(([, times]) => times.length);
+  const dots = sides.flatMap(([side, times]) => times.map((time, load) => ({ side, time, load })));
+  return Plot.plot({
+    ariaLabel: `latency of each reload: ${sides.map(([side, times]) => `${side} ${times.join(", ")} ms`).join("; ")}`,
+    className: "chart", style, width: 460, height: 60 + 45 * sides.length, marginLeft: 70,
+    x: { label: "ms \u2192", nice: true, grid: true, ticks: 5 }, y: { label: null, domain: sides.map(([side]) => side) },
+    marks: [Plot.dot(dots, {
+      x: "time", y: "side", r: 5, fillOpacity: 0.45, fill: (dot) => (dot.side === "baseline" ? "var(--waived)" : "var(--accent)"),
+      title: (dot) => `reload ${dot.load}: ${dot.time} ms`,
+    })],
+  });
+}
+
+function distribution({ bars, from, to, beyond }) {
+  const width = (to - from) / bars.length;
+  return Plot.plot({
+    ariaLabel: `distribution of all samples, ${from} to ${to} ms, ${beyond} later`, className: "chart", style, width: 460, height: 150,
+    marginLeft: 50, x: { label: beyond ? `ms \u2192 (${beyond} samples are later)` : "ms \u2192", ticks: 5 }, y: { label: "samples", grid: true, ticks: 4 },
+    marks: [
+      Plot.rectY(bars, { x1: (_, bar) => from + bar * width, x2: (_, bar) => from + (bar + 1) * width, y: (count) => count, fill: "var(--accent)" }),
+      Plot.ruleY([0], { stroke: "var(--line)" }),
+    ],
+  });
+}
+
+function drawLatency(into) {
+  const found = JSON.parse(into.dataset.latency);
+  figure(into, { inference: "Median of each reload", median: "Median of each reload", mean: "Mean of each reload" }[found.statistic], reloads(found));
+  if (found.bars) figure(into, "All samples", distribution(found));
+}
+
+const waiting = new Map();
+const watcher = new IntersectionObserver((seen) => {
+  for (const { isIntersecting, target } of seen) if (isIntersecting) drawNow(target);
+}, { rootMargin: "300px" });
+
+function drawNow(target) {
+  const draw = waiting.get(target);
+  if (!draw) return;
+  waiting.delete(target);
+  watcher.unobserve(target);
+  target.append(draw());
+}
+
+function drawLater(into, title, className, draw) {
+  const made = figure(into, title, "");
+  made.classList.add(className);
+  waiting.set(made, draw);
+  watcher.observe(made);
+}
+
+function drawAll() {
+  const choices = document.getElementById("choices"), trends = document.getElementById("trends");
+  document.getElementById("no-choices").hidden = data.choices.length > 0;
+  for (const each of data.choices) drawLater(choices, `${each.model} on ${each.target}`, "choice", () => choice(each));
+  for (const each of data.trends) drawLater(trends, `${each.cell}: ${each.label}`, "trend", () => trend(each));
+}
+
+// Paper has no screen to come near to.
+addEventListener("beforeprint", () => [...waiting.keys()].forEach(drawNow));

@@ -1,0 +1,17 @@
+// The page follows its address, from the first look on.
+let shown = null;
+
+function follow() {
+  const state = address(), before = shown ?? {};
+  const changed = (...names) => !shown || names.some((name) => state[name] !== before[name]);
+  showForm(state);
+  if (changed("sort")) showSorted(state.sort);
+  if (changed("find", "model", "status", "rows", "sort")) showMatching(state);
+  showCell(state.cell);
+  if (state.section && changed("section")) document.getElementById(state.section)?.scrollIntoView();
+  shown = state;
+}
+
+addEventListener("hashchange", follow);
+follow();
+drawAll();

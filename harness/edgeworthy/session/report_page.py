@@ -1,0 +1,77 @@
+"""A run's page, with all that the project knows beside the run: the baseline, the history, the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from edgeworthy.dataset_schema import Dataset
+from edgeworthy.datasets.prepared import prepare
+from edgeworthy.datasets.tokens import text_of
+from edgeworthy.errors import EdgeworthyError
+from edgeworthy.history.page_trends import page_trends
+from edgeworthy.history.recording import address_of
+from edgeworthy.judging.gate import Gate, stored_changes
+from edgeworthy.measurements.project import Project
+from edgeworthy.reports.html.beside import Beside, CellTrend
+from edgeworthy.reports.html.page import write_page
+from edgeworthy.reports.html.shown.samples import Samples
+from edgeworthy.runs.run import Run
+from edgeworthy.session.settings import Settings
+
+
+def write_report_page(
+    run: Run, rows: Sequence[dict[str, Any]], project: Project, gate: Gate, settings: Settings, said: Beside
+) -> list[str]:
+    """Write ``report.html``, with the notes and troubles ``said`` of the run; a sentence where that fails, or a part of it.
+
+    It is written last and judges nothing: a failure here never costs the run.
+    """
+    try:
+        trends, warnings = _trends(run, rows, settings)
+        compared = gate.baselines is not None and run.complete
+        beside = replace(
+            said,
+            changes=stored_changes(run, gate) if compared else None,
+            before=gate.baselines.find if gate.baselines else said.before,
+            samples=_samples(run, project, settings),
+            trends=trends,
+        )
+        write_page(run, rows, beside)
+    except EdgeworthyError as error:
+        return [f"report.html was not written: {error}"]
+    return warnings
+
+
+def _trends(run: Run, rows: Sequence[dict[str, Any]], settings: Settings) -> tuple[list[CellTrend], list[str]]:
+    """What the history has of the run's cells, and a sentence where it cannot be read."""
+    address = address_of(run.folder, settings.history, settings.root)
+    if not address:
+        return [], []
+    try:
+        return page_trends(address, rows), []
+    except EdgeworthyError as error:
+        return [], [f"report.html shows no history: {error}"]
+
+
+def _samples(run: Run, project: Project, settings: Settings) -> Callable[[str], Samples | str]:
+    """Finds the evaluation samples of a model, or why they are not at hand: they are another version's, or gone."""
+
+    def find(model: str) -> Samples | str:
+        entry, truth = project.models.models[model], run.journal.truth(model)
+        dataset = project.models.datasets[entry.dataset]
+        try:
+            prepared = prepare(settings.open_store(), entry.dataset, dataset, project.base)
+            if truth is None or prepared.for_model(entry).checksum != truth.dataset:
+                return f"dataset {entry.dataset!r} is not what the run was judged with"
+            return Samples(prepared, _reader(dataset, project))
+        except EdgeworthyError as error:
+            return error.message
+
+    return find
+
+
+def _reader(dataset: Dataset, project: Project) -> Callable[[list[int]], str] | None:
+    """What reads the tokens of a dataset of texts; None for another dataset."""
+    return text_of(project.base / dataset.tokenizer) if dataset.tokenizer else None
