@@ -39,28 +39,31 @@ def _figure(
     model: str, target: str, latency: str, rows: Sequence[Row], verdicts: Mapping[CellId, Sequence[Verdict]]
 ) -> dict[str, Any]:
     lost = lost_column(rows[0])
-    checks = [check for row in rows for verdict in verdicts.get(id_of(row), ()) for check in verdict.checks]
-    limits = {
-        name: _near(name, rows, [check.limit for check in checks if check.metric == name]) for name in (lost, latency)
-    }
     places = [place for row in rows if (place := _where(row))]
     points = [_point(row, lost, latency, places) for row in rows]
+    (x, far), (y, farther) = (_limits(column, rows, verdicts) for column in (latency, lost))
     return {
         "model": model,
         "target": target,
         "x": _axis(latency),
         "y": _axis(lost),
-        "limits": {"x": limits[latency], "y": limits[lost]},
+        "limits": {"x": x, "y": y},
+        "beyond": [*far, *farther],
         "points": points,
         "front": sorted((point["x"], point["y"]) for point in points if point["front"]),
     }
 
 
-def _near(column: str, rows: Sequence[Row], limits: Sequence[float]) -> list[float]:
-    """The different limits of a metric that are near enough to its largest value to be drawn with it; at least the nearest."""
-    largest = max(row[column] for row in rows)
-    different = sorted(set(limits))
-    return [limit for limit in different if limit <= NEAR * largest or limit == different[0]]
+def _limits(
+    column: str, rows: Sequence[Row], verdicts: Mapping[CellId, Sequence[Verdict]]
+) -> tuple[list[float], list[str]]:
+    """The different limits of a metric: those that are drawn, and those that are too far off, as text."""
+    checks = [check for row in rows for verdict in verdicts.get(id_of(row), ()) for check in verdict.checks]
+    limits = sorted({check.limit for check in checks if check.metric == column})
+    largest = NEAR * max(row[f"{column}_high"] or row[column] for row in rows)
+    metric = METRICS[column]
+    far = [f"{metric.label} {metric.shown(limit)}" for limit in limits if limit > largest]
+    return [limit for limit in limits if limit <= largest], far
 
 
 def _axis(column: str) -> str:

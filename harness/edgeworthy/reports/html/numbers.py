@@ -28,7 +28,8 @@ def number_of(row: Row, column: str) -> Number | None:
     low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
     known = low is not None and high is not None
     interval = f"{low:.{metric.digits}f} to {high:.{metric.digits}f}" if known else ""
-    return Number(column, metric.label, float(value), metric.shown(value), interval)
+    text = "unknown" if math.isnan(value) else metric.shown(value)
+    return Number(column, metric.label, float(value), text, interval)
 
 
 def numbers_of(row: Row) -> list[Number]:

@@ -26,38 +26,40 @@ class Cause:
 
 @dataclass(frozen=True)
 class Overview:
-    """The verdict on a run. ``counts`` are of cells by status, the worst first, canaries apart."""
+    """The verdict on a run. ``counts`` are of cells by status, the worst first, and ``canaries`` of canaries."""
 
     ships: bool
     title: str
     counts: Sequence[tuple[str, int]]
     failing: Sequence[Cause]
     not_judged: Sequence[Cause]
-    canaries: int
-    canaries_rejected: int
+    canaries: Sequence[tuple[str, int]]
 
 
 def overview_of(rows: Sequence[Row], troubles: Sequence[str], *, complete: bool) -> Overview:
     """The verdict on the run's ``rows``, the worst first; ``troubles`` are why it fails beside them."""
     causes = [_cause(rows) for rows in by_cause(rows)]
     failing = [cause for cause in causes if cause.status in RED_STATUSES]
-    canaries = [row for row in rows if row["variant"] == CANARY]
-    found = Counter(row["status"] for row in rows if row["variant"] != CANARY)
+    canaries, cells = ([row for row in rows if (row["variant"] == CANARY) == canary] for canary in (True, False))
     ships = complete and not failing and not troubles
     return Overview(
         ships=ships,
         title="May ship" if ships else "May not ship" if complete else "Did not finish",
-        counts=[(status, found[status]) for status in STATUSES if found[status]],
+        counts=_counts(cells),
         failing=failing,
         not_judged=[cause for cause in causes if cause.status not in (*JUDGED_STATUSES, "rejected")],
-        canaries=len(canaries),
-        canaries_rejected=sum(row["status"] == "rejected" for row in canaries),
+        canaries=_counts(canaries),
     )
 
 
 def id_of(row: Row) -> CellId:
     """The cell that a row is of."""
     return CellId(row["model"], row["variant"], row["target"])
+
+
+def _counts(rows: Sequence[Row]) -> list[tuple[str, int]]:
+    found = Counter(row["status"] for row in rows)
+    return [(status, found[status]) for status in STATUSES if found[status]]
 
 
 def _cause(rows: Sequence[Row]) -> Cause:

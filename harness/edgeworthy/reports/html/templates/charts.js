@@ -12,18 +12,38 @@ const interval = (mark, axis, points) => {
   });
 };
 
-function figure(into, title, plot) {
+function figure(into, title) {
   const made = document.createElement("figure"), caption = document.createElement("figcaption");
   caption.textContent = title;
-  made.append(caption, plot);
+  made.append(caption);
   into.append(made);
   return made;
 }
 
-function choice({ model, target, x, y, limits, points, front }) {
+// As a screen reader wants it: Plot labels groups, which have no role and so may have no label, and names what is in links.
+function readable(svg) {
+  for (const group of svg.querySelectorAll("g[aria-label]")) group.removeAttribute("aria-label");
+  const links = svg.querySelectorAll("a");
+  for (const each of links) each.setAttribute("aria-label", each.querySelector("title").textContent);
+  for (const each of svg.querySelectorAll("a [aria-label]")) each.removeAttribute("aria-label");
+  svg.setAttribute("role", links.length ? "group" : "img");
+  return svg;
+}
+
+function note(text) {
+  const made = document.createElement("p");
+  made.className = "about";
+  made.textContent = text;
+  return made;
+}
+
+// As wide as its place has room for, so that its letters are as large everywhere.
+const room = (into, most) => Math.max(240, Math.min(most, into.clientWidth - 28));
+
+function choice(into, { model, target, x, y, limits, points, front }) {
   const title = (point) => `${point.variant}: ${point.status}\n${point.texts.join(", ")}${point.dominated ? "\nbeaten in everything" : ""}`;
-  return Plot.plot({
-    ariaLabel: `${model} on ${target}: ${y} over ${x}`, className: "chart", style, width: 560, height: 360, marginLeft: 60,
+  return readable(Plot.plot({
+    ariaLabel: `${model} on ${target}: ${y} over ${x}`, className: "chart", style, width: room(into, 720), height: 360, marginLeft: 60,
     marginRight: 90,
     x: { label: `${x} \u2192`, type: points.every((point) => point.x > 0) ? "log" : "linear", grid: true, nice: true, ticks: 5, tickFormat: plain },
     y: { label: `\u2191 ${y}`, grid: true, nice: true, ticks: 6 },
@@ -43,15 +63,15 @@ function choice({ model, target, x, y, limits, points, front }) {
         x: "x", y: "y", text: "variant", dx: 10, dy: -8, textAnchor: "start", fill: "var(--ink)", stroke: "var(--paper)",
       }),
     ],
-  });
+  }));
 }
 
-function trend({ cell, label, moments, turns }) {
+function trend(into, { cell, label, moments, turns }) {
   const numbered = moments.map((moment, place) => ({ ...moment, place }));
   const began = new Map(turns.map((turn) => [turn.run, turn]));
   const title = (moment) => `${moment.run}\n${moment.revision}\n${moment.text}${began.has(moment.run) ? `\n${began.get(moment.run).message}` : ""}`;
-  return Plot.plot({
-    ariaLabel: `${cell}: ${label} over ${moments.length} runs`, className: "chart", style, width: 300, height: 130, marginLeft: 55,
+  return readable(Plot.plot({
+    ariaLabel: `${cell}: ${label} over ${moments.length} runs`, className: "chart", style, width: room(into, 400), height: 130, marginLeft: 55,
     x: { axis: null }, y: { label: null, nice: true, ticks: 3, grid: true },
     marks: [
       Plot.ruleX(numbered.filter((moment) => began.has(moment.run)), {
@@ -63,39 +83,42 @@ function trend({ cell, label, moments, turns }) {
         fill: (moment) => (moment.comparable ? "var(--accent)" : "var(--paper)"),
       }),
     ],
-  });
+  }));
 }
 
-function reloads({ loads, before }) {
+function reloads(into, { loads, before }) {
   const sides = [["this run", loads], ["baseline", before]].filter(([, times]) => times.length);
   const dots = sides.flatMap(([side, times]) => times.map((time, load) => ({ side, time, load })));
-  return Plot.plot({
+  return readable(Plot.plot({
     ariaLabel: `latency of each reload: ${sides.map(([side, times]) => `${side} ${times.join(", ")} ms`).join("; ")}`,
-    className: "chart", style, width: 460, height: 60 + 45 * sides.length, marginLeft: 70,
+    className: "chart", style, width: room(into, 720), height: 60 + 45 * sides.length, marginLeft: 70,
     x: { label: "ms \u2192", nice: true, grid: true, ticks: 5 }, y: { label: null, domain: sides.map(([side]) => side) },
     marks: [Plot.dot(dots, {
       x: "time", y: "side", r: 5, fillOpacity: 0.45, fill: (dot) => (dot.side === "baseline" ? "var(--waived)" : "var(--accent)"),
       title: (dot) => `reload ${dot.load}: ${dot.time} ms`,
     })],
-  });
+  }));
 }
 
-function distribution({ bars, from, to, beyond }) {
+function distribution(into, { bars, from, to, beyond }) {
   const width = (to - from) / bars.length;
-  return Plot.plot({
-    ariaLabel: `distribution of all samples, ${from} to ${to} ms, ${beyond} later`, className: "chart", style, width: 460, height: 150,
+  return readable(Plot.plot({
+    ariaLabel: `distribution of all samples, ${from} to ${to} ms, ${beyond} later`, className: "chart", style, width: room(into, 720), height: 150,
     marginLeft: 50, x: { label: beyond ? `ms \u2192 (${beyond} samples are later)` : "ms \u2192", ticks: 5 }, y: { label: "samples", grid: true, ticks: 4 },
     marks: [
       Plot.rectY(bars, { x1: (_, bar) => from + bar * width, x2: (_, bar) => from + (bar + 1) * width, y: (count) => count, fill: "var(--accent)" }),
       Plot.ruleY([0], { stroke: "var(--line)" }),
     ],
-  });
+  }));
 }
 
 function drawLatency(into) {
   const found = JSON.parse(into.dataset.latency);
-  figure(into, { inference: "Median of each reload", median: "Median of each reload", mean: "Mean of each reload" }[found.statistic], reloads(found));
-  if (found.bars) figure(into, "All samples", distribution(found));
+  const byLoad = figure(into, `${found.statistic === "mean" ? "Mean" : "Median"} of each reload`);
+  byLoad.append(reloads(byLoad, found));
+  if (!found.bars) return;
+  const all = figure(into, "All samples");
+  all.append(distribution(all, found));
 }
 
 const waiting = new Map();
@@ -108,21 +131,25 @@ function drawNow(target) {
   if (!draw) return;
   waiting.delete(target);
   watcher.unobserve(target);
-  target.append(draw());
+  target.firstElementChild.after(draw(target));
 }
 
 function drawLater(into, title, className, draw) {
-  const made = figure(into, title, "");
+  const made = figure(into, title);
   made.classList.add(className);
   waiting.set(made, draw);
   watcher.observe(made);
+  return made;
 }
 
 function drawAll() {
   const choices = document.getElementById("choices"), trends = document.getElementById("trends");
   document.getElementById("no-choices").hidden = data.choices.length > 0;
-  for (const each of data.choices) drawLater(choices, `${each.model} on ${each.target}`, "choice", () => choice(each));
-  for (const each of data.trends) drawLater(trends, `${each.cell}: ${each.label}`, "trend", () => trend(each));
+  for (const each of data.choices) {
+    const made = drawLater(choices, `${each.model} on ${each.target}`, "choice", (into) => choice(into, each));
+    if (each.beyond.length) made.append(note(`Budgets beyond the picture: ${each.beyond.join(", ")}`));
+  }
+  for (const each of data.trends) drawLater(trends, `${each.cell}: ${each.label}`, "trend", (into) => trend(into, each));
 }
 
 // Paper has no screen to come near to.

@@ -2,7 +2,7 @@
 const form = document.getElementById("filters");
 const rowsOf = (table) => [...(table?.tBodies[0]?.rows ?? [])];
 const lines = rowsOf(document.getElementById("numbers"));
-const changeRows = rowsOf(document.querySelector("#baseline table"));
+const changeRows = [...document.querySelectorAll("#baseline table")].flatMap(rowsOf);
 const entries = [...document.querySelectorAll("#matrices td[data-place]")];
 const matrixRows = [...document.querySelectorAll("#matrices tbody tr")].map((row) => [row, row.querySelectorAll("td[data-place]")]);
 // So many lines of the table are shown until all are asked for: more take a browser long.

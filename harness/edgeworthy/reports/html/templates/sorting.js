@@ -6,7 +6,7 @@ function key(line, column) {
   if (column === 0) return Number(line.dataset.place);
   if (column === 1) return cells[line.dataset.place].name;
   const found = line.cells[column].querySelector("data");
-  return found ? Number(found.value) : null;
+  return found && found.value !== "nan" ? Number(found.value.replace("inf", "Infinity")) : null;
 }
 
 function showSorted(sort) {

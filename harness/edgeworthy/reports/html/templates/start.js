@@ -12,6 +12,11 @@ function follow() {
   shown = state;
 }
 
+// Its target is a place, and no state.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  document.getElementById("page").focus();
+});
 addEventListener("hashchange", follow);
 follow();
 drawAll();
