@@ -21,6 +21,7 @@ def measurements(selected):
         "collect": partial(measure, "collection"),
         "trial": partial(measure, "trial"),
         "history": partial(measure, "history"),
+        "report": partial(measure, "report"),
         "corpus": partial(measure, "corpus"),
         "images": partial(measure, "images"),
         "adb": partial(measure, "device_link"),

@@ -21,7 +21,8 @@ def printable(text: str, longest: int = LONGEST) -> str:
     not UTF-8 likewise (``\xe9``).
     """
     cut = len(text) - longest
-    shown = "".join(_shown(sign) for sign in text[:longest])
+    kept = text[:longest]
+    shown = kept if kept.isprintable() else "".join(map(_shown, kept))
     return f"{shown} ... ({cut:,} more characters)" if cut > 0 else shown
 
 

@@ -49,7 +49,10 @@ class Predicted:
     @functools.cached_property
     def correct(self) -> NDArray[np.bool_]:
         """Whether each sample is right, of a top-1 or top-5 accuracy."""
-        return fidelity.in_top_k(self.predictions, self.truth.labels, TOP_K[self.truth.metric])
+        k = TOP_K[self.truth.metric]
+        return (
+            self.classes == self.truth.labels if k == 1 else fidelity.in_top_k(self.predictions, self.truth.labels, k)
+        )
 
     @functools.cached_property
     def scores(self) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +13,12 @@ from edgeworthy.storage import read_json, readable
 MOST = 8
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One layer: its ``share`` of the error in percent, and the ranges that it was calibrated to and that were seen."""
+def layers_of(run: Path, cell: CellId) -> dict[str, Any] | None:
+    """The variant's diagnosis, on this target or on another, where the artifact is the same; None where there is none.
 
-    tensor: str
-    op: str
-    share: float
-    sqnr: str
-    calibrated: str
-    seen: str
-    cause: str
-
-
-@dataclass(frozen=True)
-class Layers:
-    """What a diagnosis on ``target`` says; ``left`` are the ops that its delegate did not take, and how many of each."""
-
-    target: str
-    findings: Sequence[tuple[str, str]]
-    layers: Sequence[Layer]
-    left: Sequence[tuple[str, int]]
-
-
-def layers_of(run: Path, cell: CellId) -> Layers | None:
-    """The variant's diagnosis, on this target or on another, where the artifact is the same; None where there is none."""
+    ``layers`` are tensor, op, share of the error in percent, added SQNR, calibrated and seen range, and cause; ``left`` are the
+    ops that the delegate did not take, and how many of each.
+    """
     own = run / "diagnosis" / f"{cell.slug()}.json"
     others = sorted((run / "diagnosis").glob("*.json"))
     for path in (own, *others):
@@ -49,29 +29,29 @@ def layers_of(run: Path, cell: CellId) -> Layers | None:
     return None
 
 
-def _layers(found: dict[str, Any]) -> Layers:
+def _layers(found: dict[str, Any]) -> dict[str, Any]:
     traced = found["traced"]
     ranked = sorted(traced["layers"], key=lambda layer: -layer["share_percent"])[:MOST]
     left = traced["delegated"]["left"] if traced["delegated"] else []
-    return Layers(
-        found["target"],
-        [(finding["message"], finding["hint"]) for finding in found["findings"]],
-        [_layer(layer) for layer in ranked if layer["share_percent"] > 0],
-        [(each["op"], len(each["tensors"])) for each in left],
-    )
+    return {
+        "target": found["target"],
+        "findings": [[finding["message"], finding["hint"]] for finding in found["findings"]],
+        "layers": [_layer(layer) for layer in ranked if layer["share_percent"] > 0],
+        "left": [[each["op"], len(each["tensors"])] for each in left],
+    }
 
 
-def _layer(layer: dict[str, Any]) -> Layer:
+def _layer(layer: dict[str, Any]) -> list[Any]:
     sqnr = layer["added_sqnr_db"]
-    return Layer(
+    return [
         layer["tensor"],
         layer["op"],
-        float(layer["share_percent"]),
+        layer["share_percent"],
         "" if sqnr is None else f"{sqnr:.1f} dB",
         _range(layer["calibrated"]),
         _range(layer["seen"]),
         layer["cause"],
-    )
+    ]
 
 
 def _range(ends: Sequence[float] | None) -> str:

@@ -11,11 +11,12 @@ from edgeworthy.metrics import METRICS
 from edgeworthy.records import Verdict
 from edgeworthy.reports.columns import Row
 from edgeworthy.reports.html.beside import Beside, CellTrend
-from edgeworthy.reports.html.cell import CellViews
+from edgeworthy.reports.html.cell import CellSections
 from edgeworthy.reports.html.choosing import choices_of
 from edgeworthy.reports.html.matrix import SHOWN, matrices_of
 from edgeworthy.reports.html.overview import id_of, overview_of
 from edgeworthy.reports.html.pairs import Album
+from edgeworthy.reports.html.statuses import SIGNS
 from edgeworthy.reports.html.table import table_of
 from edgeworthy.reports.html.template import render
 from edgeworthy.reports.rows import STATUSES
@@ -37,7 +38,7 @@ def page_of(run: Run, rows: Sequence[Row], beside: Beside) -> str:
     for verdict in run.verdicts():
         verdicts.setdefault(verdict.cell, []).append(verdict)
     album = Album(beside.samples)
-    views = CellViews(run, verdicts, beside, album)
+    sections = CellSections(run, verdicts, beside, album)
     context = {
         "run": run.name,
         "complete": run.complete,
@@ -50,7 +51,7 @@ def page_of(run: Run, rows: Sequence[Row], beside: Beside) -> str:
         "table": table_of(rows),
         "changes": sorted(beside.changes or (), key=lambda change: WORDS.index(change.status)),
         "places": {id_of(row): place for place, row in enumerate(rows)},
-        "views": (views.view(place, row) for place, row in enumerate(rows)),
+        "sections": (sections.section(row) for row in rows),
         "data": lambda: _data(rows, verdicts, beside, album),
     }
     return render("page.html.jinja", context)
@@ -62,6 +63,8 @@ def _data(rows: Sequence[Row], verdicts: dict[CellId, list[Verdict]], beside: Be
         "cells": [[*id_of(row), row["status"]] for row in rows],
         "choices": choices_of(rows, verdicts),
         "trends": [_trend(trend) for trend in beside.trends],
+        "labels": {name: metric.label for name, metric in METRICS.items()},
+        "signs": SIGNS,
         "pictures": album.pictures,
     }
 

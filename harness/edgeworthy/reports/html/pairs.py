@@ -2,77 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, astuple, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import EdgeworthyError
 from edgeworthy.records import Truth
-from edgeworthy.reports.html.differing import Differing, Indices, Mixed, Predicted, confusion, differing
+from edgeworthy.reports.html.differing import Differing, Indices, Predicted, confusion, differing
 from edgeworthy.reports.html.shown.predictions import Shown, shown_prediction, shown_target
 from edgeworthy.reports.html.shown.samples import Sample, Samples
 
-#: Of a cell so many samples of a kind are shown, of a page so many different ones, the worst cells' first.
-EACH, ALL = 8, 400
+#: Of a cell so many samples of a kind are shown, of a page so many, the worst cells' first.
+EACH, ALL = 8, 1600
 #: Rows of what is mixed up.
 MIXED = 8
 
 
-@dataclass(frozen=True)
-class ShownSample:
-    """One sample: its number in the evaluation split, a key of the page's pictures, and what is predicted of it."""
-
-    index: int
-    key: str
-    sample: Sample | None
-    target: Shown | None
-    before: Shown
-    after: Shown
-
-
-@dataclass(frozen=True)
-class Group:
-    """Samples of one kind: how many there are, and some of them shown."""
-
-    title: str
-    count: int
-    shown: Sequence[ShownSample]
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """A cell against its reference. ``unseen`` says why samples are not shown, where they are not."""
-
-    samples: int
-    groups: Sequence[Group]
-    confusion: Sequence[Mixed]
-    unseen: str = ""
-
-
 @dataclass
 class Album:
-    """The pictures of a page, each once: ``pictures`` are data URIs by their keys. ``samples`` finds those of a model."""
+    """The samples that a page shows, the pictures each once. ``samples`` finds those of a model."""
 
     samples: Callable[[str], Samples | str]
     pictures: dict[str, str] = field(default_factory=dict)
+    _room: int = ALL
     _found: dict[str, Samples | str] = field(default_factory=dict)
-    _seen: dict[str, Sample] = field(default_factory=dict)
+    _seen: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def admitted(self, indices: Indices) -> list[int]:
+        """As many of them as there is room for; asked once for each place in the page."""
+        found = [int(index) for index in indices[: self._room]]
+        self._room -= len(found)
+        return found
 
     def why_not(self, model: str) -> str:
-        """Why the samples of a model cannot be shown; empty where they can."""
+        """Why samples of a model are not shown; empty where they are."""
         found = self._of(model)
-        return found if isinstance(found, str) else ""
+        return found if isinstance(found, str) else "" if self._room else "the page has no room for more of them"
 
-    def sample(self, model: str, index: int) -> tuple[str, Sample | None]:
-        """A sample and its picture's key; None where it is not at hand, or the page has ALL others."""
+    def sample(self, model: str, index: int) -> dict[str, Any]:
+        """A sample: the key of its ``picture`` and its ``shape``, or its ``text``; nothing where it is not at hand."""
         key, found = f"{model}/{index}", self._of(model)
-        if key not in self._seen and not isinstance(found, str) and len(self._seen) < ALL:
-            self._seen[key] = found[index]
-            if self._seen[key].picture:
-                self.pictures[key] = self._seen[key].picture
-        return key, self._seen.get(key)
+        if key not in self._seen:
+            self._seen[key] = {} if isinstance(found, str) else self._taken(key, found[index])
+        return self._seen[key]
+
+    def _taken(self, key: str, sample: Sample) -> dict[str, Any]:
+        if not sample.picture:
+            return {"text": sample.text}
+        self.pictures[key] = sample.picture
+        return {"picture": key, "shape": sample.shape}
 
     def _of(self, model: str) -> Samples | str:
         if model not in self._found:
@@ -86,42 +67,50 @@ class References:
     def __init__(self) -> None:
         self._found: dict[str, Predicted] = {}
 
-    def pairs(self, model: str, truth: Truth, values: NDArray[np.float32], album: Album) -> Pairs | str:
-        """The cell with these outputs against its reference; a sentence where they cannot be compared."""
+    def pairs(self, model: str, truth: Truth, values: NDArray[np.float32], album: Album) -> dict[str, Any]:
+        """The cell with these outputs against its reference; only ``unseen``, a sentence, where they cannot be compared."""
         if model not in self._found:
             self._found[model] = Predicted(truth.reference, truth)
-        before, after = self._found[model], Predicted(values, truth)
         try:
-            return pairs_of(model, before, after, album)
+            return pairs_of(model, self._found[model], Predicted(values, truth), album)
         except EdgeworthyError as error:
-            return error.message
+            return {"unseen": error.message}
 
 
-def pairs_of(model: str, before: Predicted, after: Predicted, album: Album) -> Pairs:
-    """Two models on the same samples. Raises EdgeworthyError where a function of the user's fails."""
+def pairs_of(model: str, before: Predicted, after: Predicted, album: Album) -> dict[str, Any]:
+    """Two models on the same samples, as plain data. Raises EdgeworthyError where a function of the user's fails.
+
+    ``groups`` are samples that were lost, gained or changed, with some of them shown; ``unseen`` says why samples are not shown.
+    """
     found = differing(before, after)
     groups = [
-        Group(title, len(indices), [_shown(model, int(index), before, after, album) for index in indices[:EACH]])
+        {"title": title, "count": len(indices), "shown": _shown(model, indices[:EACH], before, after, album)}
         for title, indices in _titled(found)
         if len(indices)
     ]
     unseen = album.why_not(model) if groups else ""
-    return Pairs(found.samples, groups, confusion(before, after, MIXED), unseen)
+    mixed = [astuple(each) for each in confusion(before, after, MIXED)]
+    return {"samples": found.samples, "groups": groups, "confusion": mixed, "unseen": unseen}
 
 
 def _titled(found: Differing) -> list[tuple[str, Indices]]:
     return [("Lost", found.lost), ("Gained", found.gained), ("Different, neither better nor worse", found.changed)]
 
 
-def _shown(model: str, index: int, before: Predicted, after: Predicted, album: Album) -> ShownSample:
-    key, sample = album.sample(model, index)
+def _shown(model: str, indices: Indices, before: Predicted, after: Predicted, album: Album) -> list[dict[str, Any]]:
+    """These samples, as far as the page has room: what they are, what both models predict of them, and the target."""
     kind, labels = after.kind, after.truth.labels
-    told = not after.truth.random_weights and (labels.ndim == 1 or labels.shape[1:] != (0,))
-    return ShownSample(
-        index,
-        key,
-        sample,
-        shown_target(kind, labels[index]) if told else None,
-        shown_prediction(kind, before.predictions[index]),
-        shown_prediction(kind, after.predictions[index]),
-    )
+    with_target = not after.truth.random_weights and (labels.ndim == 1 or labels.shape[1:] != (0,))
+    shown = []
+    for index in album.admitted(indices):
+        sides = {"reference": before.predictions[index], "this cell": after.predictions[index]}
+        told = {"target": shown_target(kind, labels[index])} if with_target else {}
+        told |= {name: shown_prediction(kind, prediction) for name, prediction in sides.items()}
+        sample = album.sample(model, index)
+        shown.append({"index": index, **sample, "told": {name: _plain(each) for name, each in told.items()}})
+    return shown
+
+
+def _plain(shown: Shown) -> dict[str, Any]:
+    """Without what is empty."""
+    return {name: value for name, value in asdict(shown).items() if value}

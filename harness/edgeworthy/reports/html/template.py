@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: What a page runs, in this order: the library of charts as it was published, and the page's own.
 CHARTS = ("d3.min.js", "plot.min.js")
-SCRIPTS = ("address.js", "filters.js", "sorting.js", "charts.js", "cells.js", "start.js")
+SCRIPTS = ("address.js", "filters.js", "sorting.js", "charts.js", "cells.js", "pairs.js", "start.js")
 #: Nothing but this page's own scripts runs, and nothing is loaded. Styles are the page's and, of charts, the library's.
 _POLICY = "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; form-action 'none'"
 

@@ -1,7 +1,98 @@
-// The section of the chosen cell, which stands escaped in the page until it is chosen.
+// The section of the chosen cell. Its data stand in the page; text becomes text here, never markup.
 const overview = document.getElementById("overview"), article = document.getElementById("chosen");
 const title = document.title;
 let open = "";
+
+// An element: ["td.number", {attribute: "value"}, children...]; a child is a text, an element, or nothing.
+function made(kind, ...children) {
+  const [tag, ...classes] = kind.split(".");
+  const element = document.createElement(tag);
+  element.classList.add(...classes);
+  for (const child of children.flat()) {
+    if (child?.constructor === Object) for (const [name, value] of Object.entries(child)) element.setAttribute(name, value);
+    else if (child !== null && child !== undefined && child !== false) element.append(child);
+  }
+  return element;
+}
+
+const foreign = (text) => made("bdi", text);
+const status = (name) => made(`span.status.${name.replaceAll(" ", "-")}`, made("span.sign", { "aria-hidden": "true" }, data.signs[name]), name);
+const hint = (text) => text && made("p.hint", made("strong", "Hint:"), " ", foreign(text));
+const part = (heading, ...children) => made("section", made("h3", heading), ...children);
+const facts = (kind, pairs) => made(`dl.${kind}`, pairs.map(([name, ...what]) => made("div", made("dt", foreign(name)), made("dd", ...what))));
+
+// Columns that hold numbers are named with a "#" before their header.
+function tableOf(label, headers, rows) {
+  const plain = headers.map((header) => header.replace("#", ""));
+  const cell = (value, column) => made(column ? `td${headers[column].startsWith("#") ? ".number" : ""}` : "th", column ? "" : { scope: "row" }, value);
+  const body = rows.map(({ kind = "", values, span }) => made(`tr${kind}`, values.map((value, column) => {
+    const found = cell(value, column);
+    if (span && column === values.length - 1) found.colSpan = headers.length - column;
+    return found;
+  })));
+  const head = made("tr", plain.map((header, column) => made(`th${headers[column].startsWith("#") ? ".number" : ""}`, { scope: "col" }, header)));
+  return made("div.wide", { tabindex: "0", role: "region", "aria-label": label }, made("table", made("thead", head), made("tbody", body)));
+}
+
+function judged(axes = []) {
+  const rows = axes.flatMap(({ name, status: was, waived, checks, message }) => [
+    ...(waived.length ? [{ kind: ".waived", values: [name, made("span", status("waived"), " by ", foreign(waived.join(", ")))], span: true }] : []),
+    ...checks.map(([metric, value, interval, limit, evidence, kept]) => ({
+      kind: kept ? "" : ".broken", values: [name, `${kept ? "\u2713" : "\u2715"} ${data.labels[metric]}`, value, interval, limit, evidence],
+    })),
+    ...(message === undefined ? [] : [{ values: [name, made("span", status(was), " ", foreign(message))], span: true }]),
+  ]);
+  if (!rows.length) return part("Judged", made("p.nothing", "Nothing was judged."));
+  return part("Judged", tableOf("Limits", ["Axis", "Metric", "#Value", "#95 % interval", "#Limit", "Evidence"], rows));
+}
+
+function latency(found) {
+  const into = made("div.figures.latency");
+  return [into, () => drawLatency(into, found)];
+}
+
+function changesOf(changes) {
+  const rows = changes.map(([was, metric, message, next, evidence]) => ({
+    values: [made(`span.change.${was.replaceAll(" ", "-")}`, was), metric, made("div", foreign(message), hint(next)), evidence],
+  }));
+  return part("Against the baseline", tableOf("Changes since the baseline", ["Change", "Metric", "Effect, interval, tolerance and method", "Evidence"], rows));
+}
+
+function layersOf({ target, findings, layers, left }) {
+  const rows = layers.map(([tensor, op, share, ...others]) => ({
+    values: [foreign(tensor), op, made("span", made("meter", { min: 0, max: 100, value: share, "aria-label": "share of the error" }), ` ${share.toFixed(1)} %`), ...others],
+  }));
+  return part("Layers", made("p", "Diagnosed on ", foreign(target), "."),
+    made("ul", findings.map(([message, next]) => made("li", foreign(message), hint(next)))),
+    rows.length && tableOf("Layers", ["Layer", "Op", "Share of the error", "#SQNR", "Calibrated", "Seen", "Cause"], rows),
+    left.length && made("p", "The delegate did not take: ", foreign(left.map(([op, count]) => `${count} x ${op}`).join(", ")), "."));
+}
+
+function ranOn(ran, readings) {
+  return part("Where and how it ran",
+    ran && made("p", made("strong", `${ran.taken} of ${ran.total}`), " nodes ran on ", foreign(ran.delegate), ": ", foreign(ran.proof)),
+    readings && tableOf("Readings", ["Reading", "#Before", "#Worst meanwhile", "#After"], readings.map((values) => ({ values }))));
+}
+
+function number([column, value, text, interval]) {
+  return [data.labels[column], made("data", { value, "data-column": column }, text), interval && made("span.interval", ` ${interval}`)];
+}
+
+function draw(name, was, found) {
+  const [into, drawTimes] = found.latency ? latency(found.latency) : [null, () => {}];
+  const back = made("a", { href: "#", "data-go": "cell=" }, "Back to all cells");
+  article.replaceChildren(...[
+    made("p.back", back), made("h2", { tabindex: "-1" }, foreign(name), " ", status(was)),
+    made("p.message", foreign(found.message)), hint(found.hint), judged(found.axes),
+    into && part("Latency", into), found.pairs && pairsOf(found.pairs), found.changes && changesOf(found.changes),
+    found.layers && layersOf(found.layers), (found.ran || found.readings) && ranOn(found.ran, found.readings),
+    found.numbers && part("All numbers", facts("facts", found.numbers.map(number))),
+    part("What it is, and how to get it again",
+      found.identity && facts("facts", found.identity.map(([what, text]) => [what, foreign(text)])),
+      facts("commands", found.commands.map(([what, command]) => [what, made("code", command)]))),
+  ].filter(Boolean));
+  drawTimes();
+}
 
 function showCell(name) {
   if (name === open) return;
@@ -9,15 +100,9 @@ function showCell(name) {
   open = name;
   overview.hidden = form.hidden = place !== undefined;
   article.hidden = place === undefined;
-  if (place === undefined) {
-    article.replaceChildren();
-    document.title = title;
-    return;
-  }
-  article.innerHTML = document.getElementById(`cell-${place}`).textContent;
-  for (const image of article.querySelectorAll("[data-picture]")) image.src = data.pictures[image.dataset.picture];
-  for (const into of article.querySelectorAll("[data-latency]")) drawLatency(into);
-  document.title = `${name}: ${title}`;
+  document.title = place === undefined ? title : `${name}: ${title}`;
+  if (place === undefined) return article.replaceChildren();
+  draw(name, cells[place].status, JSON.parse(document.getElementById(`cell-${place}`).textContent));
   article.querySelector("h2").focus({ preventScroll: true });
   scrollTo(0, article.offsetTop - 20);
 }

@@ -112,8 +112,7 @@ function distribution(into, { bars, from, to, beyond }) {
   }));
 }
 
-function drawLatency(into) {
-  const found = JSON.parse(into.dataset.latency);
+function drawLatency(into, found) {
   const byLoad = figure(into, `${found.statistic === "mean" ? "Mean" : "Median"} of each reload`);
   byLoad.append(reloads(byLoad, found));
   if (!found.bars) return;
