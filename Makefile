@@ -4,7 +4,7 @@
 # make test-unpinned: convert and judge three models in an environment without constraints (newest versions, some GB).
 # make check-installs: what the extras resolve to for each PYTHONS, by pip's dry run.
 # make check: format, lint, types, layers, links of the docs. make docs: build docs/ as a site into site/.
-# make screenshot: docs/run.svg anew, from a real run.
+# make screenshot: docs/run.svg, docs/report.png and docs/report-cell.png anew, from a real run.
 # make perf: measure edgeworthy itself.
 # make weights: train the two embedded models again (their weights are part of the package, and committed).
 # make dist: build the sdist and the wheel into dist/, and try the wheel in an environment of its own.

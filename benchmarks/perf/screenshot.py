@@ -1,4 +1,7 @@
-"""`make screenshot`: docs/run.svg, the terminal of a real run of the embedded CNN with one variant that loses too much."""
+"""`make screenshot`: a real run of the embedded CNN with one variant that loses too much: its terminal and its report.
+
+They are docs/run.svg, docs/report.png and docs/report-cell.png; the latter two need Debian's chromium.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.append(str(REPOSITORY))
 COLUMNS = 100
 COMMAND = ["pytest", "benchmarks/"]
 MODELS = """\
@@ -72,10 +76,23 @@ def picture(shown: str) -> str:
     return re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="edgeworthy"), flags=re.DOTALL)
 
 
+def photograph(report: Path, name: str, anchor: str, height: int, scheme: str) -> None:
+    """A part of the report, from its top or from ``anchor`` on, as docs/``name``."""
+    from tests.browser import chromium, opened
+
+    size = {"width": 1200, "height": height}
+    with chromium() as browser, opened(browser, report, anchor, viewport=size, color_scheme=scheme) as found:
+        found.page.wait_for_timeout(500)
+        found.page.screenshot(path=REPOSITORY / "docs" / name)
+
+
 def main() -> None:
     """Run, draw, write."""
     with tempfile.TemporaryDirectory() as folder:
         (REPOSITORY / "docs" / "run.svg").write_text(picture(run(Path(folder))))
+        report = (Path(folder) / "results" / "latest" / "report.html").resolve()
+        photograph(report, "report.png", "", 1000, "light")
+        photograph(report, "report-cell.png", "#cell=cnn/pruned_95/host:cpu", 1000, "dark")
 
 
 if __name__ == "__main__":

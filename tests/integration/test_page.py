@@ -187,6 +187,17 @@ def test_anybody_can_read_it(runs: list[Path], browser: Any, scheme: str, size: 
             assert found.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
+def test_it_can_be_written_again(measured: Project, runs: list[Path]) -> None:
+    """By a command, with what the history knows by now: the first run has a second one beside it."""
+    page = runs[0] / "report.html"
+    assert '"trends":[]' in page.read_text()
+    page.unlink()
+    done = measured.edgeworthy("report", f"results/{runs[0].name}", "--html")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"trends":[{"cell":"linear/' in page.read_text()
+    assert '"pictures":{"linear/' in page.read_text()
+
+
 def test_hostile_text_is_text(runs: list[Path], browser: Any) -> None:
     """Markup, a script and quotes of a recipe's message are read, not run; what is not printable is an escape."""
     with opened(browser, runs[0] / "report.html", "#cell=linear/never/host:cpu") as found:

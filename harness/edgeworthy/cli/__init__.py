@@ -35,6 +35,8 @@ from edgeworthy.reports.run_folder import rows_of
 from edgeworthy.reports.summary import terminal_table
 from edgeworthy.runs.run import Run
 from edgeworthy.schema import Strict
+from edgeworthy.session.report_page import write_again
+from edgeworthy.session.settings import Settings
 from edgeworthy.storage import Store, writing
 from edgeworthy.text import one_line, printable
 from edgeworthy.verdicts.waivers import WaiversFile
@@ -121,8 +123,20 @@ def models(models: ModelsOption, devices: DevicesOption) -> None:
 
 
 @app.command()
-def report(run: RunArgument) -> None:
-    """Show a run's table again."""
+def report(
+    run: RunArgument,
+    models: ModelsOption,
+    devices: DevicesOption,
+    html: Annotated[
+        bool, typer.Option("--html", help="write report.html again, with what the history knows by now")
+    ] = False,
+) -> None:
+    """Show a run's table again, or write its page again."""
+    if html:
+        for sentence in write_again(Run.open(run), Settings.from_ini(models, devices, run.parent)):
+            print(f"edgeworthy: {sentence}")
+        print(f"wrote {one_line(str(run / 'report.html'))}")
+        return
     print(terminal_table(rows_of(Run.open(run)), Console().is_terminal, shutil.get_terminal_size().columns), end="")
 
 

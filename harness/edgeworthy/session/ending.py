@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from edgeworthy.errors import EdgeworthyError
 from edgeworthy.history.recording import record_ended
 from edgeworthy.judging.gate import Ending, Gate, noise_notes
 from edgeworthy.measurements.project import Project
-from edgeworthy.records import JUDGED_STATUSES, RED_STATUSES, Verdict
+from edgeworthy.records import RED_STATUSES
 from edgeworthy.reports import run_folder
 from edgeworthy.reports.html.beside import Beside
 from edgeworthy.reports.summary import terminal_table
@@ -19,8 +19,7 @@ from edgeworthy.reports.users import write_users
 from edgeworthy.runs.run import Run
 from edgeworthy.session.report_page import write_report_page
 from edgeworthy.session.settings import Settings
-from edgeworthy.text import plural
-from edgeworthy.verdicts.completeness import unproven
+from edgeworthy.session.troubles import troubles_of
 
 
 @dataclass
@@ -71,7 +70,7 @@ def end_run(
         return ended
     warning = record_ended(run.folder, settings.history, settings.root)
     ended.warnings += [warning] if warning else []
-    ended.troubles += _troubles(run, ending, ended.rows, unasserted)
+    ended.troubles += troubles_of(run, ending, ended.rows, unasserted)
     said = Beside(ended.notes, ended.troubles)
     ended.warnings += write_report_page(run, ended.rows, project, gate, settings, said)
     ended.warnings += write_users(project.reports, run.folder) if complete else []
@@ -93,31 +92,3 @@ def _diagnoses(run: Run, project: Project, settings: Settings, progress: Callabl
     if not failed or not settings.diagnose:
         return []
     return diagnose_cells(project, settings.open_store(), run.folder, failed, progress)
-
-
-def _troubles(run: Run, ending: Ending | None, rows: Sequence[dict[str, Any]], unasserted: bool) -> list[str]:
-    """Why the run fails beside its failing tests, one sentence each."""
-    troubles = [*ending.troubles, *_unproven(run, unasserted)] if ending else []
-    if not any(row["status"] in JUDGED_STATUSES for row in rows):
-        troubles.append(
-            "no cell was judged: all were skipped, refused, waived or absent, so there is no evidence that any may ship"
-        )
-    missing = [verdict for verdict in ending.missing if verdict.status == "fail"] if ending else []
-    if missing:
-        troubles.append(f"{plural(len(missing), 'cell')} of the baseline missing from this run")
-    return troubles
-
-
-def _unproven(run: Run, unasserted: bool) -> list[str]:
-    """Why a finished run proves nothing although no test failed."""
-    verdicts = run.verdicts()
-    red = [verdict for verdict in verdicts if verdict.status in RED_STATUSES]
-    if unasserted and red:
-        return [
-            f"{plural(len(red), 'verdict')} failed but no test did (is an assert missing?), first: {_shown(red[0])}"
-        ]
-    return unproven(run.cells, verdicts)
-
-
-def _shown(verdict: Verdict) -> str:
-    return f"{verdict.cell} {verdict.axis}: {verdict.message}"

@@ -21,15 +21,10 @@ from edgeworthy.reports.html.table import table_of
 from edgeworthy.reports.html.template import render
 from edgeworthy.reports.rows import STATUSES
 from edgeworthy.runs.run import Run
-from edgeworthy.storage import read_json, write_atomically
+from edgeworthy.storage import read_json
 from edgeworthy.verdicts.sides import WORDS
 
 NAME = "report.html"
-
-
-def write_page(run: Run, rows: Sequence[Row], beside: Beside) -> None:
-    """Write ``report.html`` into the folder of a run that has its other reports. Raises StoreError."""
-    write_atomically(run.folder / NAME, page_of(run, rows, beside).encode())
 
 
 def page_of(run: Run, rows: Sequence[Row], beside: Beside) -> str:

@@ -6,7 +6,7 @@ const changeRows = [...document.querySelectorAll("#baseline table")].flatMap(row
 const entries = [...document.querySelectorAll("#matrices td[data-place]")];
 const matrixRows = [...document.querySelectorAll("#matrices tbody tr")].map((row) => [row, row.querySelectorAll("td[data-place]")]);
 // So many lines of the table are shown until all are asked for: more take a browser long.
-const FEW = 200;
+const FEW = 100;
 let chosen = cells.map(() => true);
 
 function matching({ find, model, status }) {
