@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeworthy.reports.html.embedding import checksum, embedded
 from edgeworthy.reports.html.statuses import MEANINGS, SIGNS
+from edgeworthy.text import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,6 +38,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        finalize=_shown,
     )
     scripts = [_file("charts", name) for name in CHARTS] + ["\n".join(_file("templates", name) for name in SCRIPTS)]
     made.filters["embedded"] = embedded
@@ -48,6 +50,11 @@ def _environment() -> Environment:
         policy=_POLICY.format(scripts=" ".join(map(checksum, scripts))),
     )
     return made
+
+
+def _shown(value: Any) -> Any:
+    """Text of users, whose signs may be none that are printed; what is markup already is our own."""
+    return printable(value) if type(value) is str else value
 
 
 def _file(folder: str, name: str) -> str:

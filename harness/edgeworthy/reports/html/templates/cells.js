@@ -3,6 +3,9 @@ const overview = document.getElementById("overview"), article = document.getElem
 const title = document.title;
 let open = "";
 
+// Signs that turn the direction of writing, or that are not to be seen, become escapes, as in messages.
+const visible = (text) => text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (sign) => (sign === "\n" ? sign : `\\u${sign.codePointAt(0).toString(16).padStart(4, "0")}`));
+
 // An element: ["td.number", {attribute: "value"}, children...]; a child is a text, an element, or nothing.
 function made(kind, ...children) {
   const [tag, ...classes] = kind.split(".");
@@ -10,7 +13,8 @@ function made(kind, ...children) {
   element.classList.add(...classes);
   for (const child of children.flat()) {
     if (child?.constructor === Object) for (const [name, value] of Object.entries(child)) element.setAttribute(name, value);
-    else if (child !== null && child !== undefined && child !== false) element.append(child);
+    else if (typeof child === "string") element.append(visible(child));
+    else if (child) element.append(child);
   }
   return element;
 }
@@ -100,7 +104,7 @@ function showCell(name) {
   open = name;
   overview.hidden = form.hidden = place !== undefined;
   article.hidden = place === undefined;
-  document.title = place === undefined ? title : `${name}: ${title}`;
+  document.title = place === undefined ? title : `${visible(name)}: ${title}`;
   if (place === undefined) return article.replaceChildren();
   draw(name, cells[place].status, JSON.parse(document.getElementById(`cell-${place}`).textContent));
   article.querySelector("h2").focus({ preventScroll: true });

@@ -14,7 +14,7 @@ const interval = (mark, axis, points) => {
 
 function figure(into, title) {
   const made = document.createElement("figure"), caption = document.createElement("figcaption");
-  caption.textContent = title;
+  caption.textContent = visible(title);
   made.append(caption);
   into.append(made);
   return made;
@@ -24,8 +24,10 @@ function figure(into, title) {
 function readable(svg) {
   for (const group of svg.querySelectorAll("g[aria-label]")) group.removeAttribute("aria-label");
   const links = svg.querySelectorAll("a");
+  for (const each of svg.querySelectorAll("title, text")) each.textContent = visible(each.textContent);
   for (const each of links) each.setAttribute("aria-label", each.querySelector("title").textContent);
   for (const each of svg.querySelectorAll("a [aria-label]")) each.removeAttribute("aria-label");
+  svg.setAttribute("aria-label", visible(svg.getAttribute("aria-label")));
   svg.setAttribute("role", links.length ? "group" : "img");
   return svg;
 }

@@ -1,0 +1,176 @@
+"""Samples of every kind in the page of a run, and hostile names and texts in each place of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from edgeworthy.cells import CellId
+from edgeworthy.datasets.prepared import PreparedDataset
+from edgeworthy.datasets.samples import Samples as StoredSamples
+from edgeworthy.records import Artifact, Change, Conditions, Delegation, Outputs, Timing, Truth, Verdict
+from edgeworthy.reports.html.beside import Beside, CellTrend, Moment, Turn
+from edgeworthy.reports.html.page import page_of
+from edgeworthy.reports.html.shown.samples import Samples
+from edgeworthy.reports.run_folder import finish, rows_of
+from edgeworthy.runs.run import Run
+from edgeworthy.runs.run_file import Scope
+from edgeworthy.runtimes import RUNTIMES
+from edgeworthy.storage import write_json
+
+from tests.browser import chromium, opened
+
+#: Of names there is all but "/", which none has.
+NAME = "<img src=x onerror=alert(1)>\"'&amp;<!--\u202ecod"
+TEXT = "</script><script>alert(2)</script>" + NAME
+CELL = CellId(NAME, f"variant {NAME}", f"{NAME}:cpu")
+CONDITIONS = Conditions({"runtime": TEXT, NAME: TEXT}, {"temperature_c": 40.0}, {"temperature_c": 50.0})
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as found:
+        yield found
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A model's reference outputs and a variant's, what they are judged by, and its samples."""
+
+    truth: Truth
+    values: np.ndarray
+    inputs: np.ndarray
+    kind: str = "npz"
+    text_of: Any = None
+
+
+def page(folder: Path, case: Case) -> Path:
+    """The page of a run of one cell, called as nobody should call one."""
+    run = Run.begin(folder, [CELL], Scope())
+    artifact = Artifact("0" * 64, Path("none"), TEXT, RUNTIMES["onnxruntime"], "nhwc", 1000, 900)
+    run.journal.save_truth(CELL.model, case.truth)
+    run.journal.save_dataset("dataset", TEXT)
+    run.journal.save(CELL, "", artifact, Outputs(case.values, 1, 1.0, 1.0, CONDITIONS, ((case.values.shape[1],),)))
+    times = np.arange(30, dtype=np.int64) * 1000 + 1_000_000
+    some = np.full(3, 1_000_000, np.int64)
+    ran = Delegation(TEXT, 1, 2, TEXT)
+    run.journal.save(
+        CELL, "", artifact, Timing(times, np.arange(30) // 10, some, some, None, None, ran, 1.0, CONDITIONS)
+    )
+    run.log.add(Verdict(CELL, "accuracy", "fail", "exact", TEXT, TEXT, {"top1_percent": 50.0}, waived_by=(TEXT,)))
+    finish(run, folder, complete=True, notes=[TEXT])
+    (run.folder / "diagnosis").mkdir()
+    write_json(run.folder / "diagnosis" / "one.json", diagnosis())
+    stored = folder / "inputs.npy"
+    np.save(stored, case.inputs)
+    dataset = PreparedDataset(
+        "dataset", case.kind, folder, {"evaluation": StoredSamples(stored)}, {}, (), len(case.inputs), None, ""
+    )
+    moments = [Moment(TEXT, "2026-01-01", TEXT, value, True) for value in (1.0, 2.0)]
+    beside = Beside(
+        notes=[TEXT],
+        troubles=[TEXT],
+        changes=[Change(CELL, "latency", "regressed", "exact", 1.0, 2.0, TEXT, TEXT)],
+        samples=lambda model: Samples(dataset, case.text_of),
+        trends=[CellTrend(CELL, "p50_ms", moments, [Turn(TEXT, TEXT, True)])],
+    )
+    file = folder / "report.html"
+    file.write_text(page_of(run, rows_of(run), beside))
+    return file
+
+
+def diagnosis() -> dict[str, Any]:
+    """As ``edgeworthy diagnose --json`` writes it."""
+    numbers = {"share_percent": 80.0, "added_sqnr_db": 1.5, "calibrated": [0, 1], "seen": [0, 2]}
+    layer = {"tensor": TEXT, "op": TEXT, "cause": TEXT, **numbers}
+    left = {"left": [{"op": TEXT, "tensors": [TEXT, TEXT]}]}
+    traced = {"layers": [layer], "delegated": left}
+    findings = [{"message": TEXT, "hint": TEXT}]
+    return {**CELL._asdict(), "traced": traced, "findings": findings}
+
+
+def texts() -> Case:
+    """Sums of characters as a CTC decoder reads them; sample 1 is lost."""
+    task = {"kind": "text", "decoder": {"kind": "ctc", "alphabet": "a<>b", "blank": 0}}
+    reference = np.eye(5, dtype=np.float32)[[[2, 1, 3], [2, 4, 3]]].reshape(2, -1)
+    other = reference.copy()
+    other[1] = np.eye(5, dtype=np.float32)[[2, 1, 3]].ravel()
+    labels = np.array(["<a>", "<b>"])
+    truth = Truth(labels, reference, "exact_match", "d", outputs={"": (3, 5)}, task=task)
+    return Case(truth, other, np.array([[1, 2], [3, 4]]), text_of=lambda ids: f"{ids} {TEXT}")
+
+
+def boxes() -> Case:
+    """One object an image; the variant's box of sample 0 is elsewhere."""
+    rows = np.array([[[2, 2, 10, 10, 0.9, 1]], [[4, 4, 12, 12, 0.8, 0]]], np.float32)
+    decoder = {"kind": "boxes", "boxes": "boxes", "scores": "scores", "classes": "classes"}
+    task = {"kind": "detection", "decoder": decoder, "classes": 2, "image_size": [16, 16]}
+    labels = np.array([[[2, 2, 10, 10, 1]], [[4, 4, 12, 12, 0]]], np.float32)
+    reference = np.concatenate([rows[:, 0, :4], rows[:, 0, 4:5], rows[:, 0, 5:6]], axis=1)
+    other = reference.copy()
+    other[0, :4] = (9, 9, 15, 15)
+    shapes = {"boxes": (1, 4), "scores": (1,), "classes": (1,)}
+    truth = Truth(labels, reference, "map", "d", outputs=shapes, task=task)
+    return Case(truth, other, np.random.default_rng(0).integers(0, 255, (2, 16, 16, 3), dtype=np.uint8), "coco")
+
+
+def masks() -> Case:
+    """Two classes of 4x4 pixels; the variant's mask of sample 1 is empty."""
+    reference = np.zeros((2, 4, 4, 2), np.float32)
+    reference[..., :2, 1] = 1
+    reference[..., 2:, 0] = 1
+    other = reference.copy()
+    other[1] = (1, 0)
+    task = {"kind": "segmentation", "layout": "hwc", "classes": 2}
+    labels = reference.argmax(axis=-1)
+    truth = Truth(labels, reference.reshape(2, -1), "miou", "d", outputs={"": (4, 4, 2)}, task=task)
+    return Case(truth, other.reshape(2, -1), np.random.default_rng(0).random((2, 4, 4, 3)).astype(np.float32), "masks")
+
+
+def sounds() -> Case:
+    """Classes of sounds; sample 0 is lost."""
+    reference = np.array([[1, 0], [0, 1]], np.float32)
+    truth = Truth(np.array([0, 1]), reference, "top1", "d", outputs={"": (2,)})
+    return Case(
+        truth,
+        np.array([[0, 1], [0, 1]], np.float32),
+        np.sin(np.arange(4000)).reshape(2, 2000).astype(np.float32),
+        "audio",
+    )
+
+
+def numbers() -> Case:
+    """Numbers to predict; sample 1 is worse, sample 0 better."""
+    targets = np.array([[1.0], [2.0]], np.float32)
+    truth = Truth(targets, np.array([[1.5], [2.0]], np.float32), "mse", "d", higher_is_better=False, outputs={"": (1,)})
+    return Case(truth, np.array([[1.1], [9.0]], np.float32), np.arange(20, dtype=np.float32).reshape(2, 10))
+
+
+@pytest.mark.parametrize("case", [texts, boxes, masks, sounds, numbers], ids=lambda case: case.__name__)
+def test_samples_of_every_kind_are_shown(case: Any, browser: Any, tmp_path: Path) -> None:
+    """What was lost, as the kind of dataset and task has it; whatever is written anywhere is text, and does nothing."""
+    file = page(tmp_path / "20260101-000000-hostile", case())
+    with opened(browser, file) as found:
+        page_ = found.page
+        page_.evaluate("[...waiting.keys()].forEach(drawNow)")
+        assert "\u202e" not in page_.inner_text("body")
+        page_.locator("#numbers a").first.click()
+        assert page_.inner_text("#chosen h2").startswith(str(CELL).replace("\u202e", "\\u202e"))
+        assert "\u202e" not in page_.inner_text("body") + page_.title()
+        assert page_.locator("#page script, #page img[src=x]").count() == 0
+        lost = page_.locator("#chosen h4:has-text('Lost: 1 of 2') + ul li").first
+        shown = {
+            "texts": lambda: (
+                TEXT.replace("\u202e", "\\u202e") in lost.locator(".text").inner_text() and "<b>" in lost.inner_text()
+            ),
+            "boxes": lambda: lost.locator("rect").count() == 3 and lost.locator("img").count() == 3,
+            "masks": lambda: lost.locator("img.over").count() == 3,
+            "sounds": lambda: lost.locator("img").evaluate("one => one.naturalWidth") > 50,
+            "numbers": lambda: lost.inner_text().startswith("10, 11, 12"),
+        }
+        assert shown[case.__name__](), lost.inner_text()
+        assert found.violations() == []
