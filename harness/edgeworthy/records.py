@@ -299,8 +299,24 @@ class Interleaved:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """How much worse a metric is than its baseline (``estimate``, negative: better), and how much worse it may be, in ``unit``.
+
+    ``method`` says how it was found.
+    """
+
+    estimate: Estimate
+    tolerance: float
+    unit: Literal["%", "pp"]
+    method: str
+
+
+@dataclass(frozen=True)
 class Change:
-    """What became of one metric of a cell since its baseline; ``before`` and ``after`` are in the metric's unit."""
+    """What became of one metric of a cell since its baseline; ``before`` and ``after`` are in the metric's unit.
+
+    There is no ``effect`` where the two cannot be compared.
+    """
 
     cell: CellId
     metric: str
@@ -310,6 +326,7 @@ class Change:
     after: float | None
     message: str
     hint: str = ""
+    effect: Effect | None = None
 
     def __post_init__(self) -> None:
         _make_printable(self)

@@ -163,11 +163,14 @@ def test_the_baseline_and_the_history_are_beside_it(runs: list[Path], browser: A
     """The second run says what changed since the first, draws both, and has the reloads of both in a cell's section."""
     with opened(browser, runs[1] / "report.html") as found:
         page = found.page
-        assert any(
-            text.startswith("new\tlinear/ort_fp32/stand:good\tcell") for text in found.texts("#baseline tbody tr")
-        )
+        new = found.texts("#baseline tbody tr")
+        assert any(text.startswith("new\tlinear/ort_fp32/stand:good\t\tthe cell has no baseline") for text in new)
         page.locator("#baseline summary").click()
-        assert any("same artifact" in text for text in found.texts("#baseline tbody tr"))
+        unchanged = [text.split("\t") for text in found.texts("#baseline tbody tr")]
+        [latency] = [text for text in unchanged if text[1:3] == ["linear/ort_fp32/host:cpu", "p50 latency"]]
+        assert latency[6:] == ["100 %", "the same artifact, in two sessions", "exact"]
+        assert latency[3].endswith(" ms")
+        assert " to " in latency[5]
         page.locator("#trends figure").last.scroll_into_view_if_needed()
         page.wait_for_selector("#trends figure:last-child svg")
         page.evaluate("location.hash = 'cell=linear/ort_fp32/host:cpu'")

@@ -16,9 +16,9 @@ from edgeworthy.reports.html.overview import id_of
 NEWEST = 120
 
 
-def page_trends(address: str, rows: Sequence[dict[str, Any]]) -> list[CellTrend]:
+def page_trends(location: Location, rows: Sequence[dict[str, Any]]) -> list[CellTrend]:
     """Latency and loss of every cell over its newest runs, where there are earlier ones. Raises HistoryError."""
-    history = History(Location.parse(address))
+    history = History(location)
     return [trend for row in rows for trend in _of_cell(history, row)]
 
 

@@ -10,6 +10,7 @@ from edgeworthy.dataset_schema import Dataset
 from edgeworthy.datasets.prepared import prepare
 from edgeworthy.datasets.tokens import text_of
 from edgeworthy.errors import EdgeworthyError
+from edgeworthy.history.location import Location
 from edgeworthy.history.recording import address_of
 from edgeworthy.judging.gate import Gate, noise_notes, stored_changes
 from edgeworthy.measurements.project import Project
@@ -74,9 +75,10 @@ def _trends(run: Run, rows: Rows, settings: Settings) -> tuple[list[CellTrend], 
     if not address:
         return [], []
     try:
-        from edgeworthy.history.page_trends import page_trends  # here: it needs the extra, and a third of a second
+        location = Location.parse(address)  # which says what is missing where the extra is
+        from edgeworthy.history.page_trends import page_trends  # here: slow to import
 
-        return page_trends(address, rows), []
+        return page_trends(location, rows), []
     except EdgeworthyError as error:
         return [], [f"{NAME} shows no history: {error}"]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from edgeworthy.metrics import in_points
-from edgeworthy.records import Change, ChangeStatus, Estimate, Evidence
+from edgeworthy.records import Change, ChangeStatus, Effect, Estimate, Evidence
 from edgeworthy.tasks.corpus import Corpus
 from edgeworthy.verdicts.paired import PairedAccuracy, conclusive, share
 from edgeworthy.verdicts.paired_corpus import PairedCorpus
@@ -57,12 +58,15 @@ def _metric(sides: Sides) -> Change:
     )
     opposite = Estimate(-lost.value, *(None if end is None else -end for end in (lost.high, lost.low)))
     certain = conclusive(opposite if status == "improved" else lost, limit, "max")
-    verb, unit = "better" if lost.value < 0 else "worse", "pp" if points else "%"
+    verb = "better" if lost.value < 0 else "worse"
+    unit: Literal["pp", "%"] = "pp" if points else "%"
+    p = pairs.p()
     said = (
         f"{sides.after.metric} {old:.6g} -> {new:.6g} on the same {sides.after.judged} samples:"
-        f" {abs(lost.value):.2f} {unit} {verb}{allowed(status, f'{limit:.2f} {unit}')} (p = {pairs.p():.2g})"
+        f" {abs(lost.value):.2f} {unit} {verb}{allowed(status, f'{limit:.2f} {unit}')} (p = {p:.2g})"
     )
-    return sides.change("metric", status, "conclusive" if certain else "inconclusive", old, new, said)
+    effect = Effect(lost, limit, unit, f"paired, p = {p:.2g}")
+    return sides.change("metric", status, "conclusive" if certain else "inconclusive", old, new, said, effect)
 
 
 def _pairs(sides: Sides) -> PairedScores | PairedCorpus:
@@ -92,7 +96,8 @@ def _accuracy(sides: Sides) -> Change:
         f" (p = {pairs.mcnemar_p():.2g})"
     )
     evidence: Evidence = "conclusive" if certain else "inconclusive"
-    return sides.change("accuracy", status, evidence, pairs.reference_percent, pairs.candidate_percent, said)
+    effect = Effect(drop, limit, "pp", f"paired, p = {pairs.mcnemar_p():.2g}")
+    return sides.change("accuracy", status, evidence, pairs.reference_percent, pairs.candidate_percent, said, effect)
 
 
 def _agreement(sides: Sides) -> Change:
@@ -116,7 +121,8 @@ def _agreement(sides: Sides) -> Change:
         + ("; regression.agreement_points in models.yaml allows more" if surely else "")
     )
     evidence: Evidence = "conclusive" if conclusive(part, limit, "max") else "inconclusive"
-    return sides.change("agreement", status, evidence, 100.0, 100.0 - part.value, said)
+    effect = Effect(part, limit, "pp", "sample by sample")
+    return sides.change("agreement", status, evidence, 100.0, 100.0 - part.value, said, effect)
 
 
 _BY_METRIC: dict[str, Callable[[Sides], Change]] = {"metric": _metric}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.metrics import COMPARED
-from edgeworthy.records import Change, ChangeStatus, Estimate, Evidence
+from edgeworthy.records import Change, ChangeStatus, Effect, Estimate, Evidence
 from edgeworthy.verdicts.paired import conclusive
 from edgeworthy.verdicts.percentiles import FEWEST_LOADS, over_loads
 from edgeworthy.verdicts.sides import Sides, allowed, unlike_fingerprints
@@ -38,22 +38,24 @@ def latency_change(sides: Sides) -> Change | None:
     how = f"{timed.rounds} interleaved A/B rounds"
     slower_ms = after - after / timed.ratio.value
     said = _times("latency", timed.ratio, slower_ms, t.latency_percent, t.latency_floor_us / 1e3)
-    return sides.change("latency", said[0], timed.evidence, before, after, f"{said[1]}; {how}")
+    effect = Effect(_percent(timed.ratio), t.latency_percent, "%", how)
+    return sides.change("latency", said[0], timed.evidence, before, after, f"{said[1]}; {how}", effect)
 
 
 def _same_artifact(sides: Sides, before_ms: float, after_ms: float) -> Change:
     """Unchanged, unless it certainly takes so much longer than when it was accepted that no session's noise explains it."""
     ratio = _same_artifact_ratio(sides, after_ms / before_ms)
+    effect = Effect(_percent(ratio), 100 * (SAME_ARTIFACT_LIMIT - 1), "%", "the same artifact, in two sessions")
     if ratio.value <= SAME_ARTIFACT_LIMIT or after_ms - before_ms <= sides.tolerances.latency_floor_us / 1e3:
-        return sides.change("latency", "unchanged", "exact", before_ms, after_ms, _SAME)
+        return sides.change("latency", "unchanged", "exact", before_ms, after_ms, _SAME, effect)
     low, high = ratio.low or ratio.value, ratio.high or ratio.value
     said = f"{_SAME}, and {ratio.value:.1f}x ({low:.1f} to {high:.1f}) as long as when it was accepted"
     if low <= SAME_ARTIFACT_LIMIT:
         return sides.change(
-            "latency", "unchanged", "inconclusive", before_ms, after_ms, f"{said}: noise may explain it"
+            "latency", "unchanged", "inconclusive", before_ms, after_ms, f"{said}: noise may explain it", effect
         )
     said += ": the device changed, not the model (throttled?)"
-    return sides.change("latency", "regressed", "conclusive", before_ms, after_ms, said)
+    return sides.change("latency", "regressed", "conclusive", before_ms, after_ms, said, effect)
 
 
 def _same_artifact_ratio(sides: Sides, value: float) -> Estimate:
@@ -98,7 +100,8 @@ def _stored_times(
         f"{shown(before_ms)} -> {shown(after_ms)}: {said}; stored times of two sessions,"
         f" {sides.tolerances.between_session_percent:g} % allowed for what differs between sessions"
     )
-    return sides.change(metric, status, evidence, before_ms, after_ms, said)
+    effect = Effect(_percent(ratio), tolerance_percent, "%", "stored times of two sessions")
+    return sides.change(metric, status, evidence, before_ms, after_ms, said, effect)
 
 
 def _times(
@@ -113,11 +116,16 @@ def _times(
     elif ratio.value < 1 / limit and high < 1 and -slower_ms > floor_ms:
         status = "improved"
     names = COMPARED[metric]
-    percent = Estimate(*(100 * (value - 1) for value in (ratio.value, low, high)))
-    said = f"{_signed(percent)} % {names.larger}{allowed(status, f'{tolerance_percent:g} %')}"
+    said = f"{_signed(_percent(ratio))} % {names.larger}{allowed(status, f'{tolerance_percent:g} %')}"
     if status == "unchanged" and ratio.value > limit:
         said += f": no evidence against noise, or under the floor of {floor_ms:g} ms"
     return status, said
+
+
+def _percent(ratio: Estimate) -> Estimate:
+    """How much longer, in percent."""
+    ends = (ratio.low or ratio.value, ratio.high or ratio.value)
+    return Estimate(*(100 * (value - 1) for value in (ratio.value, *ends)))
 
 
 def stored_ratio(before_ns: NDArray[np.int64], after_ns: NDArray[np.int64], between_session_percent: float) -> Estimate:

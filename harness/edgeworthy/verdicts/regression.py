@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from edgeworthy.cells import CellId
 from edgeworthy.metrics import COMPARED
-from edgeworthy.records import Change, ChangeStatus, Evidence, Verdict
+from edgeworthy.records import Change, ChangeStatus, Effect, Estimate, Evidence, Verdict
 from edgeworthy.verdicts.compared_quality import quality_changes
 from edgeworthy.verdicts.compared_times import latency_change, load_change
 from edgeworthy.verdicts.sides import RED, Sides, accept_command, allowed, near, unlike_fingerprints
@@ -79,7 +79,8 @@ def _exact(sides: Sides, metric: str, key: str, tolerance_percent: float, floor:
     how = f"{abs(percent):.1f} % {names.larger if more > 0 else names.smaller}" if more else "the same"
     limit = f"{tolerance_percent:g} %" + (f" and {names.shown(floor)}" if floor else "")
     said = f"{names.shown(before)} -> {names.shown(after)}: {how}{allowed(status, limit)}"
-    return sides.change(metric, status, "exact", before, after, said)
+    effect = Effect(Estimate(percent), tolerance_percent, "%", "exact")
+    return sides.change(metric, status, "exact", before, after, said, effect)
 
 
 def _delegated(sides: Sides) -> Change | None:
@@ -92,4 +93,5 @@ def _delegated(sides: Sides) -> Change | None:
     if abs(after - before) > limit and not near(before, after):
         status = "regressed" if after < before else "improved"
     said = f"{names.shown(before)} -> {names.shown(after)}{allowed(status, f'{limit:g} pp less')}"
-    return sides.change("delegated", status, "exact", before, after, said)
+    effect = Effect(Estimate(before - after), limit, "pp", "exact")
+    return sides.change("delegated", status, "exact", before, after, said, effect)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edgeworthy.cells import CellId
 from edgeworthy.config import Tolerances
 from edgeworthy.metrics import COMPARED
-from edgeworthy.records import Change, ChangeStatus, Evidence, Interleaved
+from edgeworthy.records import Change, ChangeStatus, Effect, Evidence, Interleaved
 from edgeworthy.verdicts.snapshots import Snapshot
 
 #: Statuses that fail, worst first, and the others.
@@ -56,12 +56,13 @@ class Sides:
         before: float | None,
         after: float | None,
         said: str,
+        effect: Effect | None = None,
     ) -> Change:
         """A change of one metric, with what is known of its cause and what to do about it."""
         said += self._cause() if metric in ("accuracy", "metric", "agreement") else ""
         hint = f"{_STEPS[status]}: {accept_command(self.run, self.cell)}" if status in RED else ""
         label = "mean latency" if metric == "latency" and self.after.statistic == "mean" else COMPARED[metric].label
-        return Change(self.cell, metric, status, evidence, before, after, f"{label} {said}", hint)
+        return Change(self.cell, metric, status, evidence, before, after, f"{label} {said}", hint, effect)
 
     def _cause(self) -> str:
         """What is known of why outputs differ: another source, or another way of making the artifact of the same one."""

@@ -13,6 +13,7 @@ from edgeworthy.metrics import METRICS
 from edgeworthy.records import Change, Checked, Conditions, Outputs, Timing, Verdict
 from edgeworthy.reports.columns import Row
 from edgeworthy.reports.html.beside import Beside
+from edgeworthy.reports.html.changes import shown_change
 from edgeworthy.reports.html.latency import latency_of
 from edgeworthy.reports.html.layers import layers_of
 from edgeworthy.reports.html.numbers import numbers_of
@@ -51,7 +52,7 @@ class CellSections:
             "layers": layers_of(self._run.folder, cell),
             "readings": list(_readings(row)),
             "ran": _ran(timing),
-            "changes": [_change(change) for change in self._changes.get(cell, ())],
+            "changes": [shown_change(change).cells() for change in self._changes.get(cell, ())],
             "identity": [*_identity(row), *(_fingerprint(measured.conditions) if measured else ())],
             "commands": _commands(cell, self._run.folder.resolve()),
         }
@@ -97,10 +98,6 @@ def _ran(timing: Timing | None) -> dict[str, Any] | None:
         if found
         else None
     )
-
-
-def _change(change: Change) -> list[str]:
-    return [change.status, change.metric, change.message, change.hint, change.evidence]
 
 
 def _identity(row: Row) -> list[list[str]]:

@@ -10,8 +10,10 @@ from edgeworthy.cells import CellId
 from edgeworthy.metrics import METRICS
 from edgeworthy.records import Verdict
 from edgeworthy.reports.columns import Row
+from edgeworthy.reports.gate_report import worst_first
 from edgeworthy.reports.html.beside import Beside, CellTrend
 from edgeworthy.reports.html.cell import CellSections
+from edgeworthy.reports.html.changes import shown_change
 from edgeworthy.reports.html.choosing import choices_of
 from edgeworthy.reports.html.matrix import SHOWN, matrices_of
 from edgeworthy.reports.html.overview import id_of, overview_of
@@ -22,7 +24,6 @@ from edgeworthy.reports.html.template import render
 from edgeworthy.reports.rows import STATUSES
 from edgeworthy.runs.run import Run
 from edgeworthy.storage import read_json
-from edgeworthy.verdicts.sides import WORDS
 
 NAME = "report.html"
 
@@ -44,7 +45,7 @@ def page_of(run: Run, rows: Sequence[Row], beside: Beside) -> str:
         "shown": SHOWN,
         "present": [status for status in STATUSES if any(row["status"] == status for row in rows)],
         "table": table_of(rows),
-        "changes": sorted(beside.changes or (), key=lambda change: WORDS.index(change.status)),
+        "changes": [shown_change(change) for change in worst_first(beside.changes or ())],
         "places": {id_of(row): place for place, row in enumerate(rows)},
         "sections": (sections.section(row) for row in rows),
         "data": lambda: _data(rows, verdicts, beside, album),

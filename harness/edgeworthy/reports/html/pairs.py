@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from edgeworthy.records import Truth
 from edgeworthy.reports.html.differing import Differing, Indices, Predicted, confusion, differing
 from edgeworthy.reports.html.shown.predictions import Shown, shown_prediction, shown_target
 from edgeworthy.reports.html.shown.samples import Sample, Samples
+from edgeworthy.user_code.functions import users_code
 
 #: Of a cell so many samples of a kind are shown, of a page so many, the worst cells' first.
 EACH, ALL = 8, 1600
@@ -71,8 +73,10 @@ class References:
         """The cell with these outputs against its reference; only ``unseen``, a sentence, where they cannot be compared."""
         if model not in self._found:
             self._found[model] = Predicted(truth.reference, truth)
+        own = users_code(f"showing predictions of {truth.metric}", "give one prediction for each sample, to be indexed")
         try:
-            return pairs_of(model, self._found[model], Predicted(values, truth), album)
+            with own if truth.folder else nullcontext():
+                return pairs_of(model, self._found[model], Predicted(values, truth), album)
         except EdgeworthyError as error:
             return {"unseen": error.message}
 

@@ -56,10 +56,15 @@ function latency(found) {
 }
 
 function changesOf(changes) {
-  const rows = changes.map(([was, metric, message, next, evidence]) => ({
-    values: [made(`span.change.${was.replaceAll(" ", "-")}`, was), metric, made("div", foreign(message), hint(next)), evidence],
-  }));
-  return part("Against the baseline", tableOf("Changes since the baseline", ["Change", "Metric", "Effect, interval, tolerance and method", "Evidence"], rows));
+  const rows = changes.map(([was, metric, before, after, worse, interval, tolerance, method, evidence, message, next]) => {
+    const change = made(`span.change.${was.replaceAll(" ", "-")}`, was);
+    const by = made("span", worse, interval && made("span.interval", interval));
+    return worse
+      ? { values: [change, metric, before, after, by, tolerance, method, evidence] }
+      : { values: [change, metric, made("div", foreign(message), hint(next))], span: true };
+  });
+  const headers = ["Change", "Metric", "#Baseline", "#This run", "#Worse by", "#Allowed", "Method", "Evidence"];
+  return part("Against the baseline", tableOf("Changes since the baseline", headers, rows));
 }
 
 function layersOf({ target, findings, layers, left }) {
