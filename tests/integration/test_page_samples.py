@@ -17,10 +17,12 @@ from edgeworthy.reports.html.beside import Beside, CellTrend, Moment, Turn
 from edgeworthy.reports.html.page import page_of
 from edgeworthy.reports.html.shown.samples import Samples
 from edgeworthy.reports.run_folder import finish, rows_of
+from edgeworthy.runners.python_runner.texts import text_numbers
 from edgeworthy.runs.run import Run
 from edgeworthy.runs.run_file import Scope
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.storage import write_json
+from edgeworthy.tensors import NamedInput, in_a_row
 
 from tests.browser import chromium, opened
 
@@ -46,6 +48,7 @@ class Case:
     inputs: np.ndarray
     kind: str = "npz"
     text_of: Any = None
+    inputs_of: tuple[NamedInput, ...] = ()
 
 
 def page(folder: Path, case: Case) -> Path:
@@ -68,7 +71,15 @@ def page(folder: Path, case: Case) -> Path:
     stored = folder / "inputs.npy"
     np.save(stored, case.inputs)
     dataset = PreparedDataset(
-        "dataset", case.kind, folder, {"evaluation": StoredSamples(stored)}, {}, (), len(case.inputs), None, ""
+        "dataset",
+        case.kind,
+        folder,
+        {"evaluation": StoredSamples(stored, (), case.inputs_of)},
+        {},
+        (),
+        len(case.inputs),
+        None,
+        "",
     )
     moments = [Moment(TEXT, "2026-01-01", TEXT, value, True) for value in (1.0, 2.0)]
     beside = Beside(
@@ -150,7 +161,15 @@ def numbers() -> Case:
     return Case(truth, np.array([[1.1], [9.0]], np.float32), np.arange(20, dtype=np.float32).reshape(2, 10))
 
 
-@pytest.mark.parametrize("case", [texts, boxes, masks, sounds, numbers], ids=lambda case: case.__name__)
+def several() -> Case:
+    """An image beside a text; sample 0 is lost."""
+    arrays = {"image": np.arange(32.0).reshape(2, 4, 4, 1), "words": np.array(["yes <b>", "no"])}
+    inputs = in_a_row(arrays)
+    rows = np.concatenate([arrays["image"].reshape(2, -1), text_numbers(arrays["words"], 7).reshape(2, -1)], axis=1)
+    return dataclasses.replace(sounds(), inputs=rows.astype(np.float32), kind="npz", inputs_of=inputs)
+
+
+@pytest.mark.parametrize("case", [texts, boxes, masks, sounds, numbers, several], ids=lambda case: case.__name__)
 def test_samples_of_every_kind_are_shown(case: Any, browser: Any, tmp_path: Path) -> None:
     """What was lost, as the kind of dataset and task has it; whatever is written anywhere is text, and does nothing."""
     file = page(tmp_path / "20260101-000000-hostile", case())
@@ -170,6 +189,7 @@ def test_samples_of_every_kind_are_shown(case: Any, browser: Any, tmp_path: Path
             "boxes": lambda: lost.locator("rect").count() == 3 and lost.locator("img").count() == 3,
             "masks": lambda: lost.locator("img.over").count() == 3,
             "sounds": lambda: lost.locator("img").evaluate("one => one.naturalWidth") > 50,
+            "several": lambda: lost.locator("img").count() == 1 and "words: yes <b>" in lost.inner_text(),
             "numbers": lambda: lost.inner_text().startswith("10, 11, 12"),
         }
         assert shown[case.__name__](), lost.inner_text()

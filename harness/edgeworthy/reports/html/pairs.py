@@ -52,10 +52,11 @@ class Album:
         return self._seen[key]
 
     def _taken(self, key: str, sample: Sample) -> dict[str, Any]:
+        found = {"text": sample.text} if sample.text else {}
         if not sample.picture:
-            return {"text": sample.text}
+            return found
         self.pictures[key] = sample.picture
-        return {"picture": key, "shape": sample.shape}
+        return {**found, "picture": key, "shape": sample.shape}
 
     def _of(self, model: str) -> Samples | str:
         if model not in self._found:
@@ -111,10 +112,14 @@ def _shown(model: str, indices: Indices, before: Predicted, after: Predicted, al
         told = {"target": shown_target(kind, labels[index])} if with_target else {}
         told |= {name: shown_prediction(kind, prediction) for name, prediction in sides.items()}
         sample = album.sample(model, index)
-        shown.append({"index": index, **sample, "told": {name: _plain(each) for name, each in told.items()}})
+        shown.append(
+            {"index": index, **sample, "told": {name: _plain(each, after.truth) for name, each in told.items()}}
+        )
     return shown
 
 
-def _plain(shown: Shown) -> dict[str, Any]:
-    """Without what is empty."""
-    return {name: value for name, value in asdict(shown).items() if value}
+def _plain(shown: Shown, truth: Truth) -> dict[str, Any]:
+    """Without what is empty; classes that are texts by these."""
+    named = {str(number): text for number, text in enumerate(truth.texts)}
+    found = {name: value for name, value in asdict(shown).items() if value}
+    return {**found, "text": named.get(shown.text, shown.text)}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.reports.html.shown.picture import heat_map, picture, spectrogram
+from edgeworthy.tensors import NamedInput
 from edgeworthy.text import printable
 
 #: A text is cut to so many characters, of other samples so many numbers are shown.
@@ -21,7 +22,7 @@ Tokens = Callable[[list[int]], str]
 
 @dataclass(frozen=True)
 class Sample:
-    """What a model was given: a ``picture`` (a data URI), or a ``text``; ``shape`` is (height, width) of an image, else None."""
+    """What a model was given: a ``picture`` (a data URI), a ``text``, or both; ``shape`` is (height, width) of an image."""
 
     picture: str = ""
     text: str = ""
@@ -42,14 +43,24 @@ class Samples:
             ids = samples.inputs[0].of(values[None]) if samples.inputs else values
             return Sample(text=printable(self.text_of(ids.ravel().astype(int).tolist()), LONGEST))
         if samples.inputs:
-            return _numbers(values)
+            return _several(samples.inputs, values)
         return _SHOWN.get(self.dataset.kind, _array)(values)
+
+
+def _several(inputs: Sequence[NamedInput], row: NDArray[Any]) -> Sample:
+    """Of a model of several inputs, or of texts: each by its name, the first that is an image as a picture."""
+    each = {one.name: _array(one.of(row[None])[0]) for one in inputs if one.constant is None}
+    image = next((sample for sample in each.values() if sample.picture), Sample())
+    texts = [f"{name}: {sample.text}" if len(each) > 1 else sample.text for name, sample in each.items() if sample.text]
+    return replace(image, text="\n".join(texts))
 
 
 def _array(values: NDArray[Any]) -> Sample:
     """Of kinds that hold anything: an image by its shape (height, width, channels), else numbers."""
     if values.ndim == 3 and values.shape[2] in (1, 3, 4) and min(values.shape[:2]) > 1:
         return _image(values)
+    if values.dtype.kind == "U":
+        return Sample(text=printable(", ".join(values.ravel().tolist()), LONGEST))
     return _numbers(values)
 
 

@@ -26,7 +26,7 @@ function pictures({ index, picture, shape, told }) {
 function sampleOf(shown) {
   const told = Object.entries(shown.told).map(([name, each]) => [name, foreign(each.text)]);
   return made(`li${Object.values(shown.told).some((each) => each.boxes || each.mask) ? ".large" : ""}`,
-    shown.picture ? pictures(shown) : shown.text !== undefined && made("p.text", foreign(shown.text)),
+    shown.picture && pictures(shown), shown.text !== undefined && made("p.text", foreign(shown.text)),
     facts("told", [["sample", String(shown.index)], ...told]));
 }
 
