@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from edgeworthy.config import CANARY
 from edgeworthy.history.database import History
 from edgeworthy.history.location import Location
 from edgeworthy.history.trend import Trend, judged_trend, revision
@@ -17,9 +18,9 @@ NEWEST = 120
 
 
 def page_trends(location: Location, rows: Sequence[dict[str, Any]]) -> list[CellTrend]:
-    """Latency and loss of every cell over its newest runs, where there are earlier ones. Raises HistoryError."""
+    """Latency and loss of every cell, canaries apart, over its newest runs, where there are earlier ones. Raises HistoryError."""
     history = History(location)
-    return [trend for row in rows for trend in _of_cell(history, row)]
+    return [trend for row in rows if row["variant"] != CANARY for trend in _of_cell(history, row)]
 
 
 def _of_cell(history: History, row: dict[str, Any]) -> Iterator[CellTrend]:

@@ -73,8 +73,8 @@ function trend(into, { cell, label, moments, turns }) {
   const began = new Map(turns.map((turn) => [turn.run, turn]));
   const title = (moment) => `${moment.run}\n${moment.revision}\n${moment.text}${began.has(moment.run) ? `\n${began.get(moment.run).message}` : ""}`;
   return readable(Plot.plot({
-    ariaLabel: `${cell}: ${label} over ${moments.length} runs`, className: "chart", style, width: room(into, 400), height: 130, marginLeft: 55,
-    x: { axis: null }, y: { label: null, nice: true, ticks: 3, grid: true },
+    ariaLabel: `${cell}: ${label} over ${moments.length} runs`, className: "chart", style, width: room(into, 400), height: 130, marginLeft: 60,
+    x: { axis: null }, y: { label: null, nice: true, ticks: 3, grid: true, tickFormat: (value) => plain(Number(value.toPrecision(5))) },
     marks: [
       Plot.ruleX(numbered.filter((moment) => began.has(moment.run)), {
         x: "place", stroke: (moment) => (began.get(moment.run).worse ? "var(--fail)" : "var(--pass)"), strokeWidth: 2,
