@@ -51,36 +51,30 @@ class Case:
     inputs_of: tuple[NamedInput, ...] = ()
 
 
-def page(folder: Path, case: Case) -> Path:
-    """The page of a run of one cell, called as nobody should call one."""
+def measured(folder: Path, case: Case) -> Run:
+    """A run of one cell, called as nobody should call one."""
     run = Run.begin(folder, [CELL], Scope())
     artifact = Artifact("0" * 64, Path("none"), TEXT, RUNTIMES["onnxruntime"], "nhwc", 1000, 900)
     run.journal.save_truth(CELL.model, case.truth)
     run.journal.save_dataset("dataset", TEXT)
     run.journal.save(CELL, "", artifact, Outputs(case.values, 1, 1.0, 1.0, CONDITIONS, ((case.values.shape[1],),)))
-    times = np.arange(30, dtype=np.int64) * 1000 + 1_000_000
-    some = np.full(3, 1_000_000, np.int64)
+    times, some = np.arange(30, dtype=np.int64) * 1000 + 1_000_000, np.full(3, 1_000_000, np.int64)
     ran = Delegation(TEXT, 1, 2, TEXT)
-    run.journal.save(
-        CELL, "", artifact, Timing(times, np.arange(30) // 10, some, some, None, None, ran, 1.0, CONDITIONS)
-    )
+    timing = Timing(times, np.arange(30) // 10, some, some, None, None, ran, 1.0, CONDITIONS)
+    run.journal.save(CELL, "", artifact, timing)
     run.log.add(Verdict(CELL, "accuracy", "fail", "exact", TEXT, TEXT, {"top1_percent": 50.0}, waived_by=(TEXT,)))
     finish(run, folder, complete=True, notes=[TEXT])
     (run.folder / "diagnosis").mkdir()
     write_json(run.folder / "diagnosis" / "one.json", diagnosis())
-    stored = folder / "inputs.npy"
+    return run
+
+
+def page(folder: Path, case: Case) -> Path:
+    """Its page, with a baseline, a history and samples that are as hostile."""
+    run, stored = measured(folder, case), folder / "inputs.npy"
     np.save(stored, case.inputs)
-    dataset = PreparedDataset(
-        "dataset",
-        case.kind,
-        folder,
-        {"evaluation": StoredSamples(stored, (), case.inputs_of)},
-        {},
-        (),
-        len(case.inputs),
-        None,
-        "",
-    )
+    inputs = {"evaluation": StoredSamples(stored, (), case.inputs_of)}
+    dataset = PreparedDataset("dataset", case.kind, folder, inputs, {}, (), len(case.inputs), None, "")
     moments = [Moment(TEXT, "2026-01-01", TEXT, value, True) for value in (1.0, 2.0)]
     beside = Beside(
         notes=[TEXT],
