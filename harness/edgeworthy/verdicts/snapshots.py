@@ -162,5 +162,6 @@ def latency_loads(timing: Timing) -> NDArray[np.int64]:
     """One time for each reload, in ns: the median of its inferences, or the average that the device's tool prints."""
     if timing.statistic != "inference":
         return timing.samples_ns
-    loads = np.unique(timing.load_of)
-    return np.array([np.median(timing.samples_ns[timing.load_of == load]) for load in loads]).astype(np.int64)
+    order = np.argsort(timing.load_of, kind="stable")
+    starts = np.flatnonzero(np.diff(timing.load_of[order])) + 1
+    return np.array([np.median(load) for load in np.split(timing.samples_ns[order], starts)]).astype(np.int64)

@@ -9,8 +9,8 @@ import numpy as np
 from edgeworthy.records import Timing
 from edgeworthy.verdicts.snapshots import Snapshot, latency_loads
 
-#: Bars of a distribution, between the percentiles that ends are taken from: a few late samples would hide all else.
-BARS, ENDS = 32, (0.0, 99.5)
+#: Bars of a distribution, up to this percentile: a few late samples would hide all else.
+BARS, LAST = 32, 99.5
 #: So many reloads are drawn.
 LOADS = 60
 
@@ -30,11 +30,13 @@ def latency_of(timing: Timing, before: Snapshot | None) -> dict[str, Any]:
 def _bars(timing: Timing) -> dict[str, Any]:
     """How many samples each bar holds, and its ends; ``beyond`` are later than the last."""
     samples = timing.samples_ns
-    low, high = np.percentile(samples, ENDS)
+    low, high = samples.min(), np.percentile(samples, LAST)
     if not high > low:
         return {}
-    counts, edges = np.histogram(samples, BARS, (low, high))
-    return {"bars": counts.tolist(), "from": _ms(edges)[0], "to": _ms(edges)[-1], "beyond": int((samples > high).sum())}
+    drawn = samples[samples <= high]
+    place = np.minimum((drawn - low) * BARS // (high - low), BARS - 1).astype(np.int64)
+    counts = np.bincount(place, minlength=BARS)
+    return {"bars": counts.tolist(), "from": _ms([low])[0], "to": _ms([high])[0], "beyond": len(samples) - len(drawn)}
 
 
 def _ms(times_ns: Any) -> list[float]:
