@@ -31,6 +31,11 @@ class _Shown:
         """The value with its unit."""
         return f"{value:.{self.digits}f}{self.unit}"
 
+    def shown_difference(self, before: float, after: float) -> str:
+        """How much more or less it is than it was, with sign and unit."""
+        unit = " pp" if self.unit == " %" else self.unit
+        return f"{after - before:+.{self.digits}f}{unit}"
+
 
 @dataclass(frozen=True)
 class Metric(_Shown):
@@ -282,19 +287,23 @@ TOP_K: dict[str, int] = {name: row.top_k for name, row in QUALITIES.items() if r
 
 @dataclass(frozen=True)
 class Compared(_Shown):
-    """What is compared with a baseline: label, unit and digits, and what larger and smaller values are called."""
+    """What is compared with a baseline: label, unit and digits, and what larger and smaller values are called.
+
+    ``metric`` is the row of METRICS that is compared; empty where it differs between models.
+    """
 
     label: str
     unit: str
     digits: int
     larger: str
     smaller: str
+    metric: str = ""
 
 
 def _compared(name: str, larger: str, smaller: str) -> Compared:
     """A metric that is compared as its own row shows it."""
     row = METRICS[name]
-    return Compared(row.label, row.unit, row.digits, larger, smaller)
+    return Compared(row.label, row.unit, row.digits, larger, smaller, name)
 
 
 #: Everything that is compared; ``cell`` is the cell as a whole.

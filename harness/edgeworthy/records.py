@@ -302,13 +302,14 @@ class Interleaved:
 class Effect:
     """How much worse a metric is than its baseline (``estimate``, negative: better), and how much worse it may be, in ``unit``.
 
-    ``method`` says how it was found.
+    ``method`` says how it was found; ``key`` is the tolerance's under ``regression`` of models.yaml, empty of a built-in one.
     """
 
     estimate: Estimate
     tolerance: float
     unit: Literal["%", "pp"]
     method: str
+    key: str = ""
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,8 @@ def _metric(sides: Sides) -> Change:
     pairs = _pairs(sides)
     old, new = pairs.values
     points = in_points(sides.after.metric)
-    lost, limit = (
-        (pairs.drop(), sides.tolerances.accuracy_points)
-        if points
-        else (pairs.drop_percent(), sides.tolerances.metric_percent)
-    )
+    lost, key = (pairs.drop(), "accuracy_points") if points else (pairs.drop_percent(), "metric_percent")
+    limit = sides.tolerance(key)
     status: ChangeStatus = (
         "regressed" if not lost.value <= limit else "improved" if -lost.value > limit else "unchanged"
     )
@@ -65,7 +62,7 @@ def _metric(sides: Sides) -> Change:
         f"{sides.after.metric} {old:.6g} -> {new:.6g} on the same {sides.after.judged} samples:"
         f" {abs(lost.value):.2f} {unit} {verb}{allowed(status, f'{limit:.2f} {unit}')} (p = {p:.2g})"
     )
-    effect = Effect(lost, limit, unit, f"paired, p = {p:.2g}")
+    effect = Effect(lost, limit, unit, f"paired, p = {p:.2g}", key)
     return sides.change("metric", status, "conclusive" if certain else "inconclusive", old, new, said, effect)
 
 
@@ -96,7 +93,7 @@ def _accuracy(sides: Sides) -> Change:
         f" (p = {pairs.mcnemar_p():.2g})"
     )
     evidence: Evidence = "conclusive" if certain else "inconclusive"
-    effect = Effect(drop, limit, "pp", f"paired, p = {pairs.mcnemar_p():.2g}")
+    effect = Effect(drop, limit, "pp", f"paired, p = {pairs.mcnemar_p():.2g}", "accuracy_points")
     return sides.change("accuracy", status, evidence, pairs.reference_percent, pairs.candidate_percent, said, effect)
 
 
@@ -121,7 +118,7 @@ def _agreement(sides: Sides) -> Change:
         + ("; regression.agreement_points in models.yaml allows more" if surely else "")
     )
     evidence: Evidence = "conclusive" if conclusive(part, limit, "max") else "inconclusive"
-    effect = Effect(part, limit, "pp", "sample by sample")
+    effect = Effect(part, limit, "pp", "sample by sample", "agreement_points")
     return sides.change("agreement", status, evidence, 100.0, 100.0 - part.value, said, effect)
 
 

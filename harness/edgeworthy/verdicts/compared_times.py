@@ -31,14 +31,14 @@ def latency_change(sides: Sides) -> Change | None:
         return _same_artifact(sides, before, after)
     loads = sides.before.latency_loads_ns, sides.after.latency_loads_ns
     if not sides.interleaved:
-        return _stored_times(sides, "latency", before, after, loads, t.latency_percent, t.latency_floor_us / 1e3)
+        return _stored_times(sides, "latency", before, after, loads, "latency_percent", t.latency_floor_us / 1e3)
     timed = sides.interleaved
     if timed.invalid_reason:
         return sides.change("latency", "not comparable", "exact", before, after, timed.invalid_reason)
     how = f"{timed.rounds} interleaved A/B rounds"
     slower_ms = after - after / timed.ratio.value
     said = _times("latency", timed.ratio, slower_ms, t.latency_percent, t.latency_floor_us / 1e3)
-    effect = Effect(_percent(timed.ratio), t.latency_percent, "%", how)
+    effect = Effect(_percent(timed.ratio), t.latency_percent, "%", how, "latency_percent")
     return sides.change("latency", said[0], timed.evidence, before, after, f"{said[1]}; {how}", effect)
 
 
@@ -75,7 +75,7 @@ def load_change(sides: Sides) -> Change | None:
     if sides.same:
         return sides.change("load", "unchanged", "exact", before, after, _SAME)
     loads = sides.before.load_loads_ns, sides.after.load_loads_ns
-    return _stored_times(sides, "load", before, after, loads, t.load_percent, t.load_floor_ms)
+    return _stored_times(sides, "load", before, after, loads, "load_percent", t.load_floor_ms)
 
 
 def _stored_times(
@@ -84,9 +84,10 @@ def _stored_times(
     before_ms: float,
     after_ms: float,
     loads: tuple[NDArray[np.int64], NDArray[np.int64]],
-    tolerance_percent: float,
+    key: str,
     floor_ms: float,
 ) -> Change:
+    tolerance_percent = sides.tolerance(key)
     unlike = sides.after.invalid_reason or unlike_fingerprints(sides.before.fingerprint, sides.after.fingerprint)
     if not unlike and min(side.size for side in loads) < FEWEST_LOADS:
         unlike = f"with fewer than {FEWEST_LOADS} reloads a side there is no evidence against noise"
@@ -100,7 +101,7 @@ def _stored_times(
         f"{shown(before_ms)} -> {shown(after_ms)}: {said}; stored times of two sessions,"
         f" {sides.tolerances.between_session_percent:g} % allowed for what differs between sessions"
     )
-    effect = Effect(_percent(ratio), tolerance_percent, "%", "stored times of two sessions")
+    effect = Effect(_percent(ratio), tolerance_percent, "%", "stored times of two sessions", key)
     return sides.change(metric, status, evidence, before_ms, after_ms, said, effect)
 
 

@@ -28,14 +28,13 @@ def new_cell(cell: CellId, run: str) -> Change:
 
 def compare(sides: Sides) -> list[Change]:
     """One change per metric that either side has, in the order of COMPARED."""
-    t = sides.tolerances
     found = [
         *quality_changes(sides),
         latency_change(sides),
         load_change(sides),
         _memory(sides),
-        _exact(sides, "size", "size_kb", t.size_percent, t.size_floor_kb),
-        _exact(sides, "gzip", "gzip_kb", t.size_percent, t.size_floor_kb),
+        _exact(sides, "size", "size_percent", sides.tolerances.size_floor_kb),
+        _exact(sides, "gzip", "size_percent", sides.tolerances.size_floor_kb),
         _delegated(sides),
     ]
     return [change for change in found if change is not None]
@@ -62,16 +61,16 @@ def _memory(sides: Sides) -> Change | None:
     unlike = unlike_fingerprints(sides.before.fingerprint, sides.after.fingerprint)
     if before is not None and after is not None and unlike:
         return sides.change("memory", "not comparable", "exact", before, after, unlike)
-    t = sides.tolerances
-    return _exact(sides, "memory", "peak_memory_mb", t.memory_percent, t.memory_floor_mb)
+    return _exact(sides, "memory", "memory_percent", sides.tolerances.memory_floor_mb)
 
 
-def _exact(sides: Sides, metric: str, key: str, tolerance_percent: float, floor: float = 0.0) -> Change | None:
-    before, after = sides.before.metrics.get(key), sides.after.metrics.get(key)
+def _exact(sides: Sides, metric: str, key: str, floor: float) -> Change | None:
+    names, tolerance_percent = COMPARED[metric], sides.tolerance(key)
+    before, after = (side.metrics.get(names.metric) for side in (sides.before, sides.after))
     lacking = sides.lacking(metric, before is not None, after is not None)
     if lacking or before is None or after is None:
         return lacking
-    names, more = COMPARED[metric], after - before
+    more = after - before
     percent = 100 * more / before if before else math.inf * more if more else 0.0
     status: ChangeStatus = "unchanged"
     if abs(percent) > tolerance_percent and abs(more) > floor and not near(before, after):
@@ -79,7 +78,7 @@ def _exact(sides: Sides, metric: str, key: str, tolerance_percent: float, floor:
     how = f"{abs(percent):.1f} % {names.larger if more > 0 else names.smaller}" if more else "the same"
     limit = f"{tolerance_percent:g} %" + (f" and {names.shown(floor)}" if floor else "")
     said = f"{names.shown(before)} -> {names.shown(after)}: {how}{allowed(status, limit)}"
-    effect = Effect(Estimate(percent), tolerance_percent, "%", "exact")
+    effect = Effect(Estimate(percent), tolerance_percent, "%", "exact", key)
     return sides.change(metric, status, "exact", before, after, said, effect)
 
 
@@ -93,5 +92,5 @@ def _delegated(sides: Sides) -> Change | None:
     if abs(after - before) > limit and not near(before, after):
         status = "regressed" if after < before else "improved"
     said = f"{names.shown(before)} -> {names.shown(after)}{allowed(status, f'{limit:g} pp less')}"
-    effect = Effect(Estimate(before - after), limit, "pp", "exact")
+    effect = Effect(Estimate(before - after), limit, "pp", "exact", "delegated_points")
     return sides.change("delegated", status, "exact", before, after, said, effect)

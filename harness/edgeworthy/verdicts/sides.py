@@ -64,6 +64,11 @@ class Sides:
         label = "mean latency" if metric == "latency" and self.after.statistic == "mean" else COMPARED[metric].label
         return Change(self.cell, metric, status, evidence, before, after, f"{label} {said}", hint, effect)
 
+    def tolerance(self, key: str) -> float:
+        """The tolerance of that name in models.yaml."""
+        value: float = getattr(self.tolerances, key)
+        return value
+
     def _cause(self) -> str:
         """What is known of why outputs differ: another source, or another way of making the artifact of the same one."""
         before, after = self.before, self.after
