@@ -6,7 +6,7 @@ names file, line and key, and the nearest valid name. ``edgeworthy schema`` publ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Optional
 
@@ -227,13 +227,18 @@ def default_limits(model: Model) -> dict[str, float]:
     return {**limits, **(FIDELITY_LIMITS.given() if model.expect_weak_reference else {})}
 
 
-def limits_for(budgets: Iterable[Budget], cell: CellId) -> dict[str, float]:
+def limits_for(budgets: Sequence[Budget], cell: CellId) -> dict[str, float]:
     """The limits of one cell: of the budgets that match it, for every limit the most specific wins, then the later."""
-    matching = [budget for budget in budgets if budget.matches(cell)]
-    merged: dict[str, float] = {}
-    for budget in sorted(matching, key=Budget.specificity):
-        merged.update(budget.given())
-    return merged
+    return {name: getattr(budgets[index], name) for name, index in deciding_budgets(budgets, cell).items()}
+
+
+def deciding_budgets(budgets: Sequence[Budget], cell: CellId) -> dict[str, int]:
+    """For each limit of the cell that budgets set, the index of the one that decides."""
+    matching = [index for index, budget in enumerate(budgets) if budget.matches(cell)]
+    deciding: dict[str, int] = {}
+    for index in sorted(matching, key=lambda index: budgets[index].specificity()):
+        deciding.update(dict.fromkeys(budgets[index].given(), index))
+    return deciding
 
 
 def parse_limits(texts: Iterable[str], given_by: str = "--edge-budget") -> dict[str, float]:

@@ -37,12 +37,16 @@ class YamlFile:
 
     def where(self, keys: Sequence[str | int]) -> str:
         """``file:line: key.path`` of the deepest part of ``keys`` that the file really has."""
+        dotted = ".".join(str(key) for key in keys)
+        line = self.line(keys)
+        return f"{self.path}:{line}: {dotted}" if dotted else f"{self.path}:{line}"
+
+    def line(self, keys: Sequence[str | int]) -> int:
+        """The line of the deepest part of ``keys`` that the file really has."""
         known = tuple(keys)
         while known not in self.lines and known:
             known = known[:-1]
-        line = self.lines.get(known, 1)
-        dotted = ".".join(str(key) for key in keys)
-        return f"{self.path}:{line}: {dotted}" if dotted else f"{self.path}:{line}"
+        return self.lines.get(known, 1)
 
     def error(self, keys: Sequence[str | int], problem: str, hint: str = "") -> ConfigError:
         """A ConfigError about the value at ``keys``."""

@@ -14,12 +14,13 @@ from rich.table import Table
 from edgeworthy.cells import CellId, CellSelector
 from edgeworthy.cli.options import FolderOption, ModelGlobs, ModelsOption, RunArgument, TargetGlobs, VariantGlobs
 from edgeworthy.config import CANARY, Tolerances, load_models
-from edgeworthy.errors import ConfigError
-from edgeworthy.judging.gate import judge_run
+from edgeworthy.errors import ConfigError, EdgeworthyError
+from edgeworthy.judging.gate import GateResult, judge_run
 from edgeworthy.records import Change
 from edgeworthy.reports import gate_report
+from edgeworthy.reports.ci.places import Places
+from edgeworthy.reports.ci.requested import Requested
 from edgeworthy.runs.run import Run
-from edgeworthy.storage import write_atomically
 from edgeworthy.text import one_line
 from edgeworthy.verdicts.acceptance import accept as accept_run
 from edgeworthy.verdicts.baselines import Baselines
@@ -83,15 +84,36 @@ def gate(
     models: ModelsOption,
     markdown: Annotated[Path | None, typer.Option(help="write a summary fit for a pull request")] = None,
     junit: Annotated[Path | None, typer.Option(help="write JUnit XML")] = None,
+    github: Annotated[
+        bool, typer.Option("--github", help="print annotations, write the step's summary and TO/comment.md")
+    ] = False,
+    gitlab: Annotated[bool, typer.Option("--gitlab", help="write TO/code-quality.json and TO/junit.xml")] = False,
+    to: Annotated[Path, typer.Option("--to", help="folder that --github and --gitlab write into")] = Path("gate"),
+    report_url: Annotated[
+        str, typer.Option(metavar="URL", help="where the run's report is published, to link to")
+    ] = "",
 ) -> None:
     """Judge a stored run against baselines, without measuring: exit 0, 1 (regressed) or 2 (could not judge)."""
-    tolerances, waivers = load_models(models)[0].regression, Waivers.load(models.with_name("waivers.yaml"))
-    result = judge_run(Run.open(run), _baselines(baseline, folder), waivers, tolerances)
-    if markdown:
-        write_atomically(markdown, gate_report.markdown(result).encode())
-    if junit:
-        write_atomically(junit, gate_report.junit(result))
-    print(gate_report.text(result), end="")
+    requested = Requested.of(
+        os.environ,
+        markdown=markdown,
+        junit=junit,
+        for_github=github,
+        for_gitlab=gitlab,
+        folder=to,
+        report_url=report_url,
+    )
+    try:
+        loaded, document = load_models(models)
+        waivers = Waivers.load(models.with_name("waivers.yaml"))
+        result = judge_run(Run.open(run), _baselines(baseline, folder), waivers, loaded.regression)
+        places = Places(models, loaded, document)
+    except EdgeworthyError as error:  # a pull request must not go on showing what an earlier run said
+        result, places = GateResult.unjudged(str(run), baseline, error), Places(models)
+        if not github:
+            requested.write(result, places)
+            raise
+    print(requested.write(result, places), end="")
     raise typer.Exit(result.status)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY, Tolerances
-from edgeworthy.errors import ConfigError, RecipeRefused, StoreError
+from edgeworthy.errors import ConfigError, EdgeworthyError, RecipeRefused, StoreError
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.records import JUDGED_STATUSES, Change, Interleaved, Timing, Verdict, identity_of
 from edgeworthy.runs.run import Run
@@ -28,7 +28,10 @@ Interleave = Callable[[Snapshot, Snapshot], Interleaved | None]
 
 @dataclass(frozen=True)
 class GateResult:
-    """The gate's result: every change, a verdict per cell and axis, other failures (``troubles``), and notes."""
+    """The gate's result: every change, a verdict per cell and axis, other failures (``troubles``), and notes.
+
+    ``waived`` are the changes that would fail without a waiver.
+    """
 
     run: str
     baseline: str
@@ -37,6 +40,12 @@ class GateResult:
     troubles: Sequence[str]
     notes: Sequence[str]
     status: int
+    waived: Sequence[Change] = ()
+
+    @classmethod
+    def unjudged(cls, run: str, baseline: str, error: EdgeworthyError) -> GateResult:
+        """That of a run that could not be judged at all."""
+        return cls(run, baseline, [], [], [f"{error.message}. Hint: {error.hint}"], [], NOT_JUDGED)
 
 
 @dataclass(frozen=True)
@@ -143,8 +152,11 @@ def judge_run(run: Run, baselines: Baselines, waivers: Waivers, tolerances: Tole
     if not any(verdict.status in JUDGED_STATUSES for verdict in compared):
         troubles.append("no cell was compared with a baseline")
     notes = [*gate.notes(run.scope, verdicts), *noise_notes(run)]
-    status = _status(verdicts, changes, waivers, troubles)
-    return GateResult(str(run.folder), baselines.origin, changes, verdicts, troubles, notes, status)
+    failing = [change for change in changes if change.status in RED]
+    waived = [change for change in failing if waivers.find(change.cell, change.metric)]
+    red = [change for change in failing if change not in waived]
+    status = _status(verdicts, red, waivers, troubles)
+    return GateResult(str(run.folder), baselines.origin, changes, verdicts, troubles, notes, status, waived)
 
 
 def noise_notes(run: Run) -> list[str]:
@@ -192,9 +204,8 @@ def _by_cell(changes: Sequence[Change]) -> dict[CellId, list[Change]]:
     return found
 
 
-def _status(verdicts: Sequence[Verdict], changes: Sequence[Change], waivers: Waivers, troubles: Sequence[str]) -> int:
+def _status(verdicts: Sequence[Verdict], red: Sequence[Change], waivers: Waivers, troubles: Sequence[str]) -> int:
     """The exit status; a known regression outweighs what could not be judged."""
-    red = [change for change in changes if change.status in RED and not waivers.find(change.cell, change.metric)]
     budgets = [verdict for verdict in verdicts if verdict.axis != AXIS]
     if any(change.status in ("regressed", "missing") for change in red) or any(v.status == "fail" for v in budgets):
         return REGRESSED

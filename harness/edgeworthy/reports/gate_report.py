@@ -1,4 +1,4 @@
-"""The gate's result: markdown for a pull request, JUnit XML for a CI system, text for a terminal."""
+"""The gate's result: JUnit XML for a CI system, text for a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from junitparser.junitparser import FinalResult
 from edgeworthy.judging.gate import NOT_JUDGED, PASSED, REGRESSED, GateResult
 from edgeworthy.metrics import COMPARED
 from edgeworthy.records import RED_STATUSES, Change, Verdict
-from edgeworthy.reports.summary import escape_markdown
 from edgeworthy.runs.verdict_log import STATUSES
 from edgeworthy.text import one_line
 from edgeworthy.verdicts.sides import WORDS
@@ -33,35 +32,12 @@ def counted(changes: Iterable[Change]) -> str:
 def text(result: GateResult) -> str:
     """For a terminal: the verdict, then message and hint for every cell that did not pass."""
     lines = [f"gate {TITLES[result.status]}: {result.run} against {result.baseline}"]
-    lines += [f"cells: {_cells(result.verdicts)}", f"metrics: {counted(result.changes)}"]
+    lines += [f"cells: {counted_cells(result.verdicts)}", f"metrics: {counted(result.changes)}"]
     for verdict in explained(result):
         lines.append(f"{verdict.status} {verdict.cell} {verdict.axis}: {one_line(verdict.message)}")
         if verdict.hint:
             lines.append(f"    hint: {one_line(verdict.hint)}")
     return "\n".join([*lines, *(f"fail: {said}" for said in result.troubles), *result.notes]) + "\n"
-
-
-def markdown(result: GateResult) -> str:
-    """For a pull request: failures first, then changes; unchanged metrics are only counted."""
-    lines = [f"## edgeworthy: {TITLES[result.status]}", ""]
-    lines += [f"Run `{result.run}` against `{result.baseline}`.", ""]
-    lines += [f"Cells: {_cells(result.verdicts)}. Metrics: {counted(result.changes)}.", ""]
-    lines += [f"- **fail** {escape_markdown(said)}" for said in result.troubles]
-    for verdict in explained(result):
-        step = f" _Hint:_ `{one_line(verdict.hint).replace('`', '')}`" if verdict.hint else ""
-        lines.append(
-            f"- **{verdict.status}** `{verdict.cell}` {verdict.axis}: {escape_markdown(verdict.message)}{step}"
-        )
-    lines += [f"- {escape_markdown(note)}" for note in result.notes]
-    moved = worst_first(change for change in result.changes if change.status != "unchanged")
-    if moved:
-        lines += [
-            "",
-            "| status | cell | metric | baseline | run | evidence |",
-            "| --- | --- | --- | ---: | ---: | --- |",
-        ]
-        lines += ["| " + " | ".join(map(escape_markdown, row(change))) + " |" for change in moved]
-    return "\n".join(lines) + "\n"
 
 
 def junit(result: GateResult) -> bytes:
@@ -78,7 +54,8 @@ def junit(result: GateResult) -> bytes:
     suite.update_statistics()  # type: ignore[no-untyped-call]
     report = JUnitXml("edgeworthy")
     report.add_testsuite(suite)
-    report.update_statistics()  # type: ignore[no-untyped-call]
+    # Not update_statistics: it also writes an attribute that the schema of JUnit's readers has in the suites alone.
+    report.tests, report.failures, report.errors = suite.tests, suite.failures, suite.errors
     written: bytes = report.tostring()  # type: ignore[no-untyped-call]
     return written
 
@@ -115,7 +92,8 @@ def _result(verdict: Verdict) -> list[FinalResult]:
     return [] if verdict.status == "pass" else [Skipped(said)]
 
 
-def _cells(verdicts: Sequence[Verdict]) -> str:
+def counted_cells(verdicts: Sequence[Verdict]) -> str:
+    """``1 fail, 5 pass``: each cell by its worst axis."""
     worst: dict[object, str] = {}
     for verdict in verdicts:
         before = worst.get(verdict.cell, "pass")

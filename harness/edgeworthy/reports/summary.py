@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -25,6 +26,8 @@ _STYLES = {
     "pass": "green",
     "rejected": "cyan",
 }
+#: What GitHub and GitLab make a person, an issue or a merge request of, also where it is escaped.
+_REFERENCE = re.compile(r"@(?=\w)|[#!](?=\d)")
 #: Rows of these statuses are explained below the table.
 EXPLAINED = tuple(status for status in STATUSES if status != "pass")
 
@@ -123,8 +126,16 @@ def _cell(row: Row) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Escape text of a run (names, converters' messages), so that it is no markup in a pull request."""
+    """Escape text of a run (names, converters' messages), so that it is no markup in a pull request, and calls nobody."""
     text = one_line(text)
-    for sign in "\\`*_[]<>|":
+    for sign in "\\`*_[]<>|~$&":
         text = text.replace(sign, f"\\{sign}")
-    return text
+    return _REFERENCE.sub(r"\g<0><!-- -->", text)
+
+
+def quoted_markdown(text: str) -> str:
+    """Text of a run as code, to be copied: its backticks stay what they are."""
+    text = one_line(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    pad = " " * (text.startswith("`") or text.endswith("`"))
+    return f"{fence}{pad}{text}{pad}{fence}"

@@ -1,0 +1,32 @@
+"""For GitLab: a code quality report, which its merge requests show on the lines of models.yaml."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from edgeworthy.reports.ci.findings import Finding, failing
+from edgeworthy.storage import digest
+
+#: Of GitLab's severities: info, minor, major, critical, blocker.
+_SEVERITIES = {"waived": "info", "not comparable": "major", "new": "major"}
+_WORST = "critical"
+
+
+def code_quality(found: Sequence[Finding]) -> bytes:
+    """A JSON list with an entry for each finding that fails, or would without a waiver.
+
+    The fingerprint is that of cell and metric, not of the numbers: so GitLab knows the same failure again in the next run.
+    """
+    return json.dumps([_entry(finding) for finding in failing(found)], indent=2).encode()
+
+
+def _entry(finding: Finding) -> dict[str, object]:
+    about = finding.message if finding.cell is None else finding.name
+    return {
+        "description": finding.said,
+        "check_name": f"edgeworthy {finding.name}",
+        "fingerprint": digest([finding.who, finding.status, about]),
+        "severity": _SEVERITIES.get(finding.status, _WORST),
+        "location": {"path": finding.place.path, "lines": {"begin": finding.place.line}},
+    }
