@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from edgeworthy.cells import CellSelector
+from edgeworthy.cli.compare import compare
 from edgeworthy.cli.devices import devices_app
 from edgeworthy.cli.diagnose import diagnose
 from edgeworthy.cli.export import export
@@ -58,6 +59,7 @@ app.add_typer(baseline_app, name="baseline")
 app.add_typer(devices_app, name="devices")
 app.command()(run)
 app.command()(gate)
+app.command()(compare)
 app.command()(noise)
 app.command()(diagnose)
 app.command()(tune)

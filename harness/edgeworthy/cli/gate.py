@@ -9,24 +9,21 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from edgeworthy.cells import CellId, CellSelector
+from edgeworthy.cells import CellSelector
 from edgeworthy.cli.options import FolderOption, ModelGlobs, ModelsOption, RunArgument, TargetGlobs, VariantGlobs
-from edgeworthy.config import CANARY, Tolerances, load_models
-from edgeworthy.errors import ConfigError, EdgeworthyError
+from edgeworthy.config import Tolerances, load_models
+from edgeworthy.errors import EdgeworthyError
 from edgeworthy.judging.gate import GateResult, judge_run
-from edgeworthy.records import Change
 from edgeworthy.reports import gate_report
 from edgeworthy.reports.ci.places import Places
 from edgeworthy.reports.ci.requested import Requested
+from edgeworthy.reports.compare.comparison import differences
+from edgeworthy.reports.compare.sides import baselines_at, one_side
+from edgeworthy.reports.compare.terminal import changes_table
 from edgeworthy.runs.run import Run
 from edgeworthy.text import one_line
 from edgeworthy.verdicts.acceptance import accept as accept_run
-from edgeworthy.verdicts.baselines import Baselines
-from edgeworthy.verdicts.regression import compare
-from edgeworthy.verdicts.sides import Sides
-from edgeworthy.verdicts.snapshots import Snapshot, stored_snapshot
 from edgeworthy.verdicts.waivers import Waivers
 
 baseline_app = typer.Typer(
@@ -61,13 +58,10 @@ def diff(
     models: ModelsOption,
 ) -> None:
     """Show, for every axis, what is new, missing, better, worse or not comparable."""
-    before, after = _snapshots(a, folder), _snapshots(b, folder)
+    before, after = one_side(a, folder), one_side(b, folder)
     tolerances = load_models(models)[0].regression if models.is_file() else Tolerances()
-    changes = gate_report.worst_first(_differences(before, after, tolerances))
-    table = Table("status", "cell", "metric", a, b, "evidence", box=None, pad_edge=False)
-    for change in changes:
-        if change.status != "unchanged":
-            table.add_row(*gate_report.row(change))
+    changes = gate_report.worst_first(differences(before, after, tolerances))
+    table = changes_table(changes, a, b)
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     if table.row_count:
         console.print(table)
@@ -106,7 +100,7 @@ def gate(
     try:
         loaded, document = load_models(models)
         waivers = Waivers.load(models.with_name("waivers.yaml"))
-        result = judge_run(Run.open(run), _baselines(baseline, folder), waivers, loaded.regression)
+        result = judge_run(Run.open(run), baselines_at(baseline, folder), waivers, loaded.regression)
         places = Places(models, loaded, document)
     except EdgeworthyError as error:  # a pull request must not go on showing what an earlier run said
         result, places = GateResult.unjudged(str(run), baseline, error), Places(models)
@@ -115,37 +109,3 @@ def gate(
             raise
     print(requested.write(result, places), end="")
     raise typer.Exit(result.status)
-
-
-def _baselines(ref: str, folder: Path) -> Baselines:
-    """A folder of that name, or else what a revision has in ``folder``. Raises StoreError."""
-    if Path(ref).is_dir():
-        return Baselines.from_folder(Path(ref))
-    if folder.is_absolute():
-        raise ConfigError(
-            f"--folder {folder}: a revision's folder is a path below the working directory",
-            hint="give it relative to the working directory, for example results/baselines",
-        )
-    return Baselines.from_git(Path(), ref, os.path.normpath(folder))
-
-
-def _snapshots(ref: str, folder: Path) -> dict[CellId, Snapshot]:
-    """The cells of a run, of a folder of baselines, or of a revision. Raises StoreError."""
-    if (Path(ref) / "run.json").is_file():
-        run = Run.open(Path(ref))
-        stored = {cell: stored_snapshot(run.journal, cell) for cell in run.cells if run.scope.selects(cell)}
-        return {cell: found for cell, found in stored.items() if found and cell.variant != CANARY}
-    baselines = _baselines(ref, folder)
-    return {cell: found for cell in baselines.cells() if (found := baselines.find(cell))}
-
-
-def _differences(before: dict[CellId, Snapshot], after: dict[CellId, Snapshot], tolerances: Tolerances) -> list[Change]:
-    changes: list[Change] = []
-    for cell in sorted({*before, *after}):
-        if cell not in before:
-            changes.append(Change(cell, "cell", "new", "exact", None, None, "is new"))
-        elif cell not in after:
-            changes.append(Change(cell, "cell", "missing", "exact", None, None, "is missing"))
-        else:
-            changes += compare(Sides(cell, before[cell], after[cell], tolerances, "RUN"))
-    return changes

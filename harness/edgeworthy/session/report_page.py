@@ -47,7 +47,7 @@ def _write(run: Run, rows: Rows, project: Project, gate: Gate, settings: Setting
         said,
         changes=stored_changes(run, gate) if compared else None,
         before=gate.baselines.find if gate.baselines else said.before,
-        samples=_samples(run, project, settings),
+        samples=samples_of(run, project, settings),
         trends=trends,
     )
     write_atomically(run.folder / NAME, page_of(run, rows, beside).encode())
@@ -83,7 +83,7 @@ def _trends(run: Run, rows: Rows, settings: Settings) -> tuple[list[CellTrend], 
         return [], [f"{NAME} shows no history: {error}"]
 
 
-def _samples(run: Run, project: Project, settings: Settings) -> Callable[[str], Samples | str]:
+def samples_of(run: Run, project: Project, settings: Settings) -> Callable[[str], Samples | str]:
     """Finds the evaluation samples of a model, or why they are not at hand: they are another version's, or gone."""
 
     def find(model: str) -> Samples | str:

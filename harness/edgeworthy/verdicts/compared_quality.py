@@ -20,14 +20,15 @@ def quality_changes(sides: Sides) -> Iterator[Change]:
     by_accuracy = all(side.scores is None and side.evidence is None for side in judged)
     for metric, compare in _BY_ACCURACY.items() if by_accuracy else _BY_METRIC.items():
         lacking = sides.lacking(metric, *(bool(side.judged) for side in judged))
-        unlike = _unlike_samples(sides)
+        unlike = unlike_samples(sides)
         if lacking or unlike:
             yield lacking or sides.change(metric, "not comparable", "exact", None, None, unlike or "")
             continue
         yield compare(sides)
 
 
-def _unlike_samples(sides: Sides) -> str | None:
+def unlike_samples(sides: Sides) -> str | None:
+    """Why the two sides' qualities cannot be compared; None where they were judged by the same samples in the same way."""
     before, after = sides.before, sides.after
     if before.metric != after.metric:
         return f"the metric was {before.metric}, is {after.metric}"

@@ -82,35 +82,40 @@ class References:
             return {"unseen": error.message}
 
 
-def pairs_of(model: str, before: Predicted, after: Predicted, album: Album) -> dict[str, Any]:
+def pairs_of(
+    model: str, before: Predicted, after: Predicted, album: Album, names: tuple[str, str] = ("reference", "this cell")
+) -> dict[str, Any]:
     """Two models on the same samples, as plain data. Raises EdgeworthyError where a function of the user's fails.
 
-    ``groups`` are samples that were lost, gained or changed, with some of them shown; ``unseen`` says why samples are not shown.
+    ``names`` are those of the two. ``groups`` are samples that were lost, gained or changed, with some of them shown; ``unseen``
+    says why samples are not shown.
     """
     found = differing(before, after)
     groups = [
-        {"title": title, "count": len(indices), "shown": _shown(model, indices[:EACH], before, after, album)}
+        {"title": title, "count": len(indices), "shown": _shown(model, indices[:EACH], before, after, album, names)}
         for title, indices in _titled(found)
         if len(indices)
     ]
     unseen = album.why_not(model) if groups else ""
     mixed = [astuple(each) for each in confusion(before, after, MIXED)]
-    return {"samples": found.samples, "groups": groups, "confusion": mixed, "unseen": unseen}
+    return {"samples": found.samples, "groups": groups, "confusion": mixed, "unseen": unseen, "names": names}
 
 
 def _titled(found: Differing) -> list[tuple[str, Indices]]:
     return [("Lost", found.lost), ("Gained", found.gained), ("Different, neither better nor worse", found.changed)]
 
 
-def _shown(model: str, indices: Indices, before: Predicted, after: Predicted, album: Album) -> list[dict[str, Any]]:
+def _shown(
+    model: str, indices: Indices, before: Predicted, after: Predicted, album: Album, names: tuple[str, str]
+) -> list[dict[str, Any]]:
     """These samples, as far as the page has room: what they are, what both models predict of them, and the target."""
     kind, labels = after.kind, after.truth.labels
     with_target = not after.truth.random_weights and (labels.ndim == 1 or labels.shape[1:] != (0,))
     shown = []
     for index in album.admitted(indices):
-        sides = {"reference": before.predictions[index], "this cell": after.predictions[index]}
+        sides = zip(names, (before.predictions[index], after.predictions[index]), strict=True)
         told = {"target": shown_target(kind, labels[index])} if with_target else {}
-        told |= {name: shown_prediction(kind, prediction) for name, prediction in sides.items()}
+        told |= {name: shown_prediction(kind, prediction) for name, prediction in sides}
         sample = album.sample(model, index)
         shown.append(
             {"index": index, **sample, "told": {name: _plain(each, after.truth) for name, each in told.items()}}

@@ -16,14 +16,30 @@ if TYPE_CHECKING:
 
 #: What a page runs, in this order: the library of charts as it was published, and the page's own.
 CHARTS = ("d3.min.js", "plot.min.js")
-SCRIPTS = ("address.js", "filters.js", "sorting.js", "charts.js", "cells.js", "pairs.js", "start.js")
+SCRIPTS = {
+    "page.html.jinja": ("address.js", "filters.js", "sorting.js", "charts.js", "cells.js", "pairs.js", "start.js"),
+    "compare.html.jinja": ("charts.js", "cells.js", "pairs.js", "compare.js"),
+}
 #: Nothing but this page's own scripts runs, and nothing is loaded. Styles are the page's and, of charts, the library's.
 _POLICY = "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; form-action 'none'"
 
 
 def render(name: str, context: Mapping[str, Any]) -> str:
     """The template of that name, filled. A template may use scripts, styles and the policy that allows just these."""
-    return _environment().get_template(name).render(context)
+    return _environment().get_template(name, globals=_scripts(name)).render(context)
+
+
+@functools.cache
+def _scripts(name: str) -> dict[str, Any]:
+    """The scripts of a template, and the policy that allows just these."""
+    from markupsafe import Markup
+
+    own = "\n".join(_file("templates", file) for file in SCRIPTS[name])
+    scripts = [*(_file("charts", file) for file in CHARTS), own]
+    return {
+        "scripts": [Markup(script) for script in scripts],  # noqa: S704 - our own files
+        "policy": _POLICY.format(scripts=" ".join(map(checksum, scripts))),
+    }
 
 
 @functools.cache
@@ -40,14 +56,11 @@ def _environment() -> Environment:
         auto_reload=False,
         finalize=_shown,
     )
-    scripts = [_file("charts", name) for name in CHARTS] + ["\n".join(_file("templates", name) for name in SCRIPTS)]
     made.filters["embedded"] = embedded
     made.globals.update(
         signs=SIGNS,
         meanings=MEANINGS,
         style=Markup(_file("templates", "page.css")),  # noqa: S704 - our own file
-        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own files
-        policy=_POLICY.format(scripts=" ".join(map(checksum, scripts))),
     )
     return made
 

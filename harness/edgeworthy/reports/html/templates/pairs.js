@@ -30,14 +30,14 @@ function sampleOf(shown) {
     facts("told", [["sample", String(shown.index)], ...told]));
 }
 
-function pairsOf({ samples, groups = [], confusion = [], unseen }) {
+function pairsOf({ samples, groups = [], confusion = [], unseen, names: [first, second] = [] }) {
   const rows = confusion.map(([label, before, after, count]) => ({
     values: [String(label), `${before}${before === label ? " \u2713" : ""}`, `${after}${after === label ? " \u2713" : ""}`, String(count)],
   }));
-  return part("Samples beside the reference's",
-    samples && !groups.length && made("p", `All ${samples} samples have the reference's prediction.`),
+  return part("Samples predicted otherwise",
+    samples && !groups.length && made("p", `None: all ${samples} samples have the prediction of ${first}.`),
     groups.flatMap(({ title: kind, count, shown }) => [made("h4", `${kind}: ${count} of ${samples}`), made("ul.samples", shown.map(sampleOf))]),
     unseen && made("p.nothing", "Not shown: ", foreign(unseen), "."),
     rows.length > 0 && made("h4", "What is mixed up otherwise"),
-    rows.length > 0 && tableOf("What is mixed up otherwise", ["Class", "Reference predicts", "This cell predicts", "#Samples"], rows));
+    rows.length > 0 && tableOf("What is mixed up otherwise", ["Class", `By ${first}`, `By ${second}`, "#Samples"], rows));
 }

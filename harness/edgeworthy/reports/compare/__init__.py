@@ -1,0 +1,1 @@
+"""Two runs, or a run and a baseline, side by side."""
