@@ -254,6 +254,18 @@ def diagnosis(project: Project, *arguments: str) -> dict[str, Any]:
     return found
 
 
+def node_data(project: Project, model: str, variant: str) -> dict[str, dict[str, Any]]:
+    """What ``--node-data`` writes beside the artifact: name of a file -> a node's output -> its value."""
+    done = project.edgeworthy("diagnose", model, variant, "--node-data", "nodes")
+    assert done.returncode == 0, done.stderr
+    assert "no times of nodes: " in done.stderr
+    files = {
+        path.name.split(".")[-3]: path for path in (project.root / "nodes").glob(f"{model}-{variant}.*.nodes.json")
+    }
+    contents = {name: json.loads(path.read_text())["results"] for name, path in files.items()}
+    return {name: {tensor: each["value"] for tensor, each in found.items()} for name, found in contents.items()}
+
+
 def worst(found: dict[str, Any]) -> dict[str, Any]:
     layer: dict[str, Any] = max(found["traced"]["layers"], key=lambda layer: layer["share_percent"])
     return layer
@@ -281,6 +293,9 @@ def test_outlier_channel_is_named_first_and_the_proposal_passes(repository: Proj
     assert [path.name for path in sorted(written.iterdir())] == [
         f"outlier+int8+host@cpu.{end}" for end in ("json", "md")
     ]
+    exported = repository.edgeworthy("export", "outlier", "int8", "--even-if-failed", "--to", "exported")
+    assert exported.returncode == 0, exported.stderr
+    assert "wrote exported/outlier-int8.tflite.error-share-percent.nodes.json" in exported.stdout
 
 
 def test_hard_swish_off_the_delegate_is_named_first_and_the_proposal_is_delegated(repository: Project) -> None:
@@ -290,6 +305,11 @@ def test_hard_swish_off_the_delegate_is_named_first_and_the_proposal_is_delegate
     assert "3 HARD_SWISH" in found["findings"][0]["message"]
     assert found["traced"]["delegated"]["left"][0]["op"] == "HARD_SWISH"
     assert found["proposal"]["options"] == {"float_ops": ["HARD_SWISH"]}
+    accelerators = node_data(repository, "swish", "int8")["accelerator"]
+    assert sorted(tensor for tensor, where in accelerators.items() if where == "CPU") == sorted(
+        tensor for ops in found["traced"]["delegated"]["left"] for tensor in ops["tensors"]
+    )
+    assert list(accelerators.values()).count("XNNPACK") == found["traced"]["delegated"]["taken"]
 
     passes_with(repository, "swish", found)
     done = repository.run("--edge-model", "swish", "--edge-variant", "int8_mixed", "-k", "accuracy or latency")
@@ -307,6 +327,11 @@ def test_clipped_range_is_named_first_and_the_proposal_passes(repository: Projec
     assert found["findings"][0]["kind"] == "layer"
     assert "clips" in found["findings"][0]["message"]
     assert found["proposal"]["recipe"] == "ort_mixed"
+
+    shown = node_data(repository, "layered", "clipped")
+    assert max(shown["saturated-percent"].values()) == worst(found)["saturated_percent"]
+    graph = onnx.load(repository.root / "nodes" / "layered-clipped.onnx").graph
+    assert shown["ranges"].keys() <= {name for node in graph.node for name in node.output} | {"image"}
 
     passes_with(repository, "layered", found)
     done = repository.run("--edge-model", "layered", "-k", "accuracy")

@@ -32,6 +32,7 @@ def layer(tensor: str, share: float, cause: str = "weights", op: str = "CONV_2D"
     return LayerError.model_validate(
         {
             "tensor": tensor,
+            "origin": tensor,
             "op": op,
             "parts": () if op == "input" else (tensor,),
             "sqnr_db": 10,
@@ -52,7 +53,7 @@ def traced(*layers: LayerError, left: tuple[OpsLeft, ...] = ()) -> Traced:
     """A chain of layers, each read by the next."""
     tensors = [found.tensor for found in layers]
     consumers = {tensor: tuple(tensors[i + 1 : i + 2]) for i, tensor in enumerate(tensors)}
-    delegated = Delegated(delegate="XNNPACK", kernels=2, taken=3, total=4, left=left) if left else None
+    delegated = Delegated(delegate="XNNPACK", kernels=2, taken=3, total=4, tensors=(), left=left) if left else None
     return Traced(
         samples=1,
         agreement_percent=50,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,15 +14,18 @@ from edgeworthy.cells import CellId, CellSelector
 from edgeworthy.cli.options import DevicesOption, ModelsOption
 from edgeworthy.config import CANARY
 from edgeworthy.diagnosis.diagnose import Diagnostician, with_float
+from edgeworthy.diagnosis.node_data import times_by_tensor, write_node_data
+from edgeworthy.diagnosis.records import Diagnosis
 from edgeworthy.diagnosis.report import terminal
-from edgeworthy.errors import ConfigError
+from edgeworthy.errors import ConfigError, ProfileUnavailable
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
 from edgeworthy.pytest_ini import ini_path
 from edgeworthy.runs.journal import Journal
-from edgeworthy.storage import open_store
+from edgeworthy.storage import open_store, writing
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.temporary import temporary_folder
+from edgeworthy.text import one_line
 
 
 def diagnose(
@@ -30,6 +35,10 @@ def diagnose(
     devices: DevicesOption,
     target: Annotated[str, typer.Option(help="device:backend of devices.yaml; default: the first that runs it")] = "",
     json: Annotated[bool, typer.Option("--json", help="print the whole diagnosis as JSON")] = False,
+    node_data: Annotated[
+        Path | None,
+        typer.Option(help="write the artifact into this folder, and what Model Explorer shows on its nodes"),
+    ] = None,
 ) -> None:
     """Run a variant and its float model side by side, and name the layers that cause the difference."""
     project = Project.load(models, devices)
@@ -39,9 +48,27 @@ def diagnose(
         bench = Bench(project, open_store(ini_path("edge_store")), Journal(folder), [cell, floats], say)
         try:
             found = Diagnostician(bench).diagnose(cell, floats, timed=True)
+            written = _node_data(bench, cell, found, node_data) if node_data else []
         finally:
             bench.close()
     print(found.model_dump_json(indent=1) if json else terminal(found, color=Console().is_terminal), end="\n" * json)
+    for path in written:
+        say(f"wrote {one_line(str(path))}")
+
+
+def _node_data(bench: Bench, cell: CellId, found: Diagnosis, folder: Path) -> list[Path]:
+    """The cell's artifact in ``folder``, and its node data beside it."""
+    stored = bench.artifact(cell.model, cell.variant).path
+    artifact = folder / f"{cell.model}-{cell.variant}{stored.suffix}"
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(stored, artifact)
+    try:
+        times = times_by_tensor(bench.profile(cell))
+    except ProfileUnavailable as error:
+        times = {}
+        say(f"no times of nodes: {error.message}")
+    return [artifact, *write_node_data(artifact, found, times)]
 
 
 def chosen_cell(project: Project, model: str, variant: str | None, target: str) -> CellId:

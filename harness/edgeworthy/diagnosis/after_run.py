@@ -15,7 +15,7 @@ from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
 from edgeworthy.records import Verdict
 from edgeworthy.runs.journal import Journal
-from edgeworthy.storage import Store, write_atomically, writing
+from edgeworthy.storage import Store, readable, write_atomically, writing
 from edgeworthy.text import first_of
 from edgeworthy.verdicts.accuracy import AXIS
 from edgeworthy.verdicts.hints import quantizes
@@ -25,6 +25,14 @@ def failed_on_accuracy(verdicts: Sequence[Verdict]) -> list[CellId]:
     """The first cell of every variant that failed on accuracy: on another target its artifact is the same."""
     failed = [verdict.cell for verdict in verdicts if verdict.axis == AXIS and verdict.status == "fail"]
     return list({(cell.model, cell.variant): cell for cell in reversed(failed)}.values())[::-1]
+
+
+def stored_diagnosis(run_folder: Path, model: str, variant: str) -> Diagnosis | None:
+    """The diagnosis of a variant in a run's folder; None where it has none. Raises StoreError."""
+    for path in sorted((run_folder / "diagnosis").glob(f"{model}+{variant}+*.json")):
+        with readable(path, "not a diagnosis that this edgeworthy reads", "edgeworthy diagnose --node-data makes one"):
+            return Diagnosis.model_validate_json(path.read_bytes())
+    return None
 
 
 def diagnosable(project: Project, cell: CellId) -> bool:

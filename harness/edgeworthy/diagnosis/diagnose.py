@@ -35,7 +35,7 @@ from edgeworthy.tensors import NamedInput, length_of
 SAMPLES = 64
 #: Fewer samples where a model is so large that these would take longer.
 SECONDS = 45.0
-_FORMAT = "traced 3"
+_FORMAT = "traced 4"
 
 
 def with_float(project: Project, cell: CellId) -> tuple[Project, CellId]:

@@ -158,14 +158,22 @@ class LiteRtGraph:
 
         found, floats = (_delegation(path, OpResolverType.AUTO) for path in (self.path, float_path))
         kernels, taken, nodes = found
+        made: list[str] = []
         left: dict[str, list[str]] = {}
         for node in nodes:
-            if node["index"] not in taken:
-                left.setdefault(node["op_name"], []).append(self.names[int(node["outputs"][0])])
+            side = made if node["index"] in taken else left.setdefault(node["op_name"], [])
+            side.append(self.names[int(node["outputs"][0])])
         float_taken = {node["op_name"] for node in floats[2] if node["index"] in floats[1]}
         ops = [OpsLeft(op=op, tensors=tuple(names), float_taken=op in float_taken) for op, names in left.items()]
         ops.sort(key=lambda op: (not op.float_taken, -len(op.tensors)))
-        return Delegated(delegate="XNNPACK", kernels=kernels, taken=len(taken), total=len(nodes), left=tuple(ops))
+        return Delegated(
+            delegate="XNNPACK",
+            kernels=kernels,
+            taken=len(taken),
+            total=len(nodes),
+            tensors=tuple(made),
+            left=tuple(ops),
+        )
 
     # -- how --------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ class Record(BaseModel):
 class LayerError(Record):
     """One layer of the quantized graph against the same layer of the float graph, over all samples.
 
+    ``tensor`` is its output's name in the float graph, ``origin`` that in the quantized one.
     ``added_sqnr_db`` compares the layer's output with the float layer's output for the same inputs that the
     quantized one was given; ``sqnr_db`` compares with the float graph as a whole, errors of earlier layers included; None
     where nothing differs. ``share_percent`` is the layer's part of the error of the model's output: what its own added
@@ -30,6 +31,7 @@ class LayerError(Record):
     """
 
     tensor: str
+    origin: str
     op: str
     parts: tuple[str, ...]
     sqnr_db: float | None
@@ -62,12 +64,16 @@ class OpsLeft(Record):
 
 
 class Delegated(Record):
-    """Where the quantized graph ran: ``kernels`` pieces of it, ``taken`` of ``total`` nodes, on the delegate."""
+    """Where the quantized graph ran: ``kernels`` pieces of it, ``taken`` of ``total`` nodes, on the delegate.
+
+    ``tensors`` are the outputs of those that it took.
+    """
 
     delegate: str
     kernels: int
     taken: int
     total: int
+    tensors: tuple[str, ...]
     left: tuple[OpsLeft, ...]
 
 

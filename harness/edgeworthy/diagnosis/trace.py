@@ -196,6 +196,7 @@ class SideBySide:
         parts = graph.segment(name, self._sums)
         return LayerError(
             tensor=name,
+            origin=self.pairs[name],
             op=parts[0].op if parts else "input",
             parts=tuple(self._part_names(name)),
             sqnr_db=sums.sqnr_db,
