@@ -25,6 +25,7 @@ from edgeworthy.cli.noise import noise
 from edgeworthy.cli.options import DevicesOption, ModelsOption, RunArgument
 from edgeworthy.cli.run import run
 from edgeworthy.cli.select import select
+from edgeworthy.cli.track import track
 from edgeworthy.cli.tune import tune
 from edgeworthy.config import ModelsFile
 from edgeworthy.device_schema import DevicesFile
@@ -67,6 +68,7 @@ app.command()(select)
 app.command()(export)
 app.command()(history)
 app.command()(record)
+app.command()(track)
 
 
 def _version(asked: bool) -> None:
