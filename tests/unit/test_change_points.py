@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from edgeworthy.cells import CellId
-from edgeworthy.history.changes import FEWEST, Changes, find_changes
+from edgeworthy.history.changes import FEWEST, PENALTY, SHORTEST, Changes, _costs, _stops, find_changes
 from edgeworthy.history.database import Point
 from edgeworthy.history.trend import Trend, judged_trend
 from hypothesis import given, settings
@@ -208,3 +208,28 @@ def test_only_comparable_runs_are_judged():
     assert f"takes {FEWEST} or more" in trend(values[:5]).summary()
     between = trend(np.where(np.arange(40) % 2, 1.0, 3.0), fingerprints="ab" * 20)
     assert between.findings == ()
+
+
+@pytest.mark.parametrize("shape", ["flat", "step", "slope", "bend"])
+def test_cuts_are_those_of_ruptures(shape: str):
+    """The field's library, with the same cost and penalty, one candidate after the other."""
+    ruptures = pytest.importorskip("ruptures", reason="cuts are not compared: install the extra dev")
+
+    class Cost(ruptures.base.BaseCost):
+        model, min_size = "line", SHORTEST
+
+        def fit(self, signal: Floats) -> Cost:
+            self.signal = signal
+            return self
+
+        def error(self, start: int, end: int) -> float:
+            at, values = np.arange(end - start), self.signal[start:end]
+            return float(np.sum((values - np.polyval(np.polyfit(at, values, 1), at)) ** 2))
+
+    random = np.random.default_rng(3)
+    for count in (8, 40, 90):
+        series = random.normal(0, 1, count)
+        series += {"flat": 0.0, "step": 8.0 * (np.arange(count) >= count // 2), "slope": 0.3 * np.arange(count),
+                   "bend": 0.5 * np.maximum(np.arange(count) - count // 2, 0)}[shape]  # fmt: skip
+        expected = ruptures.Pelt(custom_cost=Cost(), min_size=SHORTEST, jump=1).fit(series).predict(pen=PENALTY)
+        assert _stops(_costs(series)) == expected

@@ -1,8 +1,9 @@
 """Change points of one metric over many runs: steps, and creeps that no comparison of two runs would show.
 
-A series is cut into straight lines by ruptures' PELT (Killick, Fearnhead, Eckley: Optimal detection of changepoints
-with a linear computational cost, JASA 2012), so that a level that jumps and a level that creeps are found by one
-method, over the raw values. Everything is measured in units of the series' own noise.
+A series is cut into straight lines, the best of all ways to cut it (optimal partitioning: Jackson et al., An algorithm for
+optimal partitioning of data on an interval, IEEE Signal Processing Letters 2005), so that a level that jumps and a level
+that creeps are found by one method, over the raw values. Everything is measured in units of the series' own noise.
+PELT finds the same cuts; in Python its candidates one by one take twenty times as long as all of them at once.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,9 +81,10 @@ def find_changes(values: Floats, smallest: float, relative: bool) -> Changes:
     least = np.log1p(smallest) if relative else smallest
     noise = noise_of(series)
     clean = without_outliers(series, noise)
-    noise = max(noise, _rest_noise(clean, _lines(clean / noise), noise))
-    clean = clean / noise
-    lines = _lines(clean)
+    costs = _costs(clean)
+    noise = max(noise, _rest_noise(clean, _lines(clean / noise, costs / noise**2), noise))
+    clean, costs = clean / noise, costs / noise**2
+    lines = _lines(clean, costs)
     found = [change for change in _changes(clean, lines) if abs(change.after - change.before) * noise >= least]
     shown = tuple(
         replace(change, before=float(back(change.before * noise)), after=float(back(change.after * noise)))
@@ -109,7 +111,7 @@ def without_outliers(series: Floats, noise: float) -> Floats:
     Up to ``SHORTEST`` values in a row stand alone, at either end fewer. A step or a creep does not: one side is near.
     """
     clean = series.copy()
-    for index in range(len(clean)):
+    for index in _off_what_follows(series, noise):
         left, right = clean[max(index - 5, 0) : index], series[index + 1 : index + 6]
         if len(left) < 2:
             if _off_the_edge(clean[index], right, noise):
@@ -120,6 +122,13 @@ def without_outliers(series: Floats, noise: float) -> Floats:
         elif _stands_alone(clean[index], left, right, noise):
             clean[index] = (np.median(left) + np.median(right)) / 2
     return clean
+
+
+def _off_what_follows(series: Floats, noise: float) -> list[int]:
+    """The values that may stand alone: those that are off the next five, and those near an end, which have fewer beside them."""
+    following = np.median(np.lib.stride_tricks.sliding_window_view(series, 5), axis=1)[1:]
+    off = np.flatnonzero(np.abs(series[: len(following)] - following) > FAR * noise)
+    return sorted({0, 1, *off.tolist(), *range(len(following), len(series))})
 
 
 def _stands_alone(value: float, left: Floats, right: Floats, noise: float) -> bool:
@@ -147,12 +156,36 @@ def _drawn(line: Line) -> Floats:
     return np.asarray(line.level + line.slope * np.arange(line.stop - line.start), dtype=np.float64)
 
 
-def _lines(series: Floats) -> list[Line]:
+def _lines(series: Floats, costs: Floats) -> list[Line]:
     """The series as the lines that pay for themselves; a slope that is none is taken out."""
-    from ruptures.detection import Pelt
-
-    stops = Pelt(custom_cost=_line_cost(), min_size=SHORTEST, jump=1).fit(series).predict(pen=PENALTY)
+    stops = _stops(costs)
     return [_line(series, start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
+
+
+def _stops(costs: Floats) -> list[int]:
+    """Where the lines end that leave the least, PENALTY for each of them counted."""
+    count = len(costs)
+    least, begun = np.zeros(count + 1), np.zeros(count + 1, dtype=np.int64)
+    for stop in range(1, count + 1):
+        whole = least[:stop] + costs[:stop, stop - 1]
+        begun[stop] = whole.argmin()
+        least[stop] = whole[begun[stop]] + PENALTY
+    stops = [count]
+    while begun[stops[-1]]:
+        stops.append(int(begun[stops[-1]]))
+    return stops[::-1]
+
+
+def _costs(series: Floats) -> Floats:
+    """What one line leaves of the values from ``start`` to ``stop``, its sum of squares, at [start, stop - 1]."""
+    y, x = series - series.mean(), np.arange(len(series), dtype=np.float64)
+    start, stop = np.arange(len(series))[:, np.newaxis], np.arange(1, len(series) + 1)
+    sums = (np.concatenate([[0.0], np.cumsum(values)]) for values in (y, x * y, y * y))
+    one, by_place, squares = (found[stop] - found[start] for found in sums)
+    count = np.maximum(stop - start, SHORTEST)  # shorter ones are no lines
+    covariance = by_place - (start + (count - 1) / 2) * one
+    left = squares - one * one / count - covariance * covariance / (count * (count * count - 1) / 12)
+    return np.where(stop - start >= SHORTEST, np.maximum(left, 0.0), np.inf)
 
 
 def _line(series: Floats, start: int, stop: int) -> Line:
@@ -206,30 +239,3 @@ def _bent_rest(values: Floats, corner: int) -> float:
     columns = np.stack([np.ones(len(at)), at, np.maximum(at - corner, 0)], axis=1)
     found = np.linalg.lstsq(columns, values, rcond=None)[0]
     return float(np.sum((values - columns @ found) ** 2))
-
-
-def _line_cost() -> Any:
-    """ruptures' cost of a straight line, by running sums: its own CostLinear solves a system for every candidate."""
-    from ruptures.base import BaseCost
-
-    class LineCost(BaseCost):  # type: ignore[misc]  # ruptures has no types
-        model = "line"
-        min_size = SHORTEST
-
-        def fit(self, signal: Floats) -> LineCost:
-            y = signal.reshape(-1)
-            x = np.arange(len(y), dtype=np.float64)
-            sums = np.stack([y - y.mean(), x * (y - y.mean()), (y - y.mean()) ** 2])
-            self.signal = signal
-            self.sums = [[0.0, *row] for row in np.cumsum(sums, axis=1).tolist()]
-            return self
-
-        def error(self, start: int, end: int) -> float:
-            n = end - start
-            y, xy, yy = (row[end] - row[start] for row in self.sums)
-            middle = start + (n - 1) / 2
-            covariance = xy - middle * y
-            spread = n * (n * n - 1) / 12
-            return max(float(yy - y * y / n - covariance * covariance / spread), 0.0)
-
-    return LineCost()
