@@ -25,6 +25,7 @@ from edgeworthy.cli.noise import noise
 from edgeworthy.cli.options import DevicesOption, ModelsOption, RunArgument
 from edgeworthy.cli.run import run
 from edgeworthy.cli.select import select
+from edgeworthy.cli.site import site
 from edgeworthy.cli.track import track
 from edgeworthy.cli.tune import tune
 from edgeworthy.config import ModelsFile
@@ -69,6 +70,7 @@ app.command()(export)
 app.command()(history)
 app.command()(record)
 app.command()(track)
+app.command()(site)
 
 
 def _version(asked: bool) -> None:

@@ -36,7 +36,7 @@ def history(
     history: HistoryOption = "",
 ) -> None:
     """Show a metric over every run, and the run and revision where it changed."""
-    location = _location(history, ini_path("edge_results"))
+    location = location_of(history, ini_path("edge_results"))
     from edgeworthy.history.database import History
     from edgeworthy.history.picture import picture
     from edgeworthy.history.terminal import terminal_trend
@@ -62,12 +62,12 @@ def history(
 
 def record(run: RunArgument, history: HistoryOption = "") -> None:
     """Put a run into the history, or replace what the history has of it; runs that end do so by themselves."""
-    location = _location(history, run.parent)
+    location = location_of(history, run.parent)
     record_run(run, location)
     print(f"{run.resolve().name} is in {location.shown}")
 
 
-def _location(asked: str, results: Path) -> Location:
+def location_of(asked: str, results: Path) -> Location:
     """Of the history: as asked for, or as pytest's ini value says, or beside the runs."""
     root, written = ini_value("edge_history")
     written = "" if written == OFF else written

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -88,6 +89,27 @@ class History:
             newest.c.compared_by,
         ).join_from(newest, RUNS, run.id == newest.c.run_id)
         return sorted((Point._make(row) for row in self._read(query)), key=lambda point: (point.began_utc, point.run))
+
+    def table(self, metrics: Sequence[str], runs: int) -> dict[CellId, list[tuple[Point, dict[str, float | None]]]]:
+        """Of each cell what the newest ``runs`` measured, by when they began: the run, without a value, and these metrics."""
+        run, series = RUNS.c, SERIES.c
+        newest = sa.select(run.id).order_by(run.began_utc.desc(), run.name.desc()).limit(runs)
+        facts = [run.name, run.began_utc, run.revision, run.modified, CELLS.c.fingerprint, CELLS.c.status]
+        query = (
+            sa.select(
+                series.model, series.variant, series.target, CELLS.c.compared_by, *facts, *map(CELLS.c.get, metrics)
+            )
+            .join_from(CELLS, RUNS, run.id == CELLS.c.run_id)
+            .join(SERIES, series.id == CELLS.c.series_id)
+            .where(CELLS.c.run_id.in_(newest))
+            .order_by(run.began_utc, run.name)
+        )
+        found: dict[CellId, list[tuple[Point, dict[str, float | None]]]] = {}
+        for row in map(tuple, self._read(query)):
+            cell, values = CellId._make(row[:3]), row[4 + len(facts) :]
+            point = Point._make((*row[4 : 4 + len(facts)], math.nan, row[3]))
+            found.setdefault(cell, []).append((point, dict(zip(metrics, values, strict=True))))
+        return found
 
     def cells(self) -> list[CellId]:
         """Every cell that was ever recorded."""

@@ -27,10 +27,11 @@ def _of_cell(history: History, row: dict[str, Any]) -> Iterator[CellTrend]:
     for column in (latency_column(row), lost_column(row)):
         points = history.trend(id_of(row), column) if row[column] is not None else []
         if len(points) > 1:
-            yield _shown(judged_trend(id_of(row), column, points))
+            yield shown_trend(judged_trend(id_of(row), column, points))
 
 
-def _shown(trend: Trend) -> CellTrend:
+def shown_trend(trend: Trend) -> CellTrend:
+    """A trend as a page shows it: its newest runs, and every change."""
     judged = set(trend.judged)
     moments = [
         Moment(point.run, point.began_utc, revision(point), point.value, place in judged)

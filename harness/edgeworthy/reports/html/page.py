@@ -58,14 +58,15 @@ def _data(rows: Sequence[Row], verdicts: dict[CellId, list[Verdict]], beside: Be
     return {
         "cells": [[*id_of(row), row["status"]] for row in rows],
         "choices": choices_of(rows, verdicts),
-        "trends": [_trend(trend) for trend in beside.trends],
+        "trends": [drawn_trend(trend) for trend in beside.trends],
         "labels": {name: metric.label for name, metric in METRICS.items()},
         "signs": SIGNS,
         "pictures": album.pictures,
     }
 
 
-def _trend(trend: CellTrend) -> dict[str, Any]:
+def drawn_trend(trend: CellTrend) -> dict[str, Any]:
+    """A trend as plain data that the charts draw."""
     metric = METRICS[trend.column]
     return {
         "cell": str(trend.cell),

@@ -19,6 +19,7 @@ CHARTS = ("d3.min.js", "plot.min.js")
 SCRIPTS = {
     "page.html.jinja": ("address.js", "filters.js", "sorting.js", "charts.js", "cells.js", "pairs.js", "start.js"),
     "compare.html.jinja": ("charts.js", "cells.js", "pairs.js", "compare.js"),
+    "site_model.html.jinja": ("charts.js", "cells.js", "site.js"),
 }
 #: Nothing but this page's own scripts runs, and nothing is loaded. Styles are the page's and, of charts, the library's.
 _POLICY = "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; form-action 'none'"
@@ -34,6 +35,8 @@ def _scripts(name: str) -> dict[str, Any]:
     """The scripts of a template, and the policy that allows just these."""
     from markupsafe import Markup
 
+    if name not in SCRIPTS:
+        return {"scripts": [], "policy": _POLICY.format(scripts="'none'")}
     own = "\n".join(_file("templates", file) for file in SCRIPTS[name])
     scripts = [*(_file("charts", file) for file in CHARTS), own]
     return {
