@@ -22,6 +22,7 @@ def measurements(selected):
         "trial": partial(measure, "trial"),
         "history": partial(measure, "history"),
         "report": partial(measure, "report"),
+        "site": partial(measure, "static_site"),
         "corpus": partial(measure, "corpus"),
         "images": partial(measure, "images"),
         "adb": partial(measure, "device_link"),

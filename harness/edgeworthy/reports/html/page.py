@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from edgeworthy.cells import CellId
@@ -71,6 +70,6 @@ def drawn_trend(trend: CellTrend) -> dict[str, Any]:
     return {
         "cell": str(trend.cell),
         "label": f"{metric.label},{metric.unit}" if metric.unit else metric.label,
-        "moments": [{**asdict(moment), "text": metric.shown(moment.value)} for moment in trend.moments],
-        "turns": [asdict(turn) for turn in trend.turns],
+        "moments": [{**vars(moment), "text": metric.shown(moment.value)} for moment in trend.moments],
+        "turns": [vars(turn) for turn in trend.turns],
     }
