@@ -86,8 +86,7 @@ class Bench:
         self._models = list(dict.fromkeys(cell.model for cell in planned))
         self._makers: list[ArtifactMaker] = []
         self._slots = Slots(shared_host)
-        self._fork_servers = ForkServers()
-        self._processes = Children(project.models.timeouts, self._fork_servers)
+        self._processes = Children(project.models.timeouts, ForkServers())
         self._converts_ahead = threading.Event()
         self.dataset = once(self._dataset)
         self._maker = once(self._new_maker)
@@ -140,7 +139,7 @@ class Bench:
         """Let go of every device; a run that was interrupted leaves nothing running there."""
         for maker in self._makers:
             maker.close()
-        self._fork_servers.close()
+        self._processes.fork_servers.close()
         self.lanes.drain()
         self.lanes.close()
         if self._host_outputs:
