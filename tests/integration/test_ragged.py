@@ -136,9 +136,13 @@ def judged(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_stor
         "fixed": model("pixels.onnx", "images", **fixed),
         "multiple": model("pixels.onnx", "images", LEAST, ragged={"pad": 0, "multiple_of": 8}),
         "segmented": model("pixels.onnx", "masks", metric="pixel_accuracy", task={"kind": "segmentation"}),
-        "covered": model("pixels.onnx", "masks", metric="pixel_accuracy", task={"kind": "segmentation"}, **fixed),
+        "covered": model(
+            "pixels.onnx", "masks", LEAST, metric="pixel_accuracy", task={"kind": "segmentation"}, **fixed
+        ),
         "lite": model("pixels.tflite", "images", LITERT),
-        "lite_fixed": model("pixels.tflite", "images", LITERT, shapes={"image": [1, 24, 20, 2]}, ragged="pad"),
+        "lite_fixed": model(
+            "pixels.tflite", "images", {"fp32": {}, "int8_float_io": {}}, shapes={"image": [1, 24, 20, 2]}, ragged="pad"
+        ),
         "keras": model("sounds.keras", "sounds", {"fp32": {}, "int8_float_io": {}, "ort_fp32": {}}),
         "torch": model(
             {"factory": "nets.py:pixels", "weights": "pixels.pt"},
