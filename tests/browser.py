@@ -15,7 +15,7 @@ import pytest
 
 @dataclass
 class Opened:
-    """A page, and what went wrong in it: requests for anything but the file and what lies in it, messages, exceptions."""
+    """A page, and what went wrong in it: requests for what it may not ask for, messages, exceptions."""
 
     page: Any
     defects: list[str] = field(default_factory=list)
@@ -26,6 +26,11 @@ class Opened:
             selector, "all => all.filter(one => one.checkVisibility()).map(one => one.innerText.trim())"
         )
         return found
+
+    def widths(self) -> tuple[int, int]:
+        """That of the page, and that of what is seen of it."""
+        page, seen = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        return page, seen
 
     def violations(self) -> list[str]:
         """What axe-core finds, at every impact."""
@@ -53,20 +58,24 @@ def chromium() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def opened(browser: Any, file: Path, hash_: str = "", **how: Any) -> Iterator[Opened]:
-    """The file, from the disk; ``how`` are Playwright's options of a page. Fails where anything went wrong in it."""
+def opened(browser: Any, file: Path, hash_: str = "", folder: Path | None = None, **how: Any) -> Iterator[Opened]:
+    """The file, from the disk; ``how`` are Playwright's options of a page. Fails where anything went wrong in it.
+
+    It may ask for nothing but itself and what lies in it; where it is one of several in a ``folder``, for these.
+    """
     page = browser.new_page(**how)
     found = Opened(page)
     page.on("console", lambda message: found.defects.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: found.defects.append(f"exception: {error}"))
     page.on("dialog", lambda dialog: (found.defects.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.on("request", lambda request: found.defects.extend(_elsewhere(request.url, file)))
+    page.on("request", lambda request: found.defects.extend(_elsewhere(request.url, folder or file)))
     page.goto(f"{file.as_uri()}{hash_}")
     yield found
     page.close()
     assert found.defects == []
 
 
-def _elsewhere(url: str, file: Path) -> list[str]:
-    own = url.startswith("data:") or url.partition("#")[0] == file.as_uri()
-    return [] if own else [f"request: {url}"]
+def _elsewhere(url: str, allowed: Path) -> list[str]:
+    own = url.partition("#")[0]
+    inside = own == allowed.as_uri() or (allowed.is_dir() and own.startswith(f"{allowed.as_uri()}/"))
+    return [] if inside or url.startswith("data:") else [f"request: {url}"]

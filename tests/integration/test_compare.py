@@ -17,6 +17,7 @@ from edgeworthy.runs.run_file import RunFile
 from edgeworthy.runs.verdict_log import VerdictLog
 from edgeworthy.text import one_line
 
+from tests.browser import chromium, opened
 from tests.integration import test_gate as stored
 from tests.integration.conftest import Project
 from tests.integration.test_gate import INT8, REFERENCE, Said, labels, seed, spoil, timing_of, values_of
@@ -164,27 +165,16 @@ def test_page_says_the_same_and_loads_nothing(changed: Changed, edgeworthy: Call
 
 def test_page_in_a_browser(changed: Changed, edgeworthy: Callable[..., Said]) -> None:
     """Both distributions are drawn, pictures are shown; nothing is loaded, nothing is complained of, nothing is too wide."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the page is not opened: install the extra dev")
-    chromium = shutil.which("chromium") or pytest.skip("the page is not opened: install chromium")
-    edgeworthy("compare", "earlier", "results/latest", "--html", "page.html")
-    said: list[str] = []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 375, "height": 800})
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: said.append(request.url))
-        address = Path("page.html").resolve().as_uri()
-        page.goto(address)
-        page.locator("details[open] .spread").scroll_into_view_if_needed()
-        page.locator("details[open] .spread svg").wait_for()
-        assert "Lost: 14 of 697" in page.locator("details[open]").inner_text()
-        page.locator("details:not([open]) summary").first.click()
-        page.get_by_text("None: all 697 samples have the prediction of A.").wait_for()
-        shown = page.evaluate("[...document.images].map((image) => image.naturalWidth)")
-        widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-        browser.close()
-    assert [each for each in said if not each.startswith("data:")] == [address]
+    with chromium() as browser:
+        edgeworthy("compare", "earlier", "results/latest", "--html", "page.html")
+        with opened(browser, Path("page.html").resolve(), viewport={"width": 375, "height": 800}) as found:
+            found.page.locator("details[open] .spread").scroll_into_view_if_needed()
+            found.page.locator("details[open] .spread svg").wait_for()
+            assert "Lost: 14 of 697" in found.page.locator("details[open]").inner_text()
+            found.page.locator("details:not([open]) summary").first.click()
+            found.page.get_by_text("None: all 697 samples have the prediction of A.").wait_for()
+            shown = found.page.evaluate("[...document.images].map((image) => image.naturalWidth)")
+            width, seen = found.widths()
     assert len(shown) == 8 + 3
     assert all(shown)
-    assert widths[0] <= widths[1]
+    assert width <= seen

@@ -15,6 +15,7 @@ from edgeworthy.history.database import History
 from edgeworthy.history.entry import CellEntry, RunEntry
 from edgeworthy.history.location import Location
 
+from tests.browser import chromium, opened
 from tests.commands import Ended, edgeworthy
 
 FAST, SLOW, GONE = (CellId("net", variant, "host:cpu") for variant in ("fast", "slow", "gone"))
@@ -151,23 +152,14 @@ def test_folder_of_something_else_is_not_written_into(site: Path) -> None:
 
 def test_site_in_a_browser(site: Path) -> None:
     """Trends are drawn; nothing is loaded from elsewhere, nothing is complained of, nothing is too wide for a phone."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the site is not opened: install the extra dev")
-    chromium = shutil.which("chromium") or pytest.skip("the site is not opened: install chromium")
-    build(site)
-    said: list[str] = []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 375, "height": 800})
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto((site / "site" / "index.html").as_uri())
-        widths = [page.evaluate("document.documentElement.scrollWidth")]
-        page.get_by_role("link", name="net", exact=True).click()
-        page.locator("#trends").scroll_into_view_if_needed()
-        page.locator("#trends svg").first.wait_for()
-        widths.append(page.evaluate("document.documentElement.scrollWidth"))
-        page.get_by_role("link", name="All models").click()
-        page.get_by_text("As last measured").wait_for()
-        browser.close()
-    assert said == []
-    assert max(widths) <= 375
+    with chromium() as browser:
+        build(site)
+        folder = site / "site"
+        with opened(browser, folder / "index.html", folder=folder, viewport={"width": 375, "height": 800}) as found:
+            assert max(found.widths()) <= 375
+            found.page.get_by_role("link", name="net", exact=True).click()
+            found.page.locator("#trends").scroll_into_view_if_needed()
+            found.page.locator("#trends svg").first.wait_for()
+            assert max(found.widths()) <= 375
+            found.page.get_by_role("link", name="All models").click()
+            found.page.get_by_text("As last measured").wait_for()
