@@ -239,6 +239,13 @@ def test_a_mask_makes_padding_harmless(judged: Project) -> None:
     assert alone.sizes is None
 
 
+def test_the_page_shows_what_differs(judged: Project) -> None:
+    """The run's page is written, with samples, predictions and differences of each model."""
+    done = judged.edgeworthy("report", "results/latest", "--html")
+    assert done.returncode == 0, done.stderr
+    assert "segmented" in (judged.root / "results" / "latest" / "report.html").read_text()
+
+
 @pytest.mark.parametrize(("name", "variant"), [("own", "ort_int8_minmax"), ("lite", "int8_float_io")])
 def test_layers_are_compared(judged: Project, name: str, variant: str) -> None:
     """Diagnose compares the layers of graphs with open sizes, on all samples."""

@@ -106,6 +106,7 @@ def test_a_task_is_given_samples_of_one_size_at_a_time() -> None:
     )
     task = Judged(truth)
     assert task.reference.value == pytest.approx(100 * 62 / 63)
+    assert [task.decode(truth.reference)[sample].shape for sample in range(3)] == [tuple(size) for size in sizes]
     flat = maps.copy()
     flat[2] = 0
     assert task.same(task.decode(truth.reference), task.decode(flat.reshape(3, -1))).tolist() == [True, True, False]

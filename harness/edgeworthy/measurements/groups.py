@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
 from edgeworthy.records import Truth
-from edgeworthy.tasks.task import Evidence, Outputs
+from edgeworthy.tasks.task import Evidence, Outputs, Predictions
 
 Sizes = NDArray[np.int64]
 
@@ -42,6 +42,20 @@ class Group:
         parts = [("outputs of", self.truth.sizes), ("a target of", self.truth.label_sizes)]
         shown = (f"{what} {'x'.join(map(str, each[self.rows[0]]))}" for what, each in parts if each is not None)
         return f"sample {self.rows[0]} has {' and '.join(shown)}"
+
+
+@dataclass(frozen=True, eq=False)
+class Grouped:
+    """Predictions of all samples: ``parts``, those of each group; by its number that of one sample."""
+
+    groups: Sequence[Group]
+    parts: Sequence[Predictions]
+
+    def __getitem__(self, sample: int) -> Any:
+        found = (
+            (part, np.flatnonzero(group.rows == sample)) for group, part in zip(self.groups, self.parts, strict=True)
+        )
+        return next(part[places[0]] for part, places in found if places.size)
 
 
 def groups_of(truth: Truth) -> list[Group] | None:

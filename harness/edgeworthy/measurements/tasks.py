@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
-from edgeworthy.measurements.groups import Group, groups_of, merged
+from edgeworthy.measurements.groups import Group, Grouped, groups_of, merged
 from edgeworthy.records import Truth
 from edgeworthy.tasks.corpus import Corpus
 from edgeworthy.tasks.own import OWN
@@ -58,7 +58,7 @@ class Judged:
         """The predictions of all samples; where their sizes differ, those of each group of one size."""
         with self._users():
             if self._groups:
-                return [self.task.decode(group.outputs(values)) for group in self._groups]
+                return Grouped(self._groups, [self.task.decode(group.outputs(values)) for group in self._groups])
             return self.task.decode(self._truth.named(values))
 
     def of(self, predictions: Predictions) -> Corpus:
@@ -66,7 +66,7 @@ class Judged:
         with self._users():
             measure = self.task.measure(self._truth.metric)
             if self._groups:
-                parts = [_evidence(measure, *pair) for pair in zip(predictions, self._groups, strict=True)]
+                parts = [_evidence(measure, *pair) for pair in zip(predictions.parts, self._groups, strict=True)]
                 evidence = merged(self._truth.metric, parts, self._groups)
             else:
                 evidence = measure.evidence(predictions, self._truth.labels)
@@ -88,7 +88,7 @@ class Judged:
             if not self._groups:
                 return self.task.agree(first, other)
             same = np.zeros(len(self._truth.labels), np.bool_)
-            for group, one, another in zip(self._groups, first, other, strict=True):
+            for group, one, another in zip(self._groups, first.parts, other.parts, strict=True):
                 same[group.rows] = self.task.agree(one, another)
             return same
 
