@@ -122,6 +122,14 @@ def _children(process):
         return []
 
 
+def classes_of(paths, weights):
+    """What a linear classifier over the means of 16 x 16 patches takes the images for."""
+    pool = SIDE // 16
+    images = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths]).astype(np.float32)
+    means = images.reshape(len(paths), pool, 16, pool, 16, 3).mean(axis=(2, 4)) / 127.5 - 1
+    return (means.transpose(0, 3, 1, 2).reshape(len(paths), -1) @ weights).argmax(axis=1)
+
+
 def write_project(folder, paths):
     """A linear classifier over means of patches, and labels that are its own answers nine times out of ten."""
     pool = SIDE // 16
@@ -139,14 +147,10 @@ def write_project(folder, paths):
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", CLASSES])],
         [numpy_helper.from_array(weights, "weights")],
     )
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
-        folder / "benchmarks" / "patches.onnx",
-    )
-    distinct = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths[:DISTINCT]]).astype(np.float32)
-    means = distinct.reshape(DISTINCT, pool, 16, pool, 16, 3).mean(axis=(2, 4)) / 127.5 - 1
-    answers = (means.transpose(0, 3, 1, 2).reshape(DISTINCT, -1) @ weights).argmax(axis=1)
-    labels = [answers[i % DISTINCT] if i % 10 else random.integers(CLASSES) for i in range(len(paths))]
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(made, folder / "benchmarks" / "patches.onnx")
+    classes = classes_of(paths[:DISTINCT], weights)
+    labels = [classes[i % DISTINCT] if i % 10 else random.integers(CLASSES) for i in range(len(paths))]
     lines = [f"{path.name} {label}" for path, label in zip(paths, labels, strict=True)]
     (folder / "benchmarks" / "val.txt").write_text("\n".join(lines))
     (folder / "benchmarks" / "models.yaml").write_text(

@@ -64,9 +64,8 @@ class Bench:
         progress: Callable[[str], None],
         ahead: bool = False,
     ) -> None:
-        """With ``ahead``, what is asked of one cell is measured of all planned ones, each device beside the others.
-
-        The host's outputs are measured on all its cores.
+        """With ``ahead``, what is asked of one cell is measured of all planned ones: each device beside the others, and the
+        host's outputs on all its cores.
         """
         self.project = project
         self.store = store

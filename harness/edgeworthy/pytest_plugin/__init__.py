@@ -64,6 +64,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="compare every cell with its accepted baseline (default: the folder of edge_baselines); a cell without a "
         "baseline, or a baseline without its cell, fails the run",
     )
+    _add_ini_values(parser)
+
+
+def _add_ini_values(parser: pytest.Parser) -> None:
     parser.addini("edge_models", "path of models.yaml (default: benchmarks/models.yaml)", default=PATHS["edge_models"])
     parser.addini("edge_devices", "path of devices.yaml (default: devices.yaml)", default=PATHS["edge_devices"])
     parser.addini(

@@ -134,9 +134,8 @@ def run_detached(
 ) -> Finished:
     """Run a command in ``folder`` on the device (see job_folder) to its end, across lost connections; returns any exit status.
 
-    ``env`` is added to the device's environment. What the shell script ``telemetry`` prints, run again and again meanwhile, is
-    then in the folder's telemetry file. Raises RunnerTimeout after the device killed it at its time limit,
-    RunnerCrashed where something else killed it, DeviceRebooted, DeviceAbsent or LinkLost where it stays away.
+    ``env`` is added to the device's environment. What the shell script ``telemetry`` prints, run again and again, is kept there.
+    Raises RunnerTimeout at the time limit, RunnerCrashed where it was killed, DeviceRebooted, DeviceAbsent or LinkLost.
     """
     variables = [f"{name}={value}" for name, value in (env or {}).items()]
     command = [str(math.ceil(timeout_s)), telemetry, *(["env", *variables] if variables else []), *words]

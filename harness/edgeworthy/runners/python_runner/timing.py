@@ -57,11 +57,8 @@ def timing(job: Job) -> tuple[dict[str, Array], Facts]:
         del model
         gc.collect()
     arrays = {"samples_ns": samples, "load_of": load_of, "load_ns": load_ns, "first_ns": first_ns}
-    facts = {
-        "peak_memory_bytes": memory_bytes,
-        "cpu_percent": 100.0 * busy_ns / max(wall_ns, 1),
-        "delegation": delegation,
-    }
+    cpu_percent = 100.0 * busy_ns / max(wall_ns, 1)
+    facts = {"peak_memory_bytes": memory_bytes, "cpu_percent": cpu_percent, "delegation": delegation}
     return {name: np.asarray(values, np.int64) for name, values in arrays.items()}, facts
 
 

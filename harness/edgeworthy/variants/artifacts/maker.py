@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,47 +31,33 @@ POLL_S = 0.2
 DESCRIBED = ("layout", "inputs", "outputs", "state")
 
 
+@dataclass
 class ArtifactMaker:
     """Makes the planned variants of one model, all that are missing together, and remembers which ones failed.
 
-    It works in threads of its own, so that a variant can be measured while the others are converted.
+    It works in threads of its own, so that a variant can be measured while the others are converted. ``slots`` bounds how many
+    children there are; ``rank`` is the model's place among those that want one. ``on_miss`` is called when something has to be
+    made, ``on_wait`` again and again while ``artifact`` waits.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        base: Path,
-        name: str,
-        model: Model,
-        dataset: PreparedDataset,
-        plans: Sequence[VariantPlan],
-        recipe_files: Sequence[Path],
-        own_runtimes: Mapping[str, OwnRuntime],
-        processes: Children,
-        progress: Progress,
-        slots: Slots,
-        rank: int = 0,
-        on_miss: Callable[[], None] = lambda: None,
-        on_wait: Callable[[], None] = lambda: None,
-    ) -> None:
-        """``slots`` bounds how many children there are; ``rank`` is the model's place among those that want one.
+    store: Store
+    base: Path
+    name: str
+    model: Model
+    dataset: PreparedDataset
+    plans: Sequence[VariantPlan]
+    recipe_files: Sequence[Path]
+    own_runtimes: Mapping[str, OwnRuntime]
+    processes: Children
+    progress: Progress
+    slots: Slots
+    rank: int = 0
+    on_miss: Callable[[], None] = lambda: None
+    on_wait: Callable[[], None] = lambda: None
 
-        ``on_miss`` is called when something has to be made, ``on_wait`` again and again while ``artifact`` waits.
-        """
-        self.store = store
-        self.name = name
-        self.source = model.fixed_source
-        self.dataset = dataset
-        self.keys = ArtifactKeys(store, base, name, self.source, dataset)
-        self.plans = {plan.variant: plan for plan in plans}
-        self.recipe_files = [str(path) for path in recipe_files]
-        self.own_runtimes = {name: entry.model_dump(by_alias=True) for name, entry in own_runtimes.items()}
-        self.processes = processes
-        self.progress = progress
-        self.slots = slots
-        self.rank = rank
-        self.on_miss = on_miss
-        self.on_wait = on_wait
+    def __post_init__(self) -> None:
+        """Nothing is made before it is asked for."""
+        self.keys = ArtifactKeys(self.store, self.base, self.name, self.model.fixed_source, self.dataset)
         #: As the keys, with the samples that children are given: of sequences their single steps.
         self._made_from = self.keys
         self._failures: dict[str, Exception] = {}
@@ -79,7 +65,9 @@ class ArtifactMaker:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._closed = threading.Event()
-        self.children = SourceChildren(store, self.keys, processes, slots, rank, self._closed, progress)
+        self.children = SourceChildren(
+            self.store, self.keys, self.processes, self.slots, self.rank, self._closed, self.progress
+        )
         self._failed_views: list[dict[str, Any]] = []
         self._counted = 0
         self._missing = 0
@@ -164,9 +152,9 @@ class ArtifactMaker:
         """Make what is missing, and note for every variant whatever prevents that."""
         try:
             with self.store.lock(self.keys.source_key):
-                self._make([plan for plan in self.plans.values() if self._is_missing(plan)])
+                self._make([plan for plan in self.plans if self._is_missing(plan)])
         except Exception as error:
-            for variant in self.plans.keys() - self._settled:
+            for variant in {plan.variant for plan in self.plans} - self._settled:
                 self._failures[variant] = error
 
     def _make(self, plans: list[VariantPlan]) -> None:
@@ -261,8 +249,8 @@ class ArtifactMaker:
             "base_dir": str(self.keys.base),
             "samples": self._made_from.dataset.samples("evaluation").to_json(),
             "classes": self.dataset.classes,
-            "recipe_files": self.recipe_files,
-            "runtimes": self.own_runtimes,
+            "recipe_files": [str(path) for path in self.recipe_files],
+            "runtimes": {name: entry.model_dump(by_alias=True) for name, entry in self.own_runtimes.items()},
             "failed_views": self._failed_views,
             "work": [step.work(self._made_from, out) for step, out in zip(steps, outs, strict=True)],
         }
