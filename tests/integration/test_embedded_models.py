@@ -26,14 +26,14 @@ ASK = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from edgeworthy.source_schema import Source
+from edgeworthy.source_schema import FixedSource
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.variants.models import model_outputs
 from edgeworthy.variants.models.opened_source import OpenedSource
 
 job = json.loads(sys.argv[1])
 samples, scratch = Samples.from_json(job["samples"]), Path(job["scratch"])
-source = OpenedSource(Source.model_validate(job["source"]), Path(job["base"]), samples, 10, scratch)
+source = OpenedSource(FixedSource.model_validate(job["source"]), Path(job["base"]), samples, 10, scratch)
 np.save(scratch / "source.npy", source.outputs().values)
 np.save(scratch / "artifact.npy", model_outputs.of_artifact(Path(job["artifact"]), "nhwc")(samples.read()))
 """

@@ -35,6 +35,7 @@ from edgeworthy.storage import Store, digest
 from edgeworthy.targets.base import Job, Side, Target
 from edgeworthy.targets.device_lock import device_lock, exclusive_host, shared_host
 from edgeworthy.targets.open_targets import Targets
+from edgeworthy.tensors import is_ragged
 from edgeworthy.variants.artifacts import canary
 from edgeworthy.variants.artifacts.child_process import Children
 from edgeworthy.variants.artifacts.fork_servers import ForkServers
@@ -319,6 +320,9 @@ class Bench:
         artifact, dataset = self.artifact(cell.model, cell.variant), self.dataset(cell.model)
         target = self.targets[cell.target]
         side_by_side = self._host_outputs is not None and kind is Outputs and self._is_host(cell)
+        # Asked first: the reference is run on the host, which is not held yet.
+        ragged = kind is Outputs and is_ragged(dataset.samples("evaluation").inputs)
+        sizes = self.references.sizes(cell.model) if ragged else None
         # Of a device that is held, another worker may be measuring this very cell.
         with contextlib.nullcontext() if side_by_side else self._held(cell):
             identity = self._identity(kind, cell, artifact, dataset)
@@ -328,7 +332,7 @@ class Bench:
                 self._fresh.add((cell, kind))
                 if isinstance(found, Outputs):
                     check_outputs(artifact, found, dataset, self.project.models.models[cell.model])
-                    check_sizes(artifact, found, self.references.sizes(cell.model))
+                    check_sizes(artifact, found, sizes)
                 self.journal.save(cell, identity, artifact, found)
         return found
 
