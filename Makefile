@@ -30,9 +30,10 @@ FAST := tests/unit tests/integration/test_devices.py tests/integration/test_evid
 
 setup: .venv/.ready
 
-# Made anew whenever what is pinned changes.
+# Made anew whenever what is pinned changes. First pip itself: that of Debian 12 cannot build what comes as source alone.
 .venv/.ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	touch $@
 
