@@ -159,8 +159,9 @@ def test_killed_while_converting_leaves_a_sound_store(long_project: Project, tmp
     chance = random.Random(3)
     for _ in range(3):
         shutil.rmtree(project.store / "artifacts", ignore_errors=True)  # with them the run may end before it is killed
+        measured = len(measurements(project))
         process = start(project, "-k", "accuracy and (fp32 or copy00)")
-        kill_at_random(process, chance.uniform(0, 3))
+        kill_at_random(process, chance.uniform(0, 3), lambda before=measured: len(measurements(project)) > before)
         check_nothing_is_half_written(project.store)
         for artifact in project.store.glob("artifacts/*"):
             assert {path.name for path in artifact.iterdir()} == {".entry.json", "artifact.json", "artifact.onnx"}

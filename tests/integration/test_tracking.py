@@ -21,6 +21,8 @@ from tests.integration import test_gate as stored
 from tests.integration.conftest import Project
 from tests.integration.test_gate import INT8, Said
 
+#: Of MLflow's own tables.
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 needs_mlflow = pytest.mark.skipif(
     importlib.util.find_spec("mlflow") is None, reason="nothing is logged: install the extra mlflow"
 )

@@ -17,7 +17,9 @@ function go(changes) {
   const wanted = { ...address(), section: "", ...changes };
   const kept = Object.entries(wanted).filter(([name, value]) => value !== defaults[name]);
   const hash = new URLSearchParams(kept).toString();
-  if (hash !== location.hash.slice(1)) location.hash = hash;
+  if (hash === location.hash.slice(1)) return;
+  location.hash = hash;
+  follow(); // at once: the event comes later, and may find somebody at the next field
 }
 
 document.addEventListener("click", (event) => {

@@ -3,6 +3,7 @@ let shown = null;
 
 function follow() {
   const state = address(), before = shown ?? {};
+  if (shown && Object.keys(state).every((name) => state[name] === before[name])) return;
   const changed = (...names) => !shown || names.some((name) => state[name] !== before[name]);
   showForm(state);
   if (changed("sort")) showSorted(state.sort);
