@@ -66,8 +66,8 @@ def write_rows(
     axes = ragged_axes(list(sizes.values()))
     inputs = in_a_row({INPUT: np.broadcast_to(np.float32(0), (1, *frame))}, {INPUT: axes})
     for split, path in files.items():
-        width = inputs[0].size + len(axes)
-        rows = np.lib.format.open_memmap(folder / f"{split}_{INPUT}.npy", "w+", np.float32, (len(sizes[split]), width))
+        shape = (len(sizes[split]), inputs[0].end)
+        rows = np.lib.format.open_memmap(folder / f"{split}_{INPUT}.npy", "w+", np.float32, shape)
         samples = _samples(path, sizes[split], np.float32 if sound else np.uint8)
         for row, sample in zip(rows, samples, strict=True):
             row[: inputs[0].size] = in_frame([done(steps, sample)], frame).ravel()

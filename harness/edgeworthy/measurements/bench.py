@@ -6,6 +6,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -139,7 +140,7 @@ class Bench:
         """Let go of every device; a run that was interrupted leaves nothing running there."""
         for maker in self._makers:
             maker.close()
-        self._processes.fork_servers.close()
+        self._processes.close()
         self.lanes.drain()
         self.lanes.close()
         if self._host_outputs:
@@ -261,15 +262,15 @@ class Bench:
             raise
 
     def _dataset(self, model: str) -> PreparedDataset:
-        name = self.project.models.models[model].dataset
-        given, alone = self.project.models.datasets[name], lambda: device_lock(HostDevice.connection, self.progress)
-        prepared = prepare(self.store, name, given, self.project.base, self.progress, alone)
-        self.journal.save_dataset(name, prepared.description)
-        if (metric := self.project.models.models[model].metric).title != FIDELITY:
-            prepared.check_labelled(metric.title)
-        if not self.project.models.models[model].expect_weak_reference:
-            prepared.check_calibration()
         entry = self.project.models.models[model]
+        given = self.project.models.datasets[entry.dataset]
+        alone = partial(device_lock, HostDevice.connection, self.progress)
+        prepared = prepare(self.store, entry.dataset, given, self.project.base, self.progress, alone)
+        self.journal.save_dataset(entry.dataset, prepared.description)
+        if entry.metric.title != FIDELITY:
+            prepared.check_labelled(entry.metric.title)
+        if not entry.expect_weak_reference:
+            prepared.check_calibration()
         return in_model_sizes(self.store, prepared, entry).for_model(entry)
 
     def _new_maker(self, model: str) -> ArtifactMaker:

@@ -122,9 +122,8 @@ class References:
     def _trials(self, model: str) -> Iterator[Trial]:
         """The reference's outputs for some evaluation samples whose inputs were changed, for each change that may be."""
         dataset = self._dataset(model)
-        if is_ragged(
-            dataset.samples("evaluation").inputs
-        ):  # a row has their sizes too, which no change would leave alone
+        # A row has the sizes of ragged samples too, which no change would leave alone.
+        if is_ragged(dataset.samples("evaluation").inputs):
             return
         artifact = self._artifact(model, self._project.models.models[model].reference)
         chosen = np.sort(np.random.default_rng(0).permutation(dataset.count)[:TRIED])

@@ -25,7 +25,7 @@ import psutil
 from edgeworthy.errors import ConfigError, ConversionCrashed
 from edgeworthy.storage import LOG_TAIL_LINES, write_json
 from edgeworthy.temporary import temporary_folder
-from edgeworthy.variants.artifacts.fork_servers import ForkServers
+from edgeworthy.variants.artifacts.fork_servers import LEAN, WHOLE, ForkServers
 from edgeworthy.variants.artifacts.processes import NewProcess, Process, forked
 
 if TYPE_CHECKING:
@@ -73,10 +73,14 @@ class Children:
             if child.reason or child.status != 0:
                 raise _crash(child, log)
 
+    def close(self) -> None:
+        """End the fork servers of this run."""
+        self.fork_servers.close()
+
     def _started(self, job: dict[str, Any], path: Path, log: IO[bytes], limits: _Limits) -> Process:
         environment = {**os.environ, "TMPDIR": str(path.parent), "CUDA_VISIBLE_DEVICES": ""}
         framework = job.get("framework")
-        kind = "whole" if runs_users_code(job) else "lean"
+        kind = WHOLE if runs_users_code(job) else LEAN
         if framework and (connection := self.fork_servers.connection(framework, kind, environment)):
             process = forked(connection, path, log, environment, limits.allow_to_start)
             if process:

@@ -34,9 +34,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from edgeworthy.variants.artifacts import child
+from edgeworthy.variants.artifacts.fork_servers import LEAN
 from edgeworthy.variants.artifacts.frameworks import FRAMEWORKS, keep_apart
 
-LEAN = "lean"
 LONGEST_REQUEST = 1 << 20
 #: A server that nobody has asked for so long gives its memory back.
 IDLE_S = 60.0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import socket
 import subprocess
@@ -15,12 +13,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from edgeworthy.storage import digest
 from edgeworthy.temporary import temporary_folder
 
 #: Names a folder of fork servers that several runs share; without it, each run has its own.
 FOLDER_VARIABLE = "EDGE_FORK_SERVERS"
 ALIVE = "alive"
 SERVER = "edgeworthy.variants.artifacts.fork_server"
+#: What a server holds beside its framework: nothing that only code of the user's may want, or all that there is.
+LEAN, WHOLE = "lean", "whole"
 #: What differs between commands and is read by no framework.
 UNREAD = ("COLUMNS", "LINES", "PWD", "OLDPWD", "SHLVL", "TMPDIR", "_")
 UNREAD_PREFIXES = ("EDGE_", "PYTEST_")
@@ -79,7 +80,7 @@ def _digest(environment: Mapping[str, str]) -> str:
         for name, value in environment.items()
         if name not in UNREAD and not name.startswith(UNREAD_PREFIXES)
     }
-    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:16]
+    return digest(read)[:16]
 
 
 def _start(framework: str, kind: str, address: Path, environment: Mapping[str, str]) -> None:
