@@ -12,6 +12,8 @@ from .texts import texts_of
 
 #: So much of the mapped inputs may stay in memory.
 RESIDENT_BYTES = 256 << 20
+#: A float32.
+FLOAT_BYTES = 4
 
 
 class Inputs:
@@ -54,6 +56,11 @@ class Inputs:
 
     def __len__(self) -> int:
         return len(self.stored)
+
+    @property
+    def bytes_of_sample(self) -> int:
+        """What a sample takes as float32, which is what most are made ready in."""
+        return int(self.stored[:1].size) * FLOAT_BYTES
 
     def __getitem__(self, rows: slice) -> list[Any]:
         """What each input is given of these samples, (n, ...); of one that has a constant the number."""

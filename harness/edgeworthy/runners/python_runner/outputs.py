@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .ahead import batches_ahead
 from .inputs import Inputs, read_inputs
 from .jobs import Array, Facts, Job, RunnerError
 from .models import load
@@ -82,8 +83,13 @@ def _run_once(model: Any, inputs: Inputs, first: int, batch: int, step: int = 1)
     The raw output; several are dequantized, and stand one after the other, (batch, values).
     """
     given = [each[::step] if isinstance(each, np.ndarray) else each for each in inputs[first : first + batch]]
+    return _run_given(model, model.native(given, first), batch)
+
+
+def _run_given(model: Any, native: list[Any], batch: int) -> Array:
+    """One inference of what the model takes, as ``_run_once`` gives it."""
     model.reset()  # samples are independent of one another
-    model.feed(model.native(given, first))
+    model.feed(native)
     model.invoke()
     found: list[Array] = model.output()
     if len(found) == 1:
@@ -111,9 +117,9 @@ def _batched(model: Any, inputs: Inputs) -> Array | None:
         return None
     found = np.empty((len(inputs), *first.shape[1:]), first.dtype)
     found[:BATCH] = first
-    for start in range(BATCH, len(inputs), BATCH):
-        begin = min(start, len(inputs) - BATCH)
-        found[begin : begin + BATCH] = _run_once(model, inputs, begin, BATCH)
+    starts = [min(start, len(inputs) - BATCH) for start in range(BATCH, len(inputs), BATCH)]
+    for start, native in zip(starts, batches_ahead(model, inputs, starts, BATCH), strict=True):
+        found[start : start + BATCH] = _run_given(model, native, BATCH)
     return found
 
 
