@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from edgeworthy.statistics.paired_corpus import PairedCorpus
 from edgeworthy.tasks.corpus import Corpus
 from edgeworthy.tasks.detection import Detection
 from edgeworthy.tasks.detections import Detections
 from edgeworthy.tasks.segmentation import Segmentation
 from edgeworthy.tasks.task import of_sums
-from edgeworthy.verdicts.paired_corpus import PairedCorpus
 
 SIDE = 320
 

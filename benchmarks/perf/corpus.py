@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 from corpora import boxes
-from edgeworthy.verdicts.paired_corpus import PairedCorpus
+from edgeworthy.statistics.paired_corpus import PairedCorpus
 from finding import Finding
 
 IMAGES, CLASSES, OBJECTS, EXTRA = 5_000, 80, 7, 13

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from edgeworthy.config import Tolerances
 from edgeworthy.measurements.interleaved import time_interleaved
+from edgeworthy.statistics.sequential import decided, slowdown
 from edgeworthy.targets.base import Side
 from edgeworthy.targets.device_lock import device_lock
-from edgeworthy.verdicts.sequential import decided, slowdown
 from finding import Finding
 from sides import ROOT, artifacts, harness
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from edgeworthy.cells import CellId
-from edgeworthy.history.changes import FEWEST, PENALTY, SHORTEST, Changes, _costs, _stops, find_changes
 from edgeworthy.history.database import Point
 from edgeworthy.history.trend import Trend, judged_trend
+from edgeworthy.statistics.change_points import FEWEST, PENALTY, SHORTEST, Changes, _costs, _stops, find_changes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray

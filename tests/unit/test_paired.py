@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 from edgeworthy.records import Estimate
-from edgeworthy.verdicts.paired import PairedAccuracy, conclusive, share
+from edgeworthy.statistics.paired import PairedAccuracy, conclusive, share
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from edgeworthy.statistics.paired_corpus import PairedCorpus
+from edgeworthy.statistics.paired_scores import PairedScores
 from edgeworthy.tasks.corpus import DRAWS, Corpus
 from edgeworthy.tasks.task import Measure, mean_of, of_sums
-from edgeworthy.verdicts.paired_corpus import PairedCorpus
-from edgeworthy.verdicts.paired_scores import PairedScores
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -8,8 +8,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 from edgeworthy.records import Estimate
-from edgeworthy.verdicts import percentiles
-from edgeworthy.verdicts.percentiles import mean, over_loads, percentile
+from edgeworthy.statistics import percentiles
+from edgeworthy.statistics.percentiles import mean, over_loads, percentile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -10,11 +10,11 @@ import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.errors import SourceError
 from edgeworthy.records import Truth
+from edgeworthy.statistics.paired_scores import PairedScores, mean_with_interval
 from edgeworthy.verdicts import fidelity, scoring
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.consistency import judge_consistency
 from edgeworthy.verdicts.packing import pack_floats, unpack_floats
-from edgeworthy.verdicts.paired_scores import PairedScores, mean_with_interval
 from edgeworthy.verdicts.per_class import per_class
 from hypothesis import given, settings
 from hypothesis import strategies as st

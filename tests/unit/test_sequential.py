@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from edgeworthy.measurements.interleaved import BLOCK, FIRST_ROUNDS, GROWTH
 from edgeworthy.records import Conditions, PairedTiming
-from edgeworthy.verdicts.sequential import ERROR_RATE, decided, slowdown
+from edgeworthy.statistics.sequential import ERROR_RATE, decided, slowdown
 
 TRIALS = 2000
 TOLERANCE = 2.5

@@ -11,9 +11,9 @@ import numpy as np
 from edgeworthy.cells import CellId
 from edgeworthy.config import Limits
 from edgeworthy.errors import ConfigError
-from edgeworthy.history.changes import FEWEST, Change, find_changes
 from edgeworthy.history.database import History, Point
 from edgeworthy.metrics import METRICS
+from edgeworthy.statistics.change_points import FEWEST, Change, find_changes
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.verdicts import accuracy, consistency
 

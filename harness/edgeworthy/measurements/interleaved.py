@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.records import Conditions, PairedTiming
+from edgeworthy.statistics.sequential import log_ratios
 from edgeworthy.storage import digest
 from edgeworthy.targets.base import Side, Target, fingerprint
 from edgeworthy.targets.telemetry_samples import overall
@@ -57,9 +58,3 @@ def interleaved_identity(
     ``runtime`` is its name and version.
     """
     return digest([baseline_key, candidate_key, dataset, target, runtime])
-
-
-def log_ratios(baseline_ns: NDArray[np.int64], candidate_ns: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The logarithm of candidate over baseline, one per round."""
-    ratios: NDArray[np.float64] = np.log(candidate_ns / baseline_ns)
-    return ratios

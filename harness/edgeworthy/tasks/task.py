@@ -2,7 +2,7 @@
 
 A metric over a whole dataset (mAP, mIoU, word error rate) is no mean of numbers of samples. What is kept of each sample is
 its *evidence*, computed once; the metric of any resampling of the samples follows from it, which is what the paired bootstrap
-needs (:mod:`edgeworthy.verdicts.paired_corpus`).
+needs (:mod:`edgeworthy.statistics.paired_corpus`).
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ from edgeworthy.cells import CellId
 from edgeworthy.measurements.tasks import judged
 from edgeworthy.metrics import QUALITIES, TOP_K, in_points
 from edgeworthy.records import Estimate, Truth, Verdict
+from edgeworthy.statistics.paired import PairedAccuracy, share
+from edgeworthy.statistics.paired_corpus import PairedCorpus
+from edgeworthy.statistics.paired_scores import PairedScores, mean_with_interval
 from edgeworthy.verdicts import columns, fidelity, scoring
 from edgeworthy.verdicts.agreement import agreement
 from edgeworthy.verdicts.defects import defect
 from edgeworthy.verdicts.limits import checks_of, judge
-from edgeworthy.verdicts.paired import PairedAccuracy, share
-from edgeworthy.verdicts.paired_corpus import PairedCorpus
-from edgeworthy.verdicts.paired_scores import PairedScores, mean_with_interval
 from edgeworthy.verdicts.per_class import per_class
 from edgeworthy.verdicts.vacuous import refuse_vacuous
 

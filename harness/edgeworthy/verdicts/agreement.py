@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from edgeworthy.measurements.tasks import judged
 from edgeworthy.records import Estimate, Truth
+from edgeworthy.statistics.paired import share
 from edgeworthy.verdicts import fidelity
-from edgeworthy.verdicts.paired import share
 
 Values = NDArray[np.float32]
 

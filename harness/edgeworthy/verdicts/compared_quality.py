@@ -7,10 +7,10 @@ from typing import Literal
 
 from edgeworthy.metrics import in_points
 from edgeworthy.records import Change, ChangeStatus, Effect, Estimate, Evidence
+from edgeworthy.statistics.paired import PairedAccuracy, conclusive, share
+from edgeworthy.statistics.paired_corpus import PairedCorpus
+from edgeworthy.statistics.paired_scores import PairedScores
 from edgeworthy.tasks.corpus import Corpus
-from edgeworthy.verdicts.paired import PairedAccuracy, conclusive, share
-from edgeworthy.verdicts.paired_corpus import PairedCorpus
-from edgeworthy.verdicts.paired_scores import PairedScores
 from edgeworthy.verdicts.sides import Sides, allowed
 
 

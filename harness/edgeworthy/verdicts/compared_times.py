@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from edgeworthy.metrics import COMPARED
 from edgeworthy.records import Change, ChangeStatus, Effect, Estimate, Evidence
-from edgeworthy.verdicts.paired import conclusive
-from edgeworthy.verdicts.percentiles import FEWEST_LOADS, over_loads
+from edgeworthy.statistics.paired import conclusive
+from edgeworthy.statistics.percentiles import FEWEST_LOADS, over_loads
 from edgeworthy.verdicts.sides import Sides, allowed, unlike_fingerprints
 
 #: The same artifact in another session: the 90th percentile of the spread was 1.2x (docs/gate.md), a throttled core is 2x.

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.records import Estimate
+from edgeworthy.statistics.paired import share
 from edgeworthy.tasks.class_scores import best_class
-from edgeworthy.verdicts.paired import share
 
 Values = NDArray[np.floating[Any]]
 

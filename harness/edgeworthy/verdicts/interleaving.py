@@ -6,7 +6,7 @@ from edgeworthy.cells import CellId
 from edgeworthy.measurements.interleaved import Enough, interleaved_identity
 from edgeworthy.records import Estimate, Interleaved, PairedTiming, identity_of
 from edgeworthy.runs.journal import Journal
-from edgeworthy.verdicts.sequential import decided, slowdown
+from edgeworthy.statistics.sequential import decided, slowdown
 from edgeworthy.verdicts.snapshots import Snapshot
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from edgeworthy.cells import CellId
 from edgeworthy.metrics import METRICS
 from edgeworthy.records import Estimate, Timing, Verdict
+from edgeworthy.statistics.percentiles import mean, over_loads, percentile
 from edgeworthy.verdicts.limits import Estimates, judge
-from edgeworthy.verdicts.percentiles import mean, over_loads, percentile
 
 AXIS = "latency"
 PERCENTILES = (50, 90, 95, 99)

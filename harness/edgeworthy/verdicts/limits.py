@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from edgeworthy.cells import CellId
 from edgeworthy.metrics import METRICS
 from edgeworthy.records import Checked, Estimate, Evidence, Verdict
-from edgeworthy.verdicts.paired import Side, conclusive
+from edgeworthy.statistics.paired import Side, conclusive
 
 Estimates = Mapping[str, Estimate]
 

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgeworthy.errors import ConfigError, StoreError
 from edgeworthy.measurements.interleaved import Enough
 from edgeworthy.records import PairedTiming
+from edgeworthy.statistics.sequential import decided, slowdown
 from edgeworthy.storage import read_json, write_json, writing
-from edgeworthy.verdicts.sequential import decided, slowdown
 
 FORMAT_VERSION = 1
 #: Slowdowns that are seeded, in percent.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.records import Estimate
-from edgeworthy.verdicts.paired import share
+from edgeworthy.statistics.paired import share
 
 
 @dataclass(frozen=True)

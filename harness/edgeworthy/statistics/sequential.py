@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.measurements.interleaved import log_ratios
 from edgeworthy.records import Estimate, Evidence, PairedTiming
 
 #: Two-sided error rate of a whole comparison, however many looks it takes.
@@ -64,3 +63,9 @@ def slowdown(timing: PairedTiming, tolerance_percent: float) -> Slowdown:
         evidence="conclusive" if low > limit or high <= limit else "inconclusive",
         rounds=len(ratios),
     )
+
+
+def log_ratios(baseline_ns: NDArray[np.int64], candidate_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The logarithm of candidate over baseline, one per round."""
+    ratios: NDArray[np.float64] = np.log(candidate_ns / baseline_ns)
+    return ratios
