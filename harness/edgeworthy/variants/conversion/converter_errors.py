@@ -113,6 +113,8 @@ def reason_line(error: BaseException) -> str:
     """The one line of a long converter message that says why, at most MAX_REASON characters."""
     reason = str(error).rpartition("Exception encountered: ")[2]  # Keras puts advice and the whole model before it
     lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    if isinstance(error, KeyError):
+        lines = [f"KeyError: {reason}"]  # whose message is the key alone
     if lines and lines[0].startswith(USERS_CODE):
         lines = [line for line in lines if RAISED.match(line)][-1:] or lines
     explaining = [line for line in lines if re.search(r"\berror\b: *\S", line, re.IGNORECASE)]

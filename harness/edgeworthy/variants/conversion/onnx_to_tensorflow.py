@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.datasets.samples import IMAGE_RANK
+from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
-from edgeworthy.variants.conversion.converter_errors import refusing
+from edgeworthy.variants.conversion.converter_errors import ANOTHER_RECIPE, refusing
 from edgeworthy.variants.conversion.onnx_models import graphs_within
 from edgeworthy.variants.models.output_names import plain_names
 from edgeworthy.variants.models.source_files import onnx_inputs, size_of
+
+#: Where onnx2tf looks for its ops.
+OPS = "onnx2tf.ops."
 
 
 def onnx_to_saved_model(
@@ -39,17 +44,30 @@ def onnx_to_saved_model(
             for entry, shape in zip(onnx_inputs(copy), shapes, strict=True)
             if layout == "nhwc" or (len(shapes) > 1 and len(shape or ()) != IMAGE_RANK)
         ]
-        onnx2tf.convert(
-            input_onnx_file_path=str(copy),
-            output_folder_path=str(folder),
-            keep_shape_absolutely_input_names=kept or None,
-            output_signaturedefs=True,
-            # TensorFlow's Erf has no kernel in LiteRT, and exact GELU needs it.
-            replace_to_pseudo_operators=["erf"],
-            not_use_onnxsim=True,
-            non_verbose=True,
-        )
+        with _naming_op():
+            onnx2tf.convert(
+                input_onnx_file_path=str(copy),
+                output_folder_path=str(folder),
+                keep_shape_absolutely_input_names=kept or None,
+                output_signaturedefs=True,
+                # TensorFlow's Erf has no kernel in LiteRT, and exact GELU needs it.
+                replace_to_pseudo_operators=["erf"],
+                not_use_onnxsim=True,
+                non_verbose=True,
+            )
     return folder
+
+
+@contextmanager
+def _naming_op() -> Iterator[None]:
+    """Turn what onnx2tf raises for an op that it does not know into RecipeRefused: it looks for a module of that name."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        _, inside, op = (error.name or "").partition(OPS)
+        if not inside:
+            raise
+        raise RecipeRefused(f"onnx2tf does not know the op {op}", hint=ANOTHER_RECIPE) from error
 
 
 def _copy_for_sample(onnx_file: Path, shapes: Sequence[tuple[int | None, ...] | None], copy: Path) -> None:
@@ -60,15 +78,31 @@ def _copy_for_sample(onnx_file: Path, shapes: Sequence[tuple[int | None, ...] | 
     constants = {tensor.name for tensor in model.graph.initializer}
     entries = [each for each in model.graph.input if each.name not in constants]
     changed = _with_tensorflow_names(model.graph)
-    changed |= len(shapes) > 1 and _with_plain_inputs(model.graph, [each.name for each in entries])
+    changed |= _with_plain_inputs(model.graph, [each.name for each in entries])
     for entry, shape in zip(entries, shapes, strict=True):
         if shape is not None:
             changed |= _with_sizes(entry.type.tensor_type.shape.dim, shape)
     if not changed:
         shutil.copyfile(onnx_file, copy)
-        return
-    del model.graph.value_info[:]
-    onnx.save(model, copy)
+    else:
+        del model.graph.value_info[:]
+        onnx.save(model, copy)
+    closed = all(size_of(dim) for entry in entries for dim in entry.type.tensor_type.shape.dim)
+    if closed and any(node.op_type == "Shape" for node in model.graph.node):
+        _fold_sizes(copy)
+
+
+def _fold_sizes(path: Path) -> None:
+    """Let ONNX Runtime fold what follows from the sizes of the inputs: onnx2tf takes many a graph that computes them amiss."""
+    import onnxruntime
+
+    folded = path.with_suffix(".folded.onnx")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(folded)
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    folded.replace(path)
 
 
 def _with_plain_inputs(graph: Any, names: Sequence[str]) -> bool:

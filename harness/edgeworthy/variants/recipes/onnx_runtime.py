@@ -59,7 +59,7 @@ def ort_dynamic(source: OpenedSource, out: Path) -> Layout:
         # ConvInteger has a CPU kernel for unsigned weights only.
         quantize_dynamic(_prepared(source), out, weight_type=QuantType.QUInt8)
         _slim(out)
-        _check_quantized(out)
+        _check_quantized(source, out)
     return source.onnx_layout()
 
 
@@ -178,7 +178,7 @@ def _static(
             extra_options={**symmetric, **(extra or {})},
         )
         _slim(out)
-        _check_quantized(out)
+        _check_quantized(source, out)
     return source.onnx_layout()
 
 
@@ -226,16 +226,28 @@ def _slim(out: Path) -> None:
     onnx.save(without_notes(onnx.load(out)), out)
 
 
-def _check_quantized(out: Path) -> None:
-    """Raise RecipeRefused where the quantizer left every op in float, which it does in silence."""
+def _check_quantized(source: OpenedSource, out: Path) -> None:
+    """Raise RecipeRefused where the quantizer quantized nothing, which it does in silence."""
+    before = _quantized_nodes(source.quantizable_onnx())
+    if _quantized_nodes(out) > before:
+        return
+    if before:
+        raise RecipeRefused(
+            f"{source.title} is quantized already, and ONNX Runtime's quantizer found nothing in it that is not",
+            hint="give the float .onnx, or keep only ort_fp32, which takes the file as it is",
+        )
+    raise left_in_float(
+        "ONNX Runtime's quantizer knows none of this model's ops, or they lie in the branches of an If",
+        hint="export the model without branches, drop this variant, or choose another recipe",
+    )
+
+
+def _quantized_nodes(path: Path) -> int:
+    """How many nodes quantize, dequantize or compute with integers."""
     import onnx
 
-    graphs = graphs_within(onnx.load(out, load_external_data=False).graph)
-    if not any("Quant" in node.op_type or "Integer" in node.op_type for graph in graphs for node in graph.node):
-        raise left_in_float(
-            "ONNX Runtime's quantizer knows none of this model's ops, or they lie in the branches of an If",
-            hint="export the model without branches, drop this variant, or choose another recipe",
-        )
+    graphs = graphs_within(onnx.load(path, load_external_data=False).graph)
+    return sum("Quant" in node.op_type or "Integer" in node.op_type for graph in graphs for node in graph.node)
 
 
 def _prepared(source: OpenedSource) -> Path:
