@@ -20,7 +20,7 @@ from edgeworthy.cells import CellId, CellSelector, matches
 from edgeworthy.dataset_schema import Dataset
 from edgeworthy.device_schema import DevicesFile
 from edgeworthy.errors import ConfigError
-from edgeworthy.metrics import FIDELITY, METRICS, Limit, in_points
+from edgeworthy.metrics import FIDELITY, METRICS, TIMED_LIMITS, Limit, in_points
 from edgeworthy.model_schema import Model
 from edgeworthy.runtimes import Runtime
 from edgeworthy.schema import Name, Percent, Positive, Strict, number_within, validate
@@ -198,7 +198,17 @@ def check_targets(models: ModelsFile, models_yaml: YamlFile, devices: DevicesFil
             _must_match(models_yaml, ("models", name, "targets", index), "target", pattern, targets)
     for index, budget in enumerate(models.budgets):
         if budget.target is not None:
-            _must_match(models_yaml, ("budgets", index, "target"), "target", budget.target, targets)
+            at = ("budgets", index)
+            _must_match(models_yaml, (*at, "target"), "target", budget.target, targets)
+            named = [target for target in targets if matches(target, [budget.target])]
+            unknown = sorted(TIMED_LIMITS & budget.given().keys())
+            if unknown and devices.emulated().keys() >= set(named):
+                raise models_yaml.error(
+                    (*at, unknown[0]),
+                    f"{', '.join(named)} {'is' if len(named) == 1 else 'are'} emulated: an emulation has no times and no"
+                    " memory of its own",
+                    hint="set this limit for the device itself, and drop it here",
+                )
 
 
 def check_runtimes(devices: DevicesFile, devices_yaml: YamlFile, runtimes: Mapping[str, Runtime]) -> None:

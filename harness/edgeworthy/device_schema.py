@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,10 @@ Core = Annotated[int, Field(ge=0, lt=1024)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 #: ONNX Runtime's name of the processor.
 CPU_PROVIDER = "CPUExecutionProvider"
+#: The whole of a graph, in percent.
+ALL = 100.0
+#: Versions of Qualcomm's NPU that QNN's host libraries compile for.
+HtpArch = Literal[68, 69, 73, 75, 79, 81]
 #: Android's names of its binary interfaces.
 Abi = Literal["arm64-v8a", "armeabi-v7a", "x86_64", "x86"]
 
@@ -35,6 +39,8 @@ class Hygiene(Strict):
 class Backend(Strict):
     """What every backend has."""
 
+    #: Whether times and memory that are measured there are the device's own.
+    timed: ClassVar[bool] = True
     threads: int = Field(1, ge=1, le=1024)
     cores: list[Core] | None = Field(None, min_length=1, description="pin the runner to these cores")
     min_delegated_percent: Percent | None = Field(
@@ -44,6 +50,25 @@ class Backend(Strict):
 
 def _not_listed(runtimes: list[str], runtime: Runtime) -> str:
     return "" if runtime.name in runtimes else f"its 'runtimes' in devices.yaml are {', '.join(runtimes)}"
+
+
+class PluginProvider(Strict):
+    """An execution provider of ONNX Runtime that a package of its own brings."""
+
+    package: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", description="the distribution, such as onnxruntime-qnn")
+    name: str = Field(description="the provider's name, such as QNNExecutionProvider")
+    options: dict[str, bool | int | float | str] = Field(default_factory=dict, description="options of the provider")
+
+    def settings(self, least: float | None) -> dict[str, Any]:
+        """What the runner is given; ``least`` is the share that the provider must take, None: all of it."""
+        options = {name: _option(value) for name, value in self.options.items()}
+        fallback = least is not None and least < ALL
+        return {"package": self.package, "name": self.name, "options": options, "fallback": fallback}
+
+
+def _option(value: bool | int | float | str) -> str:
+    """As ONNX Runtime takes it: a text, and of a switch 0 or 1."""
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 class RunnerBackend(Backend):
@@ -56,20 +81,47 @@ class RunnerBackend(Backend):
     providers: list[str] = Field(
         [CPU_PROVIDER], min_length=1, description="ONNX Runtime's execution providers, the first preferred"
     )
+    ep: PluginProvider | None = Field(
+        None,
+        description="an execution provider of ONNX Runtime that a package of its own brings, in place of 'providers'; it must"
+        " take every node unless min_delegated_percent is less than 100",
+    )
+
+    @model_validator(mode="after")
+    def _one_kind_of_provider(self) -> RunnerBackend:
+        if self.ep and "providers" in self.model_fields_set:
+            raise ValueError("give one of: providers (of ONNX Runtime's own build), ep (of a package)")
+        return self
+
+    @property
+    def accelerator(self) -> str:
+        """The execution provider beside the processor's, empty without one."""
+        if self.ep:
+            return self.ep.name
+        return ", ".join(self.providers) if self.providers != [CPU_PROVIDER] else ""
 
     def why_not(self, runtime: Runtime) -> str:
         """Why it runs no artifacts of this runtime; empty where it does."""
         if self.runtimes is not None and (listed := _not_listed(self.runtimes, runtime)):
             return listed
-        if runtime.processor_alone and self.providers != [CPU_PROVIDER]:
-            return f"{runtime} runs on the processor alone, and this backend is for {', '.join(self.providers)}"
+        if runtime.processor_alone and self.accelerator:
+            return f"{runtime} runs on the processor alone, and this backend is for {self.accelerator}"
         return ""
 
     def limits(self, runtime: str) -> dict[str, float]:
         """Limits for artifacts of this runtime, which budgets override: of XNNPACK, or of a provider beside the CPU's."""
-        accelerated = runtime == "onnxruntime" and self.providers[0] != CPU_PROVIDER
+        accelerated = runtime == "onnxruntime" and (self.ep is not None or self.providers[0] != CPU_PROVIDER)
         least = self.min_delegated_percent
         return {"min_delegated_percent": least} if least is not None and (runtime == "litert" or accelerated) else {}
+
+    def settings(self) -> dict[str, Any]:
+        """The options that the runner follows and the target's identity holds."""
+        ep = {"ep": self.ep.settings(self.min_delegated_percent)} if self.ep else {}
+        return {**self.model_dump(include={"threads", "cores", "delegate", "providers"}), **ep}
+
+    def packages(self, runtime: Runtime) -> tuple[str, ...]:
+        """The distributions beside the runtime's own whose versions say what ran."""
+        return (self.ep.package,) if self.ep and runtime.name == "onnxruntime" else ()
 
 
 class BoardBackend(RunnerBackend):
@@ -142,25 +194,112 @@ class ExternalBackend(AndroidBackend):
     options: dict[str, str] = Field(default_factory=dict, description="options of the library")
 
 
+class EmulatedBackend(Backend):
+    """What every emulator has: its outputs are evidence, its times and its memory are those of this machine.
+
+    By default a graph that is only partly taken fails.
+    """
+
+    timed: ClassVar[bool] = False
+    runtimes: ClassVar[None] = None
+    #: The runtime whose artifacts it runs.
+    runs: ClassVar[str]
+    emulator: str
+    min_delegated_percent: Percent | None = Field(
+        100, description="least share of a graph that the emulated device must take; a budget overrides it"
+    )
+
+    def why_not(self, runtime: Runtime) -> str:
+        """Why it runs no artifacts of this runtime; empty where it does."""
+        return "" if runtime.name == self.runs else f"the emulator {self.emulator} runs files of {self.runs} alone"
+
+    def limits(self, runtime: str) -> dict[str, float]:
+        """Limits for artifacts of this runtime, which budgets override."""
+        least = self.min_delegated_percent
+        return {} if least is None else {"min_delegated_percent": least}
+
+    def settings(self) -> dict[str, Any]:
+        """The options that the runner follows and the target's identity holds."""
+        return {"threads": self.threads, "cores": self.cores, "delegate": True, "emulator": self.emulator}
+
+    def packages(self, runtime: Runtime) -> tuple[str, ...]:
+        """The distributions beside the runtime's own whose versions say what ran."""
+        return ()
+
+
+class HtpBackend(EmulatedBackend):
+    """The NPU (HTP) of Qualcomm's chips, emulated by the libraries of onnxruntime-qnn."""
+
+    runs: ClassVar[str] = "onnxruntime"
+    emulator: Literal["htp"]
+    soc: int | None = Field(None, ge=1, description="Qualcomm's number of the chip; 57 is a Snapdragon 8 Gen 3")
+    htp_arch: HtpArch | None = Field(None, description="version of the NPU; 75 is that of a Snapdragon 8 Gen 3")
+    precision: Literal["float16", "none"] = Field(
+        "none",
+        description="float16: float graphs are computed in it, as on the chip, which 'soc' must name; none: in float32",
+    )
+
+    @model_validator(mode="after")
+    def _float16_of_a_chip(self) -> HtpBackend:
+        if self.precision == "float16" and self.soc is None:
+            raise ValueError("precision float16 is that of a chip: give its number as 'soc'")
+        return self
+
+    @property
+    def provider(self) -> PluginProvider:
+        """The execution provider whose libraries emulate the NPU."""
+        given = {"soc_model": self.soc, "htp_arch": self.htp_arch}
+        chip = {name: value for name, value in given.items() if value is not None}
+        half = {"enable_htp_fp16_precision": True} if self.precision == "float16" else {}
+        options: dict[str, bool | int | float | str] = {"backend_type": "htp", **chip, **half}
+        return PluginProvider(package="onnxruntime-qnn", name="QNNExecutionProvider", options=options)
+
+    def settings(self) -> dict[str, Any]:
+        """The options that the runner follows and the target's identity holds."""
+        return {**super().settings(), "ep": self.provider.settings(self.min_delegated_percent)}
+
+    def packages(self, runtime: Runtime) -> tuple[str, ...]:
+        """The distributions beside the runtime's own whose versions say what ran."""
+        return (self.provider.package,)
+
+
+#: A union by 'emulator', once there are several.
+AnyEmulatedBackend = HtpBackend
+
 AnyAndroidBackend = Annotated[
     CpuBackend | NnapiBackend | GpuBackend | HexagonBackend | ExternalBackend, Field(discriminator="delegate")
 ]
 
 
-class HostDevice(Strict):
-    """This machine."""
+class LocalDevice(Strict):
+    """What runs on this machine."""
 
-    kind: Literal["host"]
+    here: ClassVar[bool] = True
     required: ClassVar[bool] = True
     connection: ClassVar[str] = "host"
     hygiene: ClassVar[Hygiene] = Hygiene()
+
+
+class HostDevice(LocalDevice):
+    """This machine."""
+
+    kind: Literal["host"]
     features: list[Name] = Field([], description="what variants may need of a device")
     backends: dict[Name, RunnerBackend] = Field(min_length=1)
+
+
+class EmulatedDevice(LocalDevice):
+    """An accelerator that a vendor's own kernels stand for on this machine: it has outputs, and no times."""
+
+    kind: Literal["emulated"]
+    features: list[Name] = Field([], description="what variants may need of a device")
+    backends: dict[Name, AnyEmulatedBackend] = Field(min_length=1)
 
 
 class RemoteDevice(Strict):
     """What phones and boards have in common."""
 
+    here: ClassVar[bool] = False
     required: bool = Field(True, description="its absence is an error; false: its cells are reported as absent")
     features: list[Name] = Field([], description="what variants may need of a device")
     hygiene: Hygiene = Hygiene()
@@ -215,6 +354,7 @@ class LinuxDevice(RemoteDevice):
 class OwnBackend(Strict):
     """What a target of the user's own is made with."""
 
+    timed: ClassVar[bool] = True
     runtimes: list[Name] = Field(min_length=1, description="the runtimes whose artifacts it runs")
     options: dict[str, bool | int | float | str] = Field(
         default_factory=dict, description="keyword arguments of the target's class"
@@ -244,7 +384,7 @@ class OwnDevice(RemoteDevice):
         return re.sub(r"[^\w.-]", "-", f"own-{self.target}")
 
 
-Device = Annotated[HostDevice | AndroidDevice | LinuxDevice | OwnDevice, Field(discriminator="kind")]
+Device = Annotated[HostDevice | EmulatedDevice | AndroidDevice | LinuxDevice | OwnDevice, Field(discriminator="kind")]
 
 
 class DevicesFile(Strict):
@@ -252,6 +392,15 @@ class DevicesFile(Strict):
 
     version: Literal[1]
     devices: dict[Name, Device] = Field(min_length=1)
+
+    def emulated(self) -> dict[str, str]:
+        """The emulator of every target that is emulated."""
+        entries = [(name, entry) for name, entry in self.devices.items() if isinstance(entry, EmulatedDevice)]
+        return {
+            f"{device}:{name}": backend.emulator
+            for device, entry in entries
+            for name, backend in entry.backends.items()
+        }
 
     def targets(self) -> list[str]:
         """Every ``device:backend`` in the order of the file."""

@@ -22,6 +22,7 @@
         |-- RunnerCrashed      the runner was killed by a signal or ran out of memory
         |-- RunnerTimeout      the runner did not finish in time and was killed
         |-- ProfileUnavailable the target cannot time single ops
+        |-- Emulated           the target is emulated: it has outputs, and no times and no memory of its own
         `-- DeviceError        the device, or the link to it, failed
             |-- DeviceAbsent       not reachable: unplugged, switched off, not listening
             |-- DeviceRefuses      reachable, but authentication failed: an unknown key, another host key
@@ -34,6 +35,7 @@
             |-- ToolUnusable       the benchmark tool is missing, of another ABI, or prints something unexpected
             |   `-- ResultUnreadable its result file is missing or damaged
             `-- BackendUnused      the backend that was asked for did not run the model
+                `-- NodesLeft          it left nodes of the graph to the processor
 
 Every error has a message, one sentence that names the file and key (or the device and command), and a hint: what to do next.
 """
@@ -149,6 +151,16 @@ class ProfileUnavailable(TargetError):
     """The target cannot time single ops."""
 
 
+class Emulated(TargetError):
+    """The target is emulated: it has outputs, and no times and no memory of its own."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(
+            f"{target} is emulated: its times and its memory are those of this machine, and are not measured",
+            hint="measure latency and memory on the device itself",
+        )
+
+
 class DeviceError(TargetError):
     """The device, or the link to it, failed."""
 
@@ -197,3 +209,7 @@ class ResultUnreadable(ToolUnusable):
 
 class BackendUnused(DeviceError):
     """The backend that was asked for did not run the model."""
+
+
+class NodesLeft(BackendUnused):
+    """The accelerator that was asked for left nodes of the graph to the processor."""

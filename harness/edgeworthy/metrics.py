@@ -41,7 +41,7 @@ class _Shown:
 class Metric(_Shown):
     """One row. ``name`` ends with the unit; it is the column of reports, and with its limit's side before it the limit's name.
 
-    ``interval`` says that it has a 95 % interval, in two more columns.
+    ``interval`` says that it has a 95 % interval, in two more columns; ``timed`` that it is known where a target is timed.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Metric(_Shown):
     digits: int
     limit: Limit | None = None
     interval: bool = False
+    timed: bool = False
 
     @property
     def limit_name(self) -> str:
@@ -172,21 +173,23 @@ _ROWS = (
         "output_difference", "largest output difference", "", 4,
         _most("positive", "largest difference of one dequantized output"),
     ),
-    Metric("mean_ms", "mean latency", " ms", 4, _most("positive", "mean time of one inference"), interval=True),
-    Metric("p50_ms", "p50 latency", " ms", 4, _most("positive", "median time of one inference"), interval=True),
-    Metric("p90_ms", "p90 latency", " ms", 4, _most("positive"), interval=True),
-    Metric("p95_ms", "p95 latency", " ms", 4, _most("positive"), interval=True),
-    Metric("p99_ms", "p99 latency", " ms", 4, _most("positive"), interval=True),
+    Metric("mean_ms", "mean latency", " ms", 4, _most("positive", "mean time of one inference"), interval=True, timed=True),
+    Metric("p50_ms", "p50 latency", " ms", 4, _most("positive", "median time of one inference"), interval=True, timed=True),
+    Metric("p90_ms", "p90 latency", " ms", 4, _most("positive"), interval=True, timed=True),
+    Metric("p95_ms", "p95 latency", " ms", 4, _most("positive"), interval=True, timed=True),
+    Metric("p99_ms", "p99 latency", " ms", 4, _most("positive"), interval=True, timed=True),
     Metric(
         "first_inference_ms", "first inference", " ms", 3,
-        _most("positive", "first inference after a load, median of loads"), interval=True,
+        _most("positive", "first inference after a load, median of loads"), interval=True, timed=True,
     ),
-    Metric("load_ms", "load time", " ms", 3, _most("positive", "time to load, median of loads"), interval=True),
+    Metric(
+        "load_ms", "load time", " ms", 3, _most("positive", "time to load, median of loads"), interval=True, timed=True
+    ),
     Metric("size_kb", "file size", " KB", 1, _most("positive", "size of the file, 1 KB = 1,000 bytes")),
     Metric("gzip_kb", "gzip size", " KB", 1, _most("positive", "size of the file after gzip")),
     Metric(
         "peak_memory_mb", "peak memory growth", " MB", 2,
-        _most("positive", "growth of the runner's resident memory, 1 MB = 1,000,000 bytes"),
+        _most("positive", "growth of the runner's resident memory, 1 MB = 1,000,000 bytes"), timed=True,
     ),
     Metric(
         "delegated_percent", "delegated share of the graph", " %", 1,
@@ -199,6 +202,8 @@ _ROWS = (
 )  # fmt: skip
 #: Name -> row.
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
+#: The names of limits that hold only where times and memory are the device's own.
+TIMED_LIMITS = frozenset(row.limit_name for row in _ROWS if row.timed)
 
 
 #: The task of outputs that are scores of classes.

@@ -120,7 +120,8 @@ class Outputs:
     different sizes these are the frames that hold them, with zeros after a smaller one, and ``sizes`` (samples, axes) are each
     sample's own, of several outputs one after the other.
     ``batch`` is the batch size that was used; 1 if a larger one changes the outputs or is not possible. ``seconds``
-    went into the inferences, ``window_seconds`` into all that the runner did for it, loading included.
+    went into the inferences, ``window_seconds`` into all that the runner did for it, loading included. ``delegation`` is
+    known of a target that is not timed: everywhere else its timing has it.
     """
 
     values: NDArray[np.float32]
@@ -130,6 +131,7 @@ class Outputs:
     conditions: Conditions
     shapes: tuple[tuple[int, ...], ...] = ()
     sizes: NDArray[np.int64] | None = None
+    delegation: Delegation | None = None
 
 
 @dataclass(frozen=True)
@@ -278,7 +280,7 @@ class Estimate:
     high: float | None = None
 
 
-Status = Literal["pass", "fail", "not comparable", "refused", "error", "waived", "absent"]
+Status = Literal["pass", "fail", "not comparable", "refused", "error", "waived", "absent", "emulated"]
 #: What keeps a cell from being shipped.
 RED_STATUSES: tuple[Status, ...] = ("error", "fail", "not comparable")
 #: What says something of a cell: it was measured and judged, or it could not be.

@@ -86,7 +86,7 @@ def test_every_documented_column_is_filled_and_every_metric_documented(tmp_path:
     """
     verdicts, journal = full_run(tmp_path)
     verdicts += by_other_metrics(tmp_path)
-    [row] = cell_rows([CELL], verdicts, journal)
+    [row] = cell_rows([CELL], verdicts, journal, {CELL.target: "htp"})
     assert list(row) == list(COLUMNS)
     assert {name for name, value in row.items() if value is None} == OF_TASKS
     assert {name for one in verdicts for name in one.metrics} <= set(COLUMNS)
@@ -108,20 +108,21 @@ def test_worst_cell_is_first_and_shows_its_worst_axis(tmp_path: Path):
     """Errors before failures before what was not run; a cell is as good as its worst axis."""
     cells = [
         CellId("cnn", name, "host:cpu")
-        for name in ("good", "missing", "slow", "broken", "canary", "refused", "waived", "hot", "away")
+        for name in ("good", "missing", "slow", "broken", "canary", "refused", "waived", "hot", "away", "npu")
     ]
-    good, _, slow, broken, canary, refused, waived, hot, away = cells
+    good, _, slow, broken, canary, refused, waived, hot, away, npu = cells
     verdicts = [
         verdict("pass", good), verdict("pass", slow), verdict("fail", slow, "latency"), verdict("error", broken),
         verdict("pass", canary, "canary"), verdict("refused", refused), verdict("waived", waived),
         verdict("not comparable", hot, "latency"), verdict("absent", away),
+        verdict("emulated", npu, "latency"),
     ]  # fmt: skip
     rows = cell_rows(cells, verdicts, Journal(tmp_path))
     assert [(row["variant"], row["status"]) for row in rows] == [
         ("broken", "error"), ("slow", "fail"), ("hot", "not comparable"), ("missing", "not run"), ("waived", "waived"),
         ("away", "absent"),
         ("refused", "refused"),
-        ("good", "pass"),
+        ("good", "pass"), ("npu", "emulated"),
         ("canary", "rejected"),
     ]  # fmt: skip
     assert [row["status"] for row in rows] == list(STATUSES)

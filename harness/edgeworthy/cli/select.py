@@ -26,7 +26,8 @@ def select(
         answer = {"run": name, "target": target, "limits": limits, "models": [choice.plain() for choice in found]}
         print(json_text(answer))
     else:
-        print(f"from run {name}, measured on {target}:")
+        emulated = ", which is emulated: no times are known" if any(choice.emulated for choice in found) else ""
+        print(f"from run {name}, measured on {target}{emulated}:")
         print("\n".join(line for choice in found for line in _lines(choice)))
     if not all(choice.fitting for choice in found):
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ from edgeworthy.measurements.bench import Bench
 from edgeworthy.records import Verdict
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.consistency import judge_consistency
+from edgeworthy.verdicts.delegation import with_share
 from edgeworthy.verdicts.footprint import judge_footprint
 from edgeworthy.verdicts.hints import fit_hint
 from edgeworthy.verdicts.latency import judge_latency
@@ -31,7 +32,10 @@ Limits = Mapping[str, float]
 def accuracy(bench: Bench, cell: CellId, limits: Limits) -> Verdict:
     """The cell's outputs against the labels and the model's reference, in pairs."""
     project, (model, variant, _) = bench.project, cell
-    verdict = judge_accuracy(cell, bench.outputs(cell).values, bench.truth(model), limits)
+    outputs = bench.outputs(cell)
+    verdict = judge_accuracy(cell, outputs.values, bench.truth(model), limits)
+    if not bench.timed(cell):
+        verdict = with_share(verdict, outputs.delegation, limits)
     is_reference = variant == project.models.models[model].reference
     return fit_hint(verdict, project.plan(model, variant).recipe, is_reference=is_reference)
 
@@ -43,13 +47,15 @@ def latency(bench: Bench, cell: CellId, limits: Limits) -> Verdict:
 
 def footprint(bench: Bench, cell: CellId, limits: Limits) -> Verdict:
     """The size of the cell's file, and its memory."""
-    return judge_footprint(cell, bench.artifact(cell.model, cell.variant), bench.timing(cell), limits)
+    timing = bench.timing(cell) if bench.timed(cell) else None
+    return judge_footprint(cell, bench.artifact(cell.model, cell.variant), timing, limits)
 
 
 def consistency(bench: Bench, cell: CellId, first: CellId, limits: Limits) -> Verdict:
     """Whether the cell's predictions are those of the ``first`` cell, which runs the same artifact elsewhere."""
-    values, truth, others = bench.outputs(cell).values, bench.truth(cell.model), bench.outputs(first).values
-    return judge_consistency(cell, values, first, others, limits, truth)
+    outputs, truth, others = bench.outputs(cell), bench.truth(cell.model), bench.outputs(first).values
+    verdict = judge_consistency(cell, outputs.values, first, others, limits, truth)
+    return verdict if bench.timed(cell) else with_share(verdict, outputs.delegation, limits)
 
 
 def canary(bench: Bench, cell: CellId, limits: Limits) -> Verdict:

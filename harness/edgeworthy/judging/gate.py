@@ -13,7 +13,7 @@ from edgeworthy.records import JUDGED_STATUSES, Change, Interleaved, Timing, Ver
 from edgeworthy.runs.run import Run
 from edgeworthy.runs.run_file import Scope
 from edgeworthy.verdicts.baselines import Baselines
-from edgeworthy.verdicts.completeness import missing_cells, scope_in_words, unproven
+from edgeworthy.verdicts.completeness import emulated_in_words, missing_cells, scope_in_words, unproven
 from edgeworthy.verdicts.interleaving import enough, interleaved, stored_interleaved
 from edgeworthy.verdicts.noise import noise_note
 from edgeworthy.verdicts.regression import AXIS, compare, new_cell
@@ -92,7 +92,7 @@ class Gate:
 
     def _interleaved(self, bench: Bench, cell: CellId, before: Snapshot, after: Snapshot) -> Interleaved | None:
         """Interleaved A/B timing, where the artifacts differ and the store still has the baseline's."""
-        if same_artifact(before, after) or before.artifact == after.artifact:
+        if same_artifact(before, after) or before.artifact == after.artifact or not bench.timed(cell):
             return None
         percent = self.tolerances.latency_percent
         timing = bench.interleaved(cell, before.artifact, enough(percent), self.tolerances.max_seconds)
@@ -151,7 +151,7 @@ def judge_run(run: Run, baselines: Baselines, waivers: Waivers, tolerances: Tole
     troubles = [*waivers.expired, *unproven(run.cells, stored)]
     if not any(verdict.status in JUDGED_STATUSES for verdict in compared):
         troubles.append("no cell was compared with a baseline")
-    notes = [*gate.notes(run.scope, verdicts), *noise_notes(run)]
+    notes = [*gate.notes(run.scope, verdicts), *emulated_in_words(run.cells, run.emulated), *noise_notes(run)]
     failing = [change for change in changes if change.status in RED]
     waived = [change for change in failing if waivers.find(change.cell, change.metric)]
     red = [change for change in failing if change not in waived]
@@ -186,7 +186,7 @@ def stored_changes(run: Run, gate: Gate) -> list[Change]:
 
 
 def _measured(bench: Bench, cell: CellId) -> Snapshot:
-    outputs, timing = bench.outputs(cell), bench.timing(cell)
+    outputs, timing = bench.outputs(cell), bench.timing(cell) if bench.timed(cell) else None
     return snapshot(bench.journal.provenance(cell), bench.truth(cell.model), outputs, timing)
 
 

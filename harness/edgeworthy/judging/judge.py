@@ -1,4 +1,4 @@
-"""Judge one cell on one axis, whatever becomes of it: measured, refused, absent, waived or in error."""
+"""Judge one cell on one axis, whatever becomes of it: measured, emulated, refused, absent, waived or in error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
-from edgeworthy.errors import DeviceAbsent, EdgeworthyError, RecipeRefused
+from edgeworthy.errors import DeviceAbsent, EdgeworthyError, Emulated, RecipeRefused
 from edgeworthy.judging import axes
 from edgeworthy.judging.gate import Gate
 from edgeworthy.measurements.bench import Bench
@@ -38,7 +38,7 @@ class Judge:
 
     def limits(self, cell: CellId) -> dict[str, float]:
         """The cell's limits, all layers of configuration applied."""
-        return {**self._bench.project.limits(cell), **self._overrides}
+        return self._bench.project.limits(cell, self._overrides)
 
     def judge(self, axis: str, cell: CellId) -> Judged:
         """Judge ``accuracy``, ``latency``, ``footprint`` or ``regression``. Raises ValueError for another axis."""
@@ -68,6 +68,8 @@ class Judge:
     def _status(self, cell: CellId, error: EdgeworthyError) -> Status:
         if isinstance(error, DeviceAbsent) and not error.required:
             return "absent"
+        if isinstance(error, Emulated):
+            return "emulated"
         if isinstance(error, RecipeRefused) and cell.variant != CANARY:
             return "error" if self._bench.project.plan(cell.model, cell.variant).required else "refused"
         return "error"

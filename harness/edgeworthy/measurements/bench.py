@@ -20,6 +20,8 @@ from edgeworthy.errors import (
     DeviceAbsent,
     DeviceNotReady,
     DeviceRefuses,
+    Emulated,
+    NodesLeft,
     VariantError,
 )
 from edgeworthy.measurements.interleaved import Enough, interleaved_identity, time_interleaved
@@ -116,6 +118,10 @@ class Bench:
         self._measure_ahead(Timing)
         return self.lanes.call(cell.device, lambda: self._timing(cell))
 
+    def timed(self, cell: CellId) -> bool:
+        """Whether the cell's target has times and memory of its own; an emulated one has not."""
+        return self.project.backend(cell.target).timed
+
     def profile(self, cell: CellId) -> pd.DataFrame:
         """The time of every op of the cell, measured anew each time. Raises EdgeworthyError."""
         return self.lanes.call(cell.device, lambda: self._profile(cell))
@@ -133,7 +139,7 @@ class Bench:
         scrambled = canary.scrambled(self.reference(cell.model))
         try:
             return [(scrambled, canary.SCRAMBLED), (self.outputs(cell).values, canary.HOW)]
-        except VariantError as error:
+        except (VariantError, NodesLeft) as error:
             return [(scrambled, f"{canary.SCRAMBLED}; there is no int8 canary: {error.message}")]
 
     def close(self) -> None:
@@ -152,7 +158,8 @@ class Bench:
     # -- each device beside the others --------------------------------------------------------------------------
 
     def _is_host(self, cell: CellId) -> bool:
-        return self.project.device(cell.target).kind == "host"
+        """Whether the cell runs on this machine."""
+        return self.project.device(cell.target).here
 
     def _other_devices(self) -> list[str]:
         """The devices of planned cells, the host apart."""
@@ -195,6 +202,8 @@ class Bench:
         return self._measured(Outputs, cell, measure)
 
     def _timing(self, cell: CellId) -> Timing:
+        if not self.timed(cell):
+            raise Emulated(cell.target)
         plan = self.project.models.latency
         return self._measured(
             Timing, cell, lambda target, job: self._when_ready(cell, lambda: target.timing(job, plan))

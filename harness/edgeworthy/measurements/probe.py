@@ -63,7 +63,7 @@ def probe(name: str, device: Device, targets: Targets, tell: Callable[[str], Non
             identity, state = first.identity(), first.state()
             ramp = _ramp(folder)
             found = tuple(
-                _try(targets[f"{name}:{backend}"], runtime, ramp)
+                _try(targets[f"{name}:{backend}"], runtime, ramp, timed=entry.timed)
                 for backend, entry in device.backends.items()
                 for runtime in RUNTIMES.values()
                 if runtime.tiny and not entry.why_not(runtime)
@@ -93,24 +93,23 @@ def _ramp(folder: Path) -> Samples:
     return Samples(folder / "ramp.npy")
 
 
-def _try(target: Target, runtime: Runtime, ramp: Samples) -> BackendReport:
+def _try(target: Target, runtime: Runtime, ramp: Samples, *, timed: bool) -> BackendReport:
     job = Job(tiny_artifact(runtime), ramp, TIMEOUT_S)
     try:
-        output = target.outputs(job).values[0]
-        timing = target.timing(job, PLAN)
+        outputs = target.outputs(job)
+        timing = target.timing(job, PLAN) if timed else None
     except EdgeworthyError as error:
         lacking = isinstance(error, RuntimeMissing)
         return BackendReport(target.name, runtime.name, False, error.message, error.hint, lacking)
+    output = outputs.values[0]
     if not np.allclose(output, RAMP_OUTPUT, rtol=0, atol=TOLERANCE):
         return BackendReport(
             target.name, runtime.name, False, f"its output is {output.round(4).tolist()}, expected {list(RAMP_OUTPUT)}",
             "update the driver or the runtime, or drop this backend: it computes another model",
         )  # fmt: skip
-    return BackendReport(
-        target.name, runtime.name, True, _in_words(float(np.median(timing.samples_ns)), timing.delegation)
-    )
+    said = f"{float(np.median(timing.samples_ns)) / 1e6:.3f} ms" if timing else "emulated"
+    return BackendReport(target.name, runtime.name, True, said + _took((timing or outputs).delegation))
 
 
-def _in_words(median_ns: float, delegation: Delegation | None) -> str:
-    took = f", {delegation.delegate} took {delegation.taken} of {delegation.total} nodes" if delegation else ""
-    return f"{median_ns / 1e6:.3f} ms{took}"
+def _took(delegation: Delegation | None) -> str:
+    return f", {delegation.delegate} took {delegation.taken} of {delegation.total} nodes" if delegation else ""

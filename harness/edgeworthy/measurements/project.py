@@ -19,8 +19,16 @@ from edgeworthy.config import (
     load_devices,
     load_models,
 )
-from edgeworthy.device_schema import AnyAndroidBackend, Device, DevicesFile, OwnBackend, RunnerBackend
+from edgeworthy.device_schema import (
+    AnyAndroidBackend,
+    AnyEmulatedBackend,
+    Device,
+    DevicesFile,
+    OwnBackend,
+    RunnerBackend,
+)
 from edgeworthy.errors import ConfigError, RecipeRefused, SourceError
+from edgeworthy.metrics import TIMED_LIMITS
 from edgeworthy.model_schema import Variant
 from edgeworthy.runtimes import RUNTIMES, Runtime
 from edgeworthy.suggestions import did_you_mean
@@ -145,17 +153,22 @@ class Project:
             first.setdefault((cell.model, cell.variant), cell)
         return [(cell, anchor) for cell in cells if (anchor := first[cell.model, cell.variant]).target != cell.target]
 
-    def limits(self, cell: CellId) -> dict[str, float]:
-        """A cell's limits: built-in ones, over them the backend's own, and over these the budgets of models.yaml."""
-        backend = self.backend(cell.target).limits(self._runtime(cell).name)
+    def limits(self, cell: CellId, overrides: Mapping[str, float] | None = None) -> dict[str, float]:
+        """A cell's limits: built-in ones, over them the backend's own, the budgets of models.yaml, and ``overrides``.
+
+        Limits of times and memory speak of targets that are timed.
+        """
+        backend = self.backend(cell.target)
+        own = backend.limits(self._runtime(cell).name)
         built_in = default_limits(self.models.models[cell.model])
-        return {**built_in, **backend, **limits_for(self.models.budgets, cell)}
+        found = {**built_in, **own, **limits_for(self.models.budgets, cell), **(overrides or {})}
+        return {name: limit for name, limit in found.items() if backend.timed or name not in TIMED_LIMITS}
 
     def device(self, target: str) -> Device:
         """The entry of a target's device."""
         return self.devices.devices[TargetId.parse(target).device]
 
-    def backend(self, target: str) -> RunnerBackend | AnyAndroidBackend | OwnBackend:
+    def backend(self, target: str) -> RunnerBackend | AnyEmulatedBackend | AnyAndroidBackend | OwnBackend:
         """The entry of a target's backend."""
         return self.device(target).backends[TargetId.parse(target).backend]
 

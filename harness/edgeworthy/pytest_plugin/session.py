@@ -266,7 +266,7 @@ class EdgeSession:
         planned = [*self.planned, *self.project.canaries(self.planned)]
         if self._worker is None:
             self.log.clear()
-        Run.begin(self.run_folder, planned, self._scope())
+        Run.begin(self.run_folder, planned, self._scope(), self.project.devices.emulated())
 
     def _scope(self) -> Scope:
         """Which part of the project this run speaks of."""

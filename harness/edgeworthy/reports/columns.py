@@ -85,9 +85,11 @@ def _lost_column(*, interval: bool) -> Column:
 
 
 def _latency_column(*, interval: bool) -> Column:
-    """The median, or the mean where the device's tool reports only that."""
+    """The median, or the mean where the device's tool reports only that; an emulation has neither."""
 
     def shown(row: Row) -> str:
+        if row["emulated"]:
+            return "emulated"
         mean = row["p50_ms"] is None and row["mean_ms"] is not None
         name = "mean_ms" if mean else "p50_ms"
         text = _with_interval(row, name, 4) if interval else number(row[name], 4)

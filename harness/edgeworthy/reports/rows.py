@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from edgeworthy.cells import CellId
@@ -13,7 +14,7 @@ from edgeworthy.records import RED_STATUSES, Conditions, Outputs, Timing, Verdic
 from edgeworthy.runs.journal import Journal
 
 #: Status of a cell, worst first.
-STATUSES = ("error", "fail", "not comparable", "not run", "waived", "absent", "refused", "pass", "rejected")
+STATUSES = ("error", "fail", "not comparable", "not run", "waived", "absent", "refused", "pass", "emulated", "rejected")
 
 _INTERVALS = tuple(name for name, metric in METRICS.items() if metric.interval)
 
@@ -34,9 +35,10 @@ COLUMNS: dict[str, str] = {
     "model": "name in models.yaml",
     "variant": "name in models.yaml, or 'canary'",
     "target": "device:backend of devices.yaml",
+    "emulated": "what emulates the target, such as htp: no time and no memory of such a cell is known; empty of a device",
     "status": "error, fail, not comparable (measured while the device throttled), not run, waived (failing, but covered by a "
-    "waiver), absent (its optional device is not connected), refused (the recipe cannot take the model), pass, or rejected "
-    "(the canary, as expected)",
+    "waiver), absent (its optional device is not connected), refused (the recipe cannot take the model), pass, emulated (only "
+    "times or memory were asked for, which an emulation has not), or rejected (the canary, as expected)",
     "axis": "what decided the status: accuracy, latency, footprint, consistency, regression, canary, or a test of your own",
     "evidence": "conclusive, inconclusive, or exact where the number has no noise",
     "message": "why the cell has its status",
@@ -73,15 +75,26 @@ COLUMNS: dict[str, str] = {
 }
 
 
-def cell_rows(planned: Sequence[CellId], verdicts: Sequence[Verdict], journal: Journal) -> list[dict[str, Any]]:
-    """A row for every planned or judged cell, the worst first, with the keys of COLUMNS (None where unknown)."""
+def cell_rows(
+    planned: Sequence[CellId],
+    verdicts: Sequence[Verdict],
+    journal: Journal,
+    emulated: Mapping[str, str] = MappingProxyType({}),
+) -> list[dict[str, Any]]:
+    """A row for every planned or judged cell, the worst first, with the keys of COLUMNS (None where unknown).
+
+    ``emulated`` names the emulator of each target that is no device.
+    """
     by_cell: dict[CellId, list[Verdict]] = defaultdict(list)
     for cell in planned:
         by_cell[cell] = []
     for verdict in verdicts:
         by_cell[verdict.cell].append(verdict)
     judged_by = {model: _judged_by(model, journal) for model in {cell.model for cell in by_cell}}
-    rows = [{**_row(cell, found, journal), "metric": judged_by[cell.model]} for cell, found in by_cell.items()]
+    rows = [
+        {**_row(cell, found, journal), "metric": judged_by[cell.model], "emulated": emulated.get(cell.target)}
+        for cell, found in by_cell.items()
+    ]
     return sorted(rows, key=lambda row: STATUSES.index(row["status"]))
 
 
@@ -135,9 +148,9 @@ def _measured(cell: CellId, journal: Journal) -> dict[str, Any]:
             window_s=timing.window_seconds,
             **_readings(timing.conditions),
         )
-    if timing and timing.delegation:
-        facts.update(delegated_nodes=timing.delegation.taken, graph_nodes=timing.delegation.total)
     measured = timing or outputs
+    if measured and measured.delegation:
+        facts.update(delegated_nodes=measured.delegation.taken, graph_nodes=measured.delegation.total)
     if measured:
         facts["runtime"] = measured.conditions.fingerprint["runtime"]
         provenance = journal.provenance(cell)

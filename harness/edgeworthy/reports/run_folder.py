@@ -18,7 +18,7 @@ from edgeworthy.storage import write_atomically, write_json
 
 def rows_of(run: Run) -> list[dict[str, Any]]:
     """The run's cells, judged or not, the worst first. Raises StoreError."""
-    return cell_rows(run.cells, run.verdicts(), run.journal)
+    return cell_rows(run.cells, run.verdicts(), run.journal, run.emulated)
 
 
 def finish(run: Run, root: Path, complete: bool, notes: Sequence[str]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import pandas as pd
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.errors import ConfigError
+from edgeworthy.metrics import TIMED_LIMITS
 from edgeworthy.records import Estimate
 from edgeworthy.reports.columns import Row, quality
 from edgeworthy.reports.frames import RunFrames
@@ -66,6 +67,7 @@ class Candidate:
 class Choice:
     """One model's candidates on the target, the fastest first, and why others are not known there.
 
+    Of a target that is ``emulated`` no times are known, and the smallest is first.
     ``metric`` is what the model is judged by, such as ``top1``, ``map`` or ``wer``; None where its reference did not run.
     """
 
@@ -75,6 +77,7 @@ class Choice:
     rejected: list[Candidate]
     others: list[Candidate]
     unknown: dict[str, str]
+    emulated: bool = False
 
     @property
     def nearest(self) -> Candidate | None:
@@ -86,6 +89,7 @@ class Choice:
         return {
             "model": self.model,
             "metric": self.metric,
+            "emulated": self.emulated,
             "fitting": [candidate.plain() for candidate in self.fitting],
             "rejected": [candidate.plain() for candidate in self.rejected],
             "others": [candidate.plain() for candidate in self.others],
@@ -98,6 +102,7 @@ def choices(run: RunFrames, target: str, limits: Mapping[str, float], models: Se
     rows = [_known(row) for row in run.cells.to_dict("records") if row["variant"] != CANARY]
     _check_known("--target", [target], {row["target"] for row in rows}, run)
     _check_known("--model", models, {row["model"] for row in rows}, run)
+    _check_timed(target, limits, rows)
     wanted = models or dict.fromkeys(row["model"] for row in rows)
     return [_choice(model, [row for row in rows if row["model"] == model], target, limits) for model in wanted]
 
@@ -106,15 +111,17 @@ def _choice(model: str, rows: list[Row], target: str, limits: Mapping[str, float
     there = {row["variant"]: row for row in rows if row["target"] == target}
     unknown = {row["variant"]: f"not measured on {target}" for row in rows if row["variant"] not in there}
     limited = [name.partition("_")[2] for name in limits]
+    emulated = any(row.get("emulated") for row in there.values())
+    first = SIZE if emulated else SPEED
     measured = {}
     for variant, row in there.items():
-        missing = [metric for metric in dict.fromkeys((SPEED, *limited, SIZE)) if row.get(metric) is None]
+        missing = [metric for metric in dict.fromkeys((first, *limited, SIZE)) if row.get(metric) is None]
         if missing:
             unknown[variant] = f"{row['status']}, without {', '.join(missing)}: {row['message']}"
         else:
-            shown = dict.fromkeys((SPEED, quality(row).metric, *limited, SIZE))
+            shown = dict.fromkeys((first, quality(row).metric, *limited, SIZE))
             measured[variant] = _candidate(row, list(shown), limits)
-    found = sorted(measured.values(), key=lambda candidate: candidate.estimates[SPEED].value)
+    found = sorted(measured.values(), key=lambda candidate: candidate.estimates[first].value)
     fits = [candidate for candidate in found if candidate.fits]
     return Choice(
         model,
@@ -123,6 +130,7 @@ def _choice(model: str, rows: list[Row], target: str, limits: Mapping[str, float
         rejected=[candidate for candidate in fits if candidate.status not in SHIPPABLE],
         others=[candidate for candidate in found if not candidate.fits],
         unknown=unknown,
+        emulated=emulated,
     )
 
 
@@ -139,6 +147,16 @@ def _candidate(row: Row, shown: Sequence[str], limits: Mapping[str, float]) -> C
 
 def _estimate(row: Row, metric: str) -> Estimate:
     return Estimate(row[metric], row.get(f"{metric}_low"), row.get(f"{metric}_high"))
+
+
+def _check_timed(target: str, limits: Mapping[str, float], rows: Sequence[Row]) -> None:
+    """Refuse limits of times and memory where the target is emulated."""
+    unknown = sorted(TIMED_LIMITS & limits.keys())
+    if unknown and any(row.get("emulated") for row in rows if row["target"] == target):
+        raise ConfigError(
+            f"--budget {unknown[0]}: {target} is emulated, and has no times and no memory of its own",
+            hint="choose by accuracy and size here, and by times on the device itself",
+        )
 
 
 def _check_known(option: str, names: Iterable[str], known: set[str], run: RunFrames) -> None:

@@ -24,6 +24,7 @@ _STYLES = {
     "waived": "magenta",
     "refused": "yellow",
     "pass": "green",
+    "emulated": "cyan",
     "rejected": "cyan",
 }
 #: What GitHub and GitLab make a person, an issue or a merge request of, also where it is escaped.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,9 +33,14 @@ class Run:
         return cls(RunFile.read(folder))
 
     @classmethod
-    def begin(cls, folder: Path, cells: Sequence[CellId], scope: Scope) -> Run:
-        """Make the folder and note what is planned, so that an interrupted run says what it lacks. Raises StoreError."""
-        plan = RunFile(folder, list(cells), scope, UNFINISHED)
+    def begin(
+        cls, folder: Path, cells: Sequence[CellId], scope: Scope, emulated: Mapping[str, str] | None = None
+    ) -> Run:
+        """Make the folder and note what is planned, so that an interrupted run says what it lacks. Raises StoreError.
+
+        ``emulated`` names the emulator of each target that is no device.
+        """
+        plan = RunFile(folder, list(cells), scope, UNFINISHED, emulated or {})
         plan.write()
         return cls(plan)
 
@@ -53,6 +58,11 @@ class Run:
     def scope(self) -> Scope:
         """Which part of the project the run was meant to cover."""
         return self._plan.scope
+
+    @property
+    def emulated(self) -> Mapping[str, str]:
+        """The emulator of each target that is no device."""
+        return self._plan.emulated
 
     @property
     def status(self) -> str:

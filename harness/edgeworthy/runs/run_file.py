@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from edgeworthy.storage import readable, write_json, writing
 
 FORMAT_VERSION = 2
 COMPLETE, UNFINISHED = "complete", "unfinished"
-_CELLS, _STATUS = TypeAdapter(list[CellId]), TypeAdapter(str)
+_CELLS, _STATUS, _EMULATED = TypeAdapter(list[CellId]), TypeAdapter(str), TypeAdapter(dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,13 @@ _SCOPE = TypeAdapter(Scope)
 
 @dataclass(frozen=True)
 class RunFile:
-    """A run's planned cells, its scope and its status."""
+    """A run's planned cells, its scope and its status; ``emulated`` names the emulator of each target that is no device."""
 
     folder: Path
     cells: list[CellId]
     scope: Scope
     status: str
+    emulated: Mapping[str, str] = field(default_factory=dict)
 
     def write(self) -> None:
         """Write ``run.json``, atomically; the folder is made where it is not there."""
@@ -64,6 +65,7 @@ class RunFile:
             "version": FORMAT_VERSION,
             "status": self.status,
             "cells": [list(cell) for cell in self.cells],
+            "emulated": dict(self.emulated),
             "scope": {
                 "models": list(scope.models),
                 "variants": list(scope.variants),
@@ -91,4 +93,5 @@ class RunFile:
                 hint="read it with the edgeworthy that wrote it",
             )
         cells, status = _CELLS.validate_python(facts["cells"]), _STATUS.validate_python(facts["status"])
-        return cls(folder, cells, _SCOPE.validate_python(facts["scope"]), status)
+        emulated = _EMULATED.validate_python(facts.get("emulated", {}))
+        return cls(folder, cells, _SCOPE.validate_python(facts["scope"]), status, emulated)

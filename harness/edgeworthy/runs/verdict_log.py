@@ -18,7 +18,7 @@ from edgeworthy.records import Status, Verdict
 from edgeworthy.storage import readable, writing
 
 #: Worst first.
-STATUSES: tuple[Status, ...] = ("error", "fail", "not comparable", "waived", "absent", "refused", "pass")
+STATUSES: tuple[Status, ...] = ("error", "fail", "not comparable", "waived", "absent", "refused", "pass", "emulated")
 
 
 _VERDICT = TypeAdapter(Verdict)

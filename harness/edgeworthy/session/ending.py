@@ -20,6 +20,7 @@ from edgeworthy.runs.run import Run
 from edgeworthy.session.report_page import write_report_page
 from edgeworthy.session.settings import Settings
 from edgeworthy.session.troubles import troubles_of
+from edgeworthy.verdicts.completeness import emulated_in_words
 
 
 @dataclass
@@ -60,6 +61,7 @@ def end_run(
     ended = Ended(stopped=not complete)
     try:
         ending = _compared(run, gate, ended) if complete else None
+        ended.notes += emulated_in_words(run.cells, run.emulated)
         ended.notes += noise_notes(run)
         ended.notes += _diagnoses(run, project, settings, progress) if complete else []
         ended.rows = run_folder.finish(run, settings.root, complete=complete, notes=ended.notes)

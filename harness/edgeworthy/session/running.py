@@ -48,7 +48,8 @@ def run_cells(settings: Settings, asked: Asked, say: Callable[[str], None]) -> t
     gate = settings.gate(project, asked.baselines, folder, "--baseline")
     if asked.baselines is not None:
         check_tolerances(settings, project, cells)
-    run = Run.begin(folder, [*cells, *project.canaries(cells)], Scope.within(asked.selection))
+    planned = [*cells, *project.canaries(cells)]
+    run = Run.begin(folder, planned, Scope.within(asked.selection), project.devices.emulated())
     run.log.clear()
     bench = Bench(project, settings.open_store(), run.journal, cells, say, ahead=True)
     judge, complete = Judge(bench, gate, asked.limits), True

@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgeworthy.device_schema import RunnerBackend
+from edgeworthy.device_schema import EmulatedBackend, RunnerBackend
+from edgeworthy.installed import installed_version
 from edgeworthy.runtimes import Runtime
 from edgeworthy.targets import host_state
 from edgeworthy.targets.runner_server import RunnerServer
-from edgeworthy.targets.runner_target import RunnerTarget
+from edgeworthy.targets.runner_target import RunnerTarget, versions_in_words
 
 
 class HostTarget(RunnerTarget):
     """Runs artifacts in lean child processes of this machine; those that run at once each have a server of their own."""
 
-    def __init__(self, device: str, backend_name: str, backend: RunnerBackend) -> None:
+    def __init__(self, device: str, backend_name: str, backend: RunnerBackend | EmulatedBackend) -> None:
         super().__init__(device, backend_name, backend)
         self._servers: list[RunnerServer] = []
         self._idle: dict[str, list[RunnerServer]] = defaultdict(list)
@@ -34,8 +35,9 @@ class HostTarget(RunnerTarget):
         return host_state.governor()
 
     def version_of(self, runtime: Runtime) -> str:
-        """The runtime's name and its version here."""
-        return f"{runtime} {host_state.runtime_version(runtime)}"
+        """The runtime's name and its version here, and those of the backend's own packages."""
+        beside = {package: installed_version(package) for package in self.backend.packages(runtime)}
+        return versions_in_words(runtime, host_state.runtime_version(runtime), beside)
 
     def state(self) -> dict[str, float]:
         """Load, clock, temperature and battery, where the system reports them."""

@@ -9,10 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeworthy.cells import TargetId
-from edgeworthy.device_schema import AndroidDevice, DevicesFile, HostDevice, LinuxDevice, OwnDevice, RunnerBackend
+from edgeworthy.device_schema import (
+    AndroidDevice,
+    DevicesFile,
+    EmulatedDevice,
+    HostDevice,
+    LinuxDevice,
+    OwnDevice,
+    RunnerBackend,
+)
 from edgeworthy.errors import DeviceError
 from edgeworthy.targets.base import Target
 from edgeworthy.targets.device_jobs import end_jobs
+from edgeworthy.targets.emulated import EmulatedTarget
 from edgeworthy.targets.host import HostTarget
 from edgeworthy.targets.own import OwnTarget
 
@@ -82,7 +91,9 @@ class Targets:
         """Every backend of a device; nothing is connected before one is used. Raises DeviceError without its packages."""
         entry = self.devices.devices[device]
         if isinstance(entry, HostDevice):
-            return self._host(device, entry)
+            return self._here(HostTarget, device, entry)
+        if isinstance(entry, EmulatedDevice):
+            return self._here(EmulatedTarget, device, entry)
         if isinstance(entry, AndroidDevice):
             return self._phone(device, entry)
         if isinstance(entry, OwnDevice):
@@ -92,10 +103,10 @@ class Targets:
         board = self.board(device)
         return {name: LinuxTarget(board, name, backend) for name, backend in entry.backends.items()}
 
-    def _host(self, device: str, entry: HostDevice) -> dict[str, Target]:
+    def _here(self, kind: type[HostTarget], device: str, entry: HostDevice | EmulatedDevice) -> dict[str, Target]:
         found: dict[str, Target] = {}
         for name, backend in entry.backends.items():
-            found[name] = self._open.enter_context(closing(HostTarget(device, name, backend)))
+            found[name] = self._open.enter_context(closing(kind(device, name, backend)))
         return found
 
     def _own(self, device: str, entry: OwnDevice) -> dict[str, Target]:

@@ -6,7 +6,7 @@ import json
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from edgeworthy.array_files import load_arrays
 from edgeworthy.config import LatencyPlan
 from edgeworthy.datasets.samples import Samples
-from edgeworthy.device_schema import RunnerBackend
+from edgeworthy.device_schema import EmulatedBackend, RunnerBackend
 from edgeworthy.errors import (
     ArtifactUnusable,
     BackendUnused,
     InputMismatch,
+    NodesLeft,
     NotRepeatable,
     ProfileUnavailable,
     RunnerCrashed,
@@ -39,6 +40,9 @@ _ERRORS: dict[str, type[TargetError]] = {
     "not_repeatable": NotRepeatable,
     "runtime_missing": RuntimeMissing,
     "backend_unused": BackendUnused,
+    "provider_missing": BackendUnused,
+    "provider_unused": BackendUnused,
+    "nodes_left": NodesLeft,
     "runner_failed": RunnerCrashed,
     "users_code": ArtifactUnusable,
 }
@@ -58,23 +62,34 @@ def _differing(sizes: NDArray[Any] | None) -> NDArray[Any] | None:
     return None if sizes is None or (sizes == sizes[0]).all() else sizes
 
 
+def versions_in_words(runtime: Runtime, version: str, beside: Mapping[str, str]) -> str:
+    """``onnxruntime 1.31.1, onnxruntime-qnn 2.7.0``: ``beside`` are the packages that a backend brings to the runtime."""
+    return ", ".join([f"{runtime} {version}", *(f"{package} {own}" for package, own in beside.items())])
+
+
+def _delegation(facts: dict[str, Any]) -> Delegation | None:
+    found = facts.get("delegation")
+    return Delegation(**found) if found else None
+
+
 class RunnerTarget(ABC):
     """A target whose artifacts are executed by ``harness/edgeworthy/runners``, wherever it runs."""
 
     #: The board's name, where it is one: what is missing is installed there.
     board_name: str | None = None
 
-    def __init__(self, device: str, backend_name: str, backend: RunnerBackend) -> None:
+    def __init__(self, device: str, backend_name: str, backend: RunnerBackend | EmulatedBackend) -> None:
         self.device = device
         self.name = f"{device}:{backend_name}"
         self.backend = backend
 
     def outputs(self, job: Job) -> Outputs:
         """Every sample's dequantized output, one sample at a time where a larger batch kills the runner. Raises TargetError."""
+        mode = {"mode": "outputs", "evidence": not self.backend.timed}
         try:
-            arrays, facts, conditions = self._run(job, {"mode": "outputs"})
+            arrays, facts, conditions = self._run(job, mode)
         except RunnerCrashed:
-            arrays, facts, conditions = self._run(job, {"mode": "outputs", "batch": 1})
+            arrays, facts, conditions = self._run(job, {**mode, "batch": 1})
         return Outputs(
             values=arrays["values"],
             batch=int(facts["batch"]),
@@ -83,6 +98,7 @@ class RunnerTarget(ABC):
             conditions=conditions,
             shapes=tuple(tuple(shape) for shape in facts["shapes"]),
             sizes=_differing(arrays.get("sizes")),
+            delegation=_delegation(facts),
         )
 
     def timing(self, job: Job, plan: LatencyPlan) -> Timing:
@@ -95,7 +111,7 @@ class RunnerTarget(ABC):
             first_ns=arrays["first_ns"],
             peak_memory_bytes=facts["peak_memory_bytes"],
             cpu_percent=float(facts["cpu_percent"]),
-            delegation=Delegation(**facts["delegation"]) if facts["delegation"] else None,
+            delegation=_delegation(facts),
             window_seconds=float(facts["window_seconds"]),
             conditions=conditions,
         )
@@ -174,7 +190,7 @@ class RunnerTarget(ABC):
 
     def _settings(self) -> dict[str, Any]:
         """The backend's options, which the runner follows and the target's identity holds."""
-        return self.backend.model_dump(include={"threads", "cores", "delegate", "providers"})
+        return self.backend.settings()
 
     def _answer(self, folder: Path, artifact: Artifact) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """The runner's arrays and facts, or the TargetError that it reported."""
@@ -196,8 +212,17 @@ class RunnerTarget(ABC):
             "users_code": CORRECT_CLASS,
             "input_mismatch": "see the model's inputs and outputs in a viewer (netron), and compare them with the dataset",
             "backend_unused": "correct the backend in devices.yaml, or install the runtime's build that has the provider",
+            "provider_missing": self._how_to_install_provider(runtime),
+            "provider_unused": f"correct the options of {self.name} in devices.yaml; the provider's documentation lists them",
+            "nodes_left": "take a recipe that the accelerator runs whole, change the model there, or allow a share:"
+            f" min_delegated_percent of {self.name} in devices.yaml",
         }
         return hints.get(kind, "see whether the artifact runs in its runtime alone, and its log")
+
+    def _how_to_install_provider(self, runtime: Runtime) -> str:
+        packages = " ".join(self.backend.packages(runtime))
+        where = f"on {self.board_name}, for the Python that devices.yaml names: " if self.board_name else ""
+        return f"{where}pip install {packages}"
 
     def _facts(self, folder: Path) -> dict[str, Any]:
         """The runner's facts. Raises RunnerCrashed where they cannot be read."""

@@ -179,6 +179,9 @@ class _Trial:
         return _broken(verdict)
 
     def _slow(self) -> str:
+        """Of a target that is timed; of another one its sizes alone are left."""
+        if not self.bench.timed(self.cell):
+            return _broken(axes.footprint(self.bench, self.cell, self.limits))
         latency = axes.latency(self.bench, self.cell, self.limits)
         self.known["p50_ms"] = latency.metrics.get("p50_ms")
         untimed = "" if self.known["p50_ms"] is not None else "the device's tool reports no median"

@@ -83,8 +83,9 @@ def _acceptable(run: Run, chosen: CellSelector) -> list[CellId]:
         if any(status in ("refused", "absent") for status, _ in verdicts.values()):
             continue
         taken = stored_snapshot(run.journal, cell)
-        judged = {"accuracy", "latency"} <= set(verdicts)
-        if not judged or taken is None or taken.judged is None or not taken.latency_loads_ns.size:
+        timed = cell.target not in run.emulated
+        judged = {"accuracy", *(["latency"] if timed else [])} <= set(verdicts)
+        if not judged or taken is None or taken.judged is None or (timed and not taken.latency_loads_ns.size):
             raise StoreError(
                 f"{run.folder}: {cell} is not accepted: the run did not judge all of its axes",
                 hint="run the accuracy and the latency suite in one run",
@@ -137,7 +138,7 @@ def _merged(
 
 
 def _stored(taken: Snapshot, facts: _Facts) -> StoredCell:
-    loads_ns = taken.latency_loads_ns.tolist()
+    loads_ns = taken.latency_loads_ns.tolist() or None
     return StoredCell(
         accepted=facts.acceptance,
         artifact=taken.artifact,
@@ -147,7 +148,7 @@ def _stored(taken: Snapshot, facts: _Facts) -> StoredCell:
         metrics=Metrics(**{name: significant(value) for name, value in taken.metrics.items()}),
         p50_loads_ns=loads_ns if taken.statistic == "median" else None,
         mean_loads_ns=loads_ns if taken.statistic == "mean" else None,
-        load_loads_ns=taken.load_loads_ns.tolist(),
+        load_loads_ns=taken.load_loads_ns.tolist() or None,
         predictions=None if taken.predictions is None else pack(taken.predictions),
         correct=None if taken.correct is None else pack(taken.correct.astype(np.int64)),
         scores=None if taken.scores is None else pack_floats(taken.scores),

@@ -64,9 +64,14 @@ class _Metrics(Stored):
     gzip_kb: Positive
     p50_ms: Positive | None = None
     mean_ms: Positive | None = None
-    load_ms: Positive
+    load_ms: Positive | None = None
     peak_memory_mb: float | None = Field(None, ge=0)
     delegated_percent: Percent | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Whether there is any number that only a timed target has."""
+        return any(row.timed and getattr(self, name, None) is not None for name, row in METRICS.items())
 
     @property
     def quality(self) -> float | None:
@@ -89,7 +94,10 @@ else:
 
 
 class StoredCell(Stored):
-    """An accepted cell. Of each load it has the median of its inferences, or the mean where no more is known."""
+    """An accepted cell. Of each load it has the median of its inferences, or the mean where no more is known.
+
+    One of an emulated target, whose fingerprint names the emulator, has no times.
+    """
 
     accepted: Acceptance
     artifact: Text
@@ -99,7 +107,7 @@ class StoredCell(Stored):
     metrics: Metrics
     p50_loads_ns: list[Nanoseconds] | None = Field(None, min_length=1)
     mean_loads_ns: list[Nanoseconds] | None = Field(None, min_length=1)
-    load_loads_ns: list[Nanoseconds] = Field(min_length=1)
+    load_loads_ns: list[Nanoseconds] | None = Field(None, min_length=1)
     predictions: Packed | None = None
     correct: Packed | None = None
     scores: Packed | None = None
@@ -109,17 +117,26 @@ class StoredCell(Stored):
     @model_validator(mode="after")
     def _numbers_agree(self) -> StoredCell:
         """What is derived from other numbers of the cell must be what they give."""
-        statistic, loads_ns = self.latency_loads()
-        metric = LATENCY_METRICS[statistic]
-        derived = {
-            **self._per_sample(),
-            metric: (getattr(self.metrics, metric), over_all(statistic, loads_ns) / 1e6),
-            "load_ms": (self.metrics.load_ms, float(np.median(self.load_loads_ns)) / 1e6),
-        }
-        for name, (said, found) in derived.items():
+        for name, (said, found) in {**self._per_sample(), **self._per_load()}.items():
             if not _equal(said, found):
                 raise ValueError(f"{name} says {said}, but the stored samples give {significant(found)}")
         return self
+
+    def _per_load(self) -> dict[str, tuple[float | None, float]]:
+        """The stored times, and what those of the loads give; an emulated cell has neither."""
+        numbers = self.metrics
+        if "emulator" in self.fingerprint:
+            if self.p50_loads_ns or self.mean_loads_ns or self.load_loads_ns or numbers.timed:
+                raise ValueError("it was emulated, and has no times and no memory of its own")
+            return {}
+        if self.load_loads_ns is None:
+            raise ValueError("load_loads_ns is missing")
+        statistic, loads_ns = self.latency_loads()
+        metric = LATENCY_METRICS[statistic]
+        return {
+            metric: (getattr(numbers, metric), over_all(statistic, loads_ns) / 1e6),
+            "load_ms": (numbers.load_ms, float(np.median(self.load_loads_ns)) / 1e6),
+        }
 
     def _per_sample(self) -> dict[str, tuple[float | None, float]]:
         """The stored metric, and what its per-sample values give; of evidence the file's task says it."""
@@ -142,7 +159,12 @@ class StoredCell(Stored):
         return {"top1_percent or top5_percent": (self.metrics.quality, 100.0 * float(correct.mean()))}
 
     def latency_loads(self) -> tuple[LoadStatistic, NDArray[np.int64]]:
-        """Each load's latency in ns, and what of its inferences it is. Raises ValueError unless one of both is there."""
+        """Each load's latency in ns, and what of its inferences it is; of an emulated cell there are none.
+
+        Raises ValueError unless one of both is there.
+        """
+        if "emulator" in self.fingerprint:
+            return "median", np.zeros(0, np.int64)
         if (self.p50_loads_ns is None) == (self.mean_loads_ns is None):
             raise ValueError("give either p50_loads_ns or mean_loads_ns")
         if self.p50_loads_ns is not None:
@@ -201,7 +223,7 @@ class BaselineFile(Stored):
             metrics={name: value for name, value in stored.metrics.model_dump().items() if value is not None},
             statistic=statistic,
             latency_loads_ns=loads_ns,
-            load_loads_ns=np.array(stored.load_loads_ns, np.int64),
+            load_loads_ns=np.array(stored.load_loads_ns or [], np.int64),
             predictions=unpack(stored.predictions).astype(np.int64) if stored.predictions else None,
             correct=unpack(stored.correct).astype(bool) if stored.correct else None,
             scores=unpack_floats(stored.scores) if stored.scores else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
@@ -42,6 +42,16 @@ def scope_in_words(scope: Scope, accepted: Sequence[CellId]) -> str:
     if not globs:
         return ""
     return f"the run covered a part of the project ({', '.join(globs)}): {silent} accepted cells were not compared"
+
+
+def emulated_in_words(planned: Sequence[CellId], emulated: Mapping[str, str]) -> list[str]:
+    """What is known of targets that an emulator stands for, a sentence each."""
+    targets = dict.fromkeys(cell.target for cell in planned if cell.target in emulated)
+    return [
+        f"{target} is emulated ({emulated[target]}): what it computes is evidence of what the device gives, and no proof;"
+        " it has no times and no memory"
+        for target in targets
+    ]
 
 
 def _missing(cell: CellId, targets: Collection[str], run: str) -> Change:

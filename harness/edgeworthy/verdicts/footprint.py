@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from edgeworthy.cells import CellId
 from edgeworthy.records import Artifact, Estimate, Timing, Verdict
@@ -16,12 +17,15 @@ HINTS = {
 }
 
 
-def judge_footprint(cell: CellId, artifact: Artifact, timing: Timing, limits: Mapping[str, float]) -> Verdict:
-    """Judge file size, gzip size and the growth of the runner's peak memory; a limit on unknown memory fails."""
+def judge_footprint(cell: CellId, artifact: Artifact, timing: Timing | None, limits: Mapping[str, float]) -> Verdict:
+    """Judge file size, gzip size and the growth of the runner's peak memory; a limit on unknown memory fails.
+
+    Where the target is not timed there is no ``timing``, and sizes alone are judged.
+    """
+    sizes = {"size_kb": Estimate(artifact.size_bytes / 1e3), "gzip_kb": Estimate(artifact.gzip_bytes / 1e3)}
+    if timing is None:
+        verdict = judge(cell, AXIS, sizes, limits, HINTS)
+        return replace(verdict, message=f"{verdict.message}; emulated: memory is not judged")
     memory = timing.peak_memory_bytes
-    estimates = {
-        "size_kb": Estimate(artifact.size_bytes / 1e3),
-        "gzip_kb": Estimate(artifact.gzip_bytes / 1e3),
-        "peak_memory_mb": Estimate(float("nan") if memory is None else memory / 1e6),
-    }
+    estimates = {**sizes, "peak_memory_mb": Estimate(float("nan") if memory is None else memory / 1e6)}
     return judge(cell, AXIS, estimates, limits, HINTS)

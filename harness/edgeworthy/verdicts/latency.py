@@ -15,6 +15,7 @@ from edgeworthy.cells import CellId
 from edgeworthy.metrics import METRICS
 from edgeworthy.records import Estimate, Timing, Verdict
 from edgeworthy.statistics.percentiles import mean, over_loads, percentile
+from edgeworthy.verdicts import delegation
 from edgeworthy.verdicts.limits import Estimates, judge
 
 AXIS = "latency"
@@ -31,8 +32,7 @@ HINTS = {
     **dict.fromkeys(_TIMES, _FASTER),
     "first_inference_ms": "warm the model up before its first real input, or raise the budget with a reason",
     "load_ms": "ship a smaller or pre-optimized file, or raise the budget with a reason",
-    "delegated_percent": "use a recipe whose ops the delegate takes, fix the batch size where SHAPE, STRIDED_SLICE or PACK "
-    "are left, or correct the backend in devices.yaml",
+    delegation.METRIC: delegation.HINT,
 }
 
 
@@ -45,18 +45,15 @@ def judge_latency(cell: CellId, timing: Timing, limits: Mapping[str, float]) -> 
         **unknown,
         "first_inference_ms": _ms(over_loads(timing.first_ns)),
         "load_ms": _ms(over_loads(timing.load_ns)),
+        **delegation.share(timing.delegation, limits),
     }
-    if timing.delegation:
-        estimates["delegated_percent"] = Estimate(timing.delegation.percent)
-    elif "min_delegated_percent" in limits:
-        estimates["delegated_percent"] = Estimate(float("nan"))
     verdict = judge(cell, AXIS, estimates, limits, {**HINTS, **dict.fromkeys(unknown, _PRINTED)})
     worst = verdict.checks[0].metric if verdict.checks else ""
     if worst in unknown:
         known_names = ", ".join(METRICS[name].label for name in known)
         return replace(verdict, message=f"{verdict.message}: the device's tool prints only {known_names} for each load")
-    if worst == "delegated_percent":
-        verdict = replace(verdict, message=f"{verdict.message}: {_proof(timing)}")
+    if worst == delegation.METRIC:
+        verdict = replace(verdict, message=f"{verdict.message}: {delegation.proof(timing.delegation)}")
     trouble = timing.conditions.invalid_reason
     return _not_comparable(verdict, trouble) if trouble else verdict
 
@@ -82,13 +79,6 @@ def _inferences(timing: Timing) -> Estimates:
     if timing.mean_loads_ns is not None:
         known["mean_ms"] = mean(timing.mean_loads_ns, np.arange(timing.mean_loads_ns.size))
     return known
-
-
-def _proof(timing: Timing) -> str:
-    found = timing.delegation
-    if not found:
-        return "the runtime gives no evidence of delegation"
-    return f"{found.delegate} took {found.taken} of {found.total} nodes ({found.proof})"
 
 
 def _ms(nanoseconds: Estimate) -> Estimate:

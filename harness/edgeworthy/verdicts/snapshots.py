@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgeworthy.cells import CellId
 from edgeworthy.measurements.tasks import judged
 from edgeworthy.metrics import TOP_K
-from edgeworthy.records import Outputs, Provenance, Timing, Truth
+from edgeworthy.records import Delegation, Outputs, Provenance, Timing, Truth
 from edgeworthy.runs.journal import Journal
 from edgeworthy.tasks.task import Evidence, Measure
 from edgeworthy.verdicts import fidelity, scoring
@@ -81,7 +81,7 @@ def snapshot(provenance: Provenance, truth: Truth | None, outputs: Outputs | Non
         dataset=truth.dataset if truth else "",
         labels=checksum(truth.labels) if truth else "",
         metric=scoring.identity(truth) if truth else "top1",
-        metrics={**sizes, **quality.metrics, **(_timed(timing) if timing else {})},
+        metrics={**sizes, **quality.metrics, **_taken(measured.delegation), **(_timed(timing) if timing else {})},
         statistic=_statistic(timing) if timing else "median",
         latency_loads_ns=latency_loads(timing) if timing else np.zeros(0, np.int64),
         load_loads_ns=timing.load_ns if timing else np.zeros(0, np.int64),
@@ -139,12 +139,15 @@ class _Quality:
         return cls({scoring.column(truth): corpus.value}, kept)
 
 
+def _taken(delegation: Delegation | None) -> dict[str, float]:
+    return {"delegated_percent": delegation.percent} if delegation else {}
+
+
 def _timed(timing: Timing) -> dict[str, float]:
     found = {
         LATENCY_METRICS[_statistic(timing)]: over_all(_statistic(timing), latency_loads(timing)) / 1e6,
         "load_ms": float(np.median(timing.load_ns)) / 1e6,
         "peak_memory_mb": None if timing.peak_memory_bytes is None else timing.peak_memory_bytes / 1e6,
-        "delegated_percent": timing.delegation.percent if timing.delegation else None,
     }
     return {name: value for name, value in found.items() if value is not None}
 

@@ -10,7 +10,7 @@ from typing import Any
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.metrics import METRICS
-from edgeworthy.records import Change, Checked, Conditions, Outputs, Timing, Verdict
+from edgeworthy.records import Change, Checked, Conditions, Delegation, Outputs, Timing, Verdict
 from edgeworthy.reports.columns import Row
 from edgeworthy.reports.html.beside import Beside
 from edgeworthy.reports.html.changes import shown_change
@@ -51,7 +51,7 @@ class CellSections:
             "pairs": self._pairs(cell, outputs),
             "layers": layers_of(self._run.folder, cell),
             "readings": list(_readings(row)),
-            "ran": _ran(timing),
+            "ran": _ran(measured.delegation if measured else None),
             "changes": [shown_change(change).cells() for change in self._changes.get(cell, ())],
             "identity": [*_identity(row), *(_fingerprint(measured.conditions) if measured else ())],
             "commands": _commands(cell, self._run.folder.resolve()),
@@ -90,9 +90,8 @@ def _readings(row: Row) -> Iterator[list[str]]:
             yield [meaning, *("" if value is None else f"{value:g}" for value in values)]
 
 
-def _ran(timing: Timing | None) -> dict[str, Any] | None:
+def _ran(found: Delegation | None) -> dict[str, Any] | None:
     """Evidence of where the graph ran."""
-    found = timing.delegation if timing else None
     return (
         {"taken": found.taken, "total": found.total, "delegate": found.delegate, "proof": found.proof}
         if found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeworthy.cells import CellId
@@ -45,12 +45,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A model's cells; where there is no entry the run did not plan the cell."""
+    """A model's cells; where there is no entry the run did not plan the cell. ``emulated`` are those of the targets."""
 
     model: str
     targets: Sequence[str]
     variants: Sequence[str]
     entries: Mapping[tuple[str, str], Entry]
+    emulated: Collection[str]
 
 
 def matrices_of(rows: Sequence[Row], verdicts: Mapping[CellId, Sequence[Verdict]]) -> list[Matrix]:
@@ -64,7 +65,8 @@ def matrices_of(rows: Sequence[Row], verdicts: Mapping[CellId, Sequence[Verdict]
 def _matrix(model: str, rows: Sequence[Row], verdicts: Mapping[CellId, Sequence[Verdict]]) -> Matrix:
     entries = {(row["variant"], row["target"]): _entry(row, verdicts.get(id_of(row), ())) for row in rows}
     targets, variants = (list(dict.fromkeys(row[name] for row in rows)) for name in ("target", "variant"))
-    return Matrix(model, targets, variants, entries)
+    emulated = {row["target"] for row in rows if row["emulated"]}
+    return Matrix(model, targets, variants, entries, emulated)
 
 
 def _entry(row: Row, verdicts: Sequence[Verdict]) -> Entry:

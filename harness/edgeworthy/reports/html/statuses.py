@@ -12,6 +12,7 @@ SIGNS = {
     "absent": "\u25cb",
     "refused": "\u2298",
     "pass": "\u2713",
+    "emulated": "\u2248",
     "rejected": "\u2713",
 }
 MEANINGS = {
@@ -23,5 +24,6 @@ MEANINGS = {
     "absent": "its optional device is not connected",
     "refused": "the recipe cannot take the model",
     "pass": "may ship",
+    "emulated": "only times or memory were asked for, which an emulation has not",
     "rejected": "a canary that the gate rejected, as it must",
 }

@@ -20,8 +20,10 @@ one that is timed), ``input_names``
 (what the artifact calls these; {} of a single one),
 ``threads``, ``cores``, ``delegate``, ``providers``
 (ONNX Runtime's), ``mode`` (``outputs``, ``timing`` or ``interleaved``), ``out`` (a folder), ``log``, ``random_seed``
-(None unless the model may be random), optionally ``batch`` (1: no larger one is tried) and, for timing, ``loads``,
-``samples_per_load``, ``min_load_ms``, ``warmup``. For ``interleaved`` there are two ``sides``, each with its own
+(None unless the model may be random), optionally ``ep`` (a provider that a package of its own brings to ONNX Runtime, in
+place of ``providers``: ``package``, ``name``, ``options``, and whether it may leave nodes to the processor, ``fallback``),
+``batch`` (1: no larger one is tried), ``evidence`` (outputs: with what the backend took of the graph) and, for timing,
+``loads``, ``samples_per_load``, ``min_load_ms``, ``warmup``. For ``interleaved`` there are two ``sides``, each with its own
 ``artifact``, ``layout`` and ``injected_delay_ns``, and ``rounds`` in place of ``loads``. The result is ``out/arrays.npz`` and
 then ``out/result.json``; what went wrong is ``{"error": {"kind": ..., "message": ...}}`` there.
 """

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from . import plugin_provider
 from .casting import as_floats, to_inputs
 from .jobs import Array, Facts, Job, RunnerError, Shape, shape_text
 from .signatures import (
@@ -48,7 +49,8 @@ class OnnxModel:
             options.enable_profiling = True
             options.profile_file_prefix = profile_prefix
         self.job = job
-        self.provider = job["providers"][0]
+        self.ep: Facts | None = job.get("ep")
+        self.provider = self.ep["name"] if self.ep else job["providers"][0]
         self.session = self._session(onnxruntime, options)
         check_signature(
             job,
@@ -82,6 +84,8 @@ class OnnxModel:
 
     def _session(self, onnxruntime: Any, options: Any) -> Any:
         """A session on the providers of the job. ONNX Runtime goes on without one that is missing or does not start."""
+        if self.ep:
+            return plugin_provider.session(self.job, onnxruntime, options)
         wanted, there = self.job["providers"], onnxruntime.get_available_providers()
         missing = [name for name in wanted if name not in there]
         if missing:
@@ -127,7 +131,9 @@ class OnnxModel:
         return raw
 
     def delegation(self, native: Any) -> Facts | None:
-        """Nodes by execution provider, from the profile of one inference in a session of its own."""
+        """Nodes by execution provider: of a provider's package as it says itself, else from the profile of one inference."""
+        if self.ep:
+            return plugin_provider.delegation(self.job, self.session)
         with tempfile.TemporaryDirectory(dir=self.job["out"]) as folder:
             profiled = OnnxModel(self.job, profile_prefix=str(Path(folder) / "profile"))
             profiled.feed(native)

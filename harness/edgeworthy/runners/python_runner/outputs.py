@@ -14,6 +14,7 @@ from .models import load
 from .ragged import one_by_one
 from .sequences import sequences
 from .stored import as_stored, floats_of, same_outputs, shapes_of
+from .timing import native_samples
 
 BATCH = 32
 #: So many samples are also run one at a time, to see whether a larger batch changes the outputs.
@@ -26,8 +27,26 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
 
     Of samples of different sizes there are ``sizes`` too.
 
+    With ``evidence``, ``delegation`` says which nodes of the graph the backend took.
+
     Raises RunnerError where the outputs of the same samples differ, unless the job has a ``random_seed``.
     """
+    arrays, facts = _outputs(job)
+    return arrays, {**facts, "delegation": _delegation(job)} if job.get("evidence") else facts
+
+
+def _delegation(job: Job) -> Facts | None:
+    """What the backend took, of the artifact loaded anew for one sample."""
+    model = load(job)
+    natives, shapes = native_samples(job, model)
+    model.fit(shapes)
+    model.feed(natives[0])
+    model.invoke()
+    found: Facts | None = model.delegation(natives[0])
+    return found
+
+
+def _outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     model = load(job)
     inputs = read_inputs(job, model)
     start = time.perf_counter()

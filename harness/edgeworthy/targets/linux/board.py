@@ -113,6 +113,7 @@ class Board:
         self.link = link
         #: Of the runtimes that are none of the table's, as they were asked for.
         self._own_versions: dict[str, str] = {}
+        self._packages: dict[str, str] = {}
 
     @functools.cached_property
     def facts(self) -> BoardFacts:
@@ -160,6 +161,12 @@ class Board:
             installed = self._ask({package: [package] for package in runtime.packages}).runtimes
             known[runtime.name] = self._own_versions[runtime.name] = runtime.version(installed)
         return known[runtime.name]
+
+    def package_version(self, package: str) -> str:
+        """The version of a distribution there, ``absent`` of what is not installed. Raises DeviceError."""
+        if package not in self._packages:
+            self._packages |= self._ask({package: [package]}).runtimes
+        return self._packages[package]
 
     def state(self) -> LinuxState:
         """The state it is in; a link that is down for a while is waited for. Raises DeviceError."""

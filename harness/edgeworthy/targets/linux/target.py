@@ -18,7 +18,7 @@ from edgeworthy.targets.linux.board import Board
 from edgeworthy.targets.linux.packed_runner import packed_runner
 from edgeworthy.targets.linux.telemetry import SAMPLE_SCRIPT, parse_state
 from edgeworthy.targets.runner_server import describe_exit
-from edgeworthy.targets.runner_target import Answer, RunnerTarget
+from edgeworthy.targets.runner_target import Answer, RunnerTarget, versions_in_words
 from edgeworthy.user_code.own_runtimes import write_packed
 
 COMMAND_S = 30.0
@@ -42,8 +42,9 @@ class LinuxTarget(RunnerTarget):
         return self.board.state().governor
 
     def version_of(self, runtime: Runtime) -> str:
-        """The runtime's name and its version on the board. Raises DeviceError."""
-        return f"{runtime} {self.board.version(runtime)}"
+        """The runtime's name and its version on the board, and those of the backend's own packages. Raises DeviceError."""
+        beside = {package: self.board.package_version(package) for package in self.backend.packages(runtime)}
+        return versions_in_words(runtime, self.board.version(runtime), beside)
 
     def state(self) -> dict[str, float]:
         """Load, memory, clock, temperature and throttling, where the board tells. Raises DeviceError."""
