@@ -672,6 +672,8 @@ CHOICES: dict[str, dict[str, Any]] = {
     "ort_int8_minmax@samples": {"calibration_samples": 1},
     "ort_int8_percentile": {},
     "ort_int8_percentile@90": {"percentile": 90.0},
+    "ort_qnn_int8": {},
+    "ort_qnn_int8@16": {"activation_bits": 16},
 }
 
 

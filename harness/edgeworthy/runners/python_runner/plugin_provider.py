@@ -15,8 +15,8 @@ from .jobs import Facts, Job, RunnerError
 #: Where ONNX Runtime counts nodes by provider; versions before have neither the key nor the call.
 _RECORD = "session.record_ep_graph_assignment_info"
 _NO_FALLBACK = "session.disable_cpu_ep_fallback"
-#: What ONNX Runtime logs of a node that nobody but the processor takes: the nodes themselves say more.
-_LEFT = "assigned to the default CPU EP"
+#: What is logged of nodes that are left: the session's own assignment names them.
+_OF_NODES = re.compile(r"assigned to the default CPU EP|Unsupported nodes")
 _LOGGED = re.compile(r"\[E:onnxruntime[^\]]*\] *(.*)")
 _COLOR = re.compile("\x1b\\[[0-9;]*m")
 #: So many nodes are named.
@@ -48,22 +48,22 @@ def session(job: Job, onnxruntime: Any, options: Any) -> Any:
     opened, error, logged = _opened(job, onnxruntime, options)
     if opened is not None and not logged:
         return opened
-    if logged:
-        raise RunnerError("provider_unused", f"{ep['name']} of {ep['package']} does not start: {logged}")
-    left = _left(job, onnxruntime, devices)
+    found = nodes(opened or _with_fallback(job, onnxruntime, devices))
+    left = [node for node in found if node.provider != ep["name"]]
+    if logged and (not left or len(left) == len(found)):
+        raise RunnerError("provider_unused", f"{ep['name']} of {ep['package']} does not start as asked: {logged}")
+    if opened is not None:
+        return opened
     if left:
-        raise RunnerError("nodes_left", f"{ep['name']} leaves {in_words(left)} to the processor")
+        raise RunnerError("nodes_left", f"{ep['name']} leaves {in_words(left)} of {len(found)} to the processor")
     assert error is not None
     raise error
 
 
 def nodes(opened: Any) -> list[Node]:
-    """Every node of a session's graph, and which provider took it."""
-    return [
-        Node(part.ep_name, node.name, node.op_type)
-        for part in opened.get_provider_graph_assignment_info()
-        for node in part.get_nodes()
-    ]
+    """Every node of a session's graph, and which provider took it; none of no session."""
+    parts = opened.get_provider_graph_assignment_info() if opened else []
+    return [Node(part.ep_name, node.name, node.op_type) for part in parts for node in part.get_nodes()]
 
 
 def delegation(job: Job, opened: Any) -> Facts:
@@ -118,26 +118,25 @@ def _fix_batch(job: Job, onnxruntime: Any, options: Any) -> None:
         options.add_free_dimension_override_by_name(name, 1)
 
 
-def _left(job: Job, onnxruntime: Any, devices: list[Any]) -> list[Node]:
-    """The nodes that the provider does not take, from a session that may leave them."""
+def _with_fallback(job: Job, onnxruntime: Any, devices: list[Any]) -> Any:
+    """A session that may leave nodes to the processor, to see which; None where there is none either."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     _fix_batch(job, onnxruntime, options)
     options.add_session_config_entry(_RECORD, "1")
     options.add_provider_for_devices(devices, job["ep"]["options"])
-    opened, _, _ = _opened(job, onnxruntime, options)
-    return [node for node in nodes(opened) if node.provider != job["ep"]["name"]] if opened else []
+    return _opened(job, onnxruntime, options)[0]
 
 
 def _opened(job: Job, onnxruntime: Any, options: Any) -> tuple[Any, Exception | None, str]:
-    """The session or the error, and the first line that the library logged as one: its exceptions do not say the reason."""
+    """The session or the error, and the first line that was logged as one: exceptions do not say the provider's reason."""
     opened, failed = None, None
     with _logged() as lines:
         try:
             opened = onnxruntime.InferenceSession(job["artifact"], options, enable_fallback=0)
         except Exception as error:
             failed = error
-    return opened, failed, next((line for line in lines if _LEFT not in line), "")
+    return opened, failed, next((line for line in lines if not _OF_NODES.search(line)), "")
 
 
 @contextlib.contextmanager

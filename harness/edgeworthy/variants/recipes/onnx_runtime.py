@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypedDict, Unpack
+from typing import Annotated, Any, Literal, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from edgeworthy.variants.recipes.scheme import GraphNames, Ranges, refuse_none_l
 
 PACKAGES = ("onnx", "onnxruntime", "onnxconverter-common", "onnxscript", "torch", "tf2onnx", "tensorflow", "keras")
 QUANTIZATION = "https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html"
+QNN = "https://onnxruntime.ai/docs/execution-providers/QNN-ExecutionProvider.html"
 SECONDS = "1 to 10 s, most of it the export to ONNX"
 
 Calibration = NDArray[np.float32]
@@ -121,6 +122,36 @@ def ort_mixed(
     refuse_none_left("ort_mixed", float_ops, float_nodes)
     excluded = _left_float(source, float_ops, float_nodes)
     return _static(source, out, calibration, "MinMax", options, excluded=excluded)
+
+
+@ort("ort_qnn_int8", calibrated=True, reference=QNN)
+def ort_qnn_int8(
+    source: OpenedSource,
+    out: Path,
+    *,
+    calibration: Calibration,
+    activation_bits: Literal[8, 16] = 8,
+    symmetric_activations: bool = False,
+) -> Layout:
+    """int8 QDQ as Qualcomm's NPU takes it, or with activations of 16 bits; ranges are the extremes."""
+    _refuse_old_opset(source)
+    with refusing("onnxruntime.quantization"):
+        from onnxruntime.quantization import QuantType, quantize
+        from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
+
+        prepared = _prepared_for_qnn(source)
+        config = get_qnn_qdq_config(
+            prepared,
+            _Reader(source.onnx_samples(calibration)),
+            activation_type=QuantType.QUInt16 if activation_bits == 16 else QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            activation_symmetric=symmetric_activations,
+        )
+        quantize(prepared, out, config)
+        _slim(out)
+        _check_quantized(out)
+    return source.onnx_layout()
 
 
 @ort("ort_float16", reference="https://onnxruntime.ai/docs/performance/model-optimizations/float16.html")
@@ -267,6 +298,21 @@ def _prepare(source: OpenedSource) -> Path:
     _mend(prepared)
     source.check_file("the preparation for quantization", prepared, source.onnx_layout())
     return prepared
+
+
+def _prepared_for_qnn(source: OpenedSource) -> Path:
+    """The prepared file, with what QNN has one op for fused into it."""
+    import onnx
+    from onnxruntime.quantization.execution_providers.qnn import qnn_preprocess_model
+
+    prepared, fused = _prepared(source), (source.scratch / "fused_for_qnn.onnx").absolute()
+    model = onnx.load(prepared)
+    del model.metadata_props[:]  # ONNX Runtime 1.31 fails at a model that says it is prepared
+    if not qnn_preprocess_model(model, fused):
+        return prepared
+    _mend(fused)
+    source.check_file("the preparation for QNN", fused, source.onnx_layout())
+    return fused
 
 
 def _mend(path: Path) -> None:
