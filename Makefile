@@ -11,6 +11,7 @@
 # make reference: MobileNet and Xception at their real sizes (docs/published-numbers.md).
 # make bench-tasks: small models of other tasks (docs/adding-a-task.md); make weights-tasks: train them again.
 # make ladder: fetch public models that nobody here made, and judge them (docs/ladder.md).
+# make accelerators: install what emulates accelerators; make bench-accelerators: the digits on them (docs/accelerators.md).
 # make lab: build the devices that the tests start on loopback; make lab-bench: the benchmarks on them (docs/lab.md).
 # Suites start hundreds of processes, each of which would compile edgeworthy anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -26,7 +27,7 @@ TESTS ?= tests/
 # The inner loop: the units, and a few runs as a user starts them.
 FAST := tests/unit tests/integration/test_devices.py tests/integration/test_evidence.py
 
-.PHONY: setup bench weights bench-tasks weights-tasks reference test test-fast test-litert-torch test-unpinned check-installs check docs screenshot perf dist ladder lab lab-bench clean
+.PHONY: setup accelerators bench-accelerators bench weights bench-tasks weights-tasks reference test test-fast test-litert-torch test-unpinned check-installs check docs screenshot perf dist ladder lab lab-bench clean
 
 setup: .venv/.ready
 
@@ -36,6 +37,20 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	touch $@
+
+# Debian's chromium-common has the software Vulkan driver that LiteRT's GPU accelerator runs on.
+accelerators: .venv/.accelerators
+	@test -e /usr/lib/chromium/libvk_swiftshader.so || { test "$$(id -u)" = 0 && apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium-common >/dev/null; } || \
+		echo "make accelerators: for the emulated GPU install Debian's package chromium-common, as root"
+
+.venv/.accelerators: .venv/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[accelerators]'
+	touch $@
+
+bench-accelerators: accelerators
+	$(BIN)/pytest benchmarks/ -o edge_models=benchmarks/accelerators/models.yaml \
+		-o edge_devices=benchmarks/accelerators/devices.yaml $(ARGS)
 
 bench: setup
 	$(BIN)/pytest benchmarks/ $(ARGS)

@@ -59,11 +59,15 @@ class PluginProvider(Strict):
     name: str = Field(description="the provider's name, such as QNNExecutionProvider")
     options: dict[str, bool | int | float | str] = Field(default_factory=dict, description="options of the provider")
 
-    def settings(self, least: float | None) -> dict[str, Any]:
-        """What the runner is given; ``least`` is the share that the provider must take, None: all of it."""
+    def settings(self, least: float | None, *, emulated: bool = False) -> dict[str, Any]:
+        """What the runner is given; ``least`` is the share that the provider must take, None: all of it.
+
+        Unless it is to be ``emulated``, a library that emulates its accelerator there is refused: its times are no device's.
+        """
         options = {name: _option(value) for name, value in self.options.items()}
         fallback = least is not None and least < ALL
-        return {"package": self.package, "name": self.name, "options": options, "fallback": fallback}
+        chosen = {"package": self.package, "name": self.name, "options": options}
+        return {**chosen, "fallback": fallback, "emulated": emulated}
 
 
 def _option(value: bool | int | float | str) -> str:
@@ -122,6 +126,10 @@ class RunnerBackend(Backend):
     def packages(self, runtime: Runtime) -> tuple[str, ...]:
         """The distributions beside the runtime's own whose versions say what ran."""
         return (self.ep.package,) if self.ep and runtime.name == "onnxruntime" else ()
+
+    def installed_by(self, runtime: Runtime) -> str:
+        """What pip is told to install them."""
+        return " ".join(self.packages(runtime))
 
 
 class BoardBackend(RunnerBackend):
@@ -226,6 +234,10 @@ class EmulatedBackend(Backend):
         """The distributions beside the runtime's own whose versions say what ran."""
         return ()
 
+    def installed_by(self, runtime: Runtime) -> str:
+        """What pip is told to install them."""
+        return "'edgeworthy[accelerators]'"
+
 
 class HtpBackend(EmulatedBackend):
     """The NPU (HTP) of Qualcomm's chips, emulated by the libraries of onnxruntime-qnn."""
@@ -256,7 +268,7 @@ class HtpBackend(EmulatedBackend):
 
     def settings(self) -> dict[str, Any]:
         """The options that the runner follows and the target's identity holds."""
-        return {**super().settings(), "ep": self.provider.settings(self.min_delegated_percent)}
+        return {**super().settings(), "ep": self.provider.settings(self.min_delegated_percent, emulated=True)}
 
     def packages(self, runtime: Runtime) -> tuple[str, ...]:
         """The distributions beside the runtime's own whose versions say what ran."""

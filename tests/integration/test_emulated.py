@@ -7,6 +7,7 @@ import re
 from importlib.util import find_spec
 from typing import Any
 
+import onnx
 import pandas as pd
 import pytest
 from edgeworthy.metrics import METRICS
@@ -139,3 +140,67 @@ def test_budget_of_times_for_an_emulated_target_is_refused(project: Project) -> 
     assert done.returncode != 0
     assert "budgets.1.max_p50_ms" in done.stdout + done.stderr
     assert f"{NPU} is emulated: an emulation has no times and no memory of its own" in done.stdout + done.stderr
+
+
+def shrunk(project: Project, digits: Digits) -> None:
+    """The linear model with an op at its end that the NPU has not; it changes nothing."""
+    path = project.root / "benchmarks" / "linear.onnx"
+    model = onnx.load(path)
+    model.graph.node[-1].output[0] = "raw"
+    model.graph.node.append(onnx.helper.make_node("Shrink", ["raw"], ["scores"], "shrink", lambd=0.0, bias=0.0))
+    onnx.save(model, path)
+
+
+def test_what_keeps_an_accelerator_from_being_used_is_one_sentence(project: Project, digits: Digits) -> None:
+    """Nodes left are named, or counted where a share is allowed; a chip, a package or a device that there is not is named."""
+    shrunk(project, digits)
+    project.models["models"]["linear"]["variants"] = {"ort_fp32": {}}
+    ours = {"package": "onnxruntime-qnn", "name": "QNNExecutionProvider", "options": {"backend_type": "htp"}}
+    project.devices["devices"] = {
+        "host": {
+            "kind": "host",
+            "backends": {
+                "cpu": {},
+                "qnn": {"ep": ours},
+                "none": {"ep": {"package": "no-such", "name": "NoSuchExecutionProvider"}},
+            },
+        },
+        "npu": {
+            "kind": "emulated",
+            "backends": {
+                "whole": {"emulator": "htp"},
+                "half": {"emulator": "htp", "min_delegated_percent": 50},
+                "most": {"emulator": "htp", "min_delegated_percent": 90},
+                "chip": {"emulator": "htp", "soc": 99999},
+            },
+        },
+    }
+    project.write()
+    done = project.edgeworthy("run")
+    assert done.returncode == 1, done.stdout + done.stderr
+    cells = project.result().cells.set_index(["variant", "target"])
+    for target, status, message, hint in (
+        (
+            "npu:whole",
+            "error",
+            "QNNExecutionProvider leaves 1 node (Shrink 'shrink') of 3 to the processor",
+            "allow a share",
+        ),
+        (
+            "npu:most",
+            "fail",
+            "66.7 %, at least 90.0 % wanted: QNNExecutionProvider took 2 of 3 nodes",
+            "delegate takes",
+        ),
+        ("npu:chip", "error", "does not start as asked: QNN SetupBackend failed", "correct the options of npu:chip"),
+        ("host:none", "error", "no-such, which has NoSuchExecutionProvider, is not installed", "pip install no-such"),
+        ("host:qnn", "error", "QNNExecutionProvider emulates its accelerator on x86_64", "kind 'emulated'"),
+    ):
+        found = cells.loc["ort_fp32", target]
+        assert (found.status, message in found.message, hint in found.hint) == (status, True, True), (
+            target,
+            dict(found),
+        )
+    half = cells.loc["ort_fp32", "npu:half"]
+    assert (half.status, half.delegated_nodes, half.graph_nodes) == ("pass", 2, 3)
+    assert "there is no int8 canary" in cells.loc["canary", "npu:whole"].message

@@ -42,6 +42,7 @@ _ERRORS: dict[str, type[TargetError]] = {
     "backend_unused": BackendUnused,
     "provider_missing": BackendUnused,
     "provider_unused": BackendUnused,
+    "emulates": BackendUnused,
     "nodes_left": NodesLeft,
     "runner_failed": RunnerCrashed,
     "users_code": ArtifactUnusable,
@@ -214,15 +215,15 @@ class RunnerTarget(ABC):
             "backend_unused": "correct the backend in devices.yaml, or install the runtime's build that has the provider",
             "provider_missing": self._how_to_install_provider(runtime),
             "provider_unused": f"correct the options of {self.name} in devices.yaml; the provider's documentation lists them",
+            "emulates": "for its outputs alone add a device of kind 'emulated' to devices.yaml (docs/accelerators.md)",
             "nodes_left": "take a recipe that the accelerator runs whole, change the model there, or allow a share:"
             f" min_delegated_percent of {self.name} in devices.yaml",
         }
         return hints.get(kind, "see whether the artifact runs in its runtime alone, and its log")
 
     def _how_to_install_provider(self, runtime: Runtime) -> str:
-        packages = " ".join(self.backend.packages(runtime))
         where = f"on {self.board_name}, for the Python that devices.yaml names: " if self.board_name else ""
-        return f"{where}pip install {packages}"
+        return f"{where}pip install {self.backend.installed_by(runtime)}"
 
     def _facts(self, folder: Path) -> dict[str, Any]:
         """The runner's facts. Raises RunnerCrashed where they cannot be read."""

@@ -21,7 +21,8 @@ one that is timed), ``input_names``
 ``threads``, ``cores``, ``delegate``, ``providers``
 (ONNX Runtime's), ``mode`` (``outputs``, ``timing`` or ``interleaved``), ``out`` (a folder), ``log``, ``random_seed``
 (None unless the model may be random), optionally ``ep`` (a provider that a package of its own brings to ONNX Runtime, in
-place of ``providers``: ``package``, ``name``, ``options``, and whether it may leave nodes to the processor, ``fallback``),
+place of ``providers``: ``package``, ``name``, ``options``, whether it may leave nodes to the processor, ``fallback``, and
+whether it may be ``emulated``),
 ``batch`` (1: no larger one is tried), ``evidence`` (outputs: with what the backend took of the graph) and, for timing,
 ``loads``, ``samples_per_load``, ``min_load_ms``, ``warmup``. For ``interleaved`` there are two ``sides``, each with its own
 ``artifact``, ``layout`` and ``injected_delay_ns``, and ``rounds`` in place of ``loads``. The result is ``out/arrays.npz`` and

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import platform
 import re
 import tempfile
 from collections.abc import Iterator
@@ -15,10 +16,14 @@ from .jobs import Facts, Job, RunnerError
 #: Where ONNX Runtime counts nodes by provider; versions before have neither the key nor the call.
 _RECORD = "session.record_ep_graph_assignment_info"
 _NO_FALLBACK = "session.disable_cpu_ep_fallback"
+#: Where a provider's library has no accelerator, and emulates it: its name -> processors.
+_EMULATED_ON = {"QNNExecutionProvider": ("x86_64", "AMD64")}
 #: What is logged of nodes that are left: the session's own assignment names them.
 _OF_NODES = re.compile(r"assigned to the default CPU EP|Unsupported nodes")
 _LOGGED = re.compile(r"\[E:onnxruntime[^\]]*\] *(.*)")
 _COLOR = re.compile("\x1b\\[[0-9;]*m")
+#: Left because the node between them is.
+_AROUND = ("QuantizeLinear", "DequantizeLinear")
 #: So many nodes are named.
 NAMED = 6
 #: Libraries that this process has registered, by the provider's name.
@@ -39,6 +44,9 @@ def session(job: Job, onnxruntime: Any, options: Any) -> Any:
     Raises RunnerError.
     """
     ep = job["ep"]
+    if platform.machine() in _EMULATED_ON.get(ep["name"], ()) and not ep["emulated"]:
+        said = f"{ep['name']} emulates its accelerator on {platform.machine()}: its times would be no device's"
+        raise RunnerError("emulates", said)
     devices = _devices(onnxruntime, ep)
     _fix_batch(job, onnxruntime, options)
     options.add_session_config_entry(_RECORD, "1")
@@ -81,8 +89,9 @@ def delegation(job: Job, opened: Any) -> Facts:
 
 
 def in_words(left: list[Node]) -> str:
-    """``2 nodes (Softmax 'probabilities', Cast 'cast')``."""
-    shown = ", ".join(f"{node.op} {node.name!r}" for node in left[:NAMED])
+    """``2 nodes (Softmax 'probabilities', Cast 'cast')``; first those that are left for what they are."""
+    ordered = sorted(left, key=lambda node: node.op in _AROUND)
+    shown = ", ".join(f"{node.op} {node.name!r}" for node in ordered[:NAMED])
     more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
     return f"{len(left)} node{'s' * (len(left) != 1)} ({shown}{more})"
 
