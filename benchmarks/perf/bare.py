@@ -44,6 +44,17 @@ def litert(artifact, rows, parts, batch):
     return interpreter.invoke if batch == 1 else run
 
 
+def compiled(artifact, rows, parts, batch):
+    """The call that runs a .tflite by LiteRT's CompiledModel, on the CPU with one thread; one sample at a time."""
+    from ai_edge_litert.compiled_model import CompiledModel, HardwareAccelerator
+
+    model = CompiledModel.from_file(artifact, hardware_accel=HardwareAccelerator.CPU)
+    taken, given = model.create_input_buffers(0), model.create_output_buffers(0)
+    for each, column in zip(taken, columns_of(rows, parts), strict=True):
+        each.write(column[:batch].astype(np.float32))
+    return lambda: model.run_by_index(0, taken, given)
+
+
 def named(interpreter, parts):
     """The details of the inputs in the order of the parts: by their names, where there are several."""
     if len(parts) == 1:
@@ -110,12 +121,13 @@ def times_ns(invoke, count):
     return taken
 
 
-RUNTIMES = {"litert": litert, "onnxruntime": onnxruntime}
+RUNTIMES = {"litert": litert, "compiled": compiled, "onnxruntime": onnxruntime}
+MODULES = {"litert": "ai_edge_litert.interpreter", "compiled": "ai_edge_litert.compiled_model"}
 
 
 def serve(runtime):
     """Answer every job on standard input from a child of its own."""
-    __import__({"litert": "ai_edge_litert.interpreter"}.get(runtime, runtime))
+    __import__(MODULES.get(runtime, runtime))
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

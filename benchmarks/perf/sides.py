@@ -38,9 +38,9 @@ def artifacts(models_yaml, model, variants):
 
 
 @contextlib.contextmanager
-def harness():
-    """The harness's host target: one thread, delegates on, as devices.yaml has it."""
-    target = HostTarget("host", "perf", RunnerBackend())
+def harness(**keys):
+    """The harness's host target: one thread, delegates on, as devices.yaml has it, with other ``keys`` of its backend."""
+    target = HostTarget("host", "perf", RunnerBackend.model_validate(keys))
     try:
         yield target
     finally:
@@ -66,9 +66,9 @@ def parts(inputs):
 
 
 @contextlib.contextmanager
-def bare(artifact, inputs):
-    """``times_ns(count, batch)`` of reloads in the bare loop."""
-    command = [sys.executable, Path(__file__).with_name("bare.py"), artifact.runtime.name]
+def bare(artifact, inputs, api=None):
+    """``times_ns(count, batch)`` of reloads in the bare loop, by an ``api`` of bare.py or that of the artifact's runtime."""
+    command = [sys.executable, Path(__file__).with_name("bare.py"), api or artifact.runtime.name]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     with subprocess.Popen(
         command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from edgeworthy.runtimes import Runtime
+from edgeworthy.runtimes import ENGINES, Runtime
 from edgeworthy.schema import Name, Percent, Positive, Strict
 
 Core = Annotated[int, Field(ge=0, lt=1024)]
@@ -47,9 +47,18 @@ class Backend(Strict):
         None, description="least share of a graph that the backend's delegate must take; a budget overrides it"
     )
 
+    def engine(self, runtime: Runtime) -> Runtime:
+        """What runs the artifacts of a runtime there: that runtime."""
+        return runtime
+
 
 def _not_listed(runtimes: list[str], runtime: Runtime) -> str:
     return "" if runtime.name in runtimes else f"its 'runtimes' in devices.yaml are {', '.join(runtimes)}"
+
+
+def leaves_nodes(least: float | None) -> bool:
+    """Whether an accelerator that must take this share of a graph, in percent (None: all), may leave nodes to the processor."""
+    return least is not None and least < ALL
 
 
 class PluginProvider(Strict):
@@ -65,14 +74,36 @@ class PluginProvider(Strict):
         Unless it is to be ``emulated``, a library that emulates its accelerator there is refused: its times are no device's.
         """
         options = {name: _option(value) for name, value in self.options.items()}
-        fallback = least is not None and least < ALL
         chosen = {"package": self.package, "name": self.name, "options": options}
-        return {**chosen, "fallback": fallback, "emulated": emulated}
+        return {**chosen, "fallback": leaves_nodes(least), "emulated": emulated}
 
 
 def _option(value: bool | int | float | str) -> str:
     """As ONNX Runtime takes it: a text, and of a switch 0 or 1."""
     return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+class CompiledModel(Strict):
+    """LiteRT's CompiledModel, which runs .tflite files in place of its Interpreter."""
+
+    accelerator: Literal["cpu", "gpu", "npu"] = Field(description="what it compiles graphs for")
+    precision: Literal["float16", "float32"] = Field(
+        "float16", description="what the GPU may compute float32 graphs in"
+    )
+
+    @model_validator(mode="after")
+    def _precision_of_a_gpu(self) -> CompiledModel:
+        if self.accelerator != "gpu" and "precision" in self.model_fields_set:
+            raise ValueError(f"precision is for accelerator: gpu, and this one is {self.accelerator}")
+        return self
+
+    def settings(self, least: float | None, *, emulated: bool = False) -> dict[str, Any]:
+        """What the runner is given; ``least`` is the share that the accelerator must take, None: all of it.
+
+        Unless it is to be ``emulated``, an adapter that is software is refused: its times are no GPU's.
+        """
+        fallback = self.accelerator == "gpu" and leaves_nodes(least)
+        return {**self.model_dump(), "fallback": fallback, "emulated": emulated}
 
 
 class RunnerBackend(Backend):
@@ -90,6 +121,11 @@ class RunnerBackend(Backend):
         description="an execution provider of ONNX Runtime that a package of its own brings, in place of 'providers'; it must"
         " take every node unless min_delegated_percent is less than 100",
     )
+    compiled_model: CompiledModel | None = Field(
+        None,
+        description="run LiteRT's files, and no others, by its CompiledModel, in place of its Interpreter; a GPU or an NPU must"
+        " take every node, a GPU unless min_delegated_percent is less than 100",
+    )
 
     @model_validator(mode="after")
     def _one_kind_of_provider(self) -> RunnerBackend:
@@ -104,8 +140,23 @@ class RunnerBackend(Backend):
             return self.ep.name
         return ", ".join(self.providers) if self.providers != [CPU_PROVIDER] else ""
 
+    @model_validator(mode="after")
+    def _what_an_accelerator_has(self) -> RunnerBackend:
+        accelerator = self.compiled_model.accelerator if self.compiled_model else "cpu"
+        if accelerator != "cpu" and not self.delegate:
+            raise ValueError(f"delegate: false is for the processor, not for accelerator: {accelerator}")
+        if accelerator == "npu" and leaves_nodes(self.min_delegated_percent):
+            raise ValueError("min_delegated_percent: an NPU takes the whole graph; what it leaves is said by nobody")
+        return self
+
+    def engine(self, runtime: Runtime) -> Runtime:
+        """What runs the artifacts of a runtime there: CompiledModel where it is chosen, and that runtime otherwise."""
+        return ENGINES["litert_compiled"] if self.compiled_model else super().engine(runtime)
+
     def why_not(self, runtime: Runtime) -> str:
         """Why it runs no artifacts of this runtime; empty where it does."""
+        if self.compiled_model and runtime.name != "litert":
+            return f"its 'compiled_model' in devices.yaml runs LiteRT's files alone, and no {runtime}"
         if self.runtimes is not None and (listed := _not_listed(self.runtimes, runtime)):
             return listed
         if runtime.processor_alone and self.accelerator:
@@ -120,8 +171,9 @@ class RunnerBackend(Backend):
 
     def settings(self) -> dict[str, Any]:
         """The options that the runner follows and the target's identity holds."""
-        ep = {"ep": self.ep.settings(self.min_delegated_percent)} if self.ep else {}
-        return {**self.model_dump(include={"threads", "cores", "delegate", "providers"}), **ep}
+        chosen = {"ep": self.ep, "compiled_model": self.compiled_model}
+        given = {name: each.settings(self.min_delegated_percent) for name, each in chosen.items() if each}
+        return {**self.model_dump(include={"threads", "cores", "delegate", "providers"}), **given}
 
     def packages(self, runtime: Runtime) -> tuple[str, ...]:
         """The distributions beside the runtime's own whose versions say what ran."""

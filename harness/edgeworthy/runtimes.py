@@ -107,3 +107,15 @@ _ROWS = (
 )
 #: Name -> row.
 RUNTIMES: dict[str, BuiltIn] = {row.name: row for row in _ROWS}
+
+_ENGINES = (
+    BuiltIn(
+        "litert_compiled",
+        suffix=".tflite",
+        module="ai_edge_litert.compiled_model",
+        packages=("ai-edge-litert",),
+        extra="litert",
+    ),
+)
+#: Name -> row of what runs the artifacts of another runtime, and is no runtime of artifacts of its own: a backend says so.
+ENGINES: dict[str, BuiltIn] = {row.name: row for row in _ENGINES}

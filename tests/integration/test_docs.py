@@ -82,6 +82,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "The devices file": device_schema.DevicesFile,
     "The host": device_schema.HostDevice,
     "A backend of the host": device_schema.RunnerBackend,
+    "A compiled model": device_schema.CompiledModel,
     "A provider of a package": device_schema.PluginProvider,
     "An emulated device": device_schema.EmulatedDevice,
     "The emulated HTP": device_schema.HtpBackend,

@@ -60,7 +60,12 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def entry(pi: Board, work: Path) -> dict[str, Any]:
     """The board in devices.yaml, with this environment's Python and its runtimes."""
-    backends: dict[str, Any] = {"cpu": {}, "reference": {"delegate": False}}
+    backends: dict[str, Any] = {
+        "cpu": {},
+        "reference": {"delegate": False},
+        "compiled": {"compiled_model": {"accelerator": "cpu"}},
+        "npu": {"compiled_model": {"accelerator": "npu"}},
+    }
     return pi.devices_entry(work_folder=str(work), python=sys.executable, backends=backends)
 
 
@@ -124,6 +129,17 @@ def test_outputs_equal_the_hosts_bit_for_bit(
         assert there.conditions.fingerprint["runtime"] == here.conditions.fingerprint["runtime"]
         assert there.conditions.before["load_1min"] >= 0
         assert there.conditions.before["memory_available_mb"] > 100
+
+
+def test_a_compiled_model_runs_there_and_says_why_it_does_not(
+    targets: Targets, tflite: Artifact, samples: Samples
+) -> None:
+    """The same outputs; an accelerator that the board has not is an error with the reason that its log has."""
+    job = Job(tflite, samples, 60)
+    there = targets["pi:compiled"].outputs(job)
+    assert np.array_equal(targets["host:cpu"].outputs(job).values, there.values)
+    with pytest.raises(BackendUnused, match=r"LiteRT's NPU accelerator does not run it: .*could not be loaded"):
+        targets["pi:npu"].outputs(job)
 
 
 OWN_RUNTIME = """

@@ -181,6 +181,28 @@ def test_what_is_wrong_with_a_device_is_named(tmp_path: Path, where: str, delega
         load_devices(path)
 
 
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [
+        ("{compiled_model: {accelerator: tpu}}", r"compiled_model\.accelerator: unknown value 'tpu'"),
+        (
+            "{compiled_model: {accelerator: npu, precision: float32}}",
+            r"compiled_model: precision is for accelerator: gpu",
+        ),
+        (
+            "{compiled_model: {accelerator: npu}, min_delegated_percent: 9}",
+            r"cpu: min_delegated_percent: an NPU takes the whole",
+        ),
+        ("{compiled_model: {accelerator: gpu}, delegate: false}", r"cpu: delegate: false is for the processor"),
+    ],
+)
+def test_keys_of_a_compiled_model_fit_its_accelerator(tmp_path: Path, backend: str, words: str) -> None:
+    path = tmp_path / "devices.yaml"
+    path.write_text(f"version: 1\ndevices: {{host: {{kind: host, backends: {{cpu: {backend}}}}}}}\n")
+    with pytest.raises(ConfigError, match=words):
+        load_devices(path)
+
+
 @pytest.mark.parametrize(("kind", "told"), [("kind: phone", "unknown value 'phone'"), ("port: 1", "kind: this key is")])
 def test_a_device_needs_a_known_kind(tmp_path: Path, kind: str, told: str) -> None:
     """A device of no kind, or of one that does not exist, is told so at its key ``kind``."""

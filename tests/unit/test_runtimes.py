@@ -9,7 +9,7 @@ from pathlib import Path
 import edgeworthy
 import pytest
 from edgeworthy.runners.python_runner.models import MODELS
-from edgeworthy.runtimes import RUNTIMES, BuiltIn
+from edgeworthy.runtimes import ENGINES, RUNTIMES, BuiltIn
 from edgeworthy.variants.recipes.registry import all_recipes
 
 REPOSITORY = Path(__file__).parents[2]
@@ -48,6 +48,16 @@ def test_its_tiny_model_is_there(row: BuiltIn):
     assert row.tiny is None or (folder / row.tiny).is_file()
 
 
+@pytest.mark.parametrize("row", ENGINES.values(), ids=list(ENGINES))
+def test_an_extra_installs_an_engine(row: BuiltIn):
+    """The extra of that name lists every distribution of an engine, which runs the files of a runtime."""
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    listed = " ".join(extras[row.extra])
+    assert all(package in listed for package in row.packages)
+    assert row.suffix in {runtime.suffix for runtime in RUNTIMES.values()}
+
+
 def test_the_runner_runs_nothing_else():
-    """No runtime is known to the runner alone."""
-    assert set(MODELS) == set(RUNTIMES)
+    """No runtime and no engine is known to the runner alone, and none is both."""
+    assert set(MODELS) == {*RUNTIMES, *ENGINES}
+    assert not set(RUNTIMES) & set(ENGINES)

@@ -29,6 +29,8 @@ from edgeworthy.targets.links.patience import patiently
 from edgeworthy.targets.links.reading import reading
 
 COMMAND_S = 30.0
+#: The file in a job's folder that its processes write to.
+LOG = "log"
 #: One wait on the device; the link notices within it that nobody answers any more.
 WAIT_S = 20
 #: How much later than the device itself we stop waiting.

@@ -36,8 +36,9 @@ class HostTarget(RunnerTarget):
 
     def version_of(self, runtime: Runtime) -> str:
         """The runtime's name and its version here, and those of the backend's own packages."""
+        engine = self.backend.engine(runtime)
         beside = {package: installed_version(package) for package in self.backend.packages(runtime)}
-        return versions_in_words(runtime, host_state.runtime_version(runtime), beside)
+        return versions_in_words(engine, host_state.runtime_version(engine), beside)
 
     def state(self) -> dict[str, float]:
         """Load, clock, temperature and battery, where the system reports them."""

@@ -172,15 +172,16 @@ class RunnerTarget(ABC):
                     {**self._options(side.artifact), "injected_delay_ns": side.injected_delay_ns} for side in sides
                 ],
             }
-            during = self._execute(artifact.runtime, spec, folder, job.timeout_s)
+            during = self._execute(self.backend.engine(artifact.runtime), spec, folder, job.timeout_s)
             conditions = Conditions(fingerprint(self, artifact.runtime), before, self.state(), during=during)
             return *self._answer(folder, artifact), conditions
 
     def _options(self, artifact: Artifact) -> dict[str, Any]:
+        engine = self.backend.engine(artifact.runtime)
         return {
-            "runtime": artifact.runtime.name,
-            "module": artifact.runtime.module,
-            "class": artifact.runtime.class_name,
+            "runtime": engine.name,
+            "module": engine.module,
+            "class": engine.class_name,
             "artifact": self._placed(artifact.path),
             "layout": artifact.layout,
             "input_names": dict(artifact.inputs),
@@ -198,7 +199,7 @@ class RunnerTarget(ABC):
         facts = self._facts(folder)
         if "error" in facts:
             problem = facts["error"]
-            hint = self._hint(problem["kind"], artifact.runtime)
+            hint = self._hint(problem["kind"], self.backend.engine(artifact.runtime))
             raise _ERRORS[problem["kind"]](f"{artifact.path.name} ({artifact.recipe}): {problem['message']}", hint=hint)
         try:
             return load_arrays(folder / "arrays.npz"), facts
@@ -212,7 +213,8 @@ class RunnerTarget(ABC):
             "not_repeatable": NOT_REPEATABLE_HINT,
             "users_code": CORRECT_CLASS,
             "input_mismatch": "see the model's inputs and outputs in a viewer (netron), and compare them with the dataset",
-            "backend_unused": "correct the backend in devices.yaml, or install the runtime's build that has the provider",
+            "backend_unused": "correct the backend in devices.yaml, or install what it needs there: a driver, or a build of the"
+            " runtime that has the provider",
             "provider_missing": self._how_to_install_provider(runtime),
             "provider_unused": f"correct the options of {self.name} in devices.yaml; the provider's documentation lists them",
             "emulates": "for its outputs alone add a device of kind 'emulated' to devices.yaml (docs/accelerators.md)",

@@ -36,13 +36,13 @@ class LiteRtModel:
             [(each["name"], shape_text(each["shape"])) for each in self.interpreter.get_input_details()],
             [(name, np.dtype(each["dtype"])) for name, each in self._named("output").items()],
         )
+        self.invoke = self.interpreter.invoke
         self._read_details()
 
     def _read_details(self) -> None:
         self.input_details = wanted_inputs(self.job, self._named("input"))
         self.output_details = wanted_outputs(all_outputs(self.job), self._named("output"))
         self.input_shapes = [self._declared(each) for each in self.input_details]
-        self.invoke = self.interpreter.invoke
 
     @staticmethod
     def _declared(details: dict[str, Any]) -> Shape:

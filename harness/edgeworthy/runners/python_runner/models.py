@@ -1,4 +1,4 @@
-"""The runtimes, and an artifact that is loaded in its own."""
+"""What runs artifacts, and an artifact that is loaded in it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import sys
 from typing import Any
 
+from .compiled import CompiledLiteRtModel
 from .jobs import Job, RunnerError, failure
 from .litert import LiteRtModel
 from .onnx import OnnxModel
@@ -13,7 +14,12 @@ from .own import OwnModel
 from .torchscript import TorchModel
 
 #: Those that come with edgeworthy; the artifacts of any other are run by a class of the user's.
-MODELS: dict[str, Any] = {"litert": LiteRtModel, "onnxruntime": OnnxModel, "torch": TorchModel}
+MODELS: dict[str, Any] = {
+    "litert": LiteRtModel,
+    "onnxruntime": OnnxModel,
+    "torch": TorchModel,
+    "litert_compiled": CompiledLiteRtModel,
+}
 
 
 def load(job: Job) -> Any:

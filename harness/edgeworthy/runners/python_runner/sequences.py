@@ -9,6 +9,7 @@ import numpy as np
 
 from .inputs import Inputs
 from .jobs import Array, Job, RunnerError, shape_text
+from .litert import LiteRtModel
 from .signatures import all_outputs, keeps_inside
 from .stored import as_stored, same_outputs
 
@@ -44,7 +45,7 @@ def sequences(job: Job, model: Any, inputs: Inputs, loaded: Callable[[], Any]) -
 
 def _check_reset(job: Job, model: Any) -> None:
     """Raise RunnerError where nothing of the runtime resets the state that the job wants."""
-    if keeps_inside(job) and job["runtime"] != "litert":
+    if keeps_inside(job) and not isinstance(model, LiteRtModel):
         raise RunnerError(
             "input_mismatch",
             f"a state inside of an artifact is kept by LiteRT's variables, and {job['runtime']} has none",

@@ -12,7 +12,7 @@ from edgeworthy.errors import CommandFailed, RunnerCrashed, RuntimeMissing
 from edgeworthy.runtimes import Runtime
 from edgeworthy.targets import telemetry_samples
 from edgeworthy.targets.base import Job, Side
-from edgeworthy.targets.device_jobs import Finished, job_folder, once_more, run_detached
+from edgeworthy.targets.device_jobs import LOG, Finished, job_folder, once_more, run_detached
 from edgeworthy.targets.links.patience import patiently
 from edgeworthy.targets.linux.board import Board
 from edgeworthy.targets.linux.packed_runner import packed_runner
@@ -43,8 +43,9 @@ class LinuxTarget(RunnerTarget):
 
     def version_of(self, runtime: Runtime) -> str:
         """The runtime's name and its version on the board, and those of the backend's own packages. Raises DeviceError."""
+        engine = self.backend.engine(runtime)
         beside = {package: self.board.package_version(package) for package in self.backend.packages(runtime)}
-        return versions_in_words(runtime, self.board.version(runtime), beside)
+        return versions_in_words(engine, self.board.version(engine), beside)
 
     def state(self) -> dict[str, float]:
         """Load, memory, clock, temperature and throttling, where the board tells. Raises DeviceError."""
@@ -64,7 +65,14 @@ class LinuxTarget(RunnerTarget):
         runner, packed = board.files.put(packed_runner(folder)), write_packed(runtime, folder)
         code = board.files.put(Path(packed)) if packed else None
         with job_folder(link, board.facts.work_folder) as remote:
-            words = ["sh", "-c", _WRITE_JOB, "sh", remote, json.dumps({**job, "code": code, "out": remote})]
+            words = [
+                "sh",
+                "-c",
+                _WRITE_JOB,
+                "sh",
+                remote,
+                json.dumps({**job, "code": code, "out": remote, "log": f"{remote}/{LOG}"}),
+            ]
             if patiently(lambda: link.run(words, COMMAND_S)).status != 0:
                 raise CommandFailed(
                     f"{self.device}: {remote}/job.json cannot be written", hint="see whether its disk is full"
