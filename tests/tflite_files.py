@@ -109,19 +109,29 @@ def pixels(path: Path, weights: np.ndarray, side: int | None = None) -> Path:
 
 
 def linear(
-    path: Path, weights: np.ndarray, quantized: bool = False, ending: str = "", per_channel: bool = False
+    path: Path,
+    weights: np.ndarray,
+    quantized: bool = False,
+    ending: str = "",
+    per_channel: bool = False,
+    *,
+    flat: bool = False,
 ) -> Path:
     """Scores of 10 classes for an image (1, 8, 8, 1) by ``weights`` (64, 10), float or int8.
 
     ``ending`` adds what makes it hard to batch: ``reshape`` fixes the batch at 1, ``maximum`` adds the largest score of
     the whole batch to each; or a second output, ``twice``, which in an int8 graph is made by ``also``; ``long`` lets it take
-    several microseconds on any processor.
+    several microseconds on any processor. ``flat`` reshapes the image to (1, 64) first, as converters do.
     """
     made = TfliteFile()
     dtype = "int8" if quantized else "float32"
     scale = float(np.abs(weights).max() / 127)
     scales, zeros = (np.full(CLASSES, scale), np.zeros(CLASSES, int)) if per_channel else (scale, 0)
-    given = made.tensor("image:0", (1, 8, 8, 1), dtype, scaled=(1 / 255, -128) if quantized else None)
+    image_scale = (1 / 255, -128) if quantized else None
+    given = taken = made.tensor("image:0", (1, 8, 8, 1), dtype, scaled=image_scale)
+    if flat:
+        taken = made.tensor("flat", (1, 64), dtype, scaled=image_scale)
+        _reshape(made, given, taken, [1, 64])
     kernel = np.rint(weights.T / scale) if quantized else weights.T
     filters = made.tensor("weights", (CLASSES, 64), dtype, kernel, (scales, zeros) if quantized else None)
     bias = made.tensor(
@@ -132,7 +142,7 @@ def linear(
     scores = made.tensor("scores", (1, CLASSES), dtype, scaled=answer)
     options = schema.FullyConnectedOptionsT()
     made.node(
-        schema.BuiltinOperator.FULLY_CONNECTED, [given, filters, bias], [scores], options,
+        schema.BuiltinOperator.FULLY_CONNECTED, [taken, filters, bias], [scores], options,
         schema.BuiltinOptions.FullyConnectedOptions,
     )  # fmt: skip
     outputs = _end(made, ending, scores)
@@ -182,11 +192,15 @@ def reshaping(path: Path, dtype: str) -> Path:
     """x (1, 2, 2, 1) of any type as it is."""
     made, sizes = TfliteFile(), [1, 2, 2, 1]
     x, y = (made.tensor(name, tuple(sizes), dtype) for name in ("x", "y"))
+    _reshape(made, x, y, sizes)
+    return made.write(path, [x], [y])
+
+
+def _reshape(made: TfliteFile, given: int, result: int, sizes: list[int]) -> None:
     options = schema.ReshapeOptionsT()
     options.newShape = sizes
-    shape, kind = made.tensor("shape", (4,), "int32", sizes), schema.BuiltinOptions.ReshapeOptions
-    made.node(schema.BuiltinOperator.RESHAPE, [x, shape], [y], options, kind)
-    return made.write(path, [x], [y])
+    shape, kind = made.tensor(f"shape {result}", (len(sizes),), "int32", sizes), schema.BuiltinOptions.ReshapeOptions
+    made.node(schema.BuiltinOperator.RESHAPE, [given, shape], [result], options, kind)
 
 
 def recurrent(path: Path, weights: np.ndarray, length: int = 2) -> Path:
@@ -317,11 +331,8 @@ def old_tflite(content: bytes) -> bytes:
 def _end(made: TfliteFile, ending: str, scores: int) -> list[int]:
     operators, kinds = schema.BuiltinOperator, schema.BuiltinOptions
     if ending == "reshape":
-        shape = made.tensor("shape", (2,), "int32", [1, CLASSES])
         last = made.tensor("fixed", (1, CLASSES), "float32")
-        options = schema.ReshapeOptionsT()
-        options.newShape = [1, CLASSES]
-        made.node(operators.RESHAPE, [scores, shape], [last], options, kinds.ReshapeOptions)
+        _reshape(made, scores, last, [1, CLASSES])
         return [last]
     if ending == "maximum":
         axis = made.tensor("axis", (1,), "int32", [0])

@@ -327,8 +327,29 @@ class HtpBackend(EmulatedBackend):
         return (self.provider.package,)
 
 
-#: A union by 'emulator', once there are several.
-AnyEmulatedBackend = HtpBackend
+class LitertGpuBackend(EmulatedBackend):
+    """LiteRT's GPU accelerator, by a Vulkan driver that computes on this machine's processor."""
+
+    runs: ClassVar[str] = "litert"
+    emulator: Literal["litert_gpu"]
+    precision: Literal["float16", "float32"] = Field(
+        "float32", description="what it may compute float32 graphs in; SwiftShader has no float16"
+    )
+    vulkan_driver: str | None = Field(
+        None, pattern="^/", description="path of the driver's library; none: Chromium's libvk_swiftshader.so"
+    )
+
+    def settings(self) -> dict[str, Any]:
+        """The options that the runner follows and the target's identity holds."""
+        gpu = CompiledModel(accelerator="gpu", precision=self.precision)
+        return {**super().settings(), "compiled_model": gpu.settings(self.min_delegated_percent, emulated=True)}
+
+    def engine(self, runtime: Runtime) -> Runtime:
+        """CompiledModel, which runs LiteRT's artifacts on its accelerators."""
+        return ENGINES["litert_compiled"]
+
+
+AnyEmulatedBackend = Annotated[HtpBackend | LitertGpuBackend, Field(discriminator="emulator")]
 
 AnyAndroidBackend = Annotated[
     CpuBackend | NnapiBackend | GpuBackend | HexagonBackend | ExternalBackend, Field(discriminator="delegate")

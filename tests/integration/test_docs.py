@@ -86,6 +86,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "A provider of a package": device_schema.PluginProvider,
     "An emulated device": device_schema.EmulatedDevice,
     "The emulated HTP": device_schema.HtpBackend,
+    "The emulated GPU of LiteRT": device_schema.LitertGpuBackend,
     "A board": device_schema.LinuxDevice,
     "A backend of a board": device_schema.BoardBackend,
     "A phone": device_schema.AndroidDevice,

@@ -44,6 +44,10 @@ class HostTarget(RunnerTarget):
         """Load, clock, temperature and battery, where the system reports them."""
         return host_state.state()
 
+    def environment(self) -> dict[str, str]:
+        """Variables of the runner's processes beside this one's own: none."""
+        return {}
+
     def close(self) -> None:
         """End the runner processes."""
         with self._lock:
@@ -67,7 +71,7 @@ class HostTarget(RunnerTarget):
             if idle := self._idle[runtime.name]:
                 server = idle.pop()
             else:
-                server = RunnerServer(runtime)
+                server = RunnerServer(runtime, self.environment())
                 self._servers.append(server)
         try:
             yield server

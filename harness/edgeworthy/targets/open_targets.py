@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeworthy.cells import TargetId
 from edgeworthy.device_schema import (
@@ -15,6 +15,7 @@ from edgeworthy.device_schema import (
     EmulatedDevice,
     HostDevice,
     LinuxDevice,
+    LitertGpuBackend,
     OwnDevice,
     RunnerBackend,
 )
@@ -24,11 +25,17 @@ from edgeworthy.targets.device_jobs import end_jobs
 from edgeworthy.targets.emulated import EmulatedTarget
 from edgeworthy.targets.host import HostTarget
 from edgeworthy.targets.own import OwnTarget
+from edgeworthy.targets.software_gpu import SoftwareGpuTarget
 
 if TYPE_CHECKING:
     from edgeworthy.targets.linux.board import Board
 
 Tell = Callable[[str], None]
+#: What runs a backend on this machine; of other emulators EmulatedTarget.
+_HERE: dict[type, Callable[[str, str, Any], HostTarget]] = {
+    RunnerBackend: HostTarget,
+    LitertGpuBackend: SoftwareGpuTarget,
+}
 
 
 class Targets:
@@ -90,10 +97,8 @@ class Targets:
     def _opened(self, device: str) -> dict[str, Target]:
         """Every backend of a device; nothing is connected before one is used. Raises DeviceError without its packages."""
         entry = self.devices.devices[device]
-        if isinstance(entry, HostDevice):
-            return self._here(HostTarget, device, entry)
-        if isinstance(entry, EmulatedDevice):
-            return self._here(EmulatedTarget, device, entry)
+        if isinstance(entry, (HostDevice, EmulatedDevice)):
+            return self._here(device, entry)
         if isinstance(entry, AndroidDevice):
             return self._phone(device, entry)
         if isinstance(entry, OwnDevice):
@@ -103,10 +108,11 @@ class Targets:
         board = self.board(device)
         return {name: LinuxTarget(board, name, backend) for name, backend in entry.backends.items()}
 
-    def _here(self, kind: type[HostTarget], device: str, entry: HostDevice | EmulatedDevice) -> dict[str, Target]:
+    def _here(self, device: str, entry: HostDevice | EmulatedDevice) -> dict[str, Target]:
         found: dict[str, Target] = {}
         for name, backend in entry.backends.items():
-            found[name] = self._open.enter_context(closing(kind(device, name, backend)))
+            made = _HERE.get(type(backend), EmulatedTarget)(device, name, backend)
+            found[name] = self._open.enter_context(closing(made))
         return found
 
     def _own(self, device: str, entry: OwnDevice) -> dict[str, Target]:

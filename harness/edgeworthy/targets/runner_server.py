@@ -14,7 +14,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from edgeworthy import runners
@@ -37,10 +39,13 @@ def describe_exit(status: int) -> str:
 
 
 class RunnerServer:
-    """The server process of one runtime, started on first use and again after it was lost."""
+    """The server process of one runtime, started on first use and again after it was lost.
 
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime = runtime
+    ``variables`` are set in its environment.
+    """
+
+    def __init__(self, runtime: Runtime, variables: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.runtime, self.variables = runtime, variables
         self._open = contextlib.ExitStack()
         self._code: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,7 +98,7 @@ class RunnerServer:
             if self.runtime.packed:
                 self._code = write_packed(self.runtime, self._open.enter_context(temporary_folder()))
             code = [self._code] if self._code else []
-            environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+            environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **self.variables}
             self._process = subprocess.Popen(
                 [sys.executable, str(Path(runners.__file__).parent), "serve", self.runtime.module, *code],
                 stdin=subprocess.PIPE,

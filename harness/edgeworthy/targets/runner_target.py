@@ -44,6 +44,7 @@ _ERRORS: dict[str, type[TargetError]] = {
     "provider_unused": BackendUnused,
     "emulates": BackendUnused,
     "nodes_left": NodesLeft,
+    "accelerator_refuses": ArtifactUnusable,
     "runner_failed": RunnerCrashed,
     "users_code": ArtifactUnusable,
 }
@@ -218,6 +219,7 @@ class RunnerTarget(ABC):
             "provider_missing": self._how_to_install_provider(runtime),
             "provider_unused": f"correct the options of {self.name} in devices.yaml; the provider's documentation lists them",
             "emulates": "for its outputs alone add a device of kind 'emulated' to devices.yaml (docs/accelerators.md)",
+            "accelerator_refuses": "take a recipe that the accelerator runs, and report the file to its vendor",
             "nodes_left": "take a recipe that the accelerator runs whole, change the model there, or allow a share:"
             f" min_delegated_percent of {self.name} in devices.yaml",
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .compiled_log import adapter, is_software, reason, share
+from .compiled_log import adapter, has_float16, is_software, reason, share
 from .jobs import Array, Facts, Job, RunnerError, shape_text
 from .litert import LiteRtModel, delegated_nodes
 from .signatures import check_signature
@@ -74,10 +74,12 @@ class CompiledLiteRtModel(LiteRtModel):
         return f"{self.wanted['accelerator'].upper()} accelerator"
 
     def _kind(self, log: str) -> str:
-        """What is wrong: the accelerator, which is not there, or the file, of which it may leave nodes."""
-        if not self.on_cpu and not adapter(log):
+        """What is wrong: the file, the accelerator, which is not there, or the file for it, whole or some of its nodes."""
+        if self.on_cpu:
+            return "artifact_unusable"
+        if not adapter(log):
             return "backend_unused"
-        return "nodes_left" if share(log) else "artifact_unusable"
+        return "nodes_left" if share(log) else "accelerator_refuses"
 
     def _check_accelerator(self) -> None:
         """Raise RunnerError unless what was asked for computes the graph."""
@@ -88,12 +90,13 @@ class CompiledLiteRtModel(LiteRtModel):
         if self.wanted["accelerator"] != "gpu":
             return
         found, emulated = adapter(self.log), self.wanted["emulated"]
-        if emulated and not is_software(found):
-            raise RunnerError(
-                "backend_unused", f"it was computed by {found or 'an adapter without a name'}, no software driver"
-            )
         if is_software(found) and not emulated:
-            raise RunnerError("backend_unused", f"there is no GPU: {found} computes on the processor")
+            raise RunnerError("emulates", f"there is no GPU: {found} computes on the processor")
+        if emulated and not is_software(found):
+            other = found or "an adapter without a name"
+            raise RunnerError("backend_unused", f"{other} computed it, and no software driver of Vulkan")
+        if emulated and self.wanted["precision"] == "float16" and not has_float16(found):
+            raise RunnerError("backend_unused", f"{found.partition(',')[0]} has no float16, which 'precision' asks for")
 
     def _named(self, end: str) -> dict[str, Any]:
         """The details of inputs or outputs, as the signature calls them, or as their tensors where there is none."""

@@ -29,6 +29,11 @@ def is_software(name: str) -> bool:
     return _SOFTWARE in name
 
 
+def has_float16(name: str) -> bool:
+    """Whether a software adapter computes in float16 where it is let to: SwiftShader goes on in float32 and does not say so."""
+    return "SwiftShader" not in name
+
+
 def share(log: str) -> tuple[int, int, str] | None:
     """How many ops of the first graph the GPU takes and how many are left, with the line that says so; None without one."""
     found = _SHARE.search(log)
