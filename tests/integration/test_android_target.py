@@ -418,6 +418,10 @@ def test_damaged_model_is_the_artifacts_fault(target: AndroidTarget, tmp_path: P
     [
         (None, "not there|No such file"),
         (b"#!/bin/sh\necho usage: --graph --use_npu --use_cpu\n", "is LiteRT's tool of that name"),
+        (
+            b"#!/bin/sh\necho ' --graph (Model filename); --compare_numerical (fill values)'; exit 1\n",
+            "is LiteRT's run_model",
+        ),
         (b"#!/bin/sh\necho hello\n", "is not TFLite's benchmark_model"),
         (
             b"\x7fELF\x02\x01\x01" + b"\0" * 11 + (183).to_bytes(2, "little") + b"\0" * 200,

@@ -1,7 +1,8 @@
 """The tool's binary: which one it is, for which ABI, and whether the phone can run it.
 
 Two programs are called benchmark_model. TFLite's takes the values of inputs and gives those of outputs; LiteRT's, for
-its CompiledModel, does neither. Their ``--help`` tells them apart. Neither tells its version, so that its sha256 stands for it.
+its CompiledModel, does neither, and its run_model writes no outputs to a file. Their ``--help`` tells them apart. None tells its
+version, so that its sha256 stands for it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ _RUNS: dict[str, tuple[Abi, ...]] = {
     "x86": ("x86",),
 }
 _NEEDED = ("--input_layer_value_files", "--output_filepath")
+#: LiteRT's tools, by flags that no other has.
+_OTHERS = {
+    ("--use_npu", "--use_cpu"): "LiteRT's tool of that name, which neither takes inputs nor gives outputs",
+    ("--compare_numerical",): "LiteRT's run_model, which prints a few values of its outputs and writes none to a file",
+}
 _NEXT = "give devices.yaml TFLite's benchmark_model for this ABI (tflite/tools/benchmark)"
 
 
@@ -111,9 +117,10 @@ def _help(link: Link, path: str, abi: str, exec_s: float) -> str:
         )
     if all(flag in usage for flag in _NEEDED):
         return usage
-    if "--use_npu" in usage or "--use_cpu" in usage:
+    other = next((said for flags, said in _OTHERS.items() if any(flag in usage for flag in flags)), None)
+    if other:
         raise ToolUnusable(
-            f"{link.device}: {path} is LiteRT's tool of that name, which neither takes inputs nor gives outputs",
+            f"{link.device}: {path} is {other}",
             hint="give devices.yaml the other one: TFLite's benchmark_model (tflite/tools/benchmark)",
         )
     raise ToolUnusable(
