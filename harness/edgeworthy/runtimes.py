@@ -20,7 +20,7 @@ class Runtime:
     mixed variants starts from, the preferred first. ``tiny`` is the file in measurements/tiny that a device is tried with,
     ``on_boards`` whether a board runs it where devices.yaml does not say, and ``processor_alone`` whether a backend with
     another execution provider than the processor's refuses it. Of the user's own, ``class_name`` is the class in the module that
-    runs the files, and ``packed`` a zip of what the module consists of, empty where it is installed.
+    runs the files, and ``packed`` a zip of what the module consists of and reads, empty where it is installed.
     """
 
     name: str

@@ -126,3 +126,8 @@ class OwnRuntime(Strict):
     packages: list[str] = Field(
         [], description="distributions that the class imports; other versions are other evidence"
     )
+    files: list[str] = Field(
+        [],
+        description="files that the class reads, relative to models.yaml, beside the class's file or in a folder below it; "
+        "other content is other evidence",
+    )

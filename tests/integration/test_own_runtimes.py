@@ -151,6 +151,15 @@ def no_file(project: Project) -> None:
     (project.root / "benchmarks" / "my_runtime.py").unlink()
 
 
+def no_data(project: Project) -> None:
+    project.models["runtimes"]["numpy_mlp"]["files"] = ["layers.py", "table.npy"]
+
+
+def data_elsewhere(project: Project) -> None:
+    (project.root / "table.npy").write_bytes(b"")
+    project.models["runtimes"]["numpy_mlp"]["files"] = ["../table.npy"]
+
+
 def json_suffix(project: Project) -> None:
     project.models["runtimes"]["numpy_mlp"]["suffix"] = ".json"
 
@@ -179,6 +188,11 @@ def phone(project: Project) -> None:
         (wrong_recipe, r"recipes.py: recipe 'mlp': unknown runtime 'numpy_mpl'; did you mean 'numpy_mlp'\?"),
         (built_in, r"models.yaml:\d+: runtimes.torch: 'torch' comes with edgeworthy"),
         (no_file, r"models.yaml:\d+: runtimes.numpy_mlp.class: .*my_runtime.py: no such file"),
+        (no_data, r"models.yaml:\d+: runtimes.numpy_mlp.files.1: .*benchmarks/table.npy: no such file"),
+        (
+            data_elsewhere,
+            r"models.yaml:\d+: runtimes.numpy_mlp.files.0: .*table.npy: lies neither beside .*my_runtime.py nor",
+        ),
         (json_suffix, r"models.yaml:\d+: runtimes.numpy_mlp.suffix: the store keeps"),
         (
             wrong_backend,

@@ -13,7 +13,7 @@ from edgeworthy.device_schema import BoardBackend, CpuBackend, OwnBackend, Runne
 from edgeworthy.errors import SourceError
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.source_schema import OwnRuntime
-from edgeworthy.user_code.own_runtimes import ClassRuntime, own_runtime, write_packed
+from edgeworthy.user_code.own_runtimes import ClassRuntime, own_runtime, unpack_code
 
 CLASS = "import numpy\nfrom inner.parts import part\n\nclass Model:\n    part = part\n"
 
@@ -28,9 +28,9 @@ def own(tmp_path: Path) -> ClassRuntime:
     return row(tmp_path)
 
 
-def row(folder: Path) -> ClassRuntime:
-    entry = OwnRuntime.model_validate({"class": "model.py:Model", "suffix": ".bin", "packages": ["numpy"]})
-    return own_runtime("mine", entry, folder)
+def row(folder: Path, *files: str) -> ClassRuntime:
+    given = {"class": "model.py:Model", "suffix": ".bin", "packages": ["numpy"], "files": list(files)}
+    return own_runtime("mine", OwnRuntime.model_validate(given), folder)
 
 
 def test_a_runner_is_sent_the_users_files_alone(own: ClassRuntime, tmp_path: Path) -> None:
@@ -39,8 +39,8 @@ def test_a_runner_is_sent_the_users_files_alone(own: ClassRuntime, tmp_path: Pat
         files = {name for name in packed.namelist() if not name.endswith("/")}
         assert {info.compress_type for info in packed.infolist()} == {zipfile.ZIP_STORED}
     assert files == {"loaded/model.py", "inner/__init__.py", "inner/parts.py"}
-    packed_at = write_packed(own, tmp_path)
-    code = f"import sys; sys.path = [{packed_at!r}, *sys.path[1:]]; import {own.module} as m; print(m.{own.class_name}.part)"
+    unpacked_at = unpack_code(own, tmp_path)
+    code = f"import sys; sys.path = [{unpacked_at!r}, *sys.path[1:]]; import {own.module} as m; print(m.{own.class_name}.part)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
     assert done.stdout == "7\n"
 
@@ -52,6 +52,20 @@ def test_its_version_is_that_of_its_files_and_packages(own: ClassRuntime, tmp_pa
     assert row(tmp_path) == own
     (tmp_path / "inner" / "parts.py").write_text("part = 8\n")
     assert row(tmp_path).version({"numpy": "2.0"}) != version
+
+
+def test_what_it_reads_lies_beside_every_module_that_may_look_for_it(own: ClassRuntime, tmp_path: Path) -> None:
+    """Seen from the class's file and from what it imports as in the user's folder; another content is another version."""
+    (tmp_path / "inner" / "table.bin").write_bytes(b"12")
+    (tmp_path / "kept elsewhere").write_bytes(b"34")
+    (tmp_path / "large.bin").symlink_to("kept elsewhere")
+    reads = row(tmp_path, "inner/table.bin", "large.bin")
+    code = Path(str(unpack_code(reads, tmp_path / "unpacked")))
+    tables = {path.relative_to(code).as_posix(): path.read_bytes() for path in code.rglob("*.bin")}
+    assert tables == {"loaded/inner/table.bin": b"12", "inner/table.bin": b"12", "loaded/large.bin": b"34"}
+    assert reads.text != own.text
+    (tmp_path / "kept elsewhere").write_bytes(b"56")
+    assert row(tmp_path, "inner/table.bin", "large.bin").text != reads.text
 
 
 def test_a_class_without_a_file_is_an_error(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from edgeworthy.model_schema import Variant
 from edgeworthy.runtimes import RUNTIMES, Runtime
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.user_code.functions import load_function
-from edgeworthy.user_code.own_runtimes import own_runtime
+from edgeworthy.user_code.own_runtimes import all_runtimes
 from edgeworthy.variants.artifacts.canary import canary_recipe
 from edgeworthy.variants.artifacts.keys import VariantPlan
 from edgeworthy.variants.recipes.registry import Recipe, all_recipes, check_options
@@ -64,7 +64,7 @@ class Project:
         devices, devices_document = load_devices(devices_yaml)
         check_targets(models, document, devices)
         base = models_yaml.absolute().parent  # children open its files from folders of their own
-        runtimes = _runtimes(document, models, base)
+        runtimes = all_runtimes(models.runtimes, document)
         check_runtimes(devices, devices_document, runtimes)
         recipes = all_recipes([base / file for file in models.recipe_files], runtimes)
         for name, model in models.models.items():
@@ -186,19 +186,6 @@ class Project:
         """What runs the cell; a canary runs where its model's reference does."""
         variant = self.models.models[cell.model].reference if cell.variant == CANARY else cell.variant
         return self.plan(cell.model, variant).recipe.runtime
-
-
-def _runtimes(document: YamlFile, models: ModelsFile, base: Path) -> dict[str, Runtime]:
-    """The table's and the user's own. Raises ConfigError."""
-    found: dict[str, Runtime] = {**RUNTIMES}
-    for name, entry in models.runtimes.items():
-        if name in RUNTIMES:
-            raise document.error(("runtimes", name), f"{name!r} comes with edgeworthy; give yours another name")
-        try:
-            found[name] = own_runtime(name, entry, base)
-        except SourceError as error:
-            raise document.error(("runtimes", name, "class"), error.message, error.hint) from error
-    return found
 
 
 def _report(name: str, base: Path) -> Callable[..., Any]:

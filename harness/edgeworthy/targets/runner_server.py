@@ -24,7 +24,7 @@ from edgeworthy.errors import RunnerCrashed, RunnerTimeout
 from edgeworthy.runtimes import Runtime
 from edgeworthy.storage import log_tail
 from edgeworthy.temporary import temporary_folder
-from edgeworthy.user_code.own_runtimes import write_packed
+from edgeworthy.user_code.own_runtimes import unpack_code
 
 #: Importing torch on a cold disk takes 20 s and more.
 START_SECONDS = 120.0
@@ -96,7 +96,7 @@ class RunnerServer:
             self.close()
         if self._process is None:
             if self.runtime.packed:
-                self._code = write_packed(self.runtime, self._open.enter_context(temporary_folder()))
+                self._code = unpack_code(self.runtime, self._open.enter_context(temporary_folder()))
             code = [self._code] if self._code else []
             environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **self.variables}
             self._process = subprocess.Popen(

@@ -11,18 +11,19 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import os
 import sys
 import sysconfig
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import edgeworthy
 from edgeworthy.array_files import PARSING
 from edgeworthy.errors import SourceError
-from edgeworthy.readers import problem_of
+from edgeworthy.readers import checked_file, problem_of
 from edgeworthy.storage import digest, file_digest
 
 #: Folders of installed packages, which their versions identify.
@@ -96,6 +97,27 @@ def function_copy(name: str, base_dir: Path) -> FunctionCopy | None:
     files = {module.relative: module.file.read_bytes() for module in reversed(_as_imported(modules))}
     copied = f"{LOADED}/{Path(where).name}:{attribute}" if where.endswith(".py") else name
     return FunctionCopy(copied, files, _text(name, modules))
+
+
+def copied_file(path: Path, name: str, base_dir: Path) -> dict[str, bytes]:
+    """What the copy of a function has of a file that it reads: the file, as it lies beside or below the function's modules.
+
+    Raises SourceError where it cannot be read, or lies elsewhere.
+    """
+    path = Path(os.path.normpath(base_dir.resolve() / path))  # a link stays one: data is often kept elsewhere
+    modules = function_modules(name, base_dir)
+    content = checked_file(path).read_bytes()
+    places = {
+        PurePosixPath(module.relative).parent / path.relative_to(module.file.parent)
+        for module in modules
+        if module.file.parent in path.parents
+    }
+    if not places or is_installed(modules[0].file):
+        raise SourceError(
+            f"{path}: lies neither beside {modules[0].file} nor in a folder below it",
+            hint="move it there: a runner is sent both as they lie, and finds it by Path(__file__).parent",
+        )
+    return {place.as_posix(): content for place in places}
 
 
 def _as_imported(modules: Sequence[Module]) -> list[Module]:

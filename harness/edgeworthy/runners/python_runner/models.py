@@ -42,7 +42,7 @@ def load(job: Job) -> Any:
 
 
 def import_runtime(module: str, code: str | None) -> None:
-    """Import what runs artifacts; ``code`` is a zip of the user's files that it is found in, after all that is installed."""
+    """Import what runs artifacts; ``code`` is a folder of the user's files that it is found in, after all that is installed."""
     if code and code not in sys.path:
         sys.path.append(code)
     importlib.import_module(module)

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -98,8 +99,19 @@ def _run_forked(job: Job) -> NoReturn:
 
 
 def main() -> None:
-    """The program: ``run JOB.json`` or ``serve MODULE [CODE]``."""
+    """The program: ``run JOB.json``, whose code is a zip, or ``serve MODULE [CODE]``, whose code is a folder."""
     if sys.argv[1] == "serve":
         serve(*sys.argv[2:])
     else:
-        run(json.loads(Path(sys.argv[2]).read_text()))
+        job = json.loads(Path(sys.argv[2]).read_text())
+        run({**job, "code": unpacked(job["code"], job["out"])})
+
+
+def unpacked(packed: str | None, out: str) -> str | None:
+    """The folder in ``out`` with the files of a zip, as they lie beside one another where they are from."""
+    if not packed:
+        return None
+    code = f"{out}/code"
+    with zipfile.ZipFile(packed) as archive:
+        archive.extractall(code)
+    return code

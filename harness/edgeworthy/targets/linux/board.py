@@ -18,6 +18,7 @@ from edgeworthy.targets.links.base import Link
 from edgeworthy.targets.links.patience import at_first_contact, patiently
 from edgeworthy.targets.links.reading import reading
 from edgeworthy.targets.linux.telemetry import LinuxState, read_state
+from edgeworthy.temporary import temporary_folder
 
 COMMAND_S = 60.0
 #: What the runner is written in.
@@ -154,6 +155,15 @@ class Board:
         """The files that it keeps for us."""
         return DeviceFiles(self.link, f"{self.facts.work_folder}/files")
 
+    def put_code(self, runtime: Runtime) -> str | None:
+        """The path there of what the runtime's class consists of; None where it is installed. Raises DeviceError."""
+        if not runtime.packed:
+            return None
+        with temporary_folder() as folder:
+            packed = folder / f"{runtime}.zip"
+            packed.write_bytes(runtime.packed)
+            return self.files.put(packed)
+
     def version(self, runtime: Runtime) -> str:
         """The version of a runtime there, ``absent`` of what is not installed. Raises DeviceError."""
         known = self.facts.runtimes | self._own_versions
@@ -175,6 +185,7 @@ class Board:
     def forget(self) -> None:
         """Ask for the facts again when they are wanted next."""
         self.__dict__.pop("facts", None)
+        self._own_versions.clear()
 
     def close(self) -> None:
         """End the link."""

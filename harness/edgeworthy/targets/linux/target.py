@@ -19,7 +19,6 @@ from edgeworthy.targets.linux.packed_runner import packed_runner
 from edgeworthy.targets.linux.telemetry import SAMPLE_SCRIPT, parse_state
 from edgeworthy.targets.runner_server import describe_exit
 from edgeworthy.targets.runner_target import Answer, RunnerTarget, versions_in_words
-from edgeworthy.user_code.own_runtimes import write_packed
 
 COMMAND_S = 30.0
 #: A job is a few hundred letters: as words of a command they take one round trip, as a pushed file half a dozen.
@@ -62,8 +61,7 @@ class LinuxTarget(RunnerTarget):
 
     def _execute(self, runtime: Runtime, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
         board, link = self.board, self.board.link
-        runner, packed = board.files.put(packed_runner(folder)), write_packed(runtime, folder)
-        code = board.files.put(Path(packed)) if packed else None
+        runner, code = board.files.put(packed_runner(folder)), board.put_code(runtime)
         with job_folder(link, board.facts.work_folder) as remote:
             words = [
                 "sh",

@@ -11,7 +11,7 @@ from edgeworthy.errors import ArtifactUnusable
 from edgeworthy.records import Layout
 from edgeworthy.runners.python_runner import jobs, models
 from edgeworthy.runtimes import Runtime
-from edgeworthy.user_code.own_runtimes import CORRECT_CLASS, write_packed
+from edgeworthy.user_code.own_runtimes import CORRECT_CLASS, unpack_code
 from edgeworthy.variants.models.model_inputs import Ends, values_of
 from edgeworthy.variants.models.model_outputs import Inference, in_batches
 from edgeworthy.variants.models.same_model import Images, Values
@@ -24,7 +24,7 @@ def of_class(runtime: Runtime, path: Path, layout: Layout, ends: Ends, scratch: 
         "runtime": runtime.name,
         "module": runtime.module,
         "class": runtime.class_name,
-        "code": write_packed(runtime, scratch),
+        "code": unpack_code(runtime, scratch),
         "artifact": str(path),
         "threads": 1,
         "layout": layout,
