@@ -15,16 +15,18 @@ from rich.console import Console
 from rich.text import Text
 
 from edgeworthy.cli.device_entry import new_entry
-from edgeworthy.cli.options import DevicesOption
-from edgeworthy.config import load_devices
+from edgeworthy.cli.options import DevicesOption, ModelsOption
+from edgeworthy.config import check_runtimes, load_devices, load_models
 from edgeworthy.device_schema import Device, DevicesFile, LinuxDevice
 from edgeworthy.errors import ConfigError
 from edgeworthy.measurements.probe import DeviceReport, probe
-from edgeworthy.runtimes import RUNTIMES
+from edgeworthy.pytest_ini import ini_path
+from edgeworthy.runtimes import RUNTIMES, Runtime
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.targets.device_lock import device_lock
 from edgeworthy.targets.linux.setup import set_up
 from edgeworthy.targets.open_targets import Targets
+from edgeworthy.user_code.own_runtimes import all_runtimes
 
 devices_app = typer.Typer(
     add_completion=False, help="The devices of devices.yaml: which are connected, and which backends work."
@@ -76,9 +78,14 @@ def add(
 
 
 @devices_app.command()
-def setup(name: Annotated[str, typer.Argument(help="a board of devices.yaml")], devices: DevicesOption) -> None:
-    """Install the runtimes of a board's backends there; it needs no internet, the wheels are fetched here."""
-    file, _ = load_devices(devices)
+def setup(
+    name: Annotated[str, typer.Argument(help="a board of devices.yaml")], devices: DevicesOption, models: ModelsOption
+) -> None:
+    """Install the runtimes of a board's backends there, and the packages that those of your own name in models.yaml.
+
+    It needs no internet, the wheels are fetched here.
+    """
+    file, document = load_devices(devices)
     entry = _device(file, name, devices)
     if not isinstance(entry, LinuxDevice):
         raise ConfigError(
@@ -86,10 +93,20 @@ def setup(name: Annotated[str, typer.Argument(help="a board of devices.yaml")], 
             hint="only boards of kind linux are set up; a phone takes benchmark_model, the host pip",
         )
     backends = entry.backends.values()
-    runtimes = [row for row in RUNTIMES.values() if not all(backend.why_not(row) for backend in backends)]
+    known = _runtimes(models)
+    check_runtimes(file, document, known)
+    runtimes = [row for row in known.values() if not all(backend.why_not(row) for backend in backends)]
     with contextlib.closing(Targets(file, devices.absolute().parent)) as targets, device_lock(entry.connection, print):
         installed = set_up(targets.board(name), runtimes, print)
     print(f"{name} has {', '.join(f'{runtime} {version}' for runtime, version in installed.items())}")
+
+
+def _runtimes(models: Path) -> dict[str, Runtime]:
+    """The runtimes that there are; a board may be set up before there is a models.yaml. Raises ConfigError."""
+    if models == ini_path("edge_models") and not models.exists():
+        return {**RUNTIMES}
+    file, document = load_models(models)
+    return all_runtimes(file.runtimes, document)
 
 
 def _device(file: DevicesFile, name: str, path: Path) -> Device:

@@ -13,10 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeworthy.errors import CommandFailed, RuntimeMissing
-from edgeworthy.installed import ABSENT
-from edgeworthy.runtimes import BuiltIn
+from edgeworthy.installed import ABSENT, installed_version
+from edgeworthy.runtimes import Runtime
 from edgeworthy.storage import LOG_TAIL_LINES
-from edgeworthy.targets import host_state
 from edgeworthy.targets.links.patience import patiently
 from edgeworthy.targets.linux.board import Board, BoardFacts
 from edgeworthy.temporary import temporary_folder
@@ -44,8 +43,22 @@ os.rename(made, final)
 """
 
 
-def set_up(board: Board, runtimes: Sequence[BuiltIn], tell: Callable[[str], None]) -> dict[str, str]:
-    """Install runtimes on the board, in this machine's own versions; returns each one's version there.
+#: Runs on the board: imports a runtime as a runner does, a class of the user's from a zip of its files.
+_IMPORT = r"""
+import importlib, sys, tempfile, zipfile
+sys.path.insert(0, sys.argv[1])
+import numpy
+with tempfile.TemporaryDirectory() as code:
+    for packed in sys.argv[3:]:
+        zipfile.ZipFile(packed).extractall(code)
+        sys.path.append(code)
+    importlib.import_module(sys.argv[2])
+"""
+_FIX = "fix this on the board, then run 'edgeworthy devices setup' again"
+
+
+def set_up(board: Board, runtimes: Sequence[Runtime], tell: Callable[[str], None]) -> dict[str, str]:
+    """Install runtimes, or the packages of those of the user's own, in this machine's versions; gives each one's version there.
 
     A vendor's build in its Python is left alone: its execution providers are in no wheel from here, which would hide it.
     Raises RuntimeMissing where no wheel fits the board, or what was installed cannot be imported; DeviceError.
@@ -54,29 +67,36 @@ def set_up(board: Board, runtimes: Sequence[BuiltIn], tell: Callable[[str], None
     for build in (kept[runtime.name] for runtime in runtimes if runtime.name in kept):
         tell(f"{board.device}: keeps its own {build}")
     lacking = [runtime for runtime in runtimes if runtime.name not in kept]
-    if lacking:
-        _install(board, lacking, tell)
+    if wanted := sorted({_requirement(package) for runtime in lacking for package in runtime.packages}):
+        _install(board, wanted, tell)
+    for runtime in lacking:
+        _import(board, runtime)
     board.forget()
-    return {runtime.name: board.facts.runtimes[runtime.name] for runtime in runtimes}
+    return {runtime.name: board.version(runtime) for runtime in runtimes}
 
 
-def _install(board: Board, runtimes: Sequence[BuiltIn], tell: Callable[[str], None]) -> None:
+def _install(board: Board, wanted: Sequence[str], tell: Callable[[str], None]) -> None:
     facts = board.facts
     with temporary_folder() as folder:
-        tell(f"fetching {', '.join(map(str, runtimes))} for {_in_words(facts)}")
-        wheels = _fetch(board, runtimes, folder)
+        tell(f"fetching {', '.join(wanted)} for {_in_words(facts)}")
+        wheels = _fetch(board, wanted, folder)
         for wheel in wheels:
             tell(f"{board.device}: {wheel.name} ({wheel.stat().st_size / 1e6:.1f} MB)")
         remote = [board.files.put(wheel) for wheel in wheels]
-    _python(board, "the wheels cannot be unpacked", _UNPACK, facts.packages, *remote)
-    for runtime in runtimes:
-        code = f"import sys; sys.path.insert(0, sys.argv[1]); import numpy, {runtime.module}"
-        _python(board, f"{runtime} was installed and cannot be imported", code, facts.packages)
+    _python(board, "the wheels cannot be unpacked", _FIX, _UNPACK, facts.packages, *remote)
 
 
-def _fetch(board: Board, runtimes: Sequence[BuiltIn], folder: Path) -> list[Path]:
-    """The wheels of the runtimes and all that they need, for the board's processor, C library and Python."""
-    facts, wanted = board.facts, [_requirement(runtime) for runtime in runtimes]
+def _import(board: Board, runtime: Runtime) -> None:
+    """Raises CommandFailed where the board's Python cannot import it."""
+    code = board.put_code(runtime)
+    hint = runtime.how_to_install(board.device) if runtime.class_name else _FIX
+    words = [board.facts.packages, runtime.module, *([code] if code else [])]
+    _python(board, f"{runtime} cannot be imported there", hint, _IMPORT, *words)
+
+
+def _fetch(board: Board, wanted: Sequence[str], folder: Path) -> list[Path]:
+    """The wheels of what is wanted and all that it needs, for the board's processor, C library and Python."""
+    facts = board.facts
     command = [
         *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--only-binary=:all:"),
         *("--python-version", ".".join(map(str, facts.python)), "--implementation", "cp", "--dest", str(folder)),
@@ -92,7 +112,7 @@ def _fetch(board: Board, runtimes: Sequence[BuiltIn], folder: Path) -> list[Path
         raise RuntimeMissing(
             f"{board.device}: no wheel of {no_wheel[1]} fits {_in_words(facts)}",
             hint=f"use another Python on the board (devices.{board.device}.python in devices.yaml), "
-            "or install another version of the runtime here",
+            "or install another version of the package here",
             log_tail=log_tail,
         )
     raise RuntimeMissing(
@@ -102,9 +122,9 @@ def _fetch(board: Board, runtimes: Sequence[BuiltIn], folder: Path) -> list[Path
     )
 
 
-def _requirement(runtime: BuiltIn) -> str:
+def _requirement(package: str) -> str:
     """The version that is installed here, so that both sides of a comparison run the same; else the newest."""
-    package, version = runtime.distribution, host_state.runtime_version(runtime)
+    version = installed_version(package)
     return package if version == ABSENT else f"{package}=={version.partition('+')[0]}"
 
 
@@ -123,7 +143,7 @@ def _in_words(facts: BoardFacts) -> str:
     )
 
 
-def _python(board: Board, problem: str, code: str, *arguments: str) -> None:
+def _python(board: Board, problem: str, hint: str, code: str, *arguments: str) -> None:
     """Run Python code on the board that may be run twice. Raises CommandFailed."""
     words = [board.entry.python, "-c", code, *arguments]
     done = patiently(lambda: board.link.run(words, UNPACK_S))
@@ -132,5 +152,5 @@ def _python(board: Board, problem: str, code: str, *arguments: str) -> None:
         raise CommandFailed(
             f"{board.device}: {problem}: {said.splitlines()[-1]}",
             log_tail=said[-2000:],
-            hint="fix this on the board, then run 'edgeworthy devices setup' again",
+            hint=hint,
         )
