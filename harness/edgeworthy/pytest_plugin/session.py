@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from edgeworthy.measurements.project import Project
     from edgeworthy.pytest_plugin.cell import CellHandle, PairHandle
     from edgeworthy.records import Verdict
+    from edgeworthy.runs.run import Run
     from edgeworthy.runs.run_file import Scope
-    from edgeworthy.runs.verdict_log import VerdictLog
     from edgeworthy.session.ending import Ended
     from edgeworthy.session.settings import Settings
 
@@ -40,7 +40,6 @@ class EdgeSession:
         self.config = config
         self.planned: list[CellId] = []
         self._misuse = ""
-        self._bench: Bench | None = None
         self._ended: Ended | None = None
 
     # -- where things are -------------------------------------------------------------------------------------
@@ -103,7 +102,9 @@ class EdgeSession:
         """
         self._check_gate()
         if self.config.getoption("--edge-resume"):
-            self.log.clear()
+            from edgeworthy.runs.verdict_log import VerdictLog
+
+            VerdictLog(self.run_folder).clear()
         return str(self.run_folder)
 
     @functools.cached_property
@@ -123,25 +124,27 @@ class EdgeSession:
         )
 
     @functools.cached_property
-    def log(self) -> VerdictLog:
-        """The run's verdicts, as far as this process gives them."""
-        from edgeworthy.runs.verdict_log import VerdictLog
+    def run(self) -> Run:
+        """The run, begun on first use: what it measured before is kept, what it judged is judged anew. Raises EdgeworthyError."""
+        from edgeworthy.runs.run import Run
 
-        return VerdictLog(self.run_folder, self._worker or "main")
+        planned = [*self.planned, *self.project.canaries(self.planned)]
+        run = Run.begin(
+            self.run_folder, planned, self._scope(), self.project.devices.emulated(), self._worker or "main"
+        )
+        if self._worker is None:
+            run.log.clear()
+        return run
 
+    @functools.cached_property
     def bench(self) -> Bench:
-        """The bench, opened on first use. Raises EdgeworthyError."""
+        """What measures into the run, opened on first use. Raises EdgeworthyError."""
         from edgeworthy.measurements.bench import Bench
         from edgeworthy.pytest_plugin.progress import Progress
-        from edgeworthy.runs.journal import Journal
 
-        if self._bench is None:
-            store = self.settings.open_store()
-            ahead = self._worker is None  # xdist's workers are already beside one another
-            self._bench = Bench(
-                self.project, store, Journal(self.run_folder), self.planned, Progress(self.config), ahead
-            )
-        return self._bench
+        journal, store = self.run.journal, self.settings.open_store()
+        ahead = self._worker is None  # xdist's workers are already beside one another
+        return Bench(self.project, store, journal, self.planned, Progress(self.config), ahead)
 
     # -- collection -------------------------------------------------------------------------------------------
 
@@ -234,7 +237,7 @@ class EdgeSession:
             name=name,
             nodeid=f"edgeworthy::{name}",
             cell=cell,
-            setup=lambda: (self._judge(), self.log),
+            setup=lambda: (self._judge(), self.run.log),
         )
         return item
 
@@ -242,7 +245,7 @@ class EdgeSession:
         """What judges the canaries, by the limits of the command line."""
         from edgeworthy.judging.judge import Judge
 
-        return Judge(self._opened(), self.gate, self._asked_limits())
+        return Judge(self.bench, self.gate, self._asked_limits())
 
     def _quiet_benchmark_table(self, items: Iterable[pytest.Item]) -> None:
         """Hide pytest-benchmark's own table, unless its options or benchmarks without cells are used."""
@@ -253,20 +256,6 @@ class EdgeSession:
             benchmarks.quiet = True
 
     # -- the run ----------------------------------------------------------------------------------------------
-
-    def _opened(self) -> Bench:
-        """The bench, with the run's folder begun."""
-        if self._bench is None:
-            self._begin()
-        return self.bench()
-
-    def _begin(self) -> None:
-        from edgeworthy.runs.run import Run
-
-        planned = [*self.planned, *self.project.canaries(self.planned)]
-        if self._worker is None:
-            self.log.clear()
-        Run.begin(self.run_folder, planned, self._scope(), self.project.devices.emulated())
 
     def _scope(self) -> Scope:
         """Which part of the project this run speaks of."""
@@ -279,13 +268,13 @@ class EdgeSession:
         """What the test gets as ``edge_cell``."""
         from edgeworthy.pytest_plugin.cell import CellHandle
 
-        return CellHandle(item, self._opened(), self.gate, self.log, cell, self._overrides(item))
+        return CellHandle(item, self.bench, self.gate, self.run.log, cell, self._overrides(item))
 
     def pair_handle(self, item: pytest.Item, cell: CellId, first: CellId) -> PairHandle:
         """What the test gets as ``edge_pair``."""
         from edgeworthy.pytest_plugin.cell import PairHandle
 
-        return PairHandle(item, self._opened(), self.gate, self.log, cell, first, self._overrides(item))
+        return PairHandle(item, self.bench, self.gate, self.run.log, cell, first, self._overrides(item))
 
     @staticmethod
     def settle(item: pytest.Item, raised: pytest.ExceptionInfo[BaseException] | None) -> None:
@@ -304,10 +293,9 @@ class EdgeSession:
         for cell in cells_of(item) if skips else ():
             from edgeworthy.records import Verdict
 
-            self._opened()
             test = item.name.partition("[")[0]
             message, hint = f"{test} was skipped by --benchmark-only", "to judge latency alone: pytest -k latency"
-            self.log.add(Verdict(cell, test, "error", "exact", f"not judged: {message}", hint))
+            self.run.log.add(Verdict(cell, test, "error", "exact", f"not judged: {message}", hint))
 
     def _check_marks(self, item: pytest.Item) -> None:
         try:
@@ -381,5 +369,5 @@ class EdgeSession:
 
     def close(self) -> None:
         """Close the connections to all devices."""
-        if self._bench is not None:
-            self._bench.close()
+        if "bench" in self.__dict__:
+            self.bench.close()

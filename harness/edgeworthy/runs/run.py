@@ -21,11 +21,11 @@ class Run:
     :meth:`open` writes nothing, also where the folder may not be written; :meth:`begin` starts one to be measured.
     """
 
-    def __init__(self, plan: RunFile) -> None:
+    def __init__(self, plan: RunFile, writer: str = "main") -> None:
         self._plan = plan
         self.folder = plan.folder
         self.journal = Journal(plan.folder)
-        self.log = VerdictLog(plan.folder)
+        self.log = VerdictLog(plan.folder, writer)
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -34,15 +34,21 @@ class Run:
 
     @classmethod
     def begin(
-        cls, folder: Path, cells: Sequence[CellId], scope: Scope, emulated: Mapping[str, str] | None = None
+        cls,
+        folder: Path,
+        cells: Sequence[CellId],
+        scope: Scope,
+        emulated: Mapping[str, str] | None = None,
+        writer: str = "main",
     ) -> Run:
         """Make the folder and note what is planned, so that an interrupted run says what it lacks. Raises StoreError.
 
-        ``emulated`` names the emulator of each target that is no device.
+        ``emulated`` names the emulator of each target that is no device. Of the processes that measure into one run each is
+        a ``writer`` of verdicts.
         """
         plan = RunFile(folder, list(cells), scope, UNFINISHED, emulated or {})
         plan.write()
-        return cls(plan)
+        return cls(plan, writer)
 
     @property
     def name(self) -> str:
