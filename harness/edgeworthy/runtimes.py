@@ -19,8 +19,9 @@ class Runtime:
     compares with, ``mixed`` the one that leaves chosen ops float; ``quantized`` are the fully quantized ones that a search for
     mixed variants starts from, the preferred first. ``tiny`` is the file in measurements/tiny that a device is tried with,
     ``on_boards`` whether a board runs it where devices.yaml does not say, and ``processor_alone`` whether a backend with
-    another execution provider than the processor's refuses it. Of the user's own, ``class_name`` is the class in the module that
-    runs the files, and ``packed`` a zip of what the module consists of and reads, empty where it is installed.
+    another execution provider than the processor's refuses it, ``profiled`` whether a runner gets the times of its ops. Of
+    the user's own, ``class_name`` is the class in the module that runs the files, and ``packed`` a zip of what the module
+    consists of and reads, empty where it is installed.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Runtime:
     tiny: str | None = None
     on_boards: bool = True
     processor_alone: bool = False
+    profiled: bool = False
     class_name: str | None = None
     packed: bytes = field(default=b"", repr=False)
 
@@ -94,6 +96,7 @@ _ROWS = (
         quantized=("ort_int8_minmax",),
         tiny="tiny.onnx",
         vendor_builds=("onnxruntime-gpu", "onnxruntime-openvino"),
+        profiled=True,
     ),
     BuiltIn(
         "torch",

@@ -24,10 +24,10 @@ from edgeworthy.errors import (
 )
 from edgeworthy.records import Artifact
 from edgeworthy.runtimes import RUNTIMES
-from edgeworthy.targets.android.op_profile import COLUMNS
 from edgeworthy.targets.android.target import AndroidTarget
 from edgeworthy.targets.base import Job, Side
 from edgeworthy.targets.host import HostTarget
+from edgeworthy.targets.op_times import COLUMNS
 from edgeworthy.tensors import NamedInput, in_a_row, state
 
 from tests import faulty_tool

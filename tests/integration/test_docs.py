@@ -27,8 +27,7 @@ from edgeworthy.metrics import METRICS
 from edgeworthy.reports.frames import SAMPLE_COLUMNS
 from edgeworthy.reports.rows import COLUMNS, STATUSES
 from edgeworthy.runners.python_runner import outputs, timing
-from edgeworthy.targets import device_files
-from edgeworthy.targets.android import op_profile
+from edgeworthy.targets import device_files, op_times
 from edgeworthy.targets.links import adb_session, adb_transport
 from edgeworthy.tasks import corpus, text_decoders
 from edgeworthy.tasks.decoders import finished, poses, ssd, ssd_anchors, yolo
@@ -295,7 +294,7 @@ def test_every_column_is_described(heading: str, columns: dict[str, str]) -> Non
 
 def test_every_column_of_a_profile_is_described() -> None:
     """The table of docs/devices.md is that of the profile, word for word."""
-    wanted = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in op_profile.COLUMNS.items())
+    wanted = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in op_times.COLUMNS.items())
     assert wanted in sections(DOCS / "devices.md")["Where the time goes"], f"the table should be:\n{wanted}"
 
 

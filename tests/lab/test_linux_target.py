@@ -24,6 +24,7 @@ from edgeworthy.errors import (
     DeviceAbsent,
     DeviceRebooted,
     InputMismatch,
+    ProfileUnavailable,
     RunnerCrashed,
     RunnerTimeout,
     RuntimeMissing,
@@ -36,6 +37,7 @@ from edgeworthy.storage import file_digest
 from edgeworthy.targets.base import Job, Side
 from edgeworthy.targets.links import patience
 from edgeworthy.targets.linux.target import LinuxTarget
+from edgeworthy.targets.op_times import INTERVALS
 from edgeworthy.targets.open_targets import Targets
 from edgeworthy.tensors import in_a_row
 from edgeworthy.user_code.own_runtimes import own_runtime
@@ -217,6 +219,17 @@ def test_timing_and_timing_interleaved(target: LinuxTarget, onnx: Artifact, tfli
     assert medians.shape == (2, 6)
     assert np.median(medians[1]) > np.median(medians[0])
     assert (medians[1] > 100 * medians[0]).all(), "20 ms of work were added to some 20 us"
+
+
+def test_ops_are_timed_there_as_on_the_host(
+    targets: Targets, onnx: Artifact, tflite: Artifact, samples: Samples
+) -> None:
+    """The same nodes, with intervals; LiteRT's package has no profiler, there as here."""
+    here, there = (targets[name].profile(Job(onnx, samples, 60)) for name in ("host:cpu", "pi:cpu"))
+    assert there["name"].tolist() == here["name"].tolist()
+    assert (there[list(INTERVALS)] > 0).all(axis=None)
+    with pytest.raises(ProfileUnavailable, match="litert gives the runner no times"):
+        targets["pi:cpu"].profile(Job(tflite, samples, 60))
 
 
 def test_second_unchanged_run_pushes_nothing(entry: dict[str, Any], onnx: Artifact, samples: Samples) -> None:

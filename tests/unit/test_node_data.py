@@ -83,7 +83,7 @@ def test_files_lie_beside_the_artifact(diagnosis: Diagnosis, tmp_path: Path) -> 
 
 def test_times_of_a_phone_are_by_the_names_of_outputs() -> None:
     """As TFLite's tool writes them: in brackets, with the node's index behind."""
-    times = times_by_tensor(parse_profile(PROFILE.read_text()))
+    times = times_by_tensor(parse_profile(PROFILE.read_text()), Path("net.tflite"))
     assert times["sequential_1/conv2d_1/Relu;sequential_1/conv2d_1/convolution"] == 0.0036
     assert times["StatefulPartitionedCall_1:0"] == 0.0004
     assert len(times) == 4

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from edgeworthy.errors import ToolUnusable
-from edgeworthy.targets.android.op_profile import COLUMNS, nodes_left, parse_profile
+from edgeworthy.targets.android.op_profile import nodes_left, parse_profile
 from edgeworthy.targets.android.transcript import Statistics, Transcript, parse
+from edgeworthy.targets.op_times import COLUMNS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -23,6 +23,7 @@ from edgeworthy.cli.gate import baseline_app, gate
 from edgeworthy.cli.history import history, record
 from edgeworthy.cli.noise import noise
 from edgeworthy.cli.options import DevicesOption, ModelsOption, RunArgument
+from edgeworthy.cli.profile import profile
 from edgeworthy.cli.run import run
 from edgeworthy.cli.select import select
 from edgeworthy.cli.site import site
@@ -64,6 +65,7 @@ app.command()(gate)
 app.command()(compare)
 app.command()(noise)
 app.command()(diagnose)
+app.command()(profile)
 app.command()(tune)
 app.command()(select)
 app.command()(export)

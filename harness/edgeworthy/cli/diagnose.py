@@ -64,7 +64,7 @@ def _node_data(bench: Bench, cell: CellId, found: Diagnosis, folder: Path) -> li
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(stored, artifact)
     try:
-        times = times_by_tensor(bench.profile(cell))
+        times = times_by_tensor(bench.profile(cell), stored)
     except ProfileUnavailable as error:
         times = {}
         say(f"no times of nodes: {error.message}")

@@ -63,13 +63,28 @@ def write_node_data(artifact: Path, found: Diagnosis, times_ms: Mapping[str, flo
     return written
 
 
-def times_by_tensor(profile: pd.DataFrame) -> dict[str, float]:
-    """Mean ms of each node of a target's profile, by the node's outputs; the work within a delegate's node is in the node's."""
+def times_by_tensor(profile: pd.DataFrame, artifact: Path) -> dict[str, float]:
+    """Mean ms of each node of a target's profile, by the node's outputs; the work within a delegate's node is in the node's.
+
+    Nodes that ONNX Runtime made, of several or between others, have no place in the artifact and are left out.
+    """
     found: dict[str, float] = {}
+    named = _outputs_of_nodes(artifact)
     for name, time in profile.loc[profile["part"] == "inference", ["name", "mean_ms"]].itertuples(index=False):
-        outputs = re.fullmatch(r"\[(.*)\]:\d+", name)
-        found.update(dict.fromkeys(outputs[1].split(", ") if outputs else [name], float(time)))
+        listed = re.fullmatch(r"\[(.*)\]:\d+", name)
+        outputs = named.get(name, []) if named else listed[1].split(", ") if listed else [name]
+        found.update(dict.fromkeys(outputs, float(time)))
     return found
+
+
+def _outputs_of_nodes(artifact: Path) -> dict[str, list[str]]:
+    """By the names that ONNX Runtime gives the nodes of an .onnx file; of other files nothing."""
+    if artifact.suffix != ".onnx":
+        return {}
+    import onnx
+
+    nodes = onnx.load(artifact, load_external_data=False).graph.node
+    return {node.name or f"{node.op_type}_{index}": list(node.output) for index, node in enumerate(nodes)}
 
 
 def _accelerators(found: Diagnosis) -> dict[str, Any]:

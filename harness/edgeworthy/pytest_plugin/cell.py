@@ -121,7 +121,7 @@ class CellHandle(Handle):
         return self._bench.timing(self.id)
 
     def profile(self) -> pd.DataFrame:
-        """The time of every op on the phone, one row each (see docs/devices.md). Measured anew each time.
+        """The time of every op, one row each (see docs/devices.md). Measured anew each time.
 
         Raises ProfileUnavailable where the target cannot profile, and whatever else keeps the cell from being measured.
         """

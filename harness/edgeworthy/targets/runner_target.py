@@ -8,14 +8,14 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from edgeworthy.array_files import load_arrays
 from edgeworthy.config import LatencyPlan
 from edgeworthy.datasets.samples import Samples
-from edgeworthy.device_schema import EmulatedBackend, RunnerBackend
+from edgeworthy.device_schema import CPU_PROVIDER, EmulatedBackend, RunnerBackend
 from edgeworthy.errors import (
     ArtifactUnusable,
     BackendUnused,
@@ -29,9 +29,13 @@ from edgeworthy.errors import (
 )
 from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing
 from edgeworthy.runtimes import Runtime
+from edgeworthy.targets import op_times
 from edgeworthy.targets.base import InterleavedBlock, Job, Side, fingerprint
 from edgeworthy.temporary import temporary_folder
 from edgeworthy.user_code.own_runtimes import CORRECT_CLASS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: The runner's words for what went wrong.
 _ERRORS: dict[str, type[TargetError]] = {
@@ -126,12 +130,22 @@ class RunnerTarget(ABC):
         arrays, _, conditions = self._run(Job(candidate.artifact, inputs, timeout_s), mode, (baseline, candidate))
         return InterleavedBlock(arrays["sides"], conditions.during)
 
-    def profile(self, job: Job) -> NoReturn:
-        """Raise ProfileUnavailable: edgeworthy's own runner times whole inferences."""
-        raise ProfileUnavailable(
-            f"{self.name}: only phones report the time of single ops (by benchmark_model)",
-            hint="profile the artifact on a phone, or see 'edgeworthy diagnose' for what its layers do to accuracy",
-        )
+    def profile(self, job: Job) -> pd.DataFrame:
+        """The time of every node, in the order in which they run (columns: op_times.COLUMNS, INTERVALS). Raises TargetError."""
+        runtime = job.artifact.runtime
+        if not runtime.profiled:
+            raise ProfileUnavailable(
+                f"{self.name}: {runtime} gives the runner no times; beside ONNX Runtime,"
+                " only phones report the time of single ops (by benchmark_model)",
+                hint="profile a variant for ONNX Runtime here, or one for LiteRT on a phone",
+            )
+        if self.backend.providers[0] != CPU_PROVIDER:
+            raise ProfileUnavailable(
+                f"{self.name}: {runtime} tells when {self.backend.providers[0]} was given an op, not when it was done",
+                hint=f"profile on a backend whose providers are [{CPU_PROVIDER}]",
+            )
+        arrays, facts, _ = self._run(job, {"mode": "op_times", **op_times.PLAN.model_dump()})
+        return op_times.of_runner(arrays, facts["nodes"])
 
     @abstractmethod
     def identity(self) -> dict[str, str]:

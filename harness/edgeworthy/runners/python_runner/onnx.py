@@ -36,7 +36,7 @@ ONNX_TYPES: dict[str, Any] = {
 class OnnxModel:
     """An .onnx file on ONNX Runtime's execution providers, the first one preferred."""
 
-    def __init__(self, job: Job, profile_prefix: str | None = None) -> None:
+    def __init__(self, job: Job) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -45,9 +45,9 @@ class OnnxModel:
         options.log_severity_level = 3
         if not job["delegate"]:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        if profile_prefix:
+        if "trace" in job:
             options.enable_profiling = True
-            options.profile_file_prefix = profile_prefix
+            options.profile_file_prefix = job["trace"]
         self.job = job
         self.ep: Facts | None = job.get("ep")
         self.provider = self.ep["name"] if self.ep else job["providers"][0]
@@ -135,7 +135,7 @@ class OnnxModel:
         if self.ep:
             return plugin_provider.delegation(self.job, self.session)
         with tempfile.TemporaryDirectory(dir=self.job["out"]) as folder:
-            profiled = OnnxModel(self.job, profile_prefix=str(Path(folder) / "profile"))
+            profiled = OnnxModel({**self.job, "trace": str(Path(folder) / "trace")})
             profiled.feed(native)
             profiled.invoke()
             events = json.loads(Path(profiled.session.end_profiling()).read_text())

@@ -20,6 +20,7 @@ from .interleaving import interleaved
 from .jobs import Array, Facts, Job, RunnerError, failure, first_line
 from .lifetime import die_with_parent
 from .models import import_runtime
+from .op_times import op_times
 from .outputs import outputs
 from .timing import timing
 
@@ -27,6 +28,7 @@ MODES: dict[str, Callable[[Job], tuple[dict[str, Array], Facts]]] = {
     "outputs": outputs,
     "timing": timing,
     "interleaved": interleaved,
+    "op_times": op_times,
 }
 
 

@@ -6,21 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from edgeworthy.errors import ToolUnusable
+from edgeworthy.targets.op_times import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Every column of a profile.
-COLUMNS = {
-    "part": "initialization, inference, subgraph (another than the first), or delegate: a delegate's work within its nodes",
-    "node_type": "the op, or the delegate that executed the node",
-    "first_ms": "time in the first inference",
-    "mean_ms": "mean time over the inferences",
-    "percent": "share of the part's time",
-    "memory_kb": "memory that the node took, KB of 1,024 bytes",
-    "times_called": "how often it ran in one inference",
-    "name": "names of the node's outputs, and its index",
-}
 _PARTS = {
     "Profiling Info for Benchmark Initialization:": "initialization",
     "Operator-wise Profiling Info for Regular Benchmark Runs:": "inference",

@@ -305,7 +305,7 @@ class AndroidTarget:
         return with_results(said, ran.results, lambda words: self.tell(f"{model.where}: {words}"))
 
     def profile(self, job: Job) -> pd.DataFrame:
-        """The time of every node, in the order in which they run (columns: op_profile.COLUMNS). Raises TargetError."""
+        """The time of every node, in the order in which they run (columns: op_times.COLUMNS). Raises TargetError."""
 
         def profiled() -> pd.DataFrame:
             with shards.single_steps(job.inputs) as samples:
