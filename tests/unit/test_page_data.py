@@ -37,7 +37,7 @@ def test_lost_gained_and_other_samples() -> None:
     found = differing(predicted(REFERENCE), predicted(OTHER))
     assert [list(found.lost), list(found.gained), list(found.changed)] == [[1], [2], [3]]
     mixed = confusion(predicted(REFERENCE), predicted(OTHER), most=9)
-    assert {(each.label, each.before, each.after, each.count) for each in mixed} == {
+    assert {(each.label, each.before, each.after, each.samples) for each in mixed} == {
         (1, 1, 0, 1),
         (2, 1, 2, 1),
         (0, 1, 2, 1),

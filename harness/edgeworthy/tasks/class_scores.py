@@ -15,7 +15,9 @@ ROUNDING = 0.01
 
 def best_class(scores: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
     """The class of the highest score along the last axis: the lowest number on ties, -1 where a score is NaN."""
-    return np.where(np.isnan(scores).any(axis=-1), -1, scores.argmax(axis=-1)).astype(np.int32)
+    best = scores.argmax(axis=-1)  # a NaN's, where there is one
+    found = np.take_along_axis(scores, best[..., None], axis=-1)[..., 0]
+    return np.where(np.isnan(found), -1, best).astype(np.int32)
 
 
 def check_probabilities(values: NDArray[np.floating[Any]]) -> None:

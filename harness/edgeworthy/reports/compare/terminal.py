@@ -12,7 +12,6 @@ from edgeworthy.records import Change
 from edgeworthy.reports import gate_report
 from edgeworthy.reports.compare.comparison import CellOfBoth, Comparison, Turned
 from edgeworthy.reports.compare.sides import OneSide
-from edgeworthy.reports.compare.spread import Spread
 from edgeworthy.reports.page import blank_page, text_of
 from edgeworthy.text import one_line, plural
 
@@ -75,15 +74,11 @@ def _latency(each: CellOfBoth) -> Iterator[str]:
     """Both distributions in the same bars."""
     if each.spread is None:
         return
-    spread, times = each.spread, each.latency_ms
-    yield f"latency, ms: {_ends(spread)}, {spread.what}"
-    for letter, time, counts, later in zip("AB", times, (spread.before, spread.after), spread.later, strict=True):
+    found, times = each.spread.bars, each.latency_ms
+    yield f"latency, ms: {found.low_ms:.4f} to {found.high_ms:.4f}, {each.spread.what}"
+    for letter, time, counts, later in zip("AB", times, found.counts, found.later, strict=True):
         more = f" and {later} later" if later else ""
         yield f"  {letter} {bars(counts)} {'' if time is None else f'{time:.4f}'} of {sum(counts) + later}{more}"
-
-
-def _ends(spread: Spread) -> str:
-    return f"{spread.low_ms:.4f} to {spread.high_ms:.4f}"
 
 
 def bars(counts: Sequence[int]) -> str:

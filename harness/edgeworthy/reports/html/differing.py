@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,14 +119,13 @@ def _none() -> Indices:
     return np.zeros(0, np.int64)
 
 
-@dataclass(frozen=True)
-class Mixed:
-    """``count`` samples of class ``label`` that were predicted as ``before`` and now are ``after``."""
+class Mixed(NamedTuple):
+    """So many ``samples`` of class ``label`` that were predicted as ``before`` and now are ``after``."""
 
     label: int
     before: int
     after: int
-    count: int
+    samples: int
 
 
 def confusion(before: Predicted, after: Predicted, most: int) -> list[Mixed]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,7 @@ def pairs_of(
         if len(indices)
     ]
     unseen = album.why_not(model) if groups else ""
-    mixed = [astuple(each) for each in confusion(before, after, MIXED)]
+    mixed = confusion(before, after, MIXED)
     return {"samples": found.samples, "groups": groups, "confusion": mixed, "unseen": unseen, "names": names}
 
 

@@ -26,5 +26,5 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[data-go]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  go(Object.fromEntries(new URLSearchParams(link.dataset.go)));
+  go(Object.fromEntries(new URLSearchParams(link.hash.slice(1))));
 });

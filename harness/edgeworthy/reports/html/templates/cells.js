@@ -89,7 +89,7 @@ function number([column, value, text, interval]) {
 
 function draw(name, was, found) {
   const [into, drawTimes] = found.latency ? latency(found.latency) : [null, () => {}];
-  const back = made("a", { href: "#", "data-go": "cell=" }, "Back to all cells");
+  const back = made("a", { href: "#cell=", "data-go": "" }, "Back to all cells");
   article.replaceChildren(...[
     made("p.back", back), made("h2", { tabindex: "-1" }, foreign(name), " ", status(was)),
     made("p.message", foreign(found.message)), hint(found.hint), judged(found.axes),

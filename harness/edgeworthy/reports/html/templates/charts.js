@@ -102,13 +102,20 @@ function reloads(into, { loads, before }) {
   }));
 }
 
-function distribution(into, { bars, from, to, beyond }) {
-  const width = (to - from) / bars.length;
+// Of one side, or of several one above the other in the same bars; the newest is the last.
+function distribution(into, { low_ms: low, high_ms: high, counts, later }, title, names) {
+  const width = (high - low) / counts[0].length, newest = names.length - 1;
+  const bars = counts.flatMap((own, side) => own.map((count, bar) => ({ side, count, bar })));
+  const named = names.map((name, side) => [name, later[side] && `${later[side]} later`].filter(Boolean).join(", "));
   return readable(Plot.plot({
-    ariaLabel: `distribution of all samples, ${from} to ${to} ms, ${beyond} later`, className: "chart", style, width: room(into, 720), height: 150,
-    marginLeft: 50, x: { label: beyond ? `ms \u2192 (${beyond} samples are later)` : "ms \u2192", ticks: 5 }, y: { label: "samples", grid: true, ticks: 4 },
+    ariaLabel: `${title}, ${low} to ${high} ms: ${named.filter(Boolean).join("; ")}`, className: "chart", style, width: room(into, 720),
+    height: 80 + 70 * names.length, marginLeft: 50, marginRight: named.some(Boolean) ? 90 : 20,
+    x: { label: "ms \u2192", ticks: 5 }, y: { label: "count", grid: true, ticks: 3 }, fy: { label: null, tickFormat: (side) => named[side] },
     marks: [
-      Plot.rectY(bars, { x1: (_, bar) => from + bar * width, x2: (_, bar) => from + (bar + 1) * width, y: (count) => count, fill: "var(--accent)" }),
+      Plot.rectY(bars, {
+        fy: "side", x1: ({ bar }) => low + bar * width, x2: ({ bar }) => low + (bar + 1) * width, y: "count",
+        fill: ({ side }) => (side === newest ? "var(--accent)" : "var(--waived)"), title: ({ side, count }) => [names[side], count].filter(String).join(": "),
+      }),
       Plot.ruleY([0], { stroke: "var(--line)" }),
     ],
   }));
@@ -119,7 +126,7 @@ function drawLatency(into, found) {
   byLoad.append(reloads(byLoad, found));
   if (!found.bars) return;
   const all = figure(into, "All samples");
-  all.append(distribution(all, found));
+  all.append(distribution(all, found.bars, "distribution of all samples", [""]));
 }
 
 const waiting = new Map();

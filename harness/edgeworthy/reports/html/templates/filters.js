@@ -2,9 +2,13 @@
 const form = document.getElementById("filters");
 const rowsOf = (table) => [...(table?.tBodies[0]?.rows ?? [])];
 const lines = rowsOf(document.getElementById("numbers"));
-const changeRows = [...document.querySelectorAll("#baseline table")].flatMap(rowsOf);
+const changeRows = [...document.querySelectorAll("#baseline tr[data-place]")];
 const entries = [...document.querySelectorAll("#matrices td[data-place]")];
-const matrixRows = [...document.querySelectorAll("#matrices tbody tr")].map((row) => [row, row.querySelectorAll("td[data-place]")]);
+// What of a matrix is shown as long as a cell of it is: its rows, and the matrix itself.
+const holders = [...document.querySelectorAll("#matrices tbody tr, .matrix")].map((holder) => [
+  holder, [...holder.querySelectorAll("td[data-place]")].map((entry) => Number(entry.dataset.place)),
+]);
+const sought = cells.map((cell) => cell.name.toLowerCase());
 // So many lines of the table are shown until all are asked for: more take a browser long.
 const FEW = 100;
 let chosen = cells.map(() => true);
@@ -12,19 +16,27 @@ let chosen = cells.map(() => true);
 function matching({ find, model, status }) {
   const wanted = find.toLowerCase().split(/\s+/).filter(Boolean);
   const statuses = status ? status.split(",") : [];
-  return cells.map((cell) =>
+  return cells.map((cell, place) =>
     (!model || cell.model === model)
     && (!statuses.length || statuses.includes(cell.status))
-    && wanted.every((part) => cell.name.toLowerCase().includes(part)));
+    && wanted.every((part) => sought[place].includes(part)));
+}
+
+// A browser looks again at whatever is set, also where it is as it was.
+function hide(element, hidden) {
+  if (element.hidden !== hidden) element.hidden = hidden;
 }
 
 function showMatching(state) {
+  const before = chosen;
   chosen = matching(state);
   showLines(state.rows === "all");
-  for (const row of changeRows) row.hidden = row.dataset.place !== undefined && !chosen[row.dataset.place];
-  for (const entry of entries) entry.classList.toggle("dim", !chosen[entry.dataset.place]);
-  for (const [row, own] of matrixRows) row.hidden = ![...own].some((entry) => chosen[entry.dataset.place]);
-  for (const matrix of document.querySelectorAll(".matrix")) matrix.hidden = !matrix.querySelector("tbody tr:not([hidden])");
+  for (const row of changeRows) hide(row, !chosen[row.dataset.place]);
+  for (const entry of entries) {
+    const { place } = entry.dataset;
+    if (chosen[place] !== before[place]) entry.classList.toggle("dim", !chosen[place]);
+  }
+  for (const [holder, own] of holders) hide(holder, !own.some((place) => chosen[place]));
   const count = chosen.filter(Boolean).length;
   document.getElementById("found").textContent = `${count} of ${cells.length} cells`;
 }
@@ -32,9 +44,9 @@ function showMatching(state) {
 function showLines(all) {
   let shown = 0, left = 0;
   for (const line of lines) {
-    const wanted = chosen[line.dataset.place];
-    line.hidden = !wanted || (!all && shown >= FEW);
-    if (wanted) line.hidden ? left++ : shown++;
+    const wanted = chosen[line.dataset.place], hidden = !wanted || (!all && shown >= FEW);
+    hide(line, hidden);
+    if (wanted) hidden ? left++ : shown++;
   }
   const more = document.getElementById("more");
   more.hidden = !left;
