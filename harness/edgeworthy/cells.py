@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from edgeworthy.text import one_line
+
 
 class TargetId(NamedTuple):
     """A device and one of its backends, written ``device:backend``."""
@@ -32,7 +34,8 @@ class CellId(NamedTuple):
     target: str
 
     def __str__(self) -> str:
-        return f"{self.model}/{self.variant}/{self.target}"
+        """For people: names of models.yaml as they are, and of a run's file that somebody wrote nothing that is not printable."""
+        return one_line(f"{self.model}/{self.variant}/{self.target}")
 
     @property
     def device(self) -> str:

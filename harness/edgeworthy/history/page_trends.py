@@ -9,9 +9,9 @@ from edgeworthy.config import CANARY
 from edgeworthy.history.database import History
 from edgeworthy.history.location import Location
 from edgeworthy.history.trend import Trend, judged_trend, revision
+from edgeworthy.reports.columns import id_of
 from edgeworthy.reports.html.beside import CellTrend, Moment, Turn
 from edgeworthy.reports.html.numbers import latency_column, lost_column
-from edgeworthy.reports.html.overview import id_of
 
 #: A picture has room for so many runs.
 NEWEST = 120

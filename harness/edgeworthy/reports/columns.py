@@ -6,9 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgeworthy.cells import CellId
 from edgeworthy.metrics import METRICS, Metric, Quality, quality_of
 
 Row = dict[str, Any]
+
+
+def id_of(row: Row) -> CellId:
+    """The cell that a row is of."""
+    return CellId(row["model"], row["variant"], row["target"])
 
 
 @dataclass(frozen=True)

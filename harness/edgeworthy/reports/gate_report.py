@@ -31,20 +31,22 @@ def counted(changes: Iterable[Change]) -> str:
 
 def text(result: GateResult) -> str:
     """For a terminal: the verdict, then message and hint for every cell that did not pass."""
-    lines = [f"gate {TITLES[result.status]}: {result.run} against {result.baseline}"]
+    lines = [f"gate {TITLES[result.status]}: {one_line(result.run)} against {one_line(result.baseline)}"]
     lines += [f"cells: {counted_cells(result.verdicts)}", f"metrics: {counted(result.changes)}"]
     for verdict in explained(result):
-        lines.append(f"{verdict.status} {verdict.cell} {verdict.axis}: {one_line(verdict.message)}")
+        lines.append(one_line(f"{verdict.status} {verdict.cell} {verdict.axis}: {verdict.message}"))
         if verdict.hint:
             lines.append(f"    hint: {one_line(verdict.hint)}")
-    return "\n".join([*lines, *(f"fail: {said}" for said in result.troubles), *result.notes]) + "\n"
+    lines += map(one_line, (*(f"fail: {said}" for said in result.troubles), *result.notes))
+    return "\n".join(lines) + "\n"
 
 
 def junit(result: GateResult) -> bytes:
     """A test case per cell and axis, and one per trouble; waived and refused ones are skipped."""
     suite = TestSuite("edgeworthy gate")
     for verdict in result.verdicts:
-        case = TestCase(f"{verdict.axis}[{verdict.cell}]", classname=f"edgeworthy.{verdict.cell.model}")
+        model = xml_text(verdict.cell.model)
+        case = TestCase(xml_text(f"{verdict.axis}[{verdict.cell}]"), classname=f"edgeworthy.{model}")
         case.result = _result(verdict)
         suite.add_testcase(case)
     for number, said in enumerate(result.troubles):
@@ -86,9 +88,9 @@ def xml_text(said: str) -> str:
 def _result(verdict: Verdict) -> list[FinalResult]:
     said = xml_text(f"{verdict.message}{f' Hint: {verdict.hint}' if verdict.hint else ''}")
     if verdict.status == "fail":
-        return [Failure(said, type_=verdict.axis)]
+        return [Failure(said, type_=xml_text(verdict.axis))]
     if verdict.status == "error":
-        return [Error(said, type_=verdict.axis)]
+        return [Error(said, type_=xml_text(verdict.axis))]
     return [] if verdict.status == "pass" else [Skipped(said)]
 
 

@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from edgeworthy.reports.columns import Row, layouts
+from edgeworthy.reports.columns import Row, id_of, layouts
 from edgeworthy.reports.page import WIDEST, blank_page, text_of
 from edgeworthy.reports.rows import STATUSES
 from edgeworthy.text import first_of, one_line, plural
@@ -55,7 +55,14 @@ def markdown(rows: Sequence[Row], title: str, notes: Sequence[str] = ()) -> str:
     """The same table as GitHub-flavoured markdown, and notes on the run as a whole."""
     headers, cells = layouts(rows)[0]
     headers = ["status", "cell", *headers]
-    lines = [f"## {title}", "", counts(rows), "", "| " + " | ".join(headers) + " |", "|" + " --- |" * len(headers)]
+    lines = [
+        f"## {escape_markdown(title)}",
+        "",
+        counts(rows),
+        "",
+        "| " + " | ".join(headers) + " |",
+        "|" + " --- |" * len(headers),
+    ]
     for row, shown in zip(rows, cells, strict=True):
         lines.append("| " + " | ".join(map(escape_markdown, (row["status"], _cell(row), *shown))) + " |")
     explained = by_cause(rows)
@@ -64,7 +71,7 @@ def markdown(rows: Sequence[Row], title: str, notes: Sequence[str] = ()) -> str:
     for causing in explained:
         row, cell = causing[0], who(causing)
         step = f" _Hint: {escape_markdown(row['hint'])}_" if row["hint"] else ""
-        lines.append(f"- **{row['status']}** `{cell}`: {escape_markdown(row['message'])}{step}")
+        lines.append(f"- **{row['status']}** {quoted_markdown(cell)}: {escape_markdown(row['message'])}{step}")
     lines += ["", *(f"- {escape_markdown(note)}" for note in notes)] if notes else []
     return "\n".join(lines) + "\n"
 
@@ -87,14 +94,14 @@ def _fitting(rows: Sequence[Row], width: int) -> Table:
 
 def _table(rows: Sequence[Row], headers: Sequence[str], cells: Sequence[Sequence[str]], target: str) -> Table:
     """With ``target``, that is said once, in the title."""
-    title = f"edgeworthy{f' on {target}' if target else ''}: {counts(rows)}"
+    title = Text(one_line(f"edgeworthy{f' on {target}' if target else ''}: {counts(rows)}"))
     table = Table("status", "cell", *headers, title=title, title_justify="left", box=None, pad_edge=False)
     for column in table.columns:
         column.no_wrap = True
     for column in table.columns[2:]:
         column.justify = "right"
     for row, shown in zip(rows, cells, strict=True):
-        name = f"{row['model']}/{row['variant']}" if target else _cell(row)
+        name = one_line(f"{row['model']}/{row['variant']}") if target else _cell(row)
         table.add_row(Text(row["status"], _STYLES[row["status"]]), Text(name), *map(Text, shown))
     return table
 
@@ -123,7 +130,7 @@ def who(causing: Sequence[Row]) -> str:
 
 
 def _cell(row: Row) -> str:
-    return f"{row['model']}/{row['variant']}/{row['target']}"
+    return str(id_of(row))
 
 
 def escape_markdown(text: str) -> str:

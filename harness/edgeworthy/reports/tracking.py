@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edgeworthy.errors import StoreError
 from edgeworthy.metrics import METRICS
-from edgeworthy.reports.columns import Row
+from edgeworthy.reports.columns import Row, id_of
 from edgeworthy.reports.run_folder import rows_of
 from edgeworthy.runs.run import Run
 from edgeworthy.storage import read_json
@@ -74,11 +74,11 @@ def _experiment(client: MlflowClient, name: str) -> str:
 def _log_cell(client: MlflowClient, experiment: str, row: Row, tags: dict[str, str]) -> None:
     from mlflow.entities import Metric, Param
 
-    name, now = f"{row['model']}/{row['variant']}/{row['target']}", int(time.time() * 1000)
+    name, now = str(id_of(row)), int(time.time() * 1000)
     own = {f"edgeworthy.{tag}": one_line(str(row[tag]))[:_LONGEST] for tag in _TAGS if row[tag]}
     made = client.create_run(experiment, tags={**tags, **own}, run_name=name)
     metrics = [Metric(column, value, now, 0) for column, value in _numbers(row)]
-    parameters = [Param(each, str(row[each])[:_LONGEST]) for each in _PARAMETERS if row[each]]
+    parameters = [Param(each, one_line(str(row[each]))[:_LONGEST]) for each in _PARAMETERS if row[each]]
     client.log_batch(made.info.run_id, metrics=metrics, params=parameters)
     client.set_terminated(made.info.run_id, "FINISHED" if row["status"] in ("pass", "rejected") else "FAILED")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from edgeworthy.reports.ci.findings import Finding, failing
 from edgeworthy.storage import digest
+from edgeworthy.text import one_line
 
 #: Of GitLab's severities: info, minor, major, critical, blocker.
 _SEVERITIES = {"waived": "info", "not comparable": "major", "new": "major"}
@@ -25,7 +26,7 @@ def _entry(finding: Finding) -> dict[str, object]:
     about = finding.message if finding.cell is None else finding.name
     return {
         "description": finding.said,
-        "check_name": f"edgeworthy {finding.name}",
+        "check_name": one_line(f"edgeworthy {finding.name}"),
         "fingerprint": digest([finding.who, finding.status, about]),
         "severity": _SEVERITIES.get(finding.status, _WORST),
         "location": {"path": finding.place.path, "lines": {"begin": finding.place.line}},

@@ -39,7 +39,8 @@ def markdown(result: GateResult, found: Sequence[Finding], links: Links) -> str:
     for verdict in explained(result):
         step = f" _Hint:_ {quoted_markdown(verdict.hint)}" if verdict.hint else ""
         lines.append(
-            f"- **{verdict.status}** `{verdict.cell}` {verdict.axis}: {escape_markdown(verdict.message)}{step}"
+            f"- **{verdict.status}** {quoted_markdown(str(verdict.cell))} {escape_markdown(verdict.axis)}: "
+            f"{escape_markdown(verdict.message)}{step}"
         )
     lines += [f"- {escape_markdown(note)}" for note in result.notes]
     rows = [_row(finding, links) for finding in found if finding.cell]

@@ -11,7 +11,7 @@ from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.errors import ConfigError
 from edgeworthy.records import Outputs, Timing, Truth
-from edgeworthy.reports.columns import Row
+from edgeworthy.reports.columns import Row, id_of
 from edgeworthy.reports.run_folder import rows_of
 from edgeworthy.runs.run import Run
 from edgeworthy.verdicts.baselines import Baselines
@@ -72,5 +72,5 @@ def baselines_at(ref: str, folder: Path) -> Baselines:
 def _of_run(ref: str, run: Run) -> OneSide:
     cells = [cell for cell in run.cells if run.scope.selects(cell) and cell.variant != CANARY]
     stored = {cell: found for cell in cells if (found := stored_snapshot(run.journal, cell))}
-    rows = {CellId(row["model"], row["variant"], row["target"]): row for row in rows_of(run)}
+    rows = {id_of(row): row for row in rows_of(run)}
     return OneSide(ref, stored, {cell: rows[cell] for cell in cells}, run)

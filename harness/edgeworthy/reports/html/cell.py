@@ -11,13 +11,12 @@ from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.metrics import METRICS
 from edgeworthy.records import Change, Checked, Conditions, Delegation, Outputs, Timing, Verdict
-from edgeworthy.reports.columns import Row
+from edgeworthy.reports.columns import Row, id_of
 from edgeworthy.reports.html.beside import Beside
 from edgeworthy.reports.html.changes import shown_change
 from edgeworthy.reports.html.latency import latency_of
 from edgeworthy.reports.html.layers import layers_of
 from edgeworthy.reports.html.numbers import numbers_of
-from edgeworthy.reports.html.overview import id_of
 from edgeworthy.reports.html.pairs import Album, References
 from edgeworthy.reports.rows import READINGS, status
 from edgeworthy.runs.run import Run

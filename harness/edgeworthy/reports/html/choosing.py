@@ -9,9 +9,8 @@ from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.metrics import METRICS
 from edgeworthy.records import Verdict
-from edgeworthy.reports.columns import Row
+from edgeworthy.reports.columns import Row, id_of
 from edgeworthy.reports.html.numbers import finite, latency_column, lost_column
-from edgeworthy.reports.html.overview import id_of
 
 #: A front of fewer variants is no choice.
 FEWEST = 2

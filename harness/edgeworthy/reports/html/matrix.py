@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from edgeworthy.cells import CellId
 from edgeworthy.metrics import METRICS
 from edgeworthy.records import Checked, Estimate, Verdict
-from edgeworthy.reports.columns import Row
+from edgeworthy.reports.columns import Row, id_of
 from edgeworthy.reports.html.numbers import Number, latency_column, lost_column, number_of
-from edgeworthy.reports.html.overview import id_of
 from edgeworthy.verdicts.limits import Check
 
 #: What the matrix can show of a cell -> what the choice is called.

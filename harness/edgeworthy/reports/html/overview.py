@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.records import JUDGED_STATUSES, RED_STATUSES
-from edgeworthy.reports.columns import Row
+from edgeworthy.reports.columns import Row, id_of
 from edgeworthy.reports.rows import STATUSES
 from edgeworthy.reports.summary import by_cause
 
@@ -50,11 +50,6 @@ def overview_of(rows: Sequence[Row], troubles: Sequence[str], *, complete: bool)
         not_judged=[cause for cause in causes if cause.status not in (*JUDGED_STATUSES, "rejected")],
         canaries=_counts(canaries),
     )
-
-
-def id_of(row: Row) -> CellId:
-    """The cell that a row is of."""
-    return CellId(row["model"], row["variant"], row["target"])
 
 
 def _counts(rows: Sequence[Row]) -> list[tuple[str, int]]:

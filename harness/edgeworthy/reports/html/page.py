@@ -8,14 +8,14 @@ from typing import Any
 from edgeworthy.cells import CellId
 from edgeworthy.metrics import METRICS
 from edgeworthy.records import Verdict
-from edgeworthy.reports.columns import Row
+from edgeworthy.reports.columns import Row, id_of
 from edgeworthy.reports.gate_report import worst_first
 from edgeworthy.reports.html.beside import Beside, CellTrend
 from edgeworthy.reports.html.cell import CellSections
 from edgeworthy.reports.html.changes import shown_change
 from edgeworthy.reports.html.choosing import choices_of
 from edgeworthy.reports.html.matrix import SHOWN, matrices_of
-from edgeworthy.reports.html.overview import id_of, overview_of
+from edgeworthy.reports.html.overview import overview_of
 from edgeworthy.reports.html.pairs import Album
 from edgeworthy.reports.html.statuses import SIGNS
 from edgeworthy.reports.html.table import table_of

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edgeworthy.cells import CellId
-from edgeworthy.reports.columns import Row, quality
+from edgeworthy.reports.columns import Row, id_of, quality
 from edgeworthy.reports.html.numbers import Number, latency_column, lost_column, number_of
-from edgeworthy.reports.html.overview import id_of
 
 
 def _column(name: str) -> Callable[[Row], str]:

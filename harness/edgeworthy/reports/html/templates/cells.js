@@ -4,7 +4,11 @@ const title = document.title;
 let open = "";
 
 // Signs that turn the direction of writing, or that are not to be seen, become escapes, as in messages.
-const visible = (text) => text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (sign) => (sign === "\n" ? sign : `\\u${sign.codePointAt(0).toString(16).padStart(4, "0")}`));
+const visible = (text) => text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (sign) => {
+  if (/\s/.test(sign)) return sign === "\n" ? sign : " ";
+  const code = sign.codePointAt(0).toString(16);
+  return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
+});
 
 // An element: ["td.number", {attribute: "value"}, children...]; a child is a text, an element, or nothing.
 function made(kind, ...children) {
