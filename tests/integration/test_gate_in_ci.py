@@ -7,15 +7,19 @@ import html
 import importlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, parse_qsl
 
 import jsonschema
 import pytest
@@ -311,6 +315,106 @@ def test_option_that_cannot_be_followed_is_refused(
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     found = gate(edgeworthy, *options)
     assert (found.status, said in found.out, "Hint: " in found.out) == (2, True, True), found.out
+
+
+# -- the note on a merge request ------------------------------------------------------------------------------------
+
+SCRIPT = REPOSITORY / "docs" / "ci" / "gitlab-note.sh"
+NOTES = "/api/v4/projects/3/merge_requests/5/notes"
+
+
+class GitLab(ThreadingHTTPServer):
+    """As much of GitLab as the notes of one merge request need; a page holds two of them."""
+
+    def __init__(self, notes: list[dict[str, Any]]) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.notes, self.refuses, self.written = notes, False, 0
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/api/v4"
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: GitLab
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        page = int(dict(parse_qsl(query)).get("page", 1))
+        self._send({"id": 7} if path == "/api/v4/user" else self.server.notes[2 * page - 2 : 2 * page])
+
+    def do_POST(self) -> None:
+        assert self.path == NOTES
+        self.server.notes.append({"id": 100 + len(self.server.notes), "author": {"id": 7}, "body": self._body()})
+        self._send({})
+
+    def do_PUT(self) -> None:
+        [own] = [note for note in self.server.notes if self.path == f"{NOTES}/{note['id']}"]
+        own["body"] = self._body()
+        self._send({})
+
+    def _body(self) -> str:
+        self.server.written += 1
+        given = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode(), strict_parsing=True)
+        return given["body"][0]
+
+    def _send(self, answer: Any) -> None:
+        allowed = self.headers["PRIVATE-TOKEN"] == "secret" and not self.server.refuses
+        self.send_response(200 if allowed else 403)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer if allowed else {"message": "403 Forbidden"}).encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: the test says what it needs."""
+
+
+@pytest.fixture
+def gitlab() -> Iterator[GitLab]:
+    """With a note of somebody else that begins with the same line, and enough notes for two pages."""
+    others = [
+        {"id": number, "author": {"id": 1}, "body": "<!-- edgeworthy gate benchmarks/models.yaml -->"}
+        for number in range(3)
+    ]
+    with GitLab(others) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.skipif(
+    not (shutil.which("jq") and shutil.which("curl")), reason="the note is not tried: install curl and jq"
+)
+def test_merge_request_has_one_note_that_is_updated(
+    accepted: Project, edgeworthy: Callable[..., Said], gitlab: GitLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same body as GitHub's comment with GitLab's addresses; other notes are not touched; what is refused fails."""
+    monkeypatch.setenv("CI_PROJECT_URL", "https://gitlab.example/me/project")
+    monkeypatch.setenv("CI_COMMIT_SHA", "abc123")
+    monkeypatch.setenv("CI_JOB_URL", "https://gitlab.example/me/project/-/jobs/9")
+    variables = {"CI_API_V4_URL": gitlab.address, "CI_PROJECT_ID": "3", "CI_MERGE_REQUEST_IID": "5"}
+
+    def note(token: str) -> int:
+        environment = {**os.environ, **variables, "EDGEWORTHY_TOKEN": token, "no_proxy": "*"}
+        command = ["sh", str(SCRIPT), "gate/comment.md"]
+        return subprocess.run(command, env=environment, check=False, capture_output=True, timeout=60).returncode
+
+    assert gate(edgeworthy, "--gitlab").status == 0
+    assert note("secret") == 0
+    seed(size_bytes=5_000_000)
+    assert gate(edgeworthy, "--gitlab").status == 1
+    assert note("secret") == 0
+    *others, own = gitlab.notes
+    assert (len(others), gitlab.written) == (3, 2)
+    assert own["body"] == Path("gate/comment.md").read_text()
+    assert own["body"].startswith("<!-- edgeworthy gate benchmarks/models.yaml -->\n## edgeworthy: failed")
+    assert "[this run in CI](https://gitlab.example/me/project/-/jobs/9)" in own["body"]
+    line = line_of("ort_int8_minmax:")
+    assert f"(https://gitlab.example/me/project/-/blob/abc123/benchmarks/models.yaml#L{line})" in own["body"]
+    assert note("") == 0  # of a fork
+    assert note("wrong") != 0
+    gitlab.refuses = True
+    assert note("secret") != 0
+    assert gitlab.written == 2
 
 
 # -- the action ----------------------------------------------------------------------------------------------------

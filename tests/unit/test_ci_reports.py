@@ -9,6 +9,7 @@ from edgeworthy.cells import CellId
 from edgeworthy.config import load_models
 from edgeworthy.records import Change, Checked, Effect, Estimate
 from edgeworthy.reports.ci import github
+from edgeworthy.reports.ci.comment import LONGEST, comment
 from edgeworthy.reports.ci.findings import Finding
 from edgeworthy.reports.ci.grouping import grouped
 from edgeworthy.reports.ci.places import Place, Places
@@ -125,10 +126,10 @@ def test_github_shows_ten_annotations_of_a_kind() -> None:
 def test_comment_is_cut_at_a_line_to_what_github_takes(sign: str) -> None:
     """Counted in bytes, with the number of lines that are left out; a short one is not touched."""
     page = "".join(f"| {index} {sign * 40} |\n" for index in range(3000))
-    body = github.comment(page, "b/models.yaml")
-    assert len(body.encode()) <= github.LONGEST_COMMENT < len(page.encode())
+    body = comment(page, "b/models.yaml")
+    assert len(body.encode()) <= LONGEST < len(page.encode())
     *kept, blank, note, end = body.split("\n")
     assert (blank, end) == ("", "")
     assert note == f"{3001 - len(kept)} more lines; the whole of it is in the output of `edgeworthy gate`."
     assert kept[-1].startswith(f"| {len(kept) - 2} ")
-    assert github.comment("short\n", "b/a-->.yaml") == "<!-- edgeworthy gate b/a--%3E.yaml -->\nshort\n"
+    assert comment("short\n", "b/a-->.yaml") == "<!-- edgeworthy gate b/a--%3E.yaml -->\nshort\n"

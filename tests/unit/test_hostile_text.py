@@ -19,6 +19,7 @@ from edgeworthy.judging.gate import GateResult
 from edgeworthy.records import Change, Verdict
 from edgeworthy.reports import gate_report
 from edgeworthy.reports.ci import github
+from edgeworthy.reports.ci.comment import comment
 from edgeworthy.reports.ci.findings import findings
 from edgeworthy.reports.ci.gitlab import code_quality
 from edgeworthy.reports.ci.markdown import Links, markdown
@@ -41,7 +42,7 @@ HOSTILE = {
     "rich": "[bold red]boo[/bold red] [link=https://example.org]x[/link] [/] :rocket:",
     "right to left": "cod\u202egnp.exe \u2066iso\u2069",
     "terminal": "a\x1b[2J\x1b]0;title\x07b\x9b31m",
-    "lines": "one\n::error::pwned\r\n# heading\n- item\n\n<div>\u2028two",
+    "lines": "one\n::error::pwned\r\n# heading\n/merge\n- item\n\n<div>\u2028two",
     "xml": "]]> <!-- --> \x00\x0b\ufffe \ud800",
 }
 #: Where it stands: in a name, in what is said of a cell, or in what is said of the run.
@@ -105,7 +106,7 @@ def check_markdown(page: str, text: str) -> None:
 def check_lines(text: str) -> None:
     """Nothing in it steers a reader, a terminal or a runner of workflows."""
     assert all(sign.isprintable() or sign == "\n" for sign in text)
-    assert not any(line.startswith(("::error::pwned", "# heading", "- item")) for line in text.splitlines())
+    assert not any(line.startswith(("::error::pwned", "# heading", "/merge", "- item")) for line in text.splitlines())
 
 
 def in_gate_text(text: str, place: str) -> None:
@@ -126,7 +127,7 @@ def in_junit(text: str, place: str) -> None:
 
 def in_comment(text: str, place: str) -> None:
     gate = result(text, place)
-    page = github.comment(markdown(gate, findings(gate, Places(MODELS)), Links()), "models.yaml").split("\n", 1)[1]
+    page = comment(markdown(gate, findings(gate, Places(MODELS)), Links()), "models.yaml").split("\n", 1)[1]
     check_markdown(page, one_line(text))
 
 

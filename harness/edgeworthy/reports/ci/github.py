@@ -1,4 +1,4 @@
-"""For GitHub: annotations on the lines of models.yaml, a step summary, and a comment that CI updates."""
+"""For GitHub: annotations on the lines of models.yaml, and a step's summary."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from edgeworthy.reports.ci.markdown import Links
 from edgeworthy.reports.ci.places import Place
 from edgeworthy.text import one_line, plural
 
-#: What GitHub takes: bytes of a step's summary, characters of a comment, annotations of a step of one kind.
+#: What GitHub takes: bytes of a step's summary, annotations of a step of one kind.
 LONGEST_SUMMARY = 1024 * 1024
-LONGEST_COMMENT = 65_536
 MOST_ANNOTATIONS = 10
 
 
@@ -23,23 +22,6 @@ def workflow_commands(found: Sequence[Finding]) -> list[str]:
     errors = [_annotation("error", group) for group in groups if not group.waived]
     notices = [_annotation("notice", group) for group in groups if group.waived]
     return [*_most("error", errors), *_most("notice", notices)]
-
-
-def comment(markdown: str, path: str) -> str:
-    """The body of the comment; its first line marks it as the one about the models.yaml at ``path``."""
-    return cut(f"<!-- edgeworthy gate {quote(path)} -->\n{markdown}", LONGEST_COMMENT)
-
-
-def cut(markdown: str, longest: int) -> str:
-    """As many whole lines as have room in so many bytes, and how many have not."""
-    if len(markdown.encode()) <= longest:
-        return markdown
-    lines = markdown.splitlines(keepends=True)
-    note = "\n{} more lines; the whole of it is in the output of `edgeworthy gate`.\n"
-    room, kept = longest - len(note) - len(str(len(lines))), 0
-    while (room := room - len(lines[kept].encode())) >= 0:
-        kept += 1
-    return "".join(lines[:kept]) + note.format(len(lines) - kept)
 
 
 def links_of(environ: Mapping[str, str], report_url: str) -> Links:

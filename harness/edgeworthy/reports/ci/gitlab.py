@@ -1,11 +1,13 @@
-"""For GitLab: a code quality report, which its merge requests show on the lines of models.yaml."""
+"""For GitLab: a code quality report, which its merge requests show on the lines of models.yaml, and addresses there."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from edgeworthy.reports.ci.findings import Finding, failing
+from edgeworthy.reports.ci.markdown import Links
 from edgeworthy.storage import digest
 from edgeworthy.text import one_line
 
@@ -20,6 +22,16 @@ def code_quality(found: Sequence[Finding]) -> bytes:
     The fingerprint is that of cell and metric, not of the numbers: so GitLab knows the same failure again in the next run.
     """
     return json.dumps([_entry(finding) for finding in failing(found)], indent=2).encode()
+
+
+def links_of(environ: Mapping[str, str], report_url: str) -> Links:
+    """Addresses of the job and of the files that it judged, from GitLab's variables; none outside a job."""
+    project, revision = environ.get("CI_PROJECT_URL", ""), environ.get("CI_COMMIT_SHA", "")
+    return Links(
+        run=environ.get("CI_JOB_URL", ""),
+        files=f"{project}/-/blob/{quote(revision)}" if project and revision else "",
+        report=report_url,
+    )
 
 
 def _entry(finding: Finding) -> dict[str, object]:

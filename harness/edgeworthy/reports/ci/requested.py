@@ -11,9 +11,9 @@ from pathlib import Path
 from edgeworthy.errors import ConfigError
 from edgeworthy.judging.gate import GateResult
 from edgeworthy.reports import gate_report
-from edgeworthy.reports.ci import github
+from edgeworthy.reports.ci import github, gitlab
+from edgeworthy.reports.ci.comment import comment, cut
 from edgeworthy.reports.ci.findings import findings
-from edgeworthy.reports.ci.gitlab import code_quality
 from edgeworthy.reports.ci.markdown import Links, markdown
 from edgeworthy.reports.ci.places import Places
 from edgeworthy.storage import write_atomically, writing
@@ -60,8 +60,8 @@ class Requested:
                 f"--github: {SUMMARY_VARIABLE} is not set, so there is no step whose summary could be written",
                 hint=f"use it in a step of GitHub Actions, or set {SUMMARY_VARIABLE} to a file",
             )
-        links = github.links_of(environ, report_url) if for_github else Links(report=report_url)
-        return cls(markdown, junit, Path(summary) if summary else None, for_gitlab, folder, links)
+        links_of = github.links_of if for_github else gitlab.links_of
+        return cls(markdown, junit, Path(summary) if summary else None, for_gitlab, folder, links_of(environ, report_url))
 
     def write(self, result: GateResult, places: Places) -> str:
         """Write the files; returns what goes to standard output. Raises StoreError."""
@@ -71,12 +71,13 @@ class Requested:
             write_atomically(self.markdown, page.encode())
         if self.junit:
             write_atomically(self.junit, gate_report.junit(result))
+        if self.gitlab or self.summary:
+            self._write("comment.md", comment(page, places.file().path).encode())
         if self.gitlab:
-            self._write("code-quality.json", code_quality(found))
+            self._write("code-quality.json", gitlab.code_quality(found))
             self._write("junit.xml", gate_report.junit(result))
         if self.summary:
-            self._write("comment.md", github.comment(page, places.file().path).encode())
-            self._append(github.cut(page, github.LONGEST_SUMMARY))
+            self._append(cut(page, github.LONGEST_SUMMARY))
             said = github.uninterpreted(said, uuid.uuid4().hex)
             said += "".join(f"{command}\n" for command in github.workflow_commands(found))
         return said
