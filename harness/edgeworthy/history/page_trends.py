@@ -32,10 +32,10 @@ def _of_cell(history: History, row: dict[str, Any]) -> Iterator[CellTrend]:
 
 def shown_trend(trend: Trend) -> CellTrend:
     """A trend as a page shows it: its newest runs, and every change."""
-    judged = set(trend.judged)
+    judged, first = set(trend.judged), max(len(trend.points) - NEWEST, 0)
     moments = [
         Moment(point.run, point.began_utc, revision(point), point.value, place in judged)
-        for place, point in enumerate(trend.points)
+        for place, point in enumerate(trend.points[first:], first)
     ]
     turns = [Turn(found.began.run, found.message(), found.worse) for found in trend.findings]
-    return CellTrend(trend.cell, trend.metric, moments[-NEWEST:], turns)
+    return CellTrend(trend.cell, trend.metric, moments, turns)

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pandas as pd
-
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.errors import ConfigError
@@ -136,6 +134,8 @@ def _choice(model: str, rows: list[Row], target: str, limits: Mapping[str, float
 
 def _known(row: Mapping[Any, Any]) -> Row:
     """The row as it was written: pandas has a NaN for what is not known."""
+    import pandas as pd  # here: every command imports this module, and pandas takes a third of a second
+
     return {name: None if pd.isna(value) else value for name, value in row.items()}
 
 

@@ -8,6 +8,7 @@ PELT finds the same cuts; in Python its candidates one by one take twenty times 
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -178,14 +179,36 @@ def _stops(costs: Floats) -> list[int]:
 
 def _costs(series: Floats) -> Floats:
     """What one line leaves of the values from ``start`` to ``stop``, its sum of squares, at [start, stop - 1]."""
-    y, x = series - series.mean(), np.arange(len(series), dtype=np.float64)
-    start, stop = np.arange(len(series))[:, np.newaxis], np.arange(1, len(series) + 1)
+    y, x, spans = series - series.mean(), np.arange(len(series), dtype=np.float64), _spans(len(series))
     sums = (np.concatenate([[0.0], np.cumsum(values)]) for values in (y, x * y, y * y))
-    one, by_place, squares = (found[stop] - found[start] for found in sums)
-    count = np.maximum(stop - start, SHORTEST)  # shorter ones are no lines
-    covariance = by_place - (start + (count - 1) / 2) * one
-    left = squares - one * one / count - covariance * covariance / (count * (count * count - 1) / 12)
-    return np.where(stop - start >= SHORTEST, np.maximum(left, 0.0), np.inf)
+    one, by_place, left = (found[1:] - found[:-1, np.newaxis] for found in sums)
+    # In place: of hundreds of runs each of these has a megabyte, and new memory takes longer than the sums.
+    by_place -= spans.middle * one
+    left -= np.divide(np.square(one, out=one), spans.places, out=one)
+    left -= np.divide(np.square(by_place, out=by_place), spans.spread, out=by_place)
+    np.maximum(left, 0.0, out=left)
+    left[spans.short] = np.inf
+    return left
+
+
+class _Spans(NamedTuple):
+    """Of the places ``start`` to ``stop``, at [start, stop - 1]: how many, their mean, and their sum of squares around it.
+
+    ``short`` are those of fewer than SHORTEST places, which are no lines.
+    """
+
+    places: Floats
+    middle: Floats
+    spread: Floats
+    short: NDArray[np.bool_]
+
+
+@functools.lru_cache(maxsize=2)
+def _spans(length: int) -> _Spans:
+    """For the series of many cells, which have as many runs."""
+    start, stop = np.arange(length)[:, np.newaxis], np.arange(1, length + 1)
+    count = np.maximum(stop - start, SHORTEST).astype(np.float64)
+    return _Spans(count, start + (count - 1) / 2, count * (count * count - 1) / 12, stop - start < SHORTEST)
 
 
 def _line(series: Floats, start: int, stop: int) -> Line:
