@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgeworthy.records import Outputs, Timing
@@ -31,14 +32,25 @@ def pytest(*arguments, **environment):
     return seconds, done.stdout
 
 
+@dataclass(frozen=True)
+class WarmRun:
+    """Seconds outside of measuring windows and inside, cells, the modules that it had imported, and bytes of its page."""
+
+    outside_s: float
+    inside_s: float
+    cells: int
+    modules: frozenset[str]
+    report_bytes: int
+
+
 @functools.cache
 def warm_run(selected, models_yaml):
-    """Of a warm run: seconds outside its measuring windows, seconds inside, cells, and the modules it had imported.
+    """What is known of a warm run.
 
     The first run warms the store, and of both the one with the least outside counts: the other one waited for a
     conversion, or for a device that another run held.
     """
-    return min((_run(selected, models_yaml) for _ in range(2)), key=lambda found: found[0])
+    return min((_run(selected, models_yaml) for _ in range(2)), key=lambda found: found.outside_s)
 
 
 def _run(selected, models_yaml):
@@ -55,4 +67,5 @@ def _run(selected, models_yaml):
             raise SystemExit(f"pytest benchmarks/ measured no cell:\n{printed[-3000:]}")
         kept = (journal.find(kind, cell) for cell in cells for kind in (Outputs, Timing))
         inside_s = sum(measurement.window_seconds for measurement in kept if measurement)
-        return wall_s - inside_s, inside_s, len(cells), frozenset(modules.read_text().split())
+        report = (folder / "latest" / "report.html").stat().st_size
+        return WarmRun(wall_s - inside_s, inside_s, len(cells), frozenset(modules.read_text().split()), report)

@@ -29,6 +29,7 @@ def measurements(selected):
         "devices": partial(measure, "device_cells"),
         "tune": partial(measure, "tuning"),
         "three": partial(measure, "three_inputs"),
+        "digits": partial(measure, "warm", "measure_report", selected),
         "imports": partial(measure, "warm", "measure_imports", selected),
     }
 

@@ -186,9 +186,7 @@ def _costs(series: Floats) -> Floats:
     by_place -= spans.middle * one
     left -= np.divide(np.square(one, out=one), spans.places, out=one)
     left -= np.divide(np.square(by_place, out=by_place), spans.spread, out=by_place)
-    np.maximum(left, 0.0, out=left)
-    left[spans.short] = np.inf
-    return left
+    return np.where(spans.short, np.inf, np.maximum(left, 0.0))
 
 
 class _Spans(NamedTuple):
