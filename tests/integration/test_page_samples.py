@@ -75,7 +75,10 @@ def page(folder: Path, case: Case) -> Path:
     run, stored = measured(folder, case), folder / "inputs.npy"
     np.save(stored, case.inputs)
     inputs = {"evaluation": StoredSamples(stored, (), case.inputs_of)}
-    dataset = PreparedDataset("dataset", case.kind, folder, inputs, {}, (), len(case.inputs), None, "")
+    names = (f"{TEXT}\udce9", "one")
+    dataset = PreparedDataset(
+        "dataset", case.kind, folder, inputs, {}, (), len(case.inputs), None, "", class_names=names
+    )
     moments = [Moment(TEXT, "2026-01-01", TEXT, value, True) for value in (1.0, 2.0)]
     beside = Beside(
         notes=[TEXT],
@@ -177,6 +180,14 @@ def test_samples_of_every_kind_are_shown(case: Any, browser: Any, tmp_path: Path
         assert "\u202e" not in page_.inner_text("body") + page_.title()
         assert page_.locator("#page script, #page img[src=x]").count() == 0
         lost = page_.locator("#chosen h4:has-text('Lost: 1 of 2') + ul li").first
+        zero = f"0 {printable(TEXT)}\\xe9"
+        if case in (sounds, several):
+            assert lost.locator("dd").all_inner_texts() == ["0", zero, zero, "1 one"]
+            [mixed] = page_.locator("[aria-label='What is mixed up otherwise'] tbody tr").all_inner_texts()
+            assert mixed == f"{zero}\t{zero} \u2713\t1 one\t1"
+        if case is boxes:
+            labels = lost.locator("rect title").evaluate_all("all => all.map(one => one.textContent)")
+            assert labels == ["1 one", "1 one 0.90", "1 one 0.90"]
         shown = {
             "texts": lambda: printable(TEXT) in lost.locator(".text").inner_text() and "<b>" in lost.inner_text(),
             "boxes": lambda: lost.locator("rect").count() == 3 and lost.locator("img").count() == 3,

@@ -81,6 +81,7 @@ def test_boxes_are_the_targets_in_pixels_of_the_image_as_stored(
     ]
     assert (made.classes, made.count, made.input_shape, made.target_channels()) == (None, 4, (10, 20, 3), 0)
     assert "3 classes: 0 car, 1 train, 2 brush" in made.description
+    assert made.class_names == ("car", "train", "brush")
     assert "1 files below val are not in boxes.json and are not read (.png 1)" in made.description
     np.testing.assert_array_equal(
         made.samples("evaluation").read()[1], np.asarray(Image.open(tmp_path / "val" / "a.png"))

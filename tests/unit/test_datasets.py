@@ -51,7 +51,8 @@ def test_class_folders_are_classes_in_sorted_order(tmp_path: Path, prepared: Pre
     write_images(tmp_path / "val", 4)
     (tmp_path / "val" / "cat" / "Thumbs.db").touch()
     made = prepared(kind="images", path="val")
-    assert made.classes == 3
+    assert made.classes == len(made.class_names) == 3
+    assert made.class_names == tuple(sorted(path.name for path in (tmp_path / "val").iterdir()))
     assert made.labels().tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert made.input_shape == (10, 12, 3)
     with Image.open(tmp_path / "val" / "dog" / "0_1.png") as image:
@@ -75,6 +76,7 @@ def test_labels_file_of_imagenets_layout(tmp_path: Path, prepared: Prepare) -> N
     imagenet_like(tmp_path, first=1)
     made = prepared(kind="images", path="val", labels="val.txt", label_offset=1, classes=3)
     assert made.labels().tolist() == [0, 0, 1, 1, 2, 2]
+    assert made.class_names == ()
 
 
 @pytest.mark.parametrize("classes", [3, None])
@@ -111,6 +113,7 @@ def test_table_of_paths_labels_and_splits(tmp_path: Path, prepared: Prepare, suf
         calibration={"split": "train", "count": 3},
     )
     assert made.labels().tolist() == [0, 0, 1, 1, 2, 2]
+    assert made.class_names == tuple(sorted(table["kind"].unique()))
     assert len(made.samples("calibration")) == 3
 
 

@@ -81,7 +81,9 @@ def gate(
     github: Annotated[
         bool, typer.Option("--github", help="print annotations, write the step's summary and TO/comment.md")
     ] = False,
-    gitlab: Annotated[bool, typer.Option("--gitlab", help="write TO/code-quality.json, TO/junit.xml and TO/comment.md")] = False,
+    gitlab: Annotated[
+        bool, typer.Option("--gitlab", help="write TO/code-quality.json, TO/junit.xml and TO/comment.md")
+    ] = False,
     to: Annotated[Path, typer.Option("--to", help="folder that --github and --gitlab write into")] = Path("gate"),
     report_url: Annotated[
         str, typer.Option(metavar="URL", help="where the run's report is published, to link to")

@@ -49,7 +49,8 @@ def _detection(dataset: Dataset, base: Path) -> SampleFiles:
         _named(classes_of(coco)),
     ]
     files = sample_files(folder, paths, None, None, notes)
-    return replace(files, annotations=boxes_of(coco, origin))
+    names = tuple(category.name for category in classes_of(coco))
+    return replace(files, annotations=boxes_of(coco, origin), class_names=names)
 
 
 def _segmentation(dataset: Dataset, base: Path) -> SampleFiles:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,10 +39,17 @@ COUNTED = ("oriented", "transparent", "cut", "padded")
 Exclusive = Callable[[], AbstractContextManager[None]]
 
 
-def from_files(
-    store: Store, dataset: Dataset, base: Path, progress: Progress, exclusive: Exclusive
-) -> tuple[Path, dict[str, Path], list[str]]:
-    """The folder with ``dataset.json`` and targets, the inputs of each split, and notes for the report. Raises SourceError.
+class FromFiles(NamedTuple):
+    """The ``folder`` with ``dataset.json`` and targets, the ``inputs`` of each split, ``notes`` for the report."""
+
+    folder: Path
+    inputs: dict[str, Path]
+    notes: list[str]
+    class_names: tuple[str, ...]
+
+
+def from_files(store: Store, dataset: Dataset, base: Path, progress: Progress, exclusive: Exclusive) -> FromFiles:
+    """Find the dataset in the store, or make it. Raises SourceError.
 
     ``exclusive`` is held while images are decoded.
     """
@@ -66,7 +73,7 @@ def from_files(
         inputs = {split: folder / f"{split}_x.npy" for split in splits}
     notes = [note for files in splits.values() for note in files.notes]
     notes += [shaped.described()] if isinstance(shaped, Sound) else []
-    return folder, inputs, list(dict.fromkeys(notes))
+    return FromFiles(folder, inputs, list(dict.fromkeys(notes)), splits["evaluation"].class_names)
 
 
 def _identity(store: Store, files: SampleFiles) -> object:

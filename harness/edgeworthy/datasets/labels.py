@@ -18,10 +18,14 @@ ENOUGH = 50
 
 @dataclass(frozen=True)
 class Targets:
-    """One target for each sample: class numbers (int64), with how many classes there are; or float32 numbers; or texts."""
+    """One target for each sample: class numbers (int64), with how many classes there are; or float32 numbers; or texts.
+
+    ``names`` are those of the classes, where the file has names.
+    """
 
     values: NDArray[Any]
     classes: int | None
+    names: tuple[str, ...] = ()
 
 
 def numbered(texts: Sequence[str], offset: int, classes: int | None, where: str) -> Targets:
@@ -55,7 +59,7 @@ def numbered(texts: Sequence[str], offset: int, classes: int | None, where: str)
             hint="correct 'classes', or complete the labels",
         )
     number = {name: index for index, name in enumerate(names)}
-    return Targets(np.array([number[text] for text in texts], np.int64), len(names))
+    return Targets(np.array([number[text] for text in texts], np.int64), len(names), tuple(names))
 
 
 def _kind(text: str) -> str:

@@ -39,6 +39,7 @@ class PreparedDataset:
     image (H, W, C); ``count`` and ``classes`` (None where numbers are to be predicted) describe the evaluation samples;
     ``description`` says in a line what was done to them; ``mismatch`` how the ranges of calibration inputs differ from
     those of evaluation inputs, or None. A sample that was made of one of a dataset's is one of ``rows_of_each``.
+    ``class_names`` are those that folders, labels or categories have, in the order of the classes' numbers.
     """
 
     name: str
@@ -52,6 +53,7 @@ class PreparedDataset:
     description: str
     mismatch: str | None = None
     rows_of_each: int = 1
+    class_names: tuple[str, ...] = ()
 
     def array(self, name: str) -> Path:
         """The .npy file of one array of targets."""
@@ -209,11 +211,11 @@ def prepare(
     with _naming(name):
         if dataset.kind in FILE_KINDS:
             report: Progress = lambda text: progress(f"{name}: {text}")  # noqa: E731
-            folder, inputs, notes = from_files(store, dataset, base, report, exclusive)
+            folder, inputs, notes, class_names = from_files(store, dataset, base, report, exclusive)
             for note in notes:
                 report(note)
         else:
-            (folder, inputs), notes = from_arrays(store, dataset, base), []
+            (folder, inputs), notes, class_names = from_arrays(store, dataset, base), [], ()
         facts = read_json(folder / "dataset.json")
         count, *shape = facts["shapes"]["evaluation"]
         named = _named(dataset, facts)
@@ -233,6 +235,7 @@ def prepare(
             classes=facts["classes"],
             mismatch=facts["mismatch"],
             description="; ".join([_description(dataset, facts), *counted, *notes, checksum]),
+            class_names=class_names,
         )
 
 

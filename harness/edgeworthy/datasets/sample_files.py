@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class SampleFiles:
     """Files with one target each (``targets`` is None where they have none); ``names`` are their paths below ``origin``.
 
     ``notes`` say which files of the folder are not among them. With ``annotations`` their targets are made of these.
+    ``class_names`` are in the order of the classes' numbers, where they have names.
     """
 
     origin: str
@@ -40,6 +41,7 @@ class SampleFiles:
     classes: int | None
     notes: tuple[str, ...] = ()
     annotations: Annotations | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def labelled(self) -> bool:
@@ -56,6 +58,7 @@ class SampleFiles:
             self.classes,
             self.notes,
             self.annotations.take(rows) if self.annotations else None,
+            self.class_names,
         )
 
     def strata(self) -> NDArray[np.int64] | None:
@@ -139,7 +142,8 @@ def _by_class(folder: Path, class_names: list[str], dataset: Dataset) -> SampleF
         numbers += [class_names.index(name)] * len(found.wanted)
     beside_them = note_of(folder, beside, "lie beside the class folders and are not read")
     notes = note_of(folder, others, _not_read(media)), beside_them, order_note(folder, class_names)
-    return sample_files(folder, paths, np.array(numbers, np.int64), len(class_names), notes)
+    files = sample_files(folder, paths, np.array(numbers, np.int64), len(class_names), notes)
+    return replace(files, class_names=tuple(class_names))
 
 
 def flat(folder: Path, media: Media) -> SampleFiles:
@@ -166,7 +170,8 @@ def _labelled(folder: Path, labels_file: Path, dataset: Dataset) -> SampleFiles:
     targets = labels.numbered(index.labels, dataset.label_offset, dataset.classes, str(labels_file))
     unlisted = sorted(set(files_below(folder, IMAGES).wanted) - set(paths))
     notes = [note_of(folder, unlisted, f"are not in {labels_file.name} and are not read")]
-    return sample_files(folder, paths, targets.values, targets.classes, notes)
+    files = sample_files(folder, paths, targets.values, targets.classes, notes)
+    return replace(files, class_names=targets.names)
 
 
 def _tables(dataset: Dataset, base: Path) -> tuple[dict[str, SampleFiles], dict[str, str]]:
@@ -186,6 +191,7 @@ def _table(path: Path, split: str | None, dataset: Dataset) -> SampleFiles:
     paths = [path.parent / name for name in index.paths]
     targets = _targets(index, dataset)
     files = sample_files(path.parent, paths, targets.values, targets.classes)
+    files = replace(files, class_names=targets.names)
     if split is not None:
         files = files.take(np.flatnonzero([value == split for value in index.splits(split)]))
     refuse_unusable(path, files.paths)

@@ -61,7 +61,9 @@ class Requested:
                 hint=f"use it in a step of GitHub Actions, or set {SUMMARY_VARIABLE} to a file",
             )
         links_of = github.links_of if for_github else gitlab.links_of
-        return cls(markdown, junit, Path(summary) if summary else None, for_gitlab, folder, links_of(environ, report_url))
+        return cls(
+            markdown, junit, Path(summary) if summary else None, for_gitlab, folder, links_of(environ, report_url)
+        )
 
     def write(self, result: GateResult, places: Places) -> str:
         """Write the files; returns what goes to standard output. Raises StoreError."""

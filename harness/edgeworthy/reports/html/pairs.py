@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgeworthy.errors import EdgeworthyError
 from edgeworthy.records import Truth
 from edgeworthy.reports.html.differing import Differing, Indices, Predicted, confusion, differing
-from edgeworthy.reports.html.shown.predictions import Shown, shown_prediction, shown_target
+from edgeworthy.reports.html.shown.predictions import ClassNames, Shown, shown_prediction, shown_target
 from edgeworthy.reports.html.shown.samples import Sample, Samples
 from edgeworthy.user_code.functions import users_code
 
@@ -43,6 +43,11 @@ class Album:
         """Why samples of a model are not shown; empty where they are."""
         found = self._of(model)
         return found if isinstance(found, str) else "" if self._room else "the page has no room for more of them"
+
+    def class_names(self, model: str) -> Sequence[str]:
+        """The names that the model's dataset has for classes; none where it is not at hand."""
+        found = self._of(model)
+        return () if isinstance(found, str) else found.dataset.class_names
 
     def sample(self, model: str, index: int) -> dict[str, Any]:
         """A sample: the key of its ``picture`` and its ``shape``, or its ``text``; nothing where it is not at hand."""
@@ -97,8 +102,13 @@ def pairs_of(
         if len(indices)
     ]
     unseen = album.why_not(model) if groups else ""
-    mixed = confusion(before, after, MIXED)
+    classes = _class_names(model, after.truth, album)
+    mixed = [[*map(classes.of, each[:3]), each.samples] for each in confusion(before, after, MIXED)]
     return {"samples": found.samples, "groups": groups, "confusion": mixed, "unseen": unseen, "names": names}
+
+
+def _class_names(model: str, truth: Truth, album: Album) -> ClassNames:
+    return ClassNames(truth.texts, album.class_names(model))
 
 
 def _titled(found: Differing) -> list[tuple[str, Indices]]:
@@ -109,22 +119,18 @@ def _shown(
     model: str, indices: Indices, before: Predicted, after: Predicted, album: Album, names: tuple[str, str]
 ) -> list[dict[str, Any]]:
     """These samples, as far as the page has room: what they are, what both models predict of them, and the target."""
-    kind, labels = after.kind, after.truth.labels
+    kind, labels, classes = after.kind, after.truth.labels, _class_names(model, after.truth, album)
     with_target = not after.truth.random_weights and (labels.ndim == 1 or labels.shape[1:] != (0,))
     shown = []
     for index in album.admitted(indices):
         sides = zip(names, (before.predictions[index], after.predictions[index]), strict=True)
-        told = {"target": shown_target(kind, labels[index])} if with_target else {}
-        told |= {name: shown_prediction(kind, prediction) for name, prediction in sides}
+        told = {"target": shown_target(kind, labels[index], classes)} if with_target else {}
+        told |= {name: shown_prediction(kind, prediction, classes) for name, prediction in sides}
         sample = album.sample(model, index)
-        shown.append(
-            {"index": index, **sample, "told": {name: _plain(each, after.truth) for name, each in told.items()}}
-        )
+        shown.append({"index": index, **sample, "told": {name: _plain(each) for name, each in told.items()}})
     return shown
 
 
-def _plain(shown: Shown, truth: Truth) -> dict[str, Any]:
-    """Without what is empty; classes that are texts by these."""
-    named = {str(number): text for number, text in enumerate(truth.texts)}
-    found = {name: value for name, value in asdict(shown).items() if value}
-    return {**found, "text": named.get(shown.text, shown.text)}
+def _plain(shown: Shown) -> dict[str, Any]:
+    """Without what is empty."""
+    return {"text": shown.text} | {name: value for name, value in asdict(shown).items() if value}

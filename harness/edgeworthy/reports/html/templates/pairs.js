@@ -32,7 +32,7 @@ function sampleOf(shown) {
 
 function pairsOf({ samples, groups = [], confusion = [], unseen, names: [first, second] = [] }) {
   const rows = confusion.map(([label, before, after, count]) => ({
-    values: [String(label), `${before}${before === label ? " \u2713" : ""}`, `${after}${after === label ? " \u2713" : ""}`, String(count)],
+    values: [foreign(label), ...[before, after].map((name) => made("span", foreign(name), name === label ? " \u2713" : "")), String(count)],
   }));
   return part("Samples predicted otherwise",
     samples && !groups.length && made("p", `None: all ${samples} samples have the prediction of ${first}.`),
