@@ -1,4 +1,4 @@
-"""Data inside of a page: JSON that no text of a user's can end, and the checksums by which scripts are allowed."""
+"""Data inside of a page: JSON that no text of a user's can end, and the checksums by which scripts and styles are allowed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def embedded(value: Any) -> Markup:
     return Markup(text)  # noqa: S704 - escaped above
 
 
-def checksum(script: str) -> str:
-    """How a content security policy names a script that may run."""
-    digest = hashlib.sha256(script.encode()).digest()
+def checksum(inline: str) -> str:
+    """How a content security policy names a script that may run, or a style that counts."""
+    digest = hashlib.sha256(inline.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,8 @@ SCRIPTS = {
     "compare.html.jinja": ("charts.js", "cells.js", "pairs.js", "compare.js"),
     "site_model.html.jinja": ("charts.js", "cells.js", "site.js"),
 }
-#: Nothing but this page's own scripts runs, and nothing is loaded. Styles are the page's and, of charts, the library's.
-_POLICY = "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; form-action 'none'"
+#: Nothing but this page's own scripts and style counts, and nothing is loaded.
+_POLICY = "default-src 'none'; script-src {scripts}; style-src {style}; img-src data:; form-action 'none'"
 
 
 def render(name: str, context: Mapping[str, Any]) -> str:
@@ -32,17 +32,27 @@ def render(name: str, context: Mapping[str, Any]) -> str:
 
 @functools.cache
 def _scripts(name: str) -> dict[str, Any]:
-    """The scripts of a template, and the policy that allows just these."""
+    """The scripts of a template, and the policy that allows just these and the style of pages."""
     from markupsafe import Markup
 
     if name not in SCRIPTS:
-        return {"scripts": [], "policy": _POLICY.format(scripts="'none'")}
+        return {"scripts": [], "policy": _policy([])}
     own = "\n".join(_file("templates", file) for file in SCRIPTS[name])
     scripts = [*(_file("charts", file) for file in CHARTS), own]
     return {
         "scripts": [Markup(script) for script in scripts],  # noqa: S704 - our own files
-        "policy": _POLICY.format(scripts=" ".join(map(checksum, scripts))),
+        "policy": _policy(scripts),
     }
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """What allows these scripts and the style of all pages."""
+    return _POLICY.format(scripts=" ".join(map(checksum, scripts)) or "'none'", style=checksum(_style()))
+
+
+@functools.cache
+def _style() -> str:
+    return _file("templates", "page.css")
 
 
 @functools.cache
@@ -63,7 +73,7 @@ def _environment() -> Environment:
     made.globals.update(
         signs=SIGNS,
         meanings=MEANINGS,
-        style=Markup(_file("templates", "page.css")),  # noqa: S704 - our own file
+        style=Markup(_style()),  # noqa: S704 - our own file
     )
     return made
 

@@ -22,6 +22,7 @@ function figure(into, title) {
 
 // As a screen reader wants it: Plot labels groups, which have no role and so may have no label, and names what is in links.
 function readable(svg) {
+  svg.querySelector("style").remove(); // the page's style has it: its policy allows no other
   for (const group of svg.querySelectorAll("g[aria-label]")) group.removeAttribute("aria-label");
   const links = svg.querySelectorAll("a");
   for (const each of svg.querySelectorAll("title, text")) each.textContent = visible(each.textContent);
