@@ -150,7 +150,8 @@ class Truth:
     Where classes are ``texts``, in the order of their numbers, the output is a text's fingerprint.
     ``outputs`` are the reference's, name -> the shape of a sample, in the order in which they stand in a row; a single one
     is called "". Where samples have outputs of different ``sizes`` these are frames, as in Outputs; ``label_sizes``
-    (samples, axes) are those of labels that differ in size, which are followed by zeros.
+    (samples, axes) are those of labels that differ in size, which are followed by zeros; ``image_sizes`` (samples, 3) those of
+    images, where a task depends on them.
     """
 
     labels: NDArray[Any]
@@ -170,6 +171,7 @@ class Truth:
     texts: tuple[str, ...] = ()
     sizes: NDArray[np.int64] | None = None
     label_sizes: NDArray[np.int64] | None = None
+    image_sizes: NDArray[np.int64] | None = None
 
     @property
     def several(self) -> bool:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from edgeworthy.datasets.ragged import framed, ragged_facts, zero_beyond
 from edgeworthy.errors import SourceError
 from edgeworthy.measurements.tasks import Judged
 from edgeworthy.records import Truth
+from edgeworthy.tasks.detection import Detection
+from edgeworthy.tasks.embeddings import Embeddings
+from edgeworthy.tasks.images import Images
+from edgeworthy.tasks.regression import Regression
 from edgeworthy.tasks.segmentation import Segmentation
+from edgeworthy.tasks.task import Task
 from edgeworthy.tasks.tokens import NOT_JUDGED, Tokens
 from edgeworthy.tensors import NamedInput, in_a_row, largest
 from edgeworthy.verdicts import fidelity, scoring
+from skimage.metrics import structural_similarity
 
 ROWS = np.array([[1, 2, 3, 4, 0, 0, 2, 7], [1, 2, 3, 4, 5, 6, 3, 7]], np.float32)
 
@@ -117,6 +125,96 @@ def test_a_task_is_given_samples_of_one_size_at_a_time() -> None:
         _ = unlike.reference
 
 
+def judged_with(
+    metric: str, task: Task, judged: np.ndarray, labels: np.ndarray, sizes: list[int] | None = None
+) -> Judged:
+    """A truth whose output ``judged`` (samples, ...) has one size, beside another that has different ``sizes``, if any."""
+    outputs: dict[str, tuple[int, ...]] = {"judged": judged.shape[1:]}
+    own = None
+    values = judged.reshape(len(judged), -1).astype(np.float32)
+    if sizes is not None:
+        outputs["other"] = (max(sizes),)
+        own = np.array([[*judged.shape[1:], size] for size in sizes])
+        values = np.concatenate([values, np.zeros((len(values), max(sizes)), np.float32)], axis=1)
+    return Judged(Truth(labels, values, metric, "", outputs=outputs, task=task.model_dump(), sizes=own))
+
+
+@pytest.mark.parametrize("metric", ["eer", "recall_at_1", "r2"])
+def test_samples_that_are_compared_are_compared_with_all_others(metric: str) -> None:
+    """An output of one size beside one of different sizes is judged as it is alone: not among samples of its size."""
+    random = np.random.default_rng(0)
+    people = np.arange(12) // 3
+    faces = random.normal(size=(4, 6))[people] + random.normal(size=(12, 6))
+    task: Task = Embeddings(output="judged")
+    labels: np.ndarray = people
+    if metric == "r2":
+        task, labels = Regression(output="judged"), (faces + 0.3 * random.normal(size=faces.shape)).astype(np.float32)
+    alone, beside = (judged_with(metric, task, faces, labels, sizes) for sizes in (None, [1, 2, 3, 4] * 3))
+    assert beside.reference.value == alone.reference.value
+    np.testing.assert_array_equal(beside.reference.drawn, alone.reference.drawn)
+
+
+def test_images_have_the_range_of_all_of_them() -> None:
+    """A dark image of its own size is one of 255 levels, as the bright ones are."""
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 256, (3, 16, 16, 1)).astype(np.float32)
+    targets[1, :, 12:] = 0
+    targets[1, :, :12] /= 255
+    images = targets + random.normal(size=targets.shape).astype(np.float32)
+    images[1, :, 12:] = 0
+    sizes = np.array([[16, 16, 1], [16, 12, 1], [16, 16, 1]])
+    outputs = {"": targets.shape[1:]}
+    task = Images(layout="hwc").model_dump()
+    rows = images.reshape(3, -1)
+    found = Judged(
+        Truth(targets, rows, "ssim", "", outputs=outputs, task=task, sizes=sizes, label_sizes=sizes)
+    ).reference
+    own = [structural_similarity(
+        target[tuple(map(slice, size))], image[tuple(map(slice, size))], data_range=255, channel_axis=-1,
+        gaussian_weights=True, use_sample_covariance=False,
+    ) for target, image, size in zip(targets.astype(float), images.astype(float), sizes, strict=True)]  # fmt: skip
+    assert found.value == pytest.approx(np.mean(own))
+
+
+def detections(boxes: np.ndarray, sizes: np.ndarray | None, **more: object) -> Judged:
+    """Boxes (samples, 2, 4) of images of these ``sizes``, as shares of each; in pixels where there are no sizes."""
+    random = np.random.default_rng(1)
+    share = boxes if sizes is None else boxes / np.tile(sizes[:, np.newaxis, 1::-1], 2)
+    scores = random.uniform(0.3, 0.9, (len(boxes), 2, 1))
+    missed = share * (1 + random.choice([0.0, 0.2], (len(boxes), 2, 1)))
+    values = np.concatenate([missed, scores, np.ones_like(scores)], axis=2)
+    decoder = {"kind": "boxes", "normalized": sizes is not None}
+    size = (64, 64) if sizes is None else None
+    task = Detection.model_validate({"decoder": decoder, "image_size": size, "classes": 2})
+    labels = np.concatenate([boxes, np.ones_like(scores)], axis=2)
+    rows, outputs = values.reshape(len(boxes), -1).astype(np.float32), {"": (2, 6)}
+    truth = Truth(labels, rows, "map", "", outputs=outputs, task=task.model_dump(), image_sizes=sizes)
+    return Judged(replace(truth, **more))
+
+
+def test_boxes_are_those_of_each_samples_own_image() -> None:
+    """Shares of images of different sizes are as good as the same boxes in pixels; a box beyond its own image is refused."""
+    random = np.random.default_rng(0)
+    sizes = np.concatenate([random.integers(40, 64, (9, 2)), np.full((9, 1), 3)], axis=1)
+    starts = random.uniform(0, 10, (9, 2, 2))
+    boxes = np.concatenate([starts, starts + random.uniform(10, 20, (9, 2, 2))], axis=2)
+    wanted, found = detections(boxes, None), detections(boxes, sizes)
+    assert 0 < wanted.reference.value < 100
+    assert found.reference.value == pytest.approx(wanted.reference.value)
+    assert found.fitted(())["image_size"] is None
+    assert found.same(found.decode(found._truth.reference), found.decode(found._truth.reference)).all()
+    empty = found._truth.labels.copy()
+    empty[1:, :, 4] = -1  # one sample with objects is enough
+    detections(boxes, sizes, labels=empty).fitted(())
+    empty[0, :, 4] = -1
+    with pytest.raises(SourceError, match="no sample has an object"):
+        detections(boxes, sizes, labels=empty).fitted(())
+    beyond = found._truth.labels.copy()
+    beyond[3, 1, 2] = sizes[3, 1] + 1
+    with pytest.raises(SourceError, match=rf"lie outside the image, {sizes[3, 1]} pixels wide .* like sample 3"):
+        detections(boxes, sizes, labels=beyond).fitted(())
+
+
 def test_targets_of_padded_samples_are_padded_with_what_does_not_count() -> None:
     """Masks with their class to ignore, in the layout of the map; labels of tokens; where no layout can be seen, it is asked."""
     targets, sizes = np.ones((1, 3, 3), np.int64), np.array([[3, 3]])
@@ -126,6 +224,9 @@ def test_targets_of_padded_samples_are_padded_with_what_does_not_count() -> None
         np.testing.assert_array_equal(Segmentation().padded(targets, sizes, {"": shape}), wanted)
     with pytest.raises(SourceError, match="whether the channels are first or last cannot be seen"):
         Segmentation().padded(targets, sizes, {"": (4, 5, 4)})
+    detection = Detection.model_validate({"decoder": {"kind": "boxes"}})
+    rows = detection.padded(np.zeros((2, 2, 5)), np.array([[2, 5], [1, 5]]), {})
+    assert rows[..., 0].tolist() == [[0, 0], [0, -1]]
     tokens = Tokens().padded(np.ones((1, 2), np.int64), np.array([[2]]), {"": (4, 3)})
     assert tokens.tolist() == [[1, 1, NOT_JUDGED, NOT_JUDGED]]
     with pytest.raises(

@@ -1,4 +1,7 @@
-"""Samples whose outputs, or targets, have one size: a task is given those of one size at a time, and never what is padding."""
+"""Samples of one size, of images, outputs and targets: a task is given those of one at a time, and never what is padding.
+
+What is measured of all samples together is given a list of one for each.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.errors import SourceError
 from edgeworthy.records import Truth
-from edgeworthy.tasks.task import Evidence, Outputs, Predictions
+from edgeworthy.tasks.task import Evidence, Outputs, Predictions, Shapes, Task
 
 Sizes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Samples of a truth, ``rows`` (n,), whose outputs have one size, and their targets another."""
+    """Samples of a truth, ``rows`` (n,), whose outputs have one size, and their targets another, and their images one."""
 
     truth: Truth
     rows: NDArray[np.intp]
@@ -30,6 +32,21 @@ class Group:
             found[name] = whole if self.truth.sizes is None else _cut(whole, self.truth.sizes[self.rows[0], axis:])
             axis += whole.ndim - 1
         return found
+
+    @property
+    def shapes(self) -> Shapes:
+        """Those of a sample's outputs, by name."""
+        return {name: values.shape[1:] for name, values in self.outputs(self.truth.reference).items()}
+
+    @property
+    def image(self) -> tuple[int, ...] | None:
+        """Height, width and channels of a sample's image, where the task depends on them."""
+        sizes = self.truth.image_sizes
+        return None if sizes is None else tuple(map(int, sizes[self.rows[0]]))
+
+    def of(self, task: Task) -> Task:
+        """The task for images of this size."""
+        return task if self.image is None else task.model_copy(update={"image_size": self.image[:2]})
 
     @property
     def labels(self) -> NDArray[Any]:
@@ -51,6 +68,15 @@ class Grouped:
     groups: Sequence[Group]
     parts: Sequence[Predictions]
 
+    def joined(self) -> Predictions:
+        """Those of all samples in their order: an array where all have one shape, otherwise a list."""
+        found: list[Any] = [None] * sum(len(group.rows) for group in self.groups)
+        for group, part in zip(self.groups, self.parts, strict=True):
+            for place, row in enumerate(group.rows):
+                found[row] = part[place]
+        alike = all(isinstance(each, np.ndarray | np.generic) and each.shape == found[0].shape for each in found)
+        return np.stack(found) if alike else found
+
     def __getitem__(self, sample: int) -> Any:
         found = (
             (part, np.flatnonzero(group.rows == sample)) for group, part in zip(self.groups, self.parts, strict=True)
@@ -60,23 +86,25 @@ class Grouped:
 
 def groups_of(truth: Truth) -> list[Group] | None:
     """The groups of a truth's samples, None where all have outputs and targets of one size."""
-    known = [each for each in (truth.sizes, truth.label_sizes) if each is not None]
+    known = [each for each in (truth.sizes, truth.label_sizes, truth.image_sizes) if each is not None]
     if not known:
         return None
     _, group_of = np.unique(np.concatenate(known, axis=1), axis=0, return_inverse=True)
     return [Group(truth, np.flatnonzero(group_of.ravel() == number)) for number in range(group_of.max() + 1)]
 
 
-def merged(metric: str, parts: Sequence[Evidence], groups: Sequence[Group]) -> Evidence:
-    """The evidence of all samples, from that of each group. Raises SourceError where it is not one of single samples."""
+def labels_of(truth: Truth) -> Any:
+    """The targets of all samples, those that differ in size as a list."""
+    if truth.label_sizes is None:
+        return truth.labels
+    return [target[tuple(map(slice, size))] for target, size in zip(truth.labels, truth.label_sizes, strict=True)]
+
+
+def merged(parts: Sequence[Evidence], groups: Sequence[Group]) -> Evidence:
+    """The evidence of all samples, from that of each group, which is of single samples."""
     found: dict[str, NDArray[Any]] = {}
     for part, group in zip(parts, groups, strict=True):
         for name, values in part.items():
-            if len(values) != len(group.rows):
-                raise SourceError(
-                    f"metric {metric} looks at all samples together, and their outputs have different sizes",
-                    hint="pad the samples to one size, with 'ragged: pad' in the model's entry, or judge by fidelity",
-                )
             whole = found.setdefault(name, np.zeros((len(group.truth.labels), *values.shape[1:]), values.dtype))
             whole[group.rows] = values
     return found

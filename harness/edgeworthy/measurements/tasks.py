@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
-from edgeworthy.measurements.groups import Group, Grouped, groups_of, merged
+from edgeworthy.measurements.groups import Group, Grouped, groups_of, labels_of, merged
 from edgeworthy.records import Truth
 from edgeworthy.tasks.corpus import Corpus
 from edgeworthy.tasks.own import OWN
 from edgeworthy.tasks.table import TASKS
-from edgeworthy.tasks.task import Evidence, Measure, Predictions, Task
+from edgeworthy.tasks.task import Evidence, Measure, NothingToFind, Predictions, Task
 from edgeworthy.user_code.function_copies import load_copy
 from edgeworthy.user_code.functions import load_function, users_code
 
@@ -50,27 +50,65 @@ class Judged:
 
         Raises SourceError where outputs or targets do not fit the task.
         """
+        truth = self._truth
         with self._users():
-            fitted = self.task.fitted(self._truth.outputs, self._truth.labels, inputs).model_dump(mode="json")
-        return {**self._truth.task, "options": fitted} if self._truth.task["kind"] == OWN else fitted
+            images = truth.image_sizes is not None
+            task = self._fitted_to_images() if images else self.task.fitted(truth.outputs, truth.labels, inputs)
+            fitted = task.model_dump(mode="json")
+        return {**truth.task, "options": fitted} if truth.task["kind"] == OWN else fitted
+
+    def _fitted_to_images(self) -> Task:
+        """The task, fitted to the images of each size, which stays each group's. Raises SourceError as ``fitted`` does."""
+        found: list[Task] = []
+        nothing: NothingToFind | None = None
+        for group in self._groups or []:
+            try:
+                task = self.task.fitted(group.shapes, group.labels, group.image or ())
+            except NothingToFind as error:
+                nothing = error
+            except SourceError as error:
+                where = (
+                    f"{error.message} (counted among the samples like sample {group.rows[0]}, which are of one size)"
+                )
+                raise SourceError(where, hint=error.hint) from error
+            else:
+                found.append(task.model_copy(update={"image_size": None}))
+        if nothing and not found:
+            raise nothing
+        if any(each != found[0] for each in found):
+            raise SourceError(
+                "the outputs of samples of different sizes would be decoded in different ways",
+                hint="give the task's options, such as 'classes', or pad the samples: 'ragged: pad' in the model's entry",
+            )
+        return found[0]
 
     def decode(self, values: Values) -> Predictions:
         """The predictions of all samples; where their sizes differ, those of each group of one size."""
         with self._users():
             if self._groups:
-                return Grouped(self._groups, [self.task.decode(group.outputs(values)) for group in self._groups])
+                parts = [group.of(self.task).decode(group.outputs(values)) for group in self._groups]
+                return Grouped(self._groups, parts)
             return self.task.decode(self._truth.named(values))
 
     def of(self, predictions: Predictions) -> Corpus:
         """The metric that is judged, of these predictions."""
         with self._users():
             measure = self.task.measure(self._truth.metric)
-            if self._groups:
-                parts = [_evidence(measure, *pair) for pair in zip(predictions.parts, self._groups, strict=True)]
-                evidence = merged(self._truth.metric, parts, self._groups)
+            if self._groups and measure.together:
+                evidence = _evidence(measure, predictions.joined(), labels_of(self._truth))
+            elif self._groups:
+                evidence = merged(
+                    [self._evidence_of(*pair) for pair in zip(predictions.parts, self._groups, strict=True)],
+                    self._groups,
+                )
             else:
                 evidence = measure.evidence(predictions, self._truth.labels)
         return Corpus(measure, evidence, len(self._truth.labels))
+
+    def _evidence_of(self, predictions: Predictions, group: Group) -> Evidence:
+        """The evidence of a group's samples. Raises SourceError where their outputs do not fit their targets."""
+        measure = group.of(self.task).measure(self._truth.metric)
+        return _evidence(measure, predictions, group.labels, group.described())
 
     @functools.cached_property
     def reference(self) -> Corpus:
@@ -89,7 +127,7 @@ class Judged:
                 return self.task.agree(first, other)
             same = np.zeros(len(self._truth.labels), np.bool_)
             for group, one, another in zip(self._groups, first.parts, other.parts, strict=True):
-                same[group.rows] = self.task.agree(one, another)
+                same[group.rows] = group.of(self.task).agree(one, another)
             return same
 
     def _users(self) -> AbstractContextManager[None]:
@@ -97,13 +135,15 @@ class Judged:
         return users_code(f"task {self._truth.metric}", "correct the task's class") if own else nullcontext()
 
 
-def _evidence(measure: Measure, predictions: Predictions, group: Group) -> Evidence:
-    """The evidence of a group's samples. Raises SourceError where their outputs do not fit their targets."""
+def _evidence(
+    measure: Measure, predictions: Predictions, labels: Any, what: str = "outputs and targets of different sizes"
+) -> Evidence:
+    """The evidence of samples. Raises SourceError where ``what`` they are do not fit each other."""
     try:
-        return measure.evidence(predictions, group.labels)
+        return measure.evidence(predictions, labels)
     except (ValueError, IndexError) as error:
         raise SourceError(
-            f"{group.described()}, which do not fit each other",
+            f"{what}, which do not fit each other",
             hint="give each sample a target of the size of its output",
         ) from error
 

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from edgeworthy.datasets.folders import TEXT_ORDER
 from edgeworthy.datasets.labels import shifted
+from edgeworthy.datasets.model_sizes import ROWS
 from edgeworthy.datasets.prepared import PreparedDataset
+from edgeworthy.datasets.ragged import sizes_in
+from edgeworthy.datasets.samples import IMAGE_RANK, Samples
 from edgeworthy.errors import InputMismatch, SourceError
 from edgeworthy.measurements.tasks import Judged
 from edgeworthy.metrics import CLASSIFICATION, TOP_K
@@ -128,10 +131,21 @@ def _of_task(entry: Model, dataset: PreparedDataset, truth: Truth, base: Path) -
     task = entry.task.with_files(base) if isinstance(entry.task, Task) else entry.task
     assert task is not None
     truth = replace(truth, task=task.model_dump(mode="json"))
+    if getattr(Judged(truth).task, "image_size", ()) is None:
+        truth = replace(truth, image_sizes=_image_sizes(dataset.samples("evaluation")))
     if truth.sizes is None and truth.label_sizes is not None:  # the samples were padded, their targets were not
         labels = Judged(truth).task.padded(truth.labels, truth.label_sizes, truth.outputs)
         truth = replace(truth, labels=labels, label_sizes=None)
     return replace(truth, task=Judged(truth).fitted(dataset.input_shape))
+
+
+def _image_sizes(samples: Samples) -> NDArray[np.int64] | None:
+    """Height, width and channels of each sample's image, (samples, 3); None where all are alike, or none is the only one."""
+    differing = [each for each in samples.inputs if each.ragged]
+    if len(differing) != 1 or len(differing[0].shape) != IMAGE_RANK - 1:
+        return None
+    (image,), starts = differing, range(0, len(samples), ROWS)
+    return np.concatenate([sizes_in(samples.read(row, row + ROWS), image) for row in starts])
 
 
 def threshold_of(reference: NDArray[np.float32], classes: int | None) -> float | None:

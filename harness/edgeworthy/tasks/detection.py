@@ -69,6 +69,13 @@ class Detection(Task):
         checked_boxes(targets, image_size, classes)
         return self.model_copy(update={"image_size": image_size, "classes": classes})
 
+    def padded(self, targets: Targets, sizes: NDArray[np.int64], outputs: Shapes) -> Targets:
+        """Rows of class -1 after each sample's own."""
+        whole = np.full(targets.shape, -1, targets.dtype)
+        for place, target, (own, _) in zip(whole, targets, sizes, strict=True):
+            place[:own] = target[:own]
+        return whole
+
     def decode(self, outputs: Outputs) -> list[Detections]:
         """Candidates above the threshold, class by class suppressed, best first."""
         samples = len(next(iter(outputs.values())))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgeworthy.errors import SourceError
 from edgeworthy.tasks.equal_error import equal_error_rate, sorted_pairs
 from edgeworthy.tasks.one_output import OneOutput
-from edgeworthy.tasks.task import Measure, Outputs, Predictions, Shapes, Targets, of_sums
+from edgeworthy.tasks.task import Measure, Outputs, Predictions, Shapes, Targets, of_one_size, of_sums
 
 #: The cosine of two models' embeddings of one sample from which they count as the same.
 ALIKE = 0.99
@@ -74,10 +74,13 @@ class Embeddings(OneOutput):
         """
         if metric == "eer":
             return Measure(
-                lambda vectors, targets: sorted_pairs(_similarities(vectors, targets), targets), equal_error_rate
+                lambda vectors, targets: sorted_pairs(_similarities(of_one_size(metric, vectors), targets), targets),
+                equal_error_rate,
             )
         k = {"recall_at_1": 1, "recall_at_5": 5}[metric]
-        return of_sums(lambda vectors, targets: _found(vectors, targets, k), _recall)
+        return of_sums(
+            lambda vectors, targets: _found(of_one_size(metric, vectors), targets, k), _recall, together=True
+        )
 
 
 def _similarities(vectors: NDArray[np.float64], targets: Targets) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -66,21 +67,23 @@ class Images(OneOutput):
     def measure(self, metric: str) -> Measure:
         """As the table of metrics says. Raises SourceError where scikit-image is not installed."""
         ssim = package("skimage.metrics", "SSIM is measured by scikit-image's", "ssim").structural_similarity
-        return {"ssim": mean_of(lambda images, targets: _scores(ssim, images, targets))}[metric]
+        return {"ssim": mean_of(lambda images, targets: _scores(ssim, images, targets), together=True)}[metric]
 
 
-def peak(targets: Targets) -> float:
+def peak(targets: Iterable[NDArray[Any]]) -> float:
     """The range of the targets' kind of image: 1 within [0, 1], 255 within [0, 255], else what they have."""
-    low, high = float(targets.min()), float(targets.max())
+    low, high = float(min(map(np.min, targets))), float(max(map(np.max, targets)))
     return high - low if low < 0 or high > 255 else 1.0 if high <= 1 else 255.0
 
 
-def _scores(ssim: Any, images: NDArray[Any], targets: Targets) -> NDArray[np.float64]:
+def _scores(ssim: Any, images: Iterable[NDArray[Any]], targets: Iterable[NDArray[Any]]) -> NDArray[np.float64]:
     """SSIM of each sample; WORST where it is NaN."""
     measured = functools.partial(
         ssim, data_range=peak(targets), channel_axis=-1, gaussian_weights=True, use_sample_covariance=False
     )
-    pairs = zip(targets.reshape(images.shape), images, strict=True)
     with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN
-        found = [measured(target.astype(np.float64), image.astype(np.float64)) for target, image in pairs]
+        found = [
+            measured(target.reshape(image.shape).astype(np.float64), image.astype(np.float64))
+            for target, image in zip(targets, images, strict=True)
+        ]
     return np.nan_to_num(np.array(found, np.float64), nan=WORST)

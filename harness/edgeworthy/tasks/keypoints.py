@@ -15,7 +15,7 @@ from edgeworthy.tasks.average_precision import average_precision
 from edgeworthy.tasks.decoders.poses import Coordinates, Heatmaps, Poses
 from edgeworthy.tasks.image_sizes import ImageSize, image_size_of
 from edgeworthy.tasks.matching import Pairing
-from edgeworthy.tasks.task import Evidence, Measure, Outputs, Shapes, Targets, Task
+from edgeworthy.tasks.task import Evidence, Measure, NothingToFind, Outputs, Shapes, Targets, Task
 
 AnyPoseDecoder = Annotated[Coordinates | Heatmaps, Field(discriminator="kind")]
 #: Two poses are the same where COCO's strictest threshold would take one for the other.
@@ -66,7 +66,7 @@ class Keypoints(Task):
     def _check(self, targets: Targets) -> None:
         labelled = targets[..., 2] > 0
         if not labelled.any():
-            raise SourceError("no sample has a labelled keypoint", hint=_FORMAT)
+            raise NothingToFind("no sample has a labelled keypoint", hint=_FORMAT)
         finite = np.isfinite(targets).all(axis=(1, 2))
         _refuse(np.logical_not(finite), "contain NaN or infinity", _FORMAT)
         known = np.isin(targets[..., 2], (0, 1, 2)).all(axis=1)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
-from edgeworthy.tasks.task import Targets
+from edgeworthy.tasks.task import NothingToFind, Targets
 
 #: Pixels that a box may be beyond the image's edge by: what resizing rounds.
 ROUNDING = 0.01
@@ -24,7 +24,7 @@ def checked_boxes(targets: Targets, image_size: tuple[int, int], classes: int | 
     real = np.asarray(label != -1)
     crowd = targets[..., 5] if targets.shape[2] == 6 else np.zeros_like(label)
     if not (real & (crowd == 0)).any():
-        raise SourceError("no sample has an object", hint=f"give targets with objects that are no crowds; {_FORMAT}")
+        raise NothingToFind("no sample has an object", hint=f"give targets with objects that are no crowds; {_FORMAT}")
     _refuse(np.asarray(~np.isfinite(targets).all(axis=2)), "contain NaN or infinity", _FORMAT)
     _refuse(real & ((label < 0) | (label % 1 != 0)), "have a class that is no whole number from 0 on", _FORMAT)
     if classes is not None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgeworthy.errors import SourceError
 from edgeworthy.tasks.one_output import OneOutput
 from edgeworthy.tasks.target_checks import check_numbers
-from edgeworthy.tasks.task import Measure, Outputs, Predictions, Shapes, Targets, mean_of, of_sums
+from edgeworthy.tasks.task import Measure, Outputs, Predictions, Shapes, Targets, mean_of, of_one_size, of_sums
 
 #: Numbers that differ by at most this share of their column's range count as the same; one int8 step is 1/255.
 ALIKE = 0.01
@@ -53,7 +53,7 @@ class Regression(OneOutput):
         """
         if metric == "mae":
             return mean_of(lambda predicted, targets: np.abs(predicted - _rows(targets)).mean(axis=1))
-        return {"r2": of_sums(_squares, _r_squared)}[metric]
+        return {"r2": of_sums(_squares, _r_squared, together=True)}[metric]
 
 
 def _rows(values: Targets) -> NDArray[np.float64]:
@@ -65,7 +65,7 @@ def _squares(predicted: NDArray[np.float64], targets: Targets) -> NDArray[np.flo
 
     Without the mean taken off first, the variance of large numbers would be lost in the difference of its sums.
     """
-    rows = _rows(targets)
+    predicted, rows = of_one_size("r2", predicted), _rows(targets)
     constant = np.flatnonzero(np.ptp(rows, axis=0) == 0)
     if constant.size:
         raise SourceError(

@@ -38,14 +38,19 @@ class Measure:
     """A metric of predictions: ``evidence`` of all samples, and its ``value`` of each resampling, (resamplings,).
 
     A value is in the metric's unit, so 52.1 of percent, and NaN where it is undefined: no sample that counts has an object.
+
+    Where samples differ in size, evidence is asked for those of one size at a time if it is arrays (samples, ...) in which each
+    sample's own follows from it alone. Otherwise, ``together``, it is asked for all samples at once: predictions and targets
+    that differ in size are then lists of one for each sample.
     """
 
     evidence: Callable[[Predictions, Targets], Evidence]
     value: Callable[[Evidence, Weights], NDArray[np.float64]]
+    together: bool = True
 
 
-def mean_of(score: Callable[[Predictions, Targets], NDArray[Any]]) -> Measure:
-    """The mean of a number for each sample, (samples,)."""
+def mean_of(score: Callable[[Predictions, Targets], NDArray[Any]], together: bool = False) -> Measure:
+    """The mean of a number for each sample, (samples,); ``together`` where that depends on the other samples."""
 
     def value(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
         return np.asarray(weights @ evidence["score"] / weights.sum(axis=1), np.float64)
@@ -53,16 +58,18 @@ def mean_of(score: Callable[[Predictions, Targets], NDArray[Any]]) -> Measure:
     def evidence(predictions: Predictions, targets: Targets) -> Evidence:
         return {"score": _of_each(score(predictions, targets), targets, 1)}
 
-    return Measure(evidence, value)
+    return Measure(evidence, value, together)
 
 
 def of_sums(
     counts: Callable[[Predictions, Targets], NDArray[Any]],
     of: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    together: bool = False,
 ) -> Measure:
     """A metric ``of`` sums (resamplings, k) over samples of what is counted in each, ``counts`` (samples, k).
 
-    Precision, recall, F1, word errors over words, intersections over unions.
+    Precision, recall, F1, word errors over words, intersections over unions; ``together`` where what is counted in a sample
+    depends on the others.
     """
 
     def value(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
@@ -71,7 +78,18 @@ def of_sums(
     def evidence(predictions: Predictions, targets: Targets) -> Evidence:
         return {"counts": _of_each(counts(predictions, targets), targets, 2)}
 
-    return Measure(evidence, value)
+    return Measure(evidence, value, together)
+
+
+def of_one_size(metric: str, predictions: Predictions) -> Predictions:
+    """Predictions that are compared with one another. Raises SourceError where those of the samples differ in size."""
+    if isinstance(predictions, list):
+        raise SourceError(
+            f"metric {metric} compares the samples with one another, and what is predicted for them has different sizes",
+            hint="choose an output of one size, by the task's option 'output', or pad the samples, with 'ragged: pad' in the"
+            " model's entry",
+        )
+    return predictions
 
 
 def in_frame(targets: Targets, sizes: NDArray[np.int64], frame: tuple[int, ...], otherwise: int) -> NDArray[np.int64]:
@@ -102,6 +120,10 @@ def _of_each(given: Any, targets: Targets, rank: int) -> NDArray[np.float64]:
     return found
 
 
+class NothingToFind(SourceError):
+    """No target has anything that a prediction could be right about."""
+
+
 class Task(Strict, ABC):
     """The options of one kind of task, and what it makes of a model's outputs.
 
@@ -121,7 +143,8 @@ class Task(Strict, ABC):
         """The task with the options that follow from the shapes of a sample's outputs and of its ``inputs``.
 
         Raises SourceError where outputs or targets do not fit it. Called once, with the reference's outputs; ``targets``
-        are all of the evaluation samples'.
+        are all of the evaluation samples'. A task with an option ``image_size`` that is not given is asked for the images of
+        each size where they differ, and raises NothingToFind where only the targets of these have no object.
         """
         return self
 
