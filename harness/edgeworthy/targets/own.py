@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.config import LatencyPlan
-from edgeworthy.datasets.samples import Samples, in_layout
+from edgeworthy.datasets.samples import Samples, as_stored, in_layout
 from edgeworthy.device_schema import OwnBackend, OwnDevice
-from edgeworthy.errors import ArtifactUnusable, InputMismatch, NotRepeatable, ProfileUnavailable, ToolUnusable
+from edgeworthy.errors import ArtifactUnusable, NotRepeatable, ProfileUnavailable, ToolUnusable
 from edgeworthy.records import Artifact, Conditions, Outputs, Timing
 from edgeworthy.runners.python_runner.casting import as_floats
 from edgeworthy.runners.python_runner.interleaving import alternating
@@ -24,14 +24,19 @@ from edgeworthy.runners.python_runner.stored import same_outputs
 from edgeworthy.runners.python_runner.texts import as_numbers
 from edgeworthy.runtimes import Runtime
 from edgeworthy.targets.base import InterleavedBlock, Job, Side, fingerprint
-from edgeworthy.targets.own_steps import Steps, check_steps, outputs_of_sequences
-from edgeworthy.targets.runner_target import INTERLEAVED_PLAN, NOT_REPEATABLE_HINT
+from edgeworthy.targets.own_steps import Steps, check_steps, outputs_of
+from edgeworthy.targets.runner_target import INTERLEAVED_PLAN, NOT_REPEATABLE_HINT, differing
 from edgeworthy.tensors import is_ragged, length_of
 from edgeworthy.user_code.function_files import function_digest
 from edgeworthy.user_code.functions import load_function, users_code
 
 #: What a class must have, and what it may have.
 OUTPUTS, TIMES = "outputs", "times_ns"
+
+
+def _singly(samples: Samples) -> bool:
+    """Whether the class is given them one by one, or a step at a time."""
+    return length_of(samples.inputs) is not None or is_ragged(samples.inputs)
 
 
 class OwnTarget:
@@ -47,14 +52,16 @@ class OwnTarget:
     def outputs(self, job: Job) -> Outputs:
         """What the user's ``outputs`` returns for all samples. Raises TargetError."""
         begun, before = time.monotonic(), self.state()
-        if length_of(job.inputs.inputs):
-            values, shapes = outputs_of_sequences(self.name, self._steps(job.artifact, job.inputs, job.random_seed))
+        sizes = None
+        if _singly(job.inputs):
+            arrays, shapes = outputs_of(self.name, self._steps(job.artifact, job.inputs, job.random_seed))
+            values, sizes = arrays["values"], differing(arrays["sizes"])
         else:
             values, shapes = self._outputs(job.artifact, job.inputs, slice(None))
             self._check_repeated(job, values)
         seconds = time.monotonic() - begun
         conditions = Conditions(fingerprint(self, job.artifact.runtime), before, self.state())
-        return Outputs(values, 1, seconds, seconds, conditions, shapes)
+        return Outputs(values, 1, seconds, seconds, conditions, shapes, sizes)
 
     def _check_repeated(self, job: Job, values: NDArray[np.float32]) -> None:
         """Raise NotRepeatable where the same samples have other outputs, unless the job has a ``random_seed``."""
@@ -164,7 +171,8 @@ class OwnTarget:
         self, artifact: Artifact, samples: Samples, chosen: slice
     ) -> tuple[NDArray[np.float32], tuple[tuple[int, ...], ...]]:
         count = len(range(*chosen.indices(len(samples))))
-        parts = self._returned(artifact, self._given(artifact, samples, chosen), count, len(artifact.outputs) or 1)
+        returned = self._returned(artifact, self._given(artifact, samples, chosen), count, len(artifact.outputs) or 1)
+        parts = [as_stored(part, artifact.layout) for part in returned]
         rows = np.concatenate([part.reshape(count, -1) for part in self._floats(parts)], axis=1)
         return rows, tuple(part.shape[1:] for part in parts)
 
@@ -176,10 +184,12 @@ class OwnTarget:
             raise ArtifactUnusable(f"{self.name}: {error}", hint="return numbers that float32 holds") from error
 
     def _steps(self, artifact: Artifact, samples: Samples, random_seed: int | None = None) -> Steps:
-        """The class as it is given a sequence: step by step, each of all outputs and states."""
-        check_steps(self.name, artifact, samples)
-        wanted = len(artifact.every_output)
-        return Steps(artifact, samples, random_seed, lambda given: self._returned(artifact, given, None, wanted))
+        """The class as it is given a sequence, step by step, each of all outputs and states; or sample by sample."""
+        sequence = length_of(samples.inputs) is not None
+        if sequence:
+            check_steps(self.name, artifact, samples)
+        count, wanted = (None, len(artifact.every_output)) if sequence else (1, len(artifact.outputs) or 1)
+        return Steps(artifact, samples, random_seed, lambda given: self._returned(artifact, given, count, wanted))
 
     def _returned(self, artifact: Artifact, given: Any, count: int | None, wanted: int) -> list[NDArray[Any]]:
         """The ``wanted`` arrays that the class returns, of ``count`` samples; of a step None. Raises ArtifactUnusable."""
@@ -201,11 +211,6 @@ class OwnTarget:
 
     def _given(self, artifact: Artifact, samples: Samples, chosen: slice) -> Any:
         """The samples (n, ...) in the artifact's layout; of several inputs such an array, or a number, by its names."""
-        if is_ragged(samples.inputs):
-            raise InputMismatch(
-                f"{self.name}: a target of your own is given samples of one size, and these have different ones",
-                hint="pad them, with 'ragged: pad' in the model's entry, or judge the model on the host or a board",
-            )
         rows = samples.read(chosen.start or 0, chosen.stop)
         if not samples.inputs:
             return in_layout(rows, artifact.layout)
@@ -216,9 +221,9 @@ class OwnTarget:
         }
 
     def _times(self, artifact: Artifact, samples: Samples, count: int) -> NDArray[np.int64]:
-        """Of so many inferences with the first sample. Raises ToolUnusable where they are no times."""
-        sequence = length_of(samples.inputs) is not None
-        given = self._steps(artifact, samples).first() if sequence else self._given(artifact, samples, slice(1))
+        """Of so many inferences with the sample that is timed. Raises ToolUnusable where they are no times."""
+        singly = _singly(samples)
+        given = self._steps(artifact, samples).timed() if singly else self._given(artifact, samples, slice(1))
         with self._users(TIMES):
             times = np.asarray(self._method(TIMES)(artifact, given, count))
         if times.shape != (count,) or times.dtype.kind not in "iuf" or not (times > 0).all():

@@ -1,4 +1,5 @@
-"""Sequences on a target of the user's own: its class is given one step at a time, with the state before it."""
+"""What a target of the user's own is given singly: the steps of sequences, each with the state before it, and samples of
+different sizes."""
 
 from __future__ import annotations
 
@@ -9,21 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.datasets.samples import Samples
-from edgeworthy.errors import ArtifactUnusable, InputMismatch, NotRepeatable
+from edgeworthy.errors import ArtifactUnusable, EdgeworthyError, InputMismatch, NotRepeatable
 from edgeworthy.records import Artifact
 from edgeworthy.runners.python_runner.inputs import Inputs
 from edgeworthy.runners.python_runner.jobs import RunnerError
+from edgeworthy.runners.python_runner.ragged import one_by_one
 from edgeworthy.runners.python_runner.sequences import sequences
 from edgeworthy.runners.python_runner.signatures import keeps_inside
 from edgeworthy.runners.python_runner.undeclared import Undeclared
 
-Given = Mapping[str, Any]
+Given = Mapping[str, Any] | NDArray[Any]
 #: From what the artifact's inputs are given to all of its outputs that are wanted, in their order.
 Run = Callable[[Given], list[NDArray[Any]]]
 
 
 class Steps(Undeclared):
-    """A user's target as the runner's models are: one inference is a call of its ``outputs`` for one step."""
+    """A user's target as the runner's models are: one inference is a call of its ``outputs`` for one step, or one sample."""
 
     def __init__(self, artifact: Artifact, samples: Samples, random_seed: int | None, run: Run) -> None:
         super().__init__(
@@ -33,11 +35,14 @@ class Steps(Undeclared):
                 "outputs": list(artifact.outputs),
                 "state": dict(artifact.state),
                 "random_seed": random_seed,
+                "runtime": artifact.runtime,
+                "class": None,
             }
         )
         self._run = run
         self._names = [artifact.inputs[each.name] for each in samples.inputs]
-        self._given: dict[str, Any] = {}
+        self._alone = len(samples.inputs) == 1 and not samples.inputs[0].stepped
+        self._given: Given = {}
         self._result: list[NDArray[Any]] = []
 
     def native(self, given: list[Any], first: int = 0) -> list[Any]:
@@ -48,20 +53,22 @@ class Steps(Undeclared):
         ]
 
     def feed(self, native: list[Any]) -> None:
-        """Set the inputs."""
-        self._given = dict(zip(self._names, native, strict=True))
+        """Set the inputs: by name, that of a model of one input as it is."""
+        self._given = native[0] if self._alone else dict(zip(self._names, native, strict=True))
 
     def invoke(self) -> None:
-        """One step."""
+        """One step, or one sample."""
         self._result = self._run(self._given)
 
     def output(self) -> list[NDArray[Any]]:
         """The wanted outputs, and then those that are only a state."""
         return self._result
 
-    def first(self) -> dict[str, Any]:
-        """What the first step of the first sequence is given."""
-        self.feed(self.native(Inputs(self.job).steps_of(0)[0]))
+    def timed(self) -> Given:
+        """What is timed: the first step of the first sequence, or the sample of median size."""
+        inputs = Inputs(self.job)
+        sample = slice(inputs.timed, inputs.timed + 1)
+        self.feed(self.native(inputs.steps_of(0)[0] if inputs.sequences else inputs[sample]))
         return self._given
 
 
@@ -87,13 +94,23 @@ def check_steps(name: str, artifact: Artifact, samples: Samples) -> None:
             )
 
 
-def outputs_of_sequences(name: str, steps: Steps) -> tuple[NDArray[np.float32], tuple[tuple[int, ...], ...]]:
-    """Every sequence's outputs, (sequences, values), and the shape of each. Raises TargetError."""
+def outputs_of(name: str, steps: Steps) -> tuple[dict[str, NDArray[Any]], tuple[tuple[int, ...], ...]]:
+    """Every sequence's or sample's ``values`` and ``sizes``, and the shape of the frame of each. Raises TargetError."""
+    inputs = Inputs(steps.job)
     try:
-        values, shapes = sequences(steps.job, steps, Inputs(steps.job), lambda: steps)
+        found = (
+            sequences(steps.job, steps, inputs, lambda: steps)
+            if inputs.sequences
+            else one_by_one(steps.job, steps, inputs)
+        )
     except RunnerError as error:
+        if isinstance(
+            error.__cause__, EdgeworthyError
+        ):  # what the class did says more than that a sample cannot be run
+            raise error.__cause__ from error
         kind = {"input_mismatch": InputMismatch, "not_repeatable": NotRepeatable}.get(error.kind, ArtifactUnusable)
         raise kind(
             f"{name}: {error}", hint="correct the target's code, or the model's 'state' in models.yaml"
         ) from error
-    return values, tuple(tuple(shape) for shape in shapes)
+    arrays, shapes = found
+    return arrays, tuple(tuple(shape) for shape in shapes)

@@ -63,7 +63,7 @@ INTERLEAVED_PLAN = {"samples_per_load": 8, "min_load_ms": 4, "warmup": 3}
 Answer = tuple[dict[str, NDArray[Any]], dict[str, Any], Conditions]
 
 
-def _differing(sizes: NDArray[Any] | None) -> NDArray[Any] | None:
+def differing(sizes: NDArray[Any] | None) -> NDArray[Any] | None:
     """The sizes of samples' outputs, None where all samples have the same: those of a classifier do not follow its inputs'."""
     return None if sizes is None or (sizes == sizes[0]).all() else sizes
 
@@ -103,7 +103,7 @@ class RunnerTarget(ABC):
             window_seconds=float(facts["window_seconds"]),
             conditions=conditions,
             shapes=tuple(tuple(shape) for shape in facts["shapes"]),
-            sizes=_differing(arrays.get("sizes")),
+            sizes=differing(arrays.get("sizes")),
             delegation=_delegation(facts),
         )
 

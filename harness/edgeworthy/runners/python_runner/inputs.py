@@ -34,7 +34,7 @@ class Inputs:
         #: The sample that is timed where they have different sizes.
         self.timed: int = job["inputs"]["timed"]
         #: Of each input, for one sample, or step, in the artifact's layout; () of one that has a constant.
-        self.shapes = self.shapes_of(self.timed) if self.ragged else self._shapes()
+        self.shapes = self._shapes() if self.sequences or not self.ragged else self.shapes_of(self.timed)
 
     def _shapes(self) -> list[tuple[int, ...]]:
         return [np.shape(each)[1:] for each in (self.steps_of(0)[0] if self.sequences else self[:0])]

@@ -25,7 +25,7 @@ RANDOM = "it is random: the same sample gave different outputs after each load"
 def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     """Every sample's dequantized outputs: arrays ``values`` (samples, values), float32, several one after the other.
 
-    Of samples of different sizes there are ``sizes`` too.
+    Of sequences, and of samples of different sizes, there are ``sizes`` too.
 
     With ``evidence``, ``delegation`` says which nodes of the graph the backend took.
 
@@ -50,12 +50,13 @@ def _outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     model = load(job)
     inputs = read_inputs(job, model)
     start = time.perf_counter()
-    if inputs.ragged:
-        arrays, shapes = one_by_one(job, model, inputs)
+    if inputs.sequences or inputs.ragged:
+        several = inputs.sequences
+        found = (
+            sequences(job, model, inputs, lambda: _loaded(job, inputs)) if several else one_by_one(job, model, inputs)
+        )
+        arrays, shapes = found
         return arrays, {"batch": 1, "seconds": time.perf_counter() - start, "shapes": shapes}
-    if inputs.sequences:
-        values, shapes = sequences(job, model, inputs, lambda: _loaded(job, inputs))
-        return {"values": values}, {"batch": 1, "seconds": time.perf_counter() - start, "shapes": shapes}
     if model.keeps_state():
         values, shapes = _each_loaded(job, inputs)
         return {"values": values}, {"batch": 1, "seconds": time.perf_counter() - start, "shapes": shapes}

@@ -23,9 +23,6 @@ def one_by_one(job: Job, model: Any, inputs: Inputs) -> tuple[dict[str, Array], 
     the first samples have other outputs when they are run again, unless the job has a ``random_seed``.
     """
     found = [_outputs_of(job, model, inputs, index) for index in range(len(inputs))]
-    sizes = np.array([[size for each in one for size in each.shape] for one in found], np.int64)
-    frames = [np.max([each.shape for each in parts], axis=0).tolist() for parts in zip(*found, strict=True)]
-    values = np.stack([in_frames(one, frames) for one in found])
     count = min(REPEATED, len(inputs))
     again = [_outputs_of(job, model, inputs, index) for index in reversed(range(count))][::-1]
     if job.get("random_seed") is None and not _same(found[:count], again):
@@ -34,7 +31,14 @@ def one_by_one(job: Job, model: Any, inputs: Inputs) -> tuple[dict[str, Array], 
             f"the first {count} samples, run again in reverse order, gave other outputs: it keeps state from one inference to"
             " the next, or draws random numbers",
         )
-    return {"values": values, "sizes": sizes}, frames
+    return stacked(found)
+
+
+def stacked(found: list[list[Array]]) -> tuple[dict[str, Array], list[list[int]]]:
+    """The outputs of each sample as ``one_by_one`` returns them."""
+    sizes = np.array([[size for each in one for size in each.shape] for one in found], np.int64)
+    frames = [np.max([each.shape for each in parts], axis=0).tolist() for parts in zip(*found, strict=True)]
+    return {"values": np.stack([in_frames(one, frames) for one in found]), "sizes": sizes}, frames
 
 
 def in_frames(outputs: list[Array], frames: list[list[int]]) -> Array:

@@ -10,12 +10,15 @@ import numpy as np
 from .inputs import Inputs
 from .jobs import Array, Job, RunnerError, shape_text
 from .litert import LiteRtModel
+from .ragged import stacked
 from .signatures import all_outputs, keeps_inside
 from .stored import as_stored, same_outputs
 
 
-def sequences(job: Job, model: Any, inputs: Inputs, loaded: Callable[[], Any]) -> tuple[Array, list[list[int]]]:
-    """Every sequence's outputs, (sequences, values): each output's of all steps, or of the last; and the shape of each.
+def sequences(
+    job: Job, model: Any, inputs: Inputs, loaded: Callable[[], Any]
+) -> tuple[dict[str, Array], list[list[int]]]:
+    """Every sequence's outputs, as ``ragged.one_by_one`` returns those of samples: of all steps that it has, or of the last.
 
     Raises RunnerError where the last sequence has other outputs by the model that ``loaded`` gives anew, unless the job has a
     ``random_seed``: whatever outlives a sequence shows there.
@@ -28,19 +31,20 @@ def sequences(job: Job, model: Any, inputs: Inputs, loaded: Callable[[], Any]) -
             return [each[0] if len(each) == 1 else each for each in steps[-1]]
         return [np.concatenate(parts) for parts in zip(*steps, strict=True)]
 
-    def in_a_row(found: list[Array]) -> Array:
-        return np.concatenate([each.ravel() for each in found])
-
     found = [outputs_of(index, loaded() if model.keeps_state() else model) for index in range(len(inputs))]
-    values = np.stack([in_a_row(each) for each in found])
-    again = in_a_row(outputs_of(len(inputs) - 1, loaded()))[np.newaxis]
-    if job.get("random_seed") is None and not same_outputs(values[-1:], again):
+    again = outputs_of(len(inputs) - 1, loaded())
+    if job.get("random_seed") is None and not same_outputs(*(_in_a_row(each) for each in (found[-1], again))):
         raise RunnerError(
             "not_repeatable",
             "a sequence has other outputs when it is run again: the model keeps more from step to step than the state that it is"
             " given, or draws random numbers",
         )
-    return values, [list(each.shape) for each in found[0]]
+    return stacked(found)
+
+
+def _in_a_row(outputs: list[Array]) -> Array:
+    """A sequence's outputs in a row, (1, values)."""
+    return np.concatenate([each.ravel() for each in outputs])[np.newaxis]
 
 
 def _check_reset(job: Job, model: Any) -> None:

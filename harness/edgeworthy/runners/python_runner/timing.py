@@ -68,10 +68,10 @@ def native_samples(job: Job, model: Any) -> tuple[list[Any], list[tuple[int, ...
     Of samples of different sizes the one that is to be timed.
     """
     inputs = read_inputs(job, model)
-    if inputs.ragged:
-        return [model.native(inputs[inputs.timed : inputs.timed + 1], inputs.timed)], inputs.shapes
     if inputs.sequences:
         return [native for native, _ in itertools.islice(each_step(model, inputs, 0), CYCLE)], inputs.shapes
+    if inputs.ragged:
+        return [model.native(inputs[inputs.timed : inputs.timed + 1], inputs.timed)], inputs.shapes
     return [model.native(inputs[i : i + 1], i) for i in range(min(CYCLE, len(inputs)))], inputs.shapes
 
 
