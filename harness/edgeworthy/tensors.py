@@ -28,8 +28,8 @@ class NamedInput:
     A state ``follows`` the output of that name. In a sequence its ``constant`` is the state's before the first step; a step by
     itself has the state's values in its row, and ``shape`` is then the whole input's, the batch of one included.
 
-    An input that is ``stepped`` has the steps of a sequence along its first axis. Texts stand in a row as the numbers of their
-    characters, ``width`` for each; of numbers the width is 0.
+    An input that is ``stepped`` has the steps of a sequence along its first axis, in which alone sequences may differ. Texts
+    stand in a row as the numbers of their characters, ``width`` for each; of numbers the width is 0.
 
     Where samples differ in size along the axes ``ragged``, ``shape`` is the frame that holds each of them, with zeros after its
     own values; its own sizes along these axes stand in the row from ``sizes`` on.
@@ -159,7 +159,7 @@ def has_state(inputs: Sequence[NamedInput]) -> bool:
 
 
 def length_of(inputs: Sequence[NamedInput]) -> int | None:
-    """How many steps a sample has; None where it is no sequence."""
+    """How many steps a sample has, the longest where they differ; None where it is no sequence."""
     return next((each.shape[0] for each in inputs if each.stepped), None)
 
 
@@ -168,13 +168,21 @@ def of_a_step(inputs: Sequence[NamedInput]) -> tuple[NamedInput, ...]:
     found: list[NamedInput] = []
     start = 0
     for each in inputs:
-        step = each if each.constant is not None else replace(each, shape=each.shape[1:], start=start, stepped=False)
-        found.append(step)
+        if each.constant is None:
+            each = replace(each, shape=each.shape[1:], start=start, stepped=False, ragged=(), sizes=0)
+        found.append(each)
         start += found[-1].size
     return tuple(found)
 
 
-def steps_of(inputs: Sequence[NamedInput], rows: NDArray[Any]) -> NDArray[Any]:
-    """Rows of sequences (n, values) of ``inputs`` as the rows of their steps, (n, steps, values), of ``of_a_step(inputs)``."""
+def lengths_of(inputs: Sequence[NamedInput], rows: NDArray[Any]) -> NDArray[np.int64]:
+    """How many steps each of the sequences in ``rows`` (n, values) has, (n,)."""
+    first = next(each for each in inputs if each.stepped)
+    return np.array([first.shape_in(row)[0] for row in rows], np.int64)
+
+
+def steps_of(inputs: Sequence[NamedInput], rows: NDArray[Any]) -> list[NDArray[Any]]:
+    """Of each sequence in ``rows`` (n, values) of ``inputs`` the rows of its steps, (steps, values), of ``of_a_step(inputs)``."""
     given = [each for each in inputs if each.constant is None]
-    return np.concatenate([each.numbers(rows).reshape(len(rows), each.shape[0], -1) for each in given], axis=2)
+    frames = np.concatenate([each.numbers(rows).reshape(len(rows), each.shape[0], -1) for each in given], axis=2)
+    return [frame[:length] for frame, length in zip(frames, lengths_of(inputs, rows), strict=True)]

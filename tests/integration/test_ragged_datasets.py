@@ -132,8 +132,12 @@ def test_lengths_are_those_before_padding(tmp_path: Path, prepared: Prepare) -> 
     pages = prepared(kind="function", function="made.py:pages")
     with pytest.raises(SourceError, match=r"has no array 'evaluation_x.length' for the model's input 'length'"):
         for_model(pages, tmp_path / "store", inputs={"page": "x", "length": "x.length"})
-    with pytest.raises(SourceError, match="a model with state is given sequences of different numbers of steps"):
-        for_model(made, tmp_path / "store", state={"state": {"from": "next"}})
+    stepped = for_model(made, tmp_path / "store", state={"state": {"from": "next"}}).samples("evaluation")
+    assert stepped.lengths().tolist() == [3, 5, 4]
+    with pytest.raises(
+        SourceError, match="the steps of 'x' have different sizes; sequences may differ in their number"
+    ):
+        for_model(pages, tmp_path / "store", state={"state": {"from": "next"}})
 
 
 def test_ragged_is_for_files_and_texts() -> None:
@@ -141,3 +145,16 @@ def test_ragged_is_for_files_and_texts() -> None:
     for keys in ({"kind": "npz", "path": "x.npz"}, {"kind": "csv", "path": "x.csv", "inputs": ["a"]}):
         with pytest.raises(ValidationError, match="ragged is for files and texts"):
             preparing(Path())(**keys, ragged=True)
+
+
+def test_targets_are_in_the_frame_of_those_that_are_chosen(tmp_path: Path, prepared: Prepare) -> None:
+    """Not in that of a larger one, which is no evaluation sample."""
+    sizes = [(3, 4), (9, 8), (4, 4)]
+    arrays = {f"evaluation_x/{at}": np.ones((*size, 2), np.float32) for at, size in enumerate(sizes)}
+    masks = {f"evaluation_y/{at}": np.full(size, at) for at, size in enumerate(sizes)}
+    np.savez(tmp_path / "masks.npz", **arrays, **masks)
+    for seed in range(3):
+        made = prepared(kind="npz", path="masks.npz", count=1, seed=seed)
+        [size] = made.target_sizes()
+        assert made.targets().shape == (1, *size)
+        assert made.targets().min() == made.targets().max() == sizes.index(tuple(size))

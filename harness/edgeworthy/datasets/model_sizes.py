@@ -16,7 +16,7 @@ from edgeworthy.datasets.samples import IMAGE_RANK, Samples
 from edgeworthy.errors import SourceError
 from edgeworthy.storage import Store, digest
 from edgeworthy.suggestions import did_you_mean
-from edgeworthy.tensors import NamedInput, is_ragged
+from edgeworthy.tensors import NamedInput
 
 if TYPE_CHECKING:
     from edgeworthy.model_schema import Model, Padding
@@ -123,11 +123,6 @@ def in_model_sizes(store: Store, dataset: PreparedDataset, model: Model) -> Prep
         only = blocks[0].named
         unnamed = len(blocks) == 1 and not (only.ragged or only.width or model.inputs or model.state)
         dataset = _rewritten(store, dataset, padded, blocks, unnamed)
-    if model.state and is_ragged(dataset.samples("evaluation").inputs):
-        raise SourceError(
-            f"dataset {dataset.name!r}: a model with state is given sequences of different numbers of steps",
-            hint="pad them, with 'ragged: pad' in the model's entry, or give sequences of one length",
-        )
     return dataset
 
 

@@ -23,7 +23,7 @@ from edgeworthy.datasets.samples import Samples, Step
 from edgeworthy.errors import SourceError
 from edgeworthy.storage import Store, digest, read_json
 from edgeworthy.suggestions import did_you_mean
-from edgeworthy.tensors import NamedInput, constant, in_a_row, length_of, state
+from edgeworthy.tensors import NamedInput, constant, in_a_row, is_ragged, state
 
 if TYPE_CHECKING:
     from edgeworthy.model_schema import Model
@@ -38,8 +38,9 @@ class PreparedDataset:
     ``inputs`` has the samples of each split, ``sha256`` a checksum of each array; ``input_shape`` is that of one sample, of an
     image (H, W, C); ``count`` and ``classes`` (None where numbers are to be predicted) describe the evaluation samples;
     ``description`` says in a line what was done to them; ``mismatch`` how the ranges of calibration inputs differ from
-    those of evaluation inputs, or None. A sample that was made of one of a dataset's is one of ``rows_of_each``.
-    ``class_names`` are those that folders, labels or categories have, in the order of the classes' numbers.
+    those of evaluation inputs, or None. Where the samples are the steps of sequences, those of each calibration sequence end
+    at ``calibration_ends``. ``class_names`` are those that folders, labels or categories have, in the order of the classes'
+    numbers.
     """
 
     name: str
@@ -52,7 +53,7 @@ class PreparedDataset:
     classes: int | None
     description: str
     mismatch: str | None = None
-    rows_of_each: int = 1
+    calibration_ends: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ()
 
     def array(self, name: str) -> Path:
@@ -95,10 +96,12 @@ class PreparedDataset:
 
     def taken_apart(self, inputs: tuple[NamedInput, ...], splits: Mapping[str, Path]) -> PreparedDataset:
         """The dataset whose samples are the steps of its sequences: ``splits`` are files of rows of a step's ``inputs``."""
-        steps = length_of(self.inputs["evaluation"].inputs) or 1
         samples = {split: Samples(path, (), inputs) for split, path in splits.items()}
         size = sum(each.size for each in inputs)
-        return replace(self, inputs={**self.inputs, **samples}, input_shape=(size,), rows_of_each=steps)
+        ends = np.cumsum(self.inputs["calibration"].lengths()) if "calibration" in splits else ()
+        return replace(
+            self, inputs={**self.inputs, **samples}, input_shape=(size,), calibration_ends=tuple(map(int, ends))
+        )
 
     def _given(self, given: Mapping[str, str | float], arrays: Mapping[str, NamedInput]) -> list[NamedInput]:
         """What each input of a model is given: an array, or a number."""
@@ -114,7 +117,7 @@ class PreparedDataset:
         return inputs
 
     def _check_sequences(self, inputs: Sequence[NamedInput]) -> None:
-        """Raise SourceError unless all arrays have samples of equally many steps."""
+        """Raise SourceError unless a sample has as many steps in every array, and steps are alike in size."""
         varying = [each for each in inputs if each.constant is None]
         lengths = {each.name: each.shape[0] if each.shape else 0 for each in varying}
         if min(lengths.values()) < 1:
@@ -129,6 +132,28 @@ class PreparedDataset:
                 f"dataset {self.name!r}: the arrays have sequences of different numbers of steps: {counted}",
                 hint="give each sample as many steps in every array",
             )
+        for each in varying:
+            if set(each.ragged) - {0}:
+                raise SourceError(
+                    f"dataset {self.name!r}: the steps of {each.name!r} have different sizes; sequences may differ in their"
+                    " number of steps alone",
+                    hint="give steps of one size",
+                )
+        if is_ragged(varying):
+            for split, samples in self.inputs.items():
+                self._check_lengths(split, samples, varying)
+
+    def _check_lengths(self, split: str, samples: Samples, varying: Sequence[NamedInput]) -> None:
+        """Raise SourceError where a sample has more steps in one array than in another."""
+        first, *others = (replace(samples, inputs=(replace(each, stepped=True),)).lengths() for each in varying)
+        for each, lengths in zip(varying[1:], others, strict=True):
+            if (first != lengths).any():
+                sample = int((first != lengths).argmax())
+                raise SourceError(
+                    f"dataset {self.name!r}: {split} sample {sample} has {first[sample]} steps in {varying[0].name!r} and"
+                    f" {lengths[sample]} in {each.name!r}",
+                    hint="give each sample as many steps in every array",
+                )
 
     def arrays(self) -> tuple[NamedInput, ...]:
         """The arrays of inputs, and where each stands in a row."""
@@ -156,14 +181,15 @@ class PreparedDataset:
         )
 
     def targets(self) -> NDArray[Any]:
-        """The evaluation targets as the dataset gives them, (N, ...).
+        """The evaluation targets as the dataset gives them, (N, ...); of different sizes in the frame of the largest of them.
 
         Without targets -1 (N,) where the dataset has classes, else (N, 0).
         """
         if not self.labelled:
             return np.full(self.count, -1, np.int64) if self.classes else np.zeros((self.count, 0), np.float32)
         targets: NDArray[Any] = load_array(self.array("evaluation_y"))
-        return targets
+        sizes = self.target_sizes()  # what is stored may be as large as one that is not among the chosen
+        return targets if sizes is None else targets[(slice(None), *map(slice, sizes.max(axis=0)))]
 
     def target_sizes(self) -> NDArray[np.int64] | None:
         """The shape of each evaluation target, (N, axes), where they differ; they are then followed by zeros."""

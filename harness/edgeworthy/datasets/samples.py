@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from edgeworthy.array_files import load_array
 from edgeworthy.records import Layout
 from edgeworthy.storage import digest, file_digest
-from edgeworthy.tensors import NamedInput
+from edgeworthy.tensors import NamedInput, lengths_of
 
 #: Images, (N, H, W, C), are the arrays with so many axes; any other array is taken as the model takes it.
 IMAGE_RANK = 4
 #: So many samples show what a model takes and gives.
 FEW = 8
+#: Samples that are read at a time to see how long they are.
+AT_ONCE = 64
 #: An operation of numpy, ``multiply``, ``divide`` or ``subtract``, and its operand for each channel, or one for all.
 Step = tuple[str, tuple[float, ...]]
 
@@ -62,6 +64,11 @@ class Samples:
     def _values(self, stored: NDArray[Any]) -> NDArray[np.float32]:
         values = done(self.steps, stored)
         return values.reshape(len(values), math.prod(values.shape[1:])) if self.inputs else values
+
+    def lengths(self) -> NDArray[np.int64]:
+        """How many steps each sequence has, (N,)."""
+        starts = range(0, len(self), AT_ONCE)
+        return np.concatenate([lengths_of(self.inputs, self.read(row, row + AT_ONCE)) for row in starts])
 
     def few(self) -> NDArray[np.float32]:
         """The first FEW samples, float32 (n, ...)."""

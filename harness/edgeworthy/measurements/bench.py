@@ -6,6 +6,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -338,7 +339,9 @@ class Bench:
             identity = self._identity(kind, cell, artifact, dataset)
             found = self.journal.find(kind, cell, identity)
             if found is None or (found.conditions.invalid_reason and (cell, kind) not in self._fresh):
-                found = measure(target, self._job(cell.model, artifact, dataset))
+                job = self._job(cell.model, artifact, dataset)
+                job = replace(job, sizes=self.references.every_size(cell.model)) if ragged else job
+                found = measure(target, job)
                 self._fresh.add((cell, kind))
                 if isinstance(found, Outputs):
                     check_outputs(artifact, found, dataset, self.project.models.models[cell.model])

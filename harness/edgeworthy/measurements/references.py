@@ -61,6 +61,12 @@ class References:
         """The shapes of each sample's outputs, (samples, axes), where these have different sizes. Raises EdgeworthyError."""
         return self._stored(model)[2]
 
+    def every_size(self, model: str) -> NDArray[np.int64]:
+        """As ``sizes``, also where all samples have outputs of one. Raises EdgeworthyError."""
+        values, shapes, sizes = self._stored(model)
+        alike = [size for shape in shapes.values() for size in shape]
+        return np.tile(np.array(alike, np.int64), (len(values), 1)) if sizes is None else sizes
+
     def _stored_outputs(self, model: str) -> tuple[NDArray[np.float32], Shapes, NDArray[np.int64] | None]:
         """The outputs, kept in the store, the shape of a sample in each, and the sizes of samples that differ in them."""
         name = self._project.models.models[model].reference

@@ -22,12 +22,15 @@ class Job:
     """An artifact to run on samples, given in NHWC whatever the artifact's layout is.
 
     With a ``random_seed`` the model may be random: its runtime's generator is seeded, and differing outputs are no error.
+    Of samples of different sizes ``sizes`` (samples, axes) are those of each sample's outputs, one after the other, as the
+    reference has them: a tool that writes nothing but their bytes is read by these.
     """
 
     artifact: Artifact
     inputs: Samples
     timeout_s: float
     random_seed: int | None = None
+    sizes: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

@@ -65,10 +65,10 @@ class Steps(Undeclared):
         return self._result
 
     def timed(self) -> Given:
-        """What is timed: the first step of the first sequence, or the sample of median size."""
+        """What is timed: the sample of median size, of a sequence its first step."""
         inputs = Inputs(self.job)
         sample = slice(inputs.timed, inputs.timed + 1)
-        self.feed(self.native(inputs.steps_of(0)[0] if inputs.sequences else inputs[sample]))
+        self.feed(self.native(inputs.steps_of(inputs.timed)[0] if inputs.sequences else inputs[sample]))
         return self._given
 
 

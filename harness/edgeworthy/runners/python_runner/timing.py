@@ -65,11 +65,11 @@ def timing(job: Job) -> tuple[dict[str, Array], Facts]:
 def native_samples(job: Job, model: Any) -> tuple[list[Any], list[tuple[int, ...]]]:
     """A few single real samples, or steps, as the runtime takes them, and the shapes of their inputs.
 
-    Of samples of different sizes the one that is to be timed.
+    Of samples of different sizes the one that is to be timed, of sequences of different lengths its steps.
     """
     inputs = read_inputs(job, model)
     if inputs.sequences:
-        return [native for native, _ in itertools.islice(each_step(model, inputs, 0), CYCLE)], inputs.shapes
+        return [native for native, _ in itertools.islice(each_step(model, inputs, inputs.timed), CYCLE)], inputs.shapes
     if inputs.ragged:
         return [model.native(inputs[inputs.timed : inputs.timed + 1], inputs.timed)], inputs.shapes
     return [model.native(inputs[i : i + 1], i) for i in range(min(CYCLE, len(inputs)))], inputs.shapes

@@ -17,6 +17,7 @@ from edgeworthy.errors import ConfigError
 
 #: Files in the working folder of a process, so that no folder's name comes into the tool's own syntax.
 OUTPUTS, PROFILE, RESULT = "out.bin", "profile.csv", "result.pb"
+SHAPES_FLAG = "--input_layer_shape"
 #: Not every build knows it.
 RESULT_FLAG = "--result_file_path"
 #: One inference and no more.
@@ -66,7 +67,17 @@ def delegate_name(backend: AnyAndroidBackend) -> str:
 
 def model_flags(graph: str, shapes: Sequence[tuple[int, ...]]) -> list[str]:
     """The model, and the shapes of its inputs."""
-    return [f"--graph={graph}", f"--input_layer_shape={':'.join(','.join(map(str, shape)) for shape in shapes)}"]
+    return [graph_flag(graph), f"{SHAPES_FLAG}={shapes_text(shapes)}"]
+
+
+def graph_flag(graph: str) -> str:
+    """The model."""
+    return f"--graph={graph}"
+
+
+def shapes_text(shapes: Sequence[tuple[int, ...]]) -> str:
+    """The shapes of the inputs as the tool takes them: digits, commas and colons."""
+    return ":".join(",".join(map(str, shape)) for shape in shapes)
 
 
 def values_file(place: int) -> str:

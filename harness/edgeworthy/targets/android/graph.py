@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgeworthy.errors import ArtifactUnusable, InputMismatch, RuntimeMissing
-from edgeworthy.runners.python_runner.jobs import RunnerError
+from edgeworthy.records import Layout
+from edgeworthy.runners.python_runner.jobs import IMAGE_RANK, RunnerError
 from edgeworthy.runners.python_runner.signatures import wanted_outputs
 from edgeworthy.tensors import NamedInput
 
@@ -23,13 +24,22 @@ _DTYPES = (
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output of the graph, as its signature calls it; a ``scale`` of 0 means that it is not quantized."""
+    """An input or output of the graph, as its signature calls it; a ``scale`` of 0 means that it is not quantized.
+
+    Sizes that are ``open`` stand in the shape as what they are at first.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     scale: float
     zero_point: int
+    open: tuple[int, ...] = ()
+
+    @property
+    def open_shape(self) -> tuple[int | None, ...]:
+        """The shape, None along the axes that the file leaves open."""
+        return tuple(None if axis in self.open else size for axis, size in enumerate(self.shape))
 
     @property
     def size_bytes(self) -> int:
@@ -48,6 +58,11 @@ class Fed:
     def varies(self) -> bool:
         """Whether it is another for each sample."""
         return self.named is None or self.named.constant is None
+
+    def open_sample(self, layout: Layout) -> tuple[int | None, ...]:
+        """The shape of a sample in this layout, None along the axes in which samples differ."""
+        sizes = self.named.open_shape if self.named else self.tensor.open_shape[1:]
+        return (sizes[-1], *sizes[:-1]) if layout == "nchw" and len(sizes) + 1 == IMAGE_RANK else sizes
 
     def shape(self, batch: int) -> tuple[int, ...]:
         """That of so many samples."""
@@ -174,4 +189,5 @@ def _tensor(schema: Any, stored: Any, called: str | None) -> Tensor:
         dtype=kinds[stored.Type()],
         scale=float(quantization.Scale(0)) if scaled else 0.0,
         zero_point=int(quantization.ZeroPoint(0)) if scaled and quantization.ZeroPointLength() else 0,
+        open=tuple(axis for axis in range(stored.ShapeSignatureLength()) if stored.ShapeSignature(axis) < 0),
     )

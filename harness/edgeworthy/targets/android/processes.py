@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgeworthy.errors import ToolUnusable
 from edgeworthy.targets import telemetry_samples
-from edgeworthy.targets.android.command import OUTPUTS, RESULT, input_flags, model_flags
+from edgeworthy.targets.android.command import OUTPUTS, RESULT, SHAPES_FLAG, graph_flag, input_flags, model_flags
 from edgeworthy.targets.android.telemetry import SAMPLE_SCRIPT, parse_thermal
 from edgeworthy.targets.device_jobs import job_folder, run_detached
 from edgeworthy.targets.links.base import Link
@@ -38,19 +38,20 @@ for side in $order; do
   run=$((run+1))
 done
 """
-# $1 processes; after each $2 of them a sequence ends. Then the file of each input, the bytes that a process takes of it, whether
+# $1 processes; with each of $2 a sequence begins. Then the file of each input, the bytes that a process takes of it, whether
 # the next one takes those that follow (1) or the same (0), and from where on in what a process wrote the next one takes them
 # within a sequence (-1: from nowhere). Their outputs are put together.
 _OUTPUTS = f"""
-batches=$1 length=$2 inputs=$3 batch=0; shift 3
+batches=$1 begins=" $2 " inputs=$3 batch=0; shift 3
 for place in $inputs; do
   eval "samples$place=\\$1 bytes$place=\\$2 step$place=\\$3 back$place=\\$4"; shift 4
 done
 : >outputs || exit 125
 while [ $batch -lt $batches ]; do
+  case $begins in *" $batch "*) goes_on=0;; *) goes_on=1;; esac
   for place in $inputs; do
     eval "samples=\\$samples$place bytes=\\$bytes$place step=\\$step$place back=\\$back$place"
-    if [ $back -ge 0 ] && [ $((batch%length)) -gt 0 ]; then
+    if [ $back -ge 0 ] && [ $goes_on = 1 ]; then
       tail -c +$((back+1)) {OUTPUTS} | head -c $bytes >in$place.bin || exit 125
     else
       dd if="$samples" of=in$place.bin bs=$bytes skip=$((batch*step)) count=1 2>/dev/null || exit 125
@@ -62,6 +63,25 @@ while [ $batch -lt $batches ]; do
   batch=$((batch+1))
 done
 """
+# $1 processes, one for each of the first lines of $2: the shapes of its inputs, and the bytes of each. Then the file of each
+# input, and the bytes of the frame that every sample begins there. Of each process its outputs, after a line with their size.
+_EACH = f"""
+count=$1 plan=$2 inputs=$3 sample=0; shift 3
+for place in $inputs; do eval "samples$place=\\$1 frame$place=\\$2"; shift 2; done
+: >outputs || exit 125
+while [ $sample -lt $count ] && read -r shapes sizes; do
+  for place in $inputs; do
+    eval "samples=\\$samples$place frame=\\$frame$place"
+    dd if="$samples" of=frame.bin bs=$frame skip=$sample count=1 2>/dev/null || exit 125
+    head -c "${{sizes%% *}}" frame.bin >in$place.bin || exit 125
+    sizes=${{sizes#* }}
+  done
+  rm -f {OUTPUTS}
+  "$@" "{SHAPES_FLAG}=$shapes" >said.0 2>&1 </dev/null || exit
+  if [ -f {OUTPUTS} ]; then stat -c %s {OUTPUTS}; cat {OUTPUTS}; else echo 0; fi >>outputs || exit 125
+  sample=$((sample+1))
+done <"$plan"
+"""
 _SAID = f"""
 cd "$1"; show() {{ if [ -f "$1" ]; then stat -c %s "$1"; cat "$1"; else echo 0; fi; }}
 show {telemetry_samples.FILE}; run=0
@@ -70,7 +90,7 @@ while [ -f said.$run ]; do show said.$run; show result.$run; run=$((run+1)); don
 
 
 def _contents(shown: bytes) -> Iterator[bytes]:
-    """The files of _SAID, each after a line with its size. Raises ValueError where a size is none."""
+    """The files of _SAID or the outputs of _EACH, each after a line with its size. Raises ValueError where a size is none."""
     while shown:
         size, _, shown = shown.partition(b"\n")
         yield shown[: int(size)]
@@ -140,16 +160,16 @@ class Processes:
         taken: Sequence[Taken],
         batches: int,
         timeout_s: float,
-        length: int = 1,
+        begins: Sequence[int] = (),
     ) -> Ran:
-        """One process for each of the first batches of ``side.samples``, ``length`` of which are a sequence; fetches all outputs.
+        """One process for each of the first batches of ``side.samples``; fetches all outputs.
 
-        Raises DeviceError.
+        ``begins`` are the batches that sequences begin with. Raises DeviceError.
         """
         given = zip(side.samples, taken, strict=True)
         words = [
             str(batches),
-            str(length),
+            " ".join(map(str, begins)),
             side.places,
             *(str(each) for file, of in given for each in (file, of.size_bytes, int(of.varies), of.back)),
         ]
@@ -159,6 +179,27 @@ class Processes:
             f"--output_filepath={OUTPUTS}",
         ]
         return self._run([_OUTPUTS, "sh", *words, *command, *flags], timeout_s, "outputs")
+
+    def each(
+        self,
+        command: Sequence[str],
+        graph: str,
+        files: Sequence[str],
+        frames: Sequence[int],
+        plan: str,
+        count: int,
+        timeout_s: float,
+    ) -> tuple[Ran, list[bytes]]:
+        """One process for each of the first ``count`` samples of different sizes, as ``plan`` says; and what each wrote.
+
+        Raises DeviceError.
+        """
+        places = " ".join(str(place) for place in range(len(files)))
+        given = (str(each) for pair in zip(files, frames, strict=True) for each in pair)
+        flags = [graph_flag(graph), *input_flags(len(files)), f"--output_filepath={OUTPUTS}"]
+        ran = self._run([_EACH, "sh", str(count), plan, places, *given, *command, *flags], timeout_s, "outputs")
+        with reading(self.link.device, "'stat -c %s' and 'cat' of the outputs of single samples", ran.fetched[:200]):
+            return ran, [*_contents(ran.fetched)]
 
     def _run(self, script: Sequence[str], timeout_s: float, fetch: str) -> Ran:
         with job_folder(self.link, self.work_folder) as folder:

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeworthy.config import LatencyPlan
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.device_schema import Abi, AnyAndroidBackend
 from edgeworthy.errors import (
-    ArtifactUnusable,
-    BackendUnused,
     InputMismatch,
-    NotRepeatable,
-    RunnerCrashed,
-    RunnerTimeout,
     ToolUnusable,
 )
 from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing
 from edgeworthy.runners.python_runner.interleaving import alternating
-from edgeworthy.runners.python_runner.outputs import BATCH, BATCH_CHECK
-from edgeworthy.runners.python_runner.stored import same_outputs
 from edgeworthy.runtimes import RUNTIMES, Runtime
 from edgeworthy.targets.android import shards, telemetry
 from edgeworthy.targets.android.benchmark_tool import BenchmarkTool, install
 from edgeworthy.targets.android.command import ONE_SHOT, PROFILE, command, profile_flags, timing_flags
 from edgeworthy.targets.android.evidence import check_ran, delegation, partial_delegation
-from edgeworthy.targets.android.graph import Fed, Graph, read_graph
+from edgeworthy.targets.android.graph import read_graph
 from edgeworthy.targets.android.op_profile import nodes_left, parse_profile
-from edgeworthy.targets.android.processes import Processes, Ran, Side, Taken
+from edgeworthy.targets.android.processes import Processes, Ran, Side
 from edgeworthy.targets.android.result_file import with_results
+from edgeworthy.targets.android.running import Prepared, Running
 from edgeworthy.targets.android.timings import averages_ns, timed_run, timing_of
 from edgeworthy.targets.android.transcript import Transcript, parse
 from edgeworthy.targets.base import InterleavedBlock, Job, fingerprint
@@ -44,7 +36,7 @@ from edgeworthy.targets.device_files import DeviceFiles
 from edgeworthy.targets.device_jobs import once_more
 from edgeworthy.targets.links.base import Link
 from edgeworthy.targets.links.patience import at_first_contact, patiently
-from edgeworthy.targets.runner_target import INTERLEAVED_PLAN, NOT_REPEATABLE_HINT
+from edgeworthy.targets.runner_target import INTERLEAVED_PLAN
 from edgeworthy.temporary import temporary_folder
 from edgeworthy.tensors import length_of
 
@@ -54,24 +46,8 @@ if TYPE_CHECKING:
 Tell = Callable[[str], None]
 #: A tool has 5 to 10 MB, and there is one for each build that was tried.
 TOOLS_BYTES = 200_000_000
-#: What a batch may fail with while single samples run: then it is the batch that cannot be had.
-_NO_BATCH = (ArtifactUnusable, BackendUnused, RunnerCrashed, ToolUnusable)
 #: A profile is of so many inferences.
 PROFILE_PLAN = LatencyPlan(loads=3, samples_per_load=10, min_load_ms=0, warmup=2)
-
-
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """An artifact on the phone."""
-
-    artifact: Artifact
-    graph: Graph
-    fed: tuple[Fed, ...]
-    wanted: tuple[int, ...]
-    #: Of each input the place of the output that it is given back at the step after, None of one that is no state.
-    back: tuple[int | None, ...]
-    remote: str
-    where: str
 
 
 class AndroidTarget:
@@ -150,106 +126,22 @@ class AndroidTarget:
     def _outputs(self, job: Job) -> Outputs:
         start, before = time.monotonic(), self.state()
         end = start + job.timeout_s
-        length = length_of(job.inputs.inputs)
-        if length and not job.artifact.state:
+        if length_of(job.inputs.inputs) and not job.artifact.state:
             raise InputMismatch(
                 f"{self.name}: the model keeps its state inside, and benchmark_model gives every inference of a process the same"
                 " values: no sequence can be run there",
                 hint="judge its outputs on the host or on a board; a phone times its steps: -k latency",
             )
-        found: list[NDArray[Any]] = []
-        batch = 0
         with shards.single_steps(job.inputs) as samples, temporary_folder() as folder:
             model = self._prepare(job.artifact, samples)
             answering = time.monotonic()
-            for shard, count in shards.write_shards(samples, model.fed, job.artifact.layout, folder, length or BATCH):
-                remote = tuple(self.samples.put(file) for file in shard)
-                if length:
-                    batch, answers = 1, self._steps(model, remote, count, length, job, end)
-                elif batch:
-                    answers = self._raw_outputs(model, remote, -(-count // batch), batch, end)
-                else:
-                    batch, answers = self._first_shard(model, remote, count, job, end)
-                found.append(answers[:count])
+            words = [*command(self.tool().path, self.backend), *ONE_SHOT]
+            running = Running(model, job, words, self.processes, self.samples, self._check, self.tell, end)
+            found = running.outputs(samples, folder)
         now = time.monotonic()
-        values, shapes = self._as_wanted(np.concatenate(found), model, job.inputs)
         conditions = self._conditions(before, {})
-        return Outputs(values, batch, now - answering, time.monotonic() - start, conditions, shapes)
-
-    def _as_wanted(
-        self, raw: NDArray[Any], model: Prepared, samples: Samples
-    ) -> tuple[NDArray[np.float32], tuple[tuple[int, ...], ...]]:
-        """Outputs dequantized, of each sample; and the shape of each."""
-        values, shapes = shards.floats(raw, model.graph, model.wanted), shards.shapes_of(model.graph, model.wanted)
-        length = length_of(samples.inputs)
-        if not length:
-            return values, shapes
-        steps = () if samples.last else (length,)
-        return shards.as_sequences(values, shapes, samples), tuple((*steps, *shape) for shape in shapes)
-
-    def _steps(
-        self, model: Prepared, remote: tuple[str, ...], count: int, length: int, job: Job, end: float
-    ) -> NDArray[Any]:
-        """Every step in a process of its own, which takes the state from what the last one wrote."""
-        begun = time.monotonic()
-        singly = self._raw_outputs(model, remote, length, 1, end, length)
-        each_s = (time.monotonic() - begun) / length
-        self.tell(f"{model.where}: one process for each of {count} steps, about {each_s * count:.0f} s")
-        found = self._raw_outputs(model, remote, count, 1, end, length)
-        self._check_repeated(singly, found[:length], model, job)
-        return found
-
-    def _first_shard(
-        self, model: Prepared, remote: tuple[str, ...], count: int, job: Job, end: float
-    ) -> tuple[int, NDArray[Any]]:
-        """In batches if their outputs equal those of single samples; otherwise one by one, with the expected time reported."""
-        samples, checked = len(job.inputs), min(count, BATCH_CHECK)
-        begun = time.monotonic()
-        singly = self._raw_outputs(model, remote, checked, 1, end)
-        each_s = (time.monotonic() - begun) / checked
-        if samples >= BATCH:
-            try:
-                batched = self._raw_outputs(model, remote, -(-count // BATCH), BATCH, end)
-                if same_outputs(
-                    *(shards.floats(each[:BATCH_CHECK], model.graph, model.wanted) for each in (singly, batched))
-                ):
-                    return BATCH, batched
-                why = "gives other outputs in a batch"
-            except _NO_BATCH as error:
-                why = f"cannot be run in batches ({error.message.removeprefix(f'{model.where}: ')})"
-            self.tell(f"{model.where} {why}: one process for each of {samples} samples, about {each_s * samples:.0f} s")
-        found = self._raw_outputs(model, remote, count, 1, end)
-        self._check_repeated(singly, found[:checked], model, job)
-        return 1, found
-
-    def _check_repeated(self, once: NDArray[Any], again: NDArray[Any], model: Prepared, job: Job) -> None:
-        """Raise NotRepeatable where the same samples had other outputs, unless the job has a ``random_seed``."""
-        values = [shards.floats(each, model.graph, model.wanted) for each in (once, again)]
-        if job.random_seed is None and not same_outputs(*values):
-            raise NotRepeatable(
-                f"{model.where}: it is random: the same sample gave different outputs in two processes",
-                hint=NOT_REPEATABLE_HINT,
-            )
-
-    def _raw_outputs(
-        self, model: Prepared, remote: tuple[str, ...], batches: int, batch: int, end: float, length: int = 1
-    ) -> NDArray[Any]:
-        shapes = tuple(each.shape(batch) for each in model.fed)
-        words = [*command(self.tool().path, self.backend), *ONE_SHOT]
-        sizes = [tensor.size_bytes for tensor in model.graph.outputs]
-        taken = [
-            Taken(
-                each.tensor.size_bytes * (batch if each.varies else 1),
-                each.varies,
-                -1 if back is None else sum(sizes[:back]),
-            )
-            for each, back in zip(model.fed, model.back, strict=True)
-        ]
-        left_s = _left_s(model, end)
-        side = Side(model.remote, shapes, remote)
-        ran = self.processes.outputs(words, side, taken, batches, left_s, length)
-        self._check(model, ran)
-        return shards.outputs_of(ran.fetched, model.graph, model.wanted, batch, batches)
+        seconds = now - answering, time.monotonic() - start
+        return Outputs(found.values, found.batch, *seconds, conditions, found.shapes, found.sizes)
 
     # -- times ------------------------------------------------------------------------------------------------
 
@@ -351,7 +243,7 @@ class AndroidTarget:
     def _side(self, model: Prepared, samples: Samples) -> Side:
         with temporary_folder() as folder:
             files = shards.write_sample(samples, model.fed, model.artifact.layout, folder)
-            shapes = tuple(each.tensor.shape for each in model.fed)
+            shapes = tuple(shards.timed_shape(samples, each, model.artifact.layout) for each in model.fed)
             return Side(model.remote, shapes, tuple(self.samples.put(file) for file in files))
 
     def _check(self, model: Prepared, ran: Ran) -> list[Transcript]:
@@ -362,13 +254,3 @@ class AndroidTarget:
         for index, one in enumerate(said):
             check_ran(model.where, self.backend, one, ran.status if index == len(said) - 1 else 0)
         return said
-
-
-def _left_s(model: Prepared, end: float) -> float:
-    left_s = end - time.monotonic()
-    if left_s <= 0:
-        raise RunnerTimeout(
-            f"{model.where} did not finish all samples in time",
-            hint="raise timeouts.cell_s in models.yaml, or evaluate fewer samples",
-        )
-    return left_s

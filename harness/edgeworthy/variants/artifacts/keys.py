@@ -125,7 +125,8 @@ class ArtifactKeys:
                 hint="add calibration samples to the dataset, apart from the evaluation samples",
             )
         calibration = self.dataset.samples("calibration")
-        wanted, there = plan.options.get("calibration_samples"), len(calibration) // self.dataset.rows_of_each
+        wanted = plan.options.get("calibration_samples")
+        there = len(self.dataset.calibration_ends or calibration)
         if wanted is not None and wanted > there:
             raise ConfigError(
                 f"models.{plan.model}.variants.{plan.variant}.options.calibration_samples is {wanted},"
@@ -138,8 +139,8 @@ class ArtifactKeys:
         """How many of the calibration samples are used; None uses all."""
         if plan.variant == CANARY:
             return calibration_count(self.dataset.input_shape)
-        count = plan.options.get("calibration_samples")
-        return None if count is None else count * self.dataset.rows_of_each
+        count, ends = plan.options.get("calibration_samples"), self.dataset.calibration_ends
+        return ends[count - 1] if count and ends else count
 
     def training(self, plan: VariantPlan) -> tuple[str, ...]:
         """The names of the arrays that the recipe trains on. Raises RecipeRefused where the dataset lacks one."""

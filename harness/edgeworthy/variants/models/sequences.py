@@ -74,7 +74,7 @@ def taken_apart(
     evaluation, first = sequences["evaluation"], folder / "first.npy"
     if not any(each.follows for each in evaluation.inputs):
         _check_keeps(open_source(evaluation))
-    rows = steps_of(evaluation.inputs, evaluation.few())[:, 0]
+    rows = np.stack([steps[0] for steps in steps_of(evaluation.inputs, evaluation.few())])
     np.save(first, rows)
     alone = of_a_step(evaluation.inputs)
     inputs = _with_states(open_source(Samples(first, (), alone)), alone)
@@ -184,10 +184,11 @@ def _check_constant_size(source: OpenedSource, state: NamedInput, given: tuple[i
 
 
 def _affordable(stepping: Stepping, sequences: Samples) -> Rows:
-    """Which sequences there is time and space for."""
-    begun = time.perf_counter()
-    bytes_each = stepping.rows(_steps(sequences, 0)).nbytes
-    wanted = min(SECONDS / (time.perf_counter() - begun), MAX_BYTES / bytes_each)
+    """Which sequences there is time and space for, if they are as long as the longest."""
+    lengths = sequences.lengths()
+    begun, longest = time.perf_counter(), lengths.max() / lengths[0]
+    bytes_each = stepping.rows(_steps(sequences, 0)).nbytes * longest
+    wanted = min(SECONDS / (time.perf_counter() - begun) / longest, MAX_BYTES / bytes_each)
     return stratified(len(sequences), min(len(sequences), max(1, int(wanted))))
 
 
@@ -198,9 +199,9 @@ def _steps(sequences: Samples, row: int) -> Floats:
 
 
 def _write(stepping: Stepping, sequences: Samples, chosen: Rows, path: Path) -> None:
-    length, size = _steps(sequences, 0).shape
-    shape = (len(chosen) * length, size + len(stepping.initial))
-    written = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-    for place, row in enumerate(chosen):
-        written[place * length : (place + 1) * length] = stepping.rows(_steps(sequences, int(row)))
+    ends = np.cumsum(sequences.lengths()[chosen])
+    size = _steps(sequences, 0).shape[1] + len(stepping.initial)
+    written = np.lib.format.open_memmap(path, "w+", np.float32, (int(ends[-1]), size))
+    for row, start, end in zip(chosen, [0, *ends], ends, strict=False):
+        written[start:end] = stepping.rows(_steps(sequences, int(row)))
     written.flush()
