@@ -19,6 +19,7 @@ from edgeworthy.device_schema import CPU_PROVIDER, EmulatedBackend, RunnerBacken
 from edgeworthy.errors import (
     ArtifactUnusable,
     BackendUnused,
+    Emulated,
     InputMismatch,
     NodesLeft,
     NotRepeatable,
@@ -132,16 +133,18 @@ class RunnerTarget(ABC):
 
     def profile(self, job: Job) -> pd.DataFrame:
         """The time of every node, in the order in which they run (columns: op_times.COLUMNS, INTERVALS). Raises TargetError."""
-        runtime = job.artifact.runtime
+        runtime, backend = job.artifact.runtime, self.backend
+        if isinstance(backend, EmulatedBackend):
+            raise Emulated(self.name)
         if not runtime.profiled:
             raise ProfileUnavailable(
                 f"{self.name}: {runtime} gives the runner no times; beside ONNX Runtime,"
                 " only phones report the time of single ops (by benchmark_model)",
                 hint="profile a variant for ONNX Runtime here, or one for LiteRT on a phone",
             )
-        if self.backend.providers[0] != CPU_PROVIDER:
+        if backend.accelerator:
             raise ProfileUnavailable(
-                f"{self.name}: {runtime} tells when {self.backend.providers[0]} was given an op, not when it was done",
+                f"{self.name}: {runtime} tells when {backend.accelerator} was given an op, not when it was done",
                 hint=f"profile on a backend whose providers are [{CPU_PROVIDER}]",
             )
         arrays, facts, _ = self._run(job, {"mode": "op_times", **op_times.PLAN.model_dump()})

@@ -150,7 +150,7 @@ def ort_qnn_int8(
         )
         quantize(prepared, out, config)
         _slim(out)
-        _check_quantized(out)
+        _check_quantized(source, out)
     return source.onnx_layout()
 
 
