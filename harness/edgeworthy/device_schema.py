@@ -41,6 +41,11 @@ class Backend(Strict):
 
     #: Whether times and memory that are measured there are the device's own.
     timed: ClassVar[bool] = True
+
+    def accelerates(self, runtime: Runtime) -> bool:
+        """Whether artifacts of this runtime are run by an accelerator whose ops can be compared with the processor's."""
+        return False
+
     threads: int = Field(1, ge=1, le=1024)
     cores: list[Core] | None = Field(None, min_length=1, description="pin the runner to these cores")
     min_delegated_percent: Percent | None = Field(
@@ -152,6 +157,10 @@ class RunnerBackend(Backend):
     def engine(self, runtime: Runtime) -> Runtime:
         """What runs the artifacts of a runtime there: CompiledModel where it is chosen, and that runtime otherwise."""
         return ENGINES["litert_compiled"] if self.compiled_model else super().engine(runtime)
+
+    def accelerates(self, runtime: Runtime) -> bool:
+        """Whether it is a provider of ONNX Runtime beside the processor's that runs them."""
+        return runtime.name == "onnxruntime" and bool(self.accelerator)
 
     def why_not(self, runtime: Runtime) -> str:
         """Why it runs no artifacts of this runtime; empty where it does."""
@@ -269,6 +278,10 @@ class EmulatedBackend(Backend):
         100, description="least share of a graph that the emulated device must take; a budget overrides it"
     )
 
+    def accelerates(self, runtime: Runtime) -> bool:
+        """Always: it stands for one."""
+        return True
+
     def why_not(self, runtime: Runtime) -> str:
         """Why it runs no artifacts of this runtime; empty where it does."""
         return "" if runtime.name == self.runs else f"the emulator {self.emulator} runs files of {self.runs} alone"
@@ -300,7 +313,7 @@ class HtpBackend(EmulatedBackend):
     htp_arch: HtpArch | None = Field(None, description="version of the NPU; 75 is that of a Snapdragon 8 Gen 3")
     precision: Literal["float16", "none"] = Field(
         "none",
-        description="float16: float graphs are computed in it, as on the chip, which 'soc' must name; none: in float32",
+        description="float16: float graphs are computed in it, as on the chip that 'soc' names; none: as the library chooses",
     )
 
     @model_validator(mode="after")
@@ -448,6 +461,10 @@ class OwnBackend(Strict):
     def why_not(self, runtime: Runtime) -> str:
         """Why it runs no artifacts of this runtime; empty where it does."""
         return _not_listed(self.runtimes, runtime)
+
+    def accelerates(self, runtime: Runtime) -> bool:
+        """No: what a class of the user's own runs on is not known."""
+        return False
 
     def limits(self, runtime: str) -> dict[str, float]:
         """Limits for artifacts of this runtime, which budgets override: none."""

@@ -7,6 +7,7 @@ import re
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import onnx
 import pandas as pd
 import pytest
@@ -204,3 +205,29 @@ def test_what_keeps_an_accelerator_from_being_used_is_one_sentence(project: Proj
     half = cells.loc["ort_fp32", "npu:half"]
     assert (half.status, half.delegated_nodes, half.graph_nodes) == ("pass", 2, 3)
     assert "there is no int8 canary" in cells.loc["canary", "npu:whole"].message
+
+
+def test_diagnosis_names_the_op_that_an_accelerator_computes_otherwise(project: Project) -> None:
+    """All scores around 5, times a million, and back: float16 cannot hold them. The run fails, and names the op."""
+    path = project.root / "benchmarks" / "linear.onnx"
+    model = onnx.load(path)
+    model.graph.node[-1].output[0] = "raw"
+    steps = (
+        ("Add", "shift", 5.0, "raw", "moved"),
+        ("Mul", "up", 1e6, "moved", "wide"),
+        ("Mul", "down", 1e-6, "wide", "scores"),
+    )
+    for op, name, number, taken, made in steps:
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(number), name))
+        model.graph.node.append(onnx.helper.make_node(op, [taken, name], [made], name=name))
+    onnx.save(model, path)
+    project.models["models"]["linear"]["variants"] = {"ort_fp32": {}}
+    project.devices["devices"]["npu"] = emulated(soc=57, htp_arch=75, precision="float16")
+    done = project.run("--edge-target", NPU, "--edge-variant", "ort_fp32", "-o", "edge_diagnose=true")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert project.statuses()[f"linear/ort_fp32/{NPU}"] == "fail", done.stdout
+    assert f"Mul wide is the first op that goes wrong on {NPU}" in done.stdout
+    found = project.edgeworthy("diagnose", "linear", "ort_fp32", "--target", NPU)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert f"Mul wide is the first op that goes wrong on {NPU}" in found.stdout, found.stdout
+    assert "min_delegated_percent" in found.stdout

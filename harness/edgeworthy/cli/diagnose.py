@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from pathlib import Path
@@ -13,10 +14,11 @@ from rich.console import Console
 from edgeworthy.cells import CellId, CellSelector
 from edgeworthy.cli.options import DevicesOption, ModelsOption
 from edgeworthy.config import CANARY
+from edgeworthy.diagnosis.accelerator import on_accelerator
 from edgeworthy.diagnosis.diagnose import Diagnostician, with_float
 from edgeworthy.diagnosis.node_data import times_by_tensor, write_node_data
 from edgeworthy.diagnosis.records import Diagnosis
-from edgeworthy.diagnosis.report import terminal
+from edgeworthy.diagnosis.report import accelerator_text, terminal
 from edgeworthy.errors import ConfigError, ProfileUnavailable
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
@@ -43,6 +45,9 @@ def diagnose(
     """Run a variant and its float model side by side, and name the layers that cause the difference."""
     project = Project.load(models, devices)
     cell = chosen_cell(project, model, variant, target)
+    if project.accelerates(cell):
+        _print_accelerator(project, cell, json=json)
+        return
     project, floats = with_float(project, cell)
     with temporary_folder() as folder:
         bench = Bench(project, open_store(ini_path("edge_store")), Journal(folder), [cell, floats], say)
@@ -54,6 +59,15 @@ def diagnose(
     print(found.model_dump_json(indent=1) if json else terminal(found, color=Console().is_terminal), end="\n" * json)
     for path in written:
         say(f"wrote {one_line(str(path))}")
+
+
+def _print_accelerator(project: Project, cell: CellId, *, json: bool) -> None:
+    """Which op goes wrong first on the cell's accelerator."""
+    with temporary_folder() as folder:
+        bench = Bench(project, open_store(ini_path("edge_store")), Journal(folder), [cell], say)
+        with contextlib.closing(bench):
+            found = on_accelerator(bench, cell)
+    print(found.model_dump_json(indent=1) if json else accelerator_text(found), end="\n" * json)
 
 
 def _node_data(bench: Bench, cell: CellId, found: Diagnosis, folder: Path) -> list[Path]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeworthy.cells import CellId
+from edgeworthy.diagnosis.accelerator import on_accelerator
 from edgeworthy.diagnosis.diagnose import Diagnostician, with_float
 from edgeworthy.diagnosis.findings import label
 from edgeworthy.diagnosis.records import Diagnosis
@@ -50,11 +52,28 @@ def diagnose_cells(
 
 def _line(project: Project, store: Store, run_folder: Path, cell: CellId, progress: Callable[[str], None]) -> str:
     try:
+        if project.accelerates(cell):
+            return _accelerator_line(project, store, run_folder, cell, progress)
         found = _diagnosed(project, store, run_folder, cell, progress)
         path = _written(run_folder / "diagnosis", cell, found)
     except EdgeworthyError as error:
         return f"{cell} could not be diagnosed: {error.message}"
     return f"{cell}: {found.findings[0].message}; {_proposed(found)}see {path}"
+
+
+def _accelerator_line(
+    project: Project, store: Store, run_folder: Path, cell: CellId, progress: Callable[[str], None]
+) -> str:
+    """Which op goes wrong on the accelerator: the layers of the file alone would not say it."""
+    bench = Bench(project, store, Journal(run_folder), [cell], progress)
+    with contextlib.closing(bench):
+        found = on_accelerator(bench, cell)
+    folder = run_folder / "diagnosis"
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{cell.slug()}.accelerator.json"
+    write_atomically(path, found.model_dump_json(indent=1).encode())
+    return f"{cell}: {found.finding.message}; see {path}"
 
 
 def _diagnosed(

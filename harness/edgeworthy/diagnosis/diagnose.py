@@ -97,7 +97,7 @@ class Diagnostician:
     def traced(self, cell: CellId, floats: CellId) -> Traced:
         """Both graphs on the same samples, from the store where they were compared before."""
         artifact, reference = (self.bench.artifact(found.model, found.variant) for found in (cell, floats))
-        samples, names = self._samples(cell), self._output_names(cell.model)
+        samples, names = evaluation_samples(self.bench, cell), self._output_names(cell.model)
         version = host_state.runtime_version(artifact.runtime)
         given = [samples.checksum(), *map(NamedInput.to_json, samples.inputs)]
         key = digest([_FORMAT, artifact.key, reference.key, given, names, version, SAMPLES])
@@ -105,23 +105,13 @@ class Diagnostician:
         if folder is None:
             self.bench.progress(f"comparing {cell.variant} with {floats.variant} of {cell.model}, layer by layer")
             with self.bench.store.create("diagnoses", key) as made:
-                np.save(made / "samples.npy", _spread(samples))
+                np.save(made / "samples.npy", spread(samples, SAMPLES))
                 with device_lock(HostDevice.connection, self.bench.progress):
                     self._run(cell, made, _job(artifact, reference, samples.inputs, names))
                 (made / "samples.npy").unlink()
             folder = self.bench.store.root / "diagnoses" / key
         traced = Traced.model_validate(read_json(folder / "traced.json"))
         return traced if _by_xnnpack(self.bench.project, cell.target) else traced.model_copy(update={"delegated": None})
-
-    def _samples(self, cell: CellId) -> Samples:
-        """The evaluation samples. Raises DiagnosisError where they are sequences."""
-        samples = self.bench.dataset(cell.model).samples("evaluation")
-        if length_of(samples.inputs):
-            raise DiagnosisError(
-                f"{cell}: the model keeps a state from step to step, and layers are compared sample by sample",
-                hint="compare its variants by their outputs: 'metric: fidelity' judges each output by itself",
-            )
-        return samples
 
     def _output_names(self, model: str) -> list[str]:
         """What the model's outputs are called wherever they are judged; "" of a single one."""
@@ -165,10 +155,21 @@ def _job(artifact: Artifact, reference: Artifact, inputs: Sequence[NamedInput], 
     return {"runtime": artifact.runtime.name, **sides, "inputs": described, "outputs": list(names)}
 
 
-def _spread(samples: Samples) -> NDArray[np.float32]:
-    """SAMPLES samples, evenly over all of them: datasets are often sorted by label."""
+def evaluation_samples(bench: Bench, cell: CellId) -> Samples:
+    """The samples of the cell's model. Raises DiagnosisError where they are sequences."""
+    samples = bench.dataset(cell.model).samples("evaluation")
+    if length_of(samples.inputs):
+        raise DiagnosisError(
+            f"{cell}: the model keeps a state from step to step, and layers are compared sample by sample",
+            hint="compare its variants by their outputs: 'metric: fidelity' judges each output by itself",
+        )
+    return samples
+
+
+def spread(samples: Samples, at_most: int) -> NDArray[np.float32]:
+    """So many samples, evenly over all of them: datasets are often sorted by label."""
     count = len(samples)
-    indices = np.unique(np.linspace(0, count - 1, min(SAMPLES, count)).round().astype(np.intp))
+    indices = np.unique(np.linspace(0, count - 1, min(at_most, count)).round().astype(np.intp))
     return samples.take(indices)
 
 

@@ -91,11 +91,7 @@ class OnnxGraph:
     def trace(self, given: Mapping[str, Array]) -> dict[str, Array]:
         """Origin -> its value in floats, as the layers after it read it. ``given`` has (1, ...) for each input."""
         if self._session is None:
-            model = self._copy()
-            known = {output.name for output in model.graph.output}
-            wanted = [name for name in self._float_names() if name not in known]
-            model.graph.output.extend(self.onnx.ValueInfoProto(name=name) for name in wanted)
-            self._session = _session(model)
+            self._session = _session(self._with_outputs(self._float_names()))
             self._names = [output.name for output in self._session.get_outputs()]
         feeds = self._taken(given)
         answers = self._session.run(None, feeds)
@@ -105,6 +101,18 @@ class OnnxGraph:
             for name in self.graph.activations  # the last form of a value is what is computed with, and answered
             if _is_float(found.get(name))
         }
+
+    def expose(self, out: Path) -> list[str]:
+        """Write the graph with all its float activations as outputs; their names, in the order of execution."""
+        opened = _session(self._with_outputs(self._float_names()))
+        floats = {output.name for output in opened.get_outputs() if output.type == "tensor(float)"}
+        names = [name for name in self.graph.activations if name in floats]
+        model = self._with_outputs(names)
+        kept = [output for output in model.graph.output if output.name in floats]
+        del model.graph.output[:]
+        model.graph.output.extend(kept)
+        self.onnx.save(model, out)
+        return names
 
     def forced(self, cuts: Collection[str]) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
         """Every layer on given inputs: a function from values of the inputs and all ``cuts`` to what the layers between make."""
@@ -164,6 +172,13 @@ class OnnxGraph:
             for node in graph.node
         )
         return Graph(nodes, inputs, outputs)
+
+    def _with_outputs(self, names: Collection[str]) -> Any:
+        """A copy that also gives these tensors."""
+        model = self._copy()
+        known = {output.name for output in model.graph.output}
+        model.graph.output.extend(self.onnx.ValueInfoProto(name=name) for name in names if name not in known)
+        return model
 
     def _taken(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """What the inputs are given of these values, in their types."""

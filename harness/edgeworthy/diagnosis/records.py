@@ -9,6 +9,12 @@ from pydantic import BaseModel, ConfigDict
 
 FORMAT_VERSION = 2
 Cause = Literal["range", "weights"]
+#: The largest number of float16.
+FLOAT16_MAX = 65_504
+_ELSEWHERE = (
+    "take a recipe that is made for the accelerator (ort_qnn_int8), or let it leave the op to the processor: less than 100"
+    " as min_delegated_percent of the target"
+)
 
 
 class Record(BaseModel):
@@ -121,7 +127,16 @@ class Finding(Record):
     """One thing that is wrong, in a sentence, and what to do about it."""
 
     kind: Literal[
-        "input range", "output", "layer", "saturated", "dead channels", "unused range", "delegate", "spread", "fine"
+        "input range",
+        "output",
+        "layer",
+        "saturated",
+        "dead channels",
+        "unused range",
+        "delegate",
+        "spread",
+        "fine",
+        "accelerator",
     ]
     message: str
     hint: str = ""
@@ -160,6 +175,60 @@ class Diagnosis(Record):
     def ranked(self) -> list[LayerError]:
         """The layers, the one that adds most to the final error first."""
         return sorted(self.traced.layers, key=lambda layer: -layer.share_percent)
+
+
+class OpError(Record):
+    """One op on an accelerator against the same op on the processor, over all samples.
+
+    The errors are the largest difference over the largest value; ``inputs_reach`` is the largest value among the inputs.
+    """
+
+    op: str
+    name: str
+    tensor: str
+    error_percent: float
+    inputs_percent: float
+    inputs_reach: float
+
+    @property
+    def words(self) -> str:
+        """``Mul`` and its tensor."""
+        return f"{self.op} {self.tensor}"
+
+
+class OnAccelerator(Record):
+    """What an accelerator makes of a cell's graph: ``ops`` in the order of execution, and the ``first`` that goes wrong.
+
+    With every tensor as an output it took ``taken`` of ``total`` nodes, which may be fewer than of the graph as it ships.
+    """
+
+    version: int = FORMAT_VERSION
+    model: str
+    variant: str
+    target: str
+    samples: int
+    taken: int | None
+    total: int | None
+    ops: tuple[OpError, ...]
+    first: OpError | None
+
+    @property
+    def finding(self) -> Finding:
+        """What is wrong, in a sentence, and what to do about it."""
+        found = self.first
+        if found is None:
+            worst = max(self.ops, key=lambda op: op.error_percent)
+            message = (
+                f"no op goes wrong there by itself: the largest error is {worst.error_percent:.3g} %, of {worst.words}"
+            )
+            return Finding(kind="fine", message=message, tensor=worst.tensor)
+        message = (
+            f"{found.words} is the first op that goes wrong on {self.target}: its error is {found.error_percent:.3g} % of its"
+            f" largest value, that of its inputs {found.inputs_percent:.3g} %"
+        )
+        if found.inputs_reach > FLOAT16_MAX:
+            message += f"; its inputs reach {found.inputs_reach:,.0f}, and float16 holds {FLOAT16_MAX:,}"
+        return Finding(kind="accelerator", message=message, hint=_ELSEWHERE, tensor=found.tensor)
 
 
 def variant_yaml(name: str, recipe: str, options: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgeworthy.diagnosis.findings import layer_words
-from edgeworthy.diagnosis.records import Diagnosis, LayerError, Traced
+from edgeworthy.diagnosis.records import Diagnosis, LayerError, OnAccelerator, Traced
 from edgeworthy.reports.page import blank_page, text_of
 from edgeworthy.reports.summary import escape_markdown
 from edgeworthy.text import digits, one_line
@@ -40,6 +40,20 @@ def terminal(diagnosis: Diagnosis, color: bool) -> str:
         page.print(Text(f"\nproposed, for the variants of {diagnosis.model} in models.yaml:\n", "bold"))
         page.print(Text(diagnosis.proposal.yaml()), soft_wrap=True)
     return text_of(page)
+
+
+def accelerator_text(found: OnAccelerator) -> str:
+    """The finding, and the ops with the largest errors in the order of execution."""
+    finding = found.finding
+    lines = [
+        f"{found.model}/{found.variant} on {found.target}, every op against the processor's, {found.samples} samples"
+        + (f", {found.taken} of {found.total} nodes taken so" if found.total else ""),
+        f"- {one_line(finding.message)}",
+        *([f"    hint: {one_line(finding.hint)}"] if finding.hint else []),
+    ]
+    worst = sorted(found.ops, key=lambda op: -op.error_percent)[:SHOWN]
+    lines += [f"{op.error_percent:10.3g} %  {one_line(op.words)}" for op in found.ops if op in worst]
+    return "\n".join(lines) + "\n"
 
 
 def markdown(diagnosis: Diagnosis) -> str:

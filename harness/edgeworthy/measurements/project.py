@@ -172,6 +172,10 @@ class Project:
         """The entry of a target's backend."""
         return self.device(target).backends[TargetId.parse(target).backend]
 
+    def accelerates(self, cell: CellId) -> bool:
+        """Whether an accelerator runs the cell, whose ops can be compared with the processor's."""
+        return self.backend(cell.target).accelerates(self._runtime(cell))
+
     def why_not(self, cell: CellId) -> str:
         """Why the cell is not measured: its backend, its model's targets, what its variant needs; empty where it is."""
         entry = self.models.models[cell.model]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
 
@@ -89,6 +90,12 @@ class RunnerTarget(ABC):
         self.device = device
         self.name = f"{device}:{backend_name}"
         self.backend = backend
+
+    def with_fallback(self) -> Self:
+        """The same target, whose accelerator may leave nodes to the processor."""
+        other = copy.copy(self)
+        other.backend = self.backend.model_copy(update={"min_delegated_percent": 0.0})
+        return other
 
     def outputs(self, job: Job) -> Outputs:
         """Every sample's dequantized output, one sample at a time where a larger batch kills the runner. Raises TargetError."""
