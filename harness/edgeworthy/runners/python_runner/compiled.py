@@ -43,8 +43,10 @@ class CompiledLiteRtModel(LiteRtModel):
 
     def _compiled(self) -> tuple[Any, str]:
         """The compiled model, and what was logged meanwhile. Raises RunnerError with the reason that the log has."""
-        from ai_edge_litert.compiled_model import CompiledModel
+        from ai_edge_litert import compiled_model as api
 
+        if not hasattr(api, "CpuKernelMode"):
+            raise RunnerError("runtime_missing", "its CompiledModel takes no options yet: 2.3 of ai-edge-litert does")
         log = Path(self.job["log"])
         begins = log.stat().st_size
 
@@ -54,20 +56,19 @@ class CompiledLiteRtModel(LiteRtModel):
                 return file.read().decode(errors="replace")
 
         try:
-            return CompiledModel.from_file(self.job["artifact"], options=self._options()), logged()
+            return api.CompiledModel.from_file(self.job["artifact"], options=self._options(api)), logged()
         except RuntimeError as error:
             words = reason(str(error), logged())
             raise RunnerError(self._kind(logged()), f"LiteRT's {self._name()} does not run it: {words}") from error
 
-    def _options(self) -> Any:
-        from ai_edge_litert.compiled_model import CpuKernelMode, CpuOptions, GpuOptions, HardwareAccelerator, Options
-
-        wanted = HardwareAccelerator[self.wanted["accelerator"].upper()]
-        kernels = None if self.job["delegate"] else CpuKernelMode.BUILTIN
-        return Options(
-            hardware_accelerators=wanted | HardwareAccelerator.CPU if self.wanted["fallback"] else wanted,
-            cpu_options=CpuOptions(num_threads=self.job["threads"], kernel_mode=kernels),
-            gpu_options=GpuOptions(enforce_f32=self.wanted["precision"] == "float32"),
+    def _options(self, api: Any) -> Any:
+        accelerators = api.HardwareAccelerator
+        wanted = accelerators[self.wanted["accelerator"].upper()]
+        kernels = None if self.job["delegate"] else api.CpuKernelMode.BUILTIN
+        return api.Options(
+            hardware_accelerators=wanted | accelerators.CPU if self.wanted["fallback"] else wanted,
+            cpu_options=api.CpuOptions(num_threads=self.job["threads"], kernel_mode=kernels),
+            gpu_options=api.GpuOptions(enforce_f32=self.wanted["precision"] == "float32"),
         )
 
     def _name(self) -> str:
