@@ -189,7 +189,7 @@ class RunnerBackend(Backend):
         return (self.ep.package,) if self.ep and runtime.name == "onnxruntime" else ()
 
     def installed_by(self, runtime: Runtime) -> str:
-        """What pip is told to install them."""
+        """What pip is given to install them."""
         return " ".join(self.packages(runtime))
 
 
@@ -300,7 +300,7 @@ class EmulatedBackend(Backend):
         return ()
 
     def installed_by(self, runtime: Runtime) -> str:
-        """What pip is told to install them."""
+        """What pip is given to install them."""
         return "'edgeworthy[accelerators]'"
 
 

@@ -56,10 +56,9 @@ def _headers(judged_by: Quality) -> tuple[str, ...]:
 
 def _title(tried: Sequence[Tried], front: Sequence[Tried], searched: str, label: str) -> str:
     fitting = sum(one.fits for one in tried)
-    return (
-        f"{searched}: {len(tried)} variants tried, {fitting} within budget,"
-        f" {len(front)} on the Pareto front of size, latency and {label} (*)"
-    )
+    emulated = bool(front) and all(one.p50_ms is None for one in front)
+    axes = f"size and {label}, no times are known" if emulated else f"size, latency and {label}"
+    return f"{searched}: {len(tried)} variants tried, {fitting} within budget, {len(front)} on the Pareto front of {axes} (*)"
 
 
 def _recommendation(best: Tried | None, model: str) -> str:
