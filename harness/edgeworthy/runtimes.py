@@ -111,6 +111,7 @@ _ROWS = (
 #: Name -> row.
 RUNTIMES: dict[str, BuiltIn] = {row.name: row for row in _ROWS}
 
+_TFLM = "tflite_micro.python.tflite_micro.runtime"
 _ENGINES = (
     BuiltIn(
         "litert_compiled",
@@ -118,6 +119,15 @@ _ENGINES = (
         module="ai_edge_litert.compiled_model",
         packages=("ai-edge-litert",),
         extra="litert",
+    ),
+    BuiltIn("tflm", suffix=".tflite", module=_TFLM, packages=("tflite-micro",), extra="tflm", on_boards=False),
+    BuiltIn(
+        "ethos_u",
+        suffix=".tflite",
+        module=_TFLM,
+        packages=("tflite-micro", "ethos-u-vela"),
+        extra="ethos-u",
+        on_boards=False,
     ),
 )
 #: Name -> row of what runs the artifacts of another runtime, and is no runtime of artifacts of its own: a backend says so.

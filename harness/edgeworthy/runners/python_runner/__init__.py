@@ -24,7 +24,8 @@ one that is timed), ``input_names``
 error is written to), ``random_seed`` (None unless the model may be random), optionally ``ep`` (a provider that a package of its
 own brings to ONNX Runtime, in place of ``providers``: ``package``, ``name``, ``options``, whether it may leave nodes to the
 processor, ``fallback``, and whether it may be ``emulated``), ``compiled_model`` (how LiteRT's CompiledModel is to run it:
-``accelerator``, ``precision``, ``fallback`` and ``emulated``), ``batch`` (1: no larger one is tried), ``evidence`` (outputs: with
+``accelerator``, ``precision``, ``fallback`` and ``emulated``), of an Ethos-U ``accelerator``, ``system_config`` and
+``memory_mode``, ``batch`` (1: no larger one is tried), ``evidence`` (outputs: with
 what the backend took of the graph) and, for timing, ``loads``, ``samples_per_load``, ``min_load_ms``, ``warmup``. For
 ``interleaved`` there are two ``sides``, each with its own
 ``artifact``, ``layout`` and ``injected_delay_ns``, and ``rounds`` in place of ``loads``. The result is ``out/arrays.npz`` and

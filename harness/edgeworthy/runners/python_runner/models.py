@@ -11,7 +11,9 @@ from .jobs import Job, RunnerError, failure
 from .litert import LiteRtModel
 from .onnx import OnnxModel
 from .own import OwnModel
+from .tflm import TflmModel
 from .torchscript import TorchModel
+from .vela import EthosUModel
 
 #: Those that come with edgeworthy; the artifacts of any other are run by a class of the user's.
 MODELS: dict[str, Any] = {
@@ -19,6 +21,8 @@ MODELS: dict[str, Any] = {
     "onnxruntime": OnnxModel,
     "torch": TorchModel,
     "litert_compiled": CompiledLiteRtModel,
+    "tflm": TflmModel,
+    "ethos_u": EthosUModel,
 }
 
 

@@ -1,0 +1,142 @@
+"""A .tflite file for an Ethos-U NPU: what Vela, Arm's compiler, makes of it. Nothing but the NPU runs what it makes."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import math
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .jobs import Facts, RunnerError
+from .lifetime import die_with_parent
+from .tflm import TflmModel
+
+VELA_S = 600.0
+#: The custom op that stands for all that the NPU takes.
+_NPU_OP = "ethos-u"
+_PLAN = b"OfflineMemoryAllocation"
+_TAKEN = re.compile(r"^NPU operators = (\d+)", re.MULTILINE)
+#: The last line of a traceback, or of a command's usage, and what follows it.
+_ERROR = re.compile(r"^(?:[\w.]+Error|vela: error): (?:Compilation failed: )?(.*)\Z", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled file: bytes of the arena as it is planned and of the file, and operators on NPU and (by name) processor."""
+
+    arena_bytes: int
+    file_bytes: int
+    taken: int
+    left: Counter[str]
+
+
+class EthosUModel(TflmModel):
+    """A .tflite file whose outputs are those of TFLM's kernels, and whose needs those of the file that Vela makes of it."""
+
+    def delegation(self, native: Any) -> Facts | None:
+        """Operators on the NPU, as Vela reports them."""
+        found = self._compiled()
+        total, names = found.taken + found.left.total(), ", ".join(f"{n} {name}" for name, n in found.left.items())
+        proof = "Vela's report" + (f"; left to the processor: {names}" if names else "")
+        return {"delegate": self.job["accelerator"], "taken": found.taken, "total": total, "proof": proof}
+
+    def needs(self) -> dict[str, float]:
+        """What the chip must have for the compiled file: the arena that Vela plans, flash, and operators for the processor."""
+        found = self._compiled()
+        return {
+            "arena_kb": found.arena_bytes / 1e3,
+            "flash_kb": found.file_bytes / 1e3,
+            "cpu_ops": found.left.total(),
+        }
+
+    def _compiled(self) -> Compiled:
+        job = self.job
+        options = [("--accelerator-config", job["accelerator"])]
+        options += [("--system-config", job["system_config"])] if job["system_config"] else []
+        options += [("--memory-mode", job["memory_mode"])] if job["memory_mode"] else []
+        return _compile(job["artifact"], tuple(word for option in options for word in option))
+
+
+@functools.cache
+def _compile(artifact: str, options: tuple[str, ...]) -> Compiled:
+    """What Vela makes of a file. Raises RunnerError with its reason."""
+    if not importlib.util.find_spec("ethosu"):
+        raise RunnerError("runtime_missing", "Vela, the compiler for Ethos-U, is not installed (ethos-u-vela)")
+    with tempfile.TemporaryDirectory() as folder:
+        report = _run(artifact, options, folder)
+        made = [*Path(folder).glob("*.tflite")]
+        taken = _TAKEN.search(report)
+        if len(made) != 1 or taken is None:
+            raise RunnerError("artifact_unusable", "Vela wrote no compiled file with a report of its operators")
+        content = made[0].read_bytes()
+    arena_bytes, left = _read(content)
+    return Compiled(arena_bytes, len(content), int(taken[1]), left)
+
+
+def _run(artifact: str, options: tuple[str, ...], folder: str) -> str:
+    """Vela's report, in words; the compiled file is then in ``folder``. Raises RunnerError."""
+    command = [sys.executable, "-m", "ethosu.vela", artifact, *options, "--output-dir", folder]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=VELA_S,
+            check=False,
+            preexec_fn=die_with_parent,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RunnerError("artifact_unusable", f"Vela did not finish within {VELA_S:g} s and was killed") from error
+    if done.returncode:
+        raise RunnerError("artifact_unusable", f"Vela does not compile it: {reason_in(done.stderr, done.returncode)}")
+    return done.stdout
+
+
+def reason_in(errors: str, status: int) -> str:
+    """What Vela's standard error says, in a line; without words the exit status, a negative one being a signal."""
+    found = _ERROR.findall(errors)
+    words = " ".join(found[-1].split()).strip("'\" ,").removeprefix("Error: ") if found else ""
+    ended = f"it was killed by {signal.Signals(-status).name}" if status < 0 else f"it exited with status {status}"
+    return words[:300] or ended
+
+
+def _read(content: bytes) -> tuple[int, Counter[str]]:
+    """Of a compiled file the bytes of the arena as Vela planned it, and the operators that are not the NPU's."""
+    from tflite_micro.python.tflite_micro import runtime
+
+    file, names = runtime.convert_bytearray_to_object(content), runtime.schema_fb.BuiltinOperator
+    called = {value: name for name, value in vars(names).items() if isinstance(value, int)}
+    left: Counter[str] = Counter()
+    for graph in file.subgraphs:
+        for op in graph.operators:
+            code = file.operatorCodes[op.opcodeIndex]
+            custom = (code.customCode or b"").decode(errors="replace")
+            if custom != _NPU_OP:
+                left[custom or called[runtime.get_builtin_code_from_operator_code(code)]] += 1
+    plans = [file.buffers[each.buffer].data for each in file.metadata or [] if each.name == _PLAN]
+    if len(plans) != 1 or len(file.subgraphs) != 1:
+        raise RunnerError("artifact_unusable", "Vela wrote no plan of one graph's arena")
+    return _planned(np.frombuffer(bytes(plans[0]), np.int32), file.subgraphs[0].tensors, runtime.schema_fb), left
+
+
+def _planned(plan: Any, tensors: list[Any], schema: Any) -> int:
+    """The end of the last tensor in the arena: the plan is a version, the graph's place, a count, and an offset a tensor."""
+    kinds = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
+    sizes = {kind: np.dtype(name).itemsize for kind, name in kinds.items() if name in np.sctypeDict}
+    ends = [
+        int(offset) + math.prod(int(size) for size in tensor.shape) * sizes[tensor.type]
+        for offset, tensor in zip(plan[3:], tensors, strict=True)
+        if offset >= 0
+    ]
+    return max(ends, default=0)
