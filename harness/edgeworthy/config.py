@@ -20,7 +20,7 @@ from edgeworthy.cells import CellId, CellSelector, matches
 from edgeworthy.dataset_schema import Dataset
 from edgeworthy.device_schema import DevicesFile
 from edgeworthy.errors import ConfigError
-from edgeworthy.metrics import FIDELITY, METRICS, TIMED_LIMITS, Limit, in_points
+from edgeworthy.metrics import FIDELITY, METRICS, NEEDED_LIMITS, TIMED_LIMITS, Limit, in_points
 from edgeworthy.model_schema import Model
 from edgeworthy.runtimes import Runtime
 from edgeworthy.schema import Name, Percent, Positive, Strict, number_within, validate
@@ -129,7 +129,9 @@ class Tolerances(Strict):
     latency_floor_us: float = Field(0.2, ge=0, description="ignore slowdowns below this many microseconds")
     memory_percent: Positive = Field(5.0, description="growth of the runner's peak memory")
     memory_floor_mb: float = Field(0.5, ge=0, description="ignore growth below this many MB")
-    size_percent: float = Field(1.0, ge=0, description="size of the file, and its size after gzip")
+    size_percent: float = Field(
+        1.0, ge=0, description="size of the file, after gzip too; a microcontroller's arena and flash"
+    )
     size_floor_kb: float = Field(0.5, ge=0, description="ignore growth below this many KB")
     load_percent: Positive = Field(25.0, description="time to load")
     load_floor_ms: float = Field(1.0, ge=0, description="ignore slowdowns below this many ms")
@@ -197,6 +199,7 @@ def check_targets(models: ModelsFile, models_yaml: YamlFile, devices: DevicesFil
         for index, pattern in enumerate(model.targets):
             _must_match(models_yaml, ("models", name, "targets", index), "target", pattern, targets)
     for index, budget in enumerate(models.budgets):
+        _check_needed(models_yaml, index, budget, devices)
         if budget.target is not None:
             at = ("budgets", index)
             _must_match(models_yaml, (*at, "target"), "target", budget.target, targets)
@@ -209,6 +212,19 @@ def check_targets(models: ModelsFile, models_yaml: YamlFile, devices: DevicesFil
                     " memory of its own",
                     hint="set this limit for the device itself, and drop it here",
                 )
+
+
+def _check_needed(models_yaml: YamlFile, index: int, budget: Budget, devices: DevicesFile) -> None:
+    """Refuse a limit of what a microcontroller must have, of targets none of which says it."""
+    named = [target for target in devices.targets() if matches(target, [budget.target] if budget.target else [])]
+    known = {metric for target in named for metric in devices.needs(target)}
+    for name in NEEDED_LIMITS.keys() & budget.given().keys():
+        if named and NEEDED_LIMITS[name] not in known:
+            raise models_yaml.error(
+                ("budgets", index, name),
+                f"{METRICS[NEEDED_LIMITS[name]].label}: none of {', '.join(named)} says it",
+                hint="set it for a device of kind emulated, whose emulator is tflm or ethos_u, or drop it",
+            )
 
 
 def check_runtimes(devices: DevicesFile, devices_yaml: YamlFile, runtimes: Mapping[str, Runtime]) -> None:

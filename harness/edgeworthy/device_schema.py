@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from edgeworthy.cells import TargetId
 from edgeworthy.runtimes import ENGINES, Runtime
 from edgeworthy.schema import Name, Percent, Positive, Strict
 
@@ -18,6 +19,13 @@ CPU_PROVIDER = "CPUExecutionProvider"
 ALL = 100.0
 #: Versions of Qualcomm's NPU that QNN's host libraries compile for.
 HtpArch = Literal[68, 69, 73, 75, 79, 81]
+#: Vela's names of the NPUs that it compiles for.
+Accelerator = Literal[
+    "ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512",
+    "ethos-u85-128", "ethos-u85-256", "ethos-u85-512", "ethos-u85-1024", "ethos-u85-2048",
+]  # fmt: skip
+#: A section of Vela's configuration; it becomes a word of a command.
+VelaName = Annotated[str, Field(pattern=r"^\w+$")]
 #: Android's names of its binary interfaces.
 Abi = Literal["arm64-v8a", "armeabi-v7a", "x86_64", "x86"]
 
@@ -41,6 +49,8 @@ class Backend(Strict):
 
     #: Whether times and memory that are measured there are the device's own.
     timed: ClassVar[bool] = True
+    #: What it says of what a microcontroller must have for a model, by metric.
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     def accelerates(self, runtime: Runtime) -> bool:
         """Whether artifacts of this runtime are run by an accelerator whose ops can be compared with the processor's."""
@@ -362,7 +372,53 @@ class LitertGpuBackend(EmulatedBackend):
         return ENGINES["litert_compiled"]
 
 
-AnyEmulatedBackend = Annotated[HtpBackend | LitertGpuBackend, Field(discriminator="emulator")]
+class TflmBackend(EmulatedBackend):
+    """A microcontroller, by the kernels of LiteRT for Microcontrollers (TFLM)."""
+
+    runs: ClassVar[str] = "litert"
+    needs: ClassVar[frozenset[str]] = frozenset({"arena_kb", "flash_kb"})
+    emulator: Literal["tflm"]
+    min_delegated_percent: Percent | None = Field(None, description="TFLM has no delegates: any limit fails")
+    max_arena_kb: Positive | None = Field(None, description="memory for a model's tensors; a budget overrides it")
+    max_flash_kb: Positive | None = Field(None, description="flash for a model; a budget overrides it")
+
+    def limits(self, runtime: str) -> dict[str, float]:
+        """Limits for artifacts of this runtime, which budgets override."""
+        own = self.model_dump(include={f"max_{metric}" for metric in self.needs}, exclude_none=True)
+        return {**super().limits(runtime), **own}
+
+    def engine(self, runtime: Runtime) -> Runtime:
+        """TFLM, which runs LiteRT's artifacts."""
+        return ENGINES[self.emulator]
+
+
+class EthosUBackend(TflmBackend):
+    """A microcontroller with an Ethos-U: outputs by TFLM's kernels, what it needs and what the NPU takes by Vela."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"arena_kb", "flash_kb", "cpu_ops"})
+    emulator: Literal["ethos_u"]  # type: ignore[assignment]
+    accelerator: Accelerator = Field(description="the NPU, as Vela calls it")
+    system_config: VelaName | None = Field(None, description="section of Vela's configuration; none: Vela chooses")
+    memory_mode: VelaName | None = Field(None, description="section of Vela's configuration; none: Vela chooses")
+    min_delegated_percent: Percent | None = Field(
+        None, description="least share of the operators that the NPU must take; a budget overrides it"
+    )
+    max_cpu_ops: int = Field(
+        0, ge=0, description="operators that Vela may leave to the processor; a budget overrides it"
+    )
+
+    def settings(self) -> dict[str, Any]:
+        """The options that the runner follows and the target's identity holds."""
+        return {**super().settings(), **self.model_dump(include={"accelerator", "system_config", "memory_mode"})}
+
+    def packages(self, runtime: Runtime) -> tuple[str, ...]:
+        """The distributions beside the runtime's own whose versions say what ran."""
+        return ("ethos-u-vela",)
+
+
+AnyEmulatedBackend = Annotated[
+    HtpBackend | LitertGpuBackend | TflmBackend | EthosUBackend, Field(discriminator="emulator")
+]
 
 AnyAndroidBackend = Annotated[
     CpuBackend | NnapiBackend | GpuBackend | HexagonBackend | ExternalBackend, Field(discriminator="delegate")
@@ -453,6 +509,7 @@ class OwnBackend(Strict):
     """What a target of the user's own is made with."""
 
     timed: ClassVar[bool] = True
+    needs: ClassVar[frozenset[str]] = frozenset()
     runtimes: list[Name] = Field(min_length=1, description="the runtimes whose artifacts it runs")
     options: dict[str, bool | int | float | str] = Field(
         default_factory=dict, description="keyword arguments of the target's class"
@@ -503,6 +560,11 @@ class DevicesFile(Strict):
             for device, entry in entries
             for name, backend in entry.backends.items()
         }
+
+    def needs(self, target: str) -> frozenset[str]:
+        """What a target says of what a microcontroller must have for a model, by metric."""
+        device, backend = TargetId.parse(target)
+        return self.devices[device].backends[backend].needs
 
     def targets(self) -> list[str]:
         """Every ``device:backend`` in the order of the file."""

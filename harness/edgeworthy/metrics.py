@@ -41,7 +41,8 @@ class _Shown:
 class Metric(_Shown):
     """One row. ``name`` ends with the unit; it is the column of reports, and with its limit's side before it the limit's name.
 
-    ``interval`` says that it has a 95 % interval, in two more columns; ``timed`` that it is known where a target is timed.
+    ``interval`` says that it has a 95 % interval, in two more columns; ``timed`` that it is known where a target is timed,
+    ``needed`` that it is what a microcontroller must have for the model, which those backends know that list it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Metric(_Shown):
     limit: Limit | None = None
     interval: bool = False
     timed: bool = False
+    needed: bool = False
 
     @property
     def limit_name(self) -> str:
@@ -192,6 +194,18 @@ _ROWS = (
         _most("positive", "growth of the runner's resident memory, 1 MB = 1,000,000 bytes"), timed=True,
     ),
     Metric(
+        "arena_kb", "tensor arena", " KB", 1,
+        _most("positive", "memory of a microcontroller for the model's tensors, 1 KB = 1,000 bytes"), needed=True,
+    ),
+    Metric(
+        "flash_kb", "flash", " KB", 1, _most("positive", "flash of a microcontroller for the model, 1 KB = 1,000 bytes"),
+        needed=True,
+    ),
+    Metric(
+        "cpu_ops", "operators left to the processor", "", 0,
+        _most("not negative", "operators that the compiler of an NPU leaves to the microcontroller's processor"), needed=True,
+    ),
+    Metric(
         "delegated_percent", "delegated share of the graph", " %", 1,
         _least("percent", "graph nodes that the backend's delegate took"),
     ),
@@ -202,6 +216,8 @@ _ROWS = (
 )  # fmt: skip
 #: Name -> row.
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
+#: Name of a limit -> its metric, of what a microcontroller must have for a model.
+NEEDED_LIMITS: dict[str, str] = {row.limit_name: row.name for row in _ROWS if row.needed}
 #: The names of limits that hold only where times and memory are the device's own.
 TIMED_LIMITS = frozenset(row.limit_name for row in _ROWS if row.timed)
 
@@ -321,6 +337,9 @@ COMPARED: dict[str, Compared] = {
     "memory": _compared("peak_memory_mb", "more", "less"),
     "size": _compared("size_kb", "larger", "smaller"),
     "gzip": _compared("gzip_kb", "larger", "smaller"),
+    "arena": _compared("arena_kb", "more", "less"),
+    "flash": _compared("flash_kb", "more", "less"),
+    "cpu_ops": _compared("cpu_ops", "more", "fewer"),
     "delegated": _compared("delegated_percent", "more", "less"),
     "cell": Compared("the cell", "", 0, "", ""),
 }

@@ -121,7 +121,8 @@ class Outputs:
     sample's own, of several outputs one after the other.
     ``batch`` is the batch size that was used; 1 if a larger one changes the outputs or is not possible. ``seconds``
     went into the inferences, ``window_seconds`` into all that the runner did for it, loading included. ``delegation`` is
-    known of a target that is not timed: everywhere else its timing has it.
+    known of a target that is not timed: everywhere else its timing has it. ``needs`` is what a microcontroller must have for
+    the artifact, by metric.
     """
 
     values: NDArray[np.float32]
@@ -132,6 +133,7 @@ class Outputs:
     shapes: tuple[tuple[int, ...], ...] = ()
     sizes: NDArray[np.int64] | None = None
     delegation: Delegation | None = None
+    needs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -121,14 +121,7 @@ _ENGINES = (
         extra="litert",
     ),
     BuiltIn("tflm", suffix=".tflite", module=_TFLM, packages=("tflite-micro",), extra="tflm", on_boards=False),
-    BuiltIn(
-        "ethos_u",
-        suffix=".tflite",
-        module=_TFLM,
-        packages=("tflite-micro", "ethos-u-vela"),
-        extra="ethos-u",
-        on_boards=False,
-    ),
+    BuiltIn("ethos_u", suffix=".tflite", module=_TFLM, packages=("tflite-micro",), extra="ethos-u", on_boards=False),
 )
 #: Name -> row of what runs the artifacts of another runtime, and is no runtime of artifacts of its own: a backend says so.
 ENGINES: dict[str, BuiltIn] = {row.name: row for row in _ENGINES}

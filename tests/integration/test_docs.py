@@ -86,6 +86,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "An emulated device": device_schema.EmulatedDevice,
     "The emulated HTP": device_schema.HtpBackend,
     "The emulated GPU of LiteRT": device_schema.LitertGpuBackend,
+    "An emulated microcontroller": device_schema.TflmBackend,
+    "An emulated Ethos-U": device_schema.EthosUBackend,
     "A board": device_schema.LinuxDevice,
     "A backend of a board": device_schema.BoardBackend,
     "A phone": device_schema.AndroidDevice,

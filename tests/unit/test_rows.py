@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,9 @@ def test_every_documented_column_is_filled_and_every_metric_documented(tmp_path:
     """
     verdicts, journal = full_run(tmp_path)
     verdicts += by_other_metrics(tmp_path)
+    verdicts.append(
+        judge_footprint(CELL, ARTIFACT, replace(OUTPUTS, needs={"arena_kb": 1, "flash_kb": 2, "cpu_ops": 0}), {})
+    )
     [row] = cell_rows([CELL], verdicts, journal, {CELL.target: "htp"})
     assert list(row) == list(COLUMNS)
     assert {name for name, value in row.items() if value is None} == OF_TASKS

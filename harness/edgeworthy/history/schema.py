@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from edgeworthy.metrics import METRICS
 
-VERSION = 7
+VERSION = 8
 #: Not alembic's own name: the database may be shared with others who use alembic.
 VERSION_TABLE = "edgeworthy_version"
 

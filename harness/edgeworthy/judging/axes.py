@@ -47,8 +47,8 @@ def latency(bench: Bench, cell: CellId, limits: Limits) -> Verdict:
 
 def footprint(bench: Bench, cell: CellId, limits: Limits) -> Verdict:
     """The size of the cell's file, and its memory."""
-    timing = bench.timing(cell) if bench.timed(cell) else None
-    return judge_footprint(cell, bench.artifact(cell.model, cell.variant), timing, limits)
+    artifact = bench.artifact(cell.model, cell.variant)
+    return judge_footprint(cell, artifact, bench.timing(cell) if bench.timed(cell) else bench.outputs(cell), limits)
 
 
 def consistency(bench: Bench, cell: CellId, first: CellId, limits: Limits) -> Verdict:

@@ -28,7 +28,7 @@ from edgeworthy.device_schema import (
     RunnerBackend,
 )
 from edgeworthy.errors import ConfigError, RecipeRefused, SourceError
-from edgeworthy.metrics import TIMED_LIMITS
+from edgeworthy.metrics import NEEDED_LIMITS, TIMED_LIMITS
 from edgeworthy.model_schema import Variant
 from edgeworthy.runtimes import RUNTIMES, Runtime
 from edgeworthy.suggestions import did_you_mean
@@ -156,13 +156,15 @@ class Project:
     def limits(self, cell: CellId, overrides: Mapping[str, float] | None = None) -> dict[str, float]:
         """A cell's limits: built-in ones, over them the backend's own, the budgets of models.yaml, and ``overrides``.
 
-        Limits of times and memory speak of targets that are timed.
+        Limits of times and memory speak of targets that are timed, those of what a model needs of microcontrollers.
         """
         backend = self.backend(cell.target)
         own = backend.limits(self._runtime(cell).name)
         built_in = default_limits(self.models.models[cell.model])
         found = {**built_in, **own, **limits_for(self.models.budgets, cell), **(overrides or {})}
-        return {name: limit for name, limit in found.items() if backend.timed or name not in TIMED_LIMITS}
+        unknown = {name for name, metric in NEEDED_LIMITS.items() if metric not in backend.needs}
+        unknown |= set() if backend.timed else TIMED_LIMITS
+        return {name: limit for name, limit in found.items() if name not in unknown}
 
     def device(self, target: str) -> Device:
         """The entry of a target's device."""

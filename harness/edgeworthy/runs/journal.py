@@ -32,7 +32,7 @@ Measurement = TypeVar("Measurement", Outputs, Timing, PairedTiming)
 _CELL, _CONDITIONS, _DELEGATION = TypeAdapter(CellId), TypeAdapter(Conditions), TypeAdapter(Delegation)
 _SHAPES = TypeAdapter(dict[str, tuple[int, ...]])
 _PROVENANCE, _TEXT = TypeAdapter(Provenance), TypeAdapter(str)
-_TEXTS = TypeAdapter(tuple[str, ...])
+_TEXTS, _NUMBERS = TypeAdapter(tuple[str, ...]), TypeAdapter(dict[str, float])
 _AXES: dict[type, str] = {Outputs: "outputs", Timing: "timing", PairedTiming: "interleaved"}
 
 
@@ -196,4 +196,6 @@ def _joined(kind: type[Measurement], arrays: dict[str, Any], facts: dict[str, An
     plain["conditions"] = _CONDITIONS.validate_python(plain["conditions"])
     if plain.get("delegation"):
         plain["delegation"] = _DELEGATION.validate_python(plain["delegation"])
+    if "needs" in plain:
+        plain["needs"] = _NUMBERS.validate_python(plain["needs"])
     return kind(**arrays, **plain)

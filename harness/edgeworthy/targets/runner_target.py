@@ -51,6 +51,7 @@ _ERRORS: dict[str, type[TargetError]] = {
     "emulates": BackendUnused,
     "nodes_left": NodesLeft,
     "accelerator_refuses": ArtifactUnusable,
+    "unsupported": ArtifactUnusable,
     "runner_failed": RunnerCrashed,
     "users_code": ArtifactUnusable,
 }
@@ -113,6 +114,7 @@ class RunnerTarget(ABC):
             shapes=tuple(tuple(shape) for shape in facts["shapes"]),
             sizes=differing(arrays.get("sizes")),
             delegation=_delegation(facts),
+            needs=facts.get("needs", {}),
         )
 
     def timing(self, job: Job, plan: LatencyPlan) -> Timing:
@@ -240,6 +242,7 @@ class RunnerTarget(ABC):
             "input_mismatch": "see the model's inputs and outputs in a viewer (netron), and compare them with the dataset",
             "backend_unused": "correct the backend in devices.yaml, or install what it needs there: a driver, or a build of the"
             " runtime that has the provider",
+            "unsupported": f"take a recipe whose files {runtime} runs: int8, or int16x8 or fp32 where the chip can afford them",
             "provider_missing": self._how_to_install_provider(runtime),
             "provider_unused": f"correct the options of {self.name} in devices.yaml; the provider's documentation lists them",
             "emulates": "for its outputs alone add a device of kind 'emulated' to devices.yaml (docs/accelerators.md)",

@@ -66,6 +66,9 @@ class _Metrics(Stored):
     mean_ms: Positive | None = None
     load_ms: Positive | None = None
     peak_memory_mb: float | None = Field(None, ge=0)
+    arena_kb: Positive | None = None
+    flash_kb: Positive | None = None
+    cpu_ops: float | None = Field(None, ge=0)
     delegated_percent: Percent | None = None
 
     @property

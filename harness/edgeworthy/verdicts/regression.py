@@ -35,6 +35,9 @@ def compare(sides: Sides) -> list[Change]:
         _memory(sides),
         _exact(sides, "size", "size_percent", sides.tolerances.size_floor_kb),
         _exact(sides, "gzip", "size_percent", sides.tolerances.size_floor_kb),
+        _exact(sides, "arena", "size_percent", sides.tolerances.size_floor_kb),
+        _exact(sides, "flash", "size_percent", sides.tolerances.size_floor_kb),
+        _exact(sides, "cpu_ops"),
         _delegated(sides),
     ]
     return [change for change in found if change is not None]
@@ -64,8 +67,9 @@ def _memory(sides: Sides) -> Change | None:
     return _exact(sides, "memory", "memory_percent", sides.tolerances.memory_floor_mb)
 
 
-def _exact(sides: Sides, metric: str, key: str, floor: float) -> Change | None:
-    names, tolerance_percent = COMPARED[metric], sides.tolerance(key)
+def _exact(sides: Sides, metric: str, key: str = "", floor: float = 0.0) -> Change | None:
+    """A number without noise; without a ``key`` of a tolerance none is more than it was."""
+    names, tolerance_percent = COMPARED[metric], sides.tolerance(key) if key else 0.0
     before, after = (side.metrics.get(names.metric) for side in (sides.before, sides.after))
     lacking = sides.lacking(metric, before is not None, after is not None)
     if lacking or before is None or after is None:

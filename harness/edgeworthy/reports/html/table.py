@@ -22,6 +22,9 @@ COLUMNS: dict[str, tuple[str, Callable[[Row], str]]] = {
     "p95": ("p95", _column("p95_ms")),
     "size": ("Size", _column("size_kb")),
     "memory": ("Memory", _column("peak_memory_mb")),
+    "arena": ("Arena", _column("arena_kb")),
+    "flash": ("Flash", _column("flash_kb")),
+    "cpu_ops": ("Left to the processor", _column("cpu_ops")),
     "accelerated": ("Accelerated", _column("delegated_percent")),
 }
 

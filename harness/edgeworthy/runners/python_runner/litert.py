@@ -114,6 +114,10 @@ class LiteRtModel:
         """An output as the state that it becomes: whole numbers as they are, others dequantized."""
         return self.floats(raw, place) if self.output_details[place]["quantization"][0] else raw
 
+    def needs(self) -> dict[str, float]:
+        """Nothing: no microcontroller runs it."""
+        return {}
+
     def delegation(self, native: Any) -> Facts | None:
         """Nodes that the DELEGATE kernels took, of all nodes of the primary graph."""
         kernels, taken, nodes = delegated_nodes(self.interpreter)

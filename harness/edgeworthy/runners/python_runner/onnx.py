@@ -130,6 +130,10 @@ class OnnxModel:
         """An output as the state that it becomes."""
         return raw
 
+    def needs(self) -> dict[str, float]:
+        """Nothing: no microcontroller runs it."""
+        return {}
+
     def delegation(self, native: Any) -> Facts | None:
         """Nodes by execution provider: of a provider's package as it says itself, else from the profile of one inference."""
         if self.ep:

@@ -27,23 +27,23 @@ def outputs(job: Job) -> tuple[dict[str, Array], Facts]:
 
     Of sequences, and of samples of different sizes, there are ``sizes`` too.
 
-    With ``evidence``, ``delegation`` says which nodes of the graph the backend took.
+    With ``evidence``, ``delegation`` says which nodes of the graph the backend took, and ``needs`` what a microcontroller must
+    have for the artifact.
 
     Raises RunnerError where the outputs of the same samples differ, unless the job has a ``random_seed``.
     """
     arrays, facts = _outputs(job)
-    return arrays, {**facts, "delegation": _delegation(job)} if job.get("evidence") else facts
+    return arrays, {**facts, **_evidence(job)} if job.get("evidence") else facts
 
 
-def _delegation(job: Job) -> Facts | None:
-    """What the backend took, of the artifact loaded anew for one sample."""
+def _evidence(job: Job) -> Facts:
+    """What the backend took and needs, of the artifact loaded anew for one sample."""
     model = load(job)
     natives, shapes = native_samples(job, model)
     model.fit(shapes)
     model.feed(natives[0])
     model.invoke()
-    found: Facts | None = model.delegation(natives[0])
-    return found
+    return {"delegation": model.delegation(natives[0]), "needs": model.needs()}
 
 
 def _outputs(job: Job) -> tuple[dict[str, Array], Facts]:

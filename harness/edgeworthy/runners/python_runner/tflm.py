@@ -115,7 +115,7 @@ def _reasons(problem: str) -> Iterator[None]:
             yield
     except (RuntimeError, ValueError) as error:
         reason = reason_in(b"".join(said).decode(errors="replace")) or str(error)
-        raise RunnerError("artifact_unusable", f"TFLM {problem}: {reason}") from error
+        raise RunnerError("unsupported", f"TFLM {problem}: {reason}") from error
 
 
 @contextlib.contextmanager

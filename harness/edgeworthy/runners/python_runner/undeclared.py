@@ -45,6 +45,10 @@ class Undeclared:
         """An output as the state that it becomes."""
         return raw
 
+    def needs(self) -> dict[str, float]:
+        """Nothing: no microcontroller runs it."""
+        return {}
+
     def delegation(self, native: Any) -> Facts | None:
         """None: nothing is said of delegates."""
         return None

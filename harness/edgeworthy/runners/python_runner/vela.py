@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import math
 import re
 import signal
 import subprocess
@@ -15,16 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .jobs import Facts, RunnerError
 from .lifetime import die_with_parent
 from .tflm import TflmModel
+from .vela_file import VelaFile
 
 VELA_S = 600.0
-#: The custom op that stands for all that the NPU takes.
-_NPU_OP = "ethos-u"
-_PLAN = b"OfflineMemoryAllocation"
 _TAKEN = re.compile(r"^NPU operators = (\d+)", re.MULTILINE)
 #: The last line of a traceback, or of a command's usage, and what follows it.
 _ERROR = re.compile(r"^(?:[\w.]+Error|vela: error): (?:Compilation failed: )?(.*)\Z", re.MULTILINE | re.DOTALL)
@@ -79,8 +74,8 @@ def _compile(artifact: str, options: tuple[str, ...]) -> Compiled:
         if len(made) != 1 or taken is None:
             raise RunnerError("artifact_unusable", "Vela wrote no compiled file with a report of its operators")
         content = made[0].read_bytes()
-    arena_bytes, left = _read(content)
-    return Compiled(arena_bytes, len(content), int(taken[1]), left)
+    file = VelaFile(content)
+    return Compiled(file.arena_bytes, len(content), int(taken[1]), file.left)
 
 
 def _run(artifact: str, options: tuple[str, ...], folder: str) -> str:
@@ -99,7 +94,7 @@ def _run(artifact: str, options: tuple[str, ...], folder: str) -> str:
     except subprocess.TimeoutExpired as error:
         raise RunnerError("artifact_unusable", f"Vela did not finish within {VELA_S:g} s and was killed") from error
     if done.returncode:
-        raise RunnerError("artifact_unusable", f"Vela does not compile it: {reason_in(done.stderr, done.returncode)}")
+        raise RunnerError("unsupported", f"Vela does not compile it: {reason_in(done.stderr, done.returncode)}")
     return done.stdout
 
 
@@ -109,34 +104,3 @@ def reason_in(errors: str, status: int) -> str:
     words = " ".join(found[-1].split()).strip("'\" ,").removeprefix("Error: ") if found else ""
     ended = f"it was killed by {signal.Signals(-status).name}" if status < 0 else f"it exited with status {status}"
     return words[:300] or ended
-
-
-def _read(content: bytes) -> tuple[int, Counter[str]]:
-    """Of a compiled file the bytes of the arena as Vela planned it, and the operators that are not the NPU's."""
-    from tflite_micro.python.tflite_micro import runtime
-
-    file, names = runtime.convert_bytearray_to_object(content), runtime.schema_fb.BuiltinOperator
-    called = {value: name for name, value in vars(names).items() if isinstance(value, int)}
-    left: Counter[str] = Counter()
-    for graph in file.subgraphs:
-        for op in graph.operators:
-            code = file.operatorCodes[op.opcodeIndex]
-            custom = (code.customCode or b"").decode(errors="replace")
-            if custom != _NPU_OP:
-                left[custom or called[runtime.get_builtin_code_from_operator_code(code)]] += 1
-    plans = [file.buffers[each.buffer].data for each in file.metadata or [] if each.name == _PLAN]
-    if len(plans) != 1 or len(file.subgraphs) != 1:
-        raise RunnerError("artifact_unusable", "Vela wrote no plan of one graph's arena")
-    return _planned(np.frombuffer(bytes(plans[0]), np.int32), file.subgraphs[0].tensors, runtime.schema_fb), left
-
-
-def _planned(plan: Any, tensors: list[Any], schema: Any) -> int:
-    """The end of the last tensor in the arena: the plan is a version, the graph's place, a count, and an offset a tensor."""
-    kinds = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
-    sizes = {kind: np.dtype(name).itemsize for kind, name in kinds.items() if name in np.sctypeDict}
-    ends = [
-        int(offset) + math.prod(int(size) for size in tensor.shape) * sizes[tensor.type]
-        for offset, tensor in zip(plan[3:], tensors, strict=True)
-        if offset >= 0
-    ]
-    return max(ends, default=0)
