@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from importlib.util import find_spec
 from typing import Any
@@ -15,6 +16,7 @@ from edgeworthy.records import Outputs
 from edgeworthy.runs.run import Run
 
 from tests.integration.conftest import Digits, Project, linear_tflite, make_project
+from tests.integration.test_missing_packages import SITECUSTOMIZE
 from tests.tflite_files import remembering
 
 if find_spec("tflite_micro") is None or find_spec("ethosu") is None:
@@ -218,3 +220,20 @@ def test_what_cannot_be_is_one_sentence(project: Project, backend: dict, budget:
     done = project.run("--collect-only")
     assert done.returncode != 0
     assert said in done.stdout + done.stderr
+
+
+def test_missing_vela_is_named_with_the_line_that_installs_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers alone need no Vela."""
+    backends = {"m4": {"emulator": "tflm"}, "u55": {"emulator": "ethos_u", "accelerator": "ethos-u55-128"}}
+    project.devices["devices"] = {"mcu": {"kind": "emulated", "backends": backends}}
+    project.write()
+    (project.root / "site").mkdir()
+    (project.root / "site" / "sitecustomize.py").write_text(SITECUSTOMIZE)
+    monkeypatch.setenv("BLOCKED", "ethosu")
+    monkeypatch.setenv("PYTHONPATH", f"{project.root / 'site'}:{os.environ.get('PYTHONPATH', '')}")
+    said = project.edgeworthy("devices").stdout
+    assert "mcu:m4 litert: works emulated" in said
+    assert "Vela, the compiler for Ethos-U, is not installed (No module named 'ethosu')" in said
+    assert "pip install 'edgeworthy[ethos-u]'" in said

@@ -65,8 +65,10 @@ class EthosUModel(TflmModel):
 @functools.cache
 def _compile(artifact: str, options: tuple[str, ...]) -> Compiled:
     """What Vela makes of a file. Raises RunnerError with its reason."""
-    if not importlib.util.find_spec("ethosu"):
-        raise RunnerError("runtime_missing", "Vela, the compiler for Ethos-U, is not installed (ethos-u-vela)")
+    try:
+        importlib.util.find_spec("ethosu.vela")
+    except ModuleNotFoundError as error:
+        raise RunnerError("runtime_missing", f"Vela, the compiler for Ethos-U, is not installed ({error})") from error
     with tempfile.TemporaryDirectory() as folder:
         report = _run(artifact, options, folder)
         made = [*Path(folder).glob("*.tflite")]
