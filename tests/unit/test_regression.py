@@ -178,6 +178,25 @@ def test_seeded_regression_fails_with_its_message(candidate: Snapshot, metric: s
     assert change.message in verdict.message
 
 
+def test_what_a_microcontroller_needs_is_compared():
+    """More memory or flash than the size may grow by fails, and so does one more operator for the processor."""
+    needs = {"arena_kb": 50.0, "flash_kb": 90.0, "cpu_ops": 2.0}
+    before = dataclasses.replace(BEFORE, metrics={**METRICS, **needs})
+
+    def held(**now: float) -> dict[str, Change]:
+        candidate = dataclasses.replace(before, metrics={**before.metrics, **now})
+        found = compare(Sides(CELL, before, candidate, Tolerances(), "results/r1"))
+        return {change.metric: change for change in found if change.status != "unchanged"}
+
+    assert not held(arena_kb=50.4, flash_kb=90.4)
+    found = held(arena_kb=55.0, flash_kb=80.0, cpu_ops=3.0)
+    assert {name: change.status for name, change in found.items()} == {
+        "arena": "regressed", "flash": "improved", "cpu_ops": "regressed"
+    }  # fmt: skip
+    assert "tensor arena 50.0 KB -> 55.0 KB: 10.0 % more, at most 1 % and 0.5 KB allowed" in found["arena"].message
+    assert "operators left to the processor 2 -> 3: 50.0 % more, at most 0 % allowed" in found["cpu_ops"].message
+
+
 def test_other_samples_wrong_at_the_same_average_leave_the_accuracy_unchanged():
     """The average hides it; the agreement does not."""
     changes = compared(wrong_instead(lost=20, won=20))
