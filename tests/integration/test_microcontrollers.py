@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import closing
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from edgeworthy.cells import CellId
-from edgeworthy.records import Outputs
+from edgeworthy.datasets.samples import Samples
+from edgeworthy.device_schema import EthosUBackend, TflmBackend
+from edgeworthy.errors import ArtifactUnusable, InputMismatch
+from edgeworthy.records import Artifact, Outputs
 from edgeworthy.runs.run import Run
+from edgeworthy.runtimes import RUNTIMES
+from edgeworthy.targets.base import Job
+from edgeworthy.targets.emulated import EmulatedTarget
 
 from tests.integration.conftest import Digits, Project, linear_tflite, make_project
+from tests.integration.test_android_target import of_sequences, of_three_inputs
 from tests.integration.test_missing_packages import SITECUSTOMIZE
-from tests.tflite_files import remembering
+from tests.tflite_files import pixels, recurrent, remembering, summing
 
 if find_spec("tflite_micro") is None or find_spec("ethosu") is None:
     pytest.skip("tflite-micro or ethos-u-vela is not installed: make accelerators", allow_module_level=True)
@@ -220,6 +230,46 @@ def test_what_cannot_be_is_one_sentence(project: Project, backend: dict, budget:
     done = project.run("--collect-only")
     assert done.returncode != 0
     assert said in done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def m4() -> Iterator[EmulatedTarget]:
+    with closing(EmulatedTarget("mcu", "m4", TflmBackend(emulator="tflm"))) as target:
+        yield target
+
+
+def test_several_inputs_outputs_and_a_state_that_is_given_back(m4: EmulatedTarget, tmp_path: Path) -> None:
+    """Each by its name and in its own type; a state goes through as it does in LiteRT."""
+    asked, wanted = of_three_inputs(tmp_path)
+    found = m4.outputs(asked)
+    np.testing.assert_allclose(found.values, wanted, rtol=1e-4, atol=1e-4)
+    assert (found.batch, found.shapes) == (1, ((10,), (10,)))
+    assert found.needs.keys() == {"arena_kb", "flash_kb"}
+    asked, sums = of_sequences(tmp_path, summing(tmp_path / "summing.tflite"))
+    np.testing.assert_array_equal(m4.outputs(asked).values, 2 * sums.reshape(2, 12))
+
+
+def asked_of(path: Path, values: np.ndarray) -> Job:
+    """A job of a .tflite file and its samples."""
+    np.save(path.with_suffix(".npy"), values)
+    artifact = Artifact("abc", path, "fp32", RUNTIMES["litert"], "nhwc", path.stat().st_size, 1)
+    return Job(artifact, Samples(path.with_suffix(".npy")), 60)
+
+
+def test_shapes_and_ops_that_tflm_does_not_have_are_named(m4: EmulatedTarget, tmp_path: Path) -> None:
+    """Open sizes are 1 there, and every reason is TFLM's own; so is Vela's."""
+    kernel, images = np.ones((3, 3, 3, 2), np.float32), np.ones((4, 5, 5, 2), np.float32)
+    with pytest.raises(InputMismatch, match=r"the model takes 1x1x2 .*, the dataset gives 5x5x2"):
+        m4.outputs(asked_of(pixels(tmp_path / "open.tflite", kernel), images))
+    missing = asked_of(recurrent(tmp_path / "rnn.tflite", np.ones((3, 2))), np.ones((4, 2, 2, 1), np.float32))
+    with pytest.raises(ArtifactUnusable, match="Didn't find op for builtin opcode 'UNIDIRECTIONAL_SEQUENCE_RNN'"):
+        m4.outputs(missing)
+    backend = EthosUBackend(emulator="ethos_u", accelerator="ethos-u55-128", system_config="Mine")
+    with (
+        closing(EmulatedTarget("mcu", "u55", backend)) as u55,
+        pytest.raises(ArtifactUnusable, match=r"System_Config\.Mine not"),
+    ):
+        u55.outputs(asked_of(pixels(tmp_path / "five.tflite", kernel, 5), images))
 
 
 def test_missing_vela_is_named_with_the_line_that_installs_it(

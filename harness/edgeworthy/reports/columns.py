@@ -108,11 +108,17 @@ def _delegated(row: Row) -> str:
     return "" if row["graph_nodes"] is None else f"{row['delegated_nodes']}/{row['graph_nodes']}"
 
 
+def _memory(row: Row) -> str:
+    """Of the process, or of a microcontroller the arena."""
+    arena = METRICS["arena_kb"]
+    return number(row["peak_memory_mb"], 2) if row[arena.name] is None else f"arena {arena.shown(row[arena.name])}"
+
+
 _Q = Column(_quality_header, _quality_shown)
 _P95 = _plain("p95 ms", lambda row: number(row["p95_ms"], 4))
 _KB = _plain("KB", lambda row: number(row["size_kb"], 1))
 _GZIP = _plain("gzip KB", lambda row: number(row["gzip_kb"], 1))
-_MEMORY = _plain("memory MB", lambda row: number(row["peak_memory_mb"], 2))
+_MEMORY = _plain("memory MB", _memory)
 _DELEGATED = _plain("delegated", _delegated)
 _LAYOUTS = (
     (_Q, _lost_column(interval=True), _latency_column(interval=True), _P95, _KB, _GZIP, _MEMORY, _DELEGATED),
