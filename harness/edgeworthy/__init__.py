@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgeworthy.records import Estimate, Verdict
     from edgeworthy.reports.frames import RunFrames, load_run
     from edgeworthy.tasks.task import Measure, Task, mean_of, of_sums
-    from edgeworthy.variants.recipes.registry import recipe
+    from edgeworthy.variants.recipes.registry import preparation, recipe
 
 __all__ = [
     "CellId",
@@ -34,6 +34,7 @@ __all__ = [
     "load_run",
     "mean_of",
     "of_sums",
+    "preparation",
     "recipe",
 ]
 
@@ -51,6 +52,7 @@ _MODULES = {
     "load_run": "reports.frames",
     "mean_of": "tasks.task",
     "of_sums": "tasks.task",
+    "preparation": "variants.recipes.registry",
     "recipe": "variants.recipes.registry",
 }
 

@@ -4,6 +4,7 @@
 
     EdgeworthyError
     |-- ConfigError            models.yaml, devices.yaml or an option is invalid
+    |   `-- RecipeMisfit       the parts of a recipe, or its options, do not fit together
     |-- SourceError            a model file or a dataset is missing, corrupt or of the wrong kind
     |-- StoreError             the artifact store or a run folder cannot be written or read
     |-- HistoryError           the history's database cannot be reached, read or written
@@ -69,6 +70,14 @@ class EdgeworthyError(Exception):
 
 class ConfigError(EdgeworthyError):
     """models.yaml, devices.yaml or an option is invalid."""
+
+
+class RecipeMisfit(ConfigError):
+    """The parts of a recipe, or its options, do not fit together; ``keys`` say where in the variant's entry."""
+
+    def __init__(self, message: str, *, hint: str, keys: tuple[str | int, ...]) -> None:
+        super().__init__(message, hint=hint)
+        self.keys = keys
 
 
 class SourceError(EdgeworthyError):

@@ -15,16 +15,60 @@ from edgeworthy.tasks.own import OWN, OwnTask
 from edgeworthy.tasks.table import TASKS, AnyTask, TaskKind
 from edgeworthy.tasks.task import Task
 
+#: A part of a recipe: a name, or ``{name: its options}``.
+Listed = str | dict[str, dict[str, Any] | None]
+
+
+def _name_or_list(recipe: Any) -> Any:
+    if recipe is None or isinstance(recipe, str):
+        return recipe
+    if not isinstance(recipe, list) or not recipe:
+        raise ValueError(
+            "a recipe is a name, or a list of what trains, in order, and then what exports: [pruned, int8]"
+        )
+    for part in recipe:
+        alone = isinstance(part, dict) and len(part) == 1 and isinstance(next(iter(part.values())), dict | None)
+        if not (isinstance(part, str) or alone):
+            raise ValueError(
+                f"in a list, a recipe is a name, or one name with its options, {{pruned: {{sparsity: 0.5}}}} (given: {part!r})"
+            )
+    return recipe
+
+
+#: A recipe's name, or the list of what trains, in order, and then what exports.
+RecipeOrList = Annotated[
+    str | list[Listed] | None,
+    BeforeValidator(_name_or_list, json_schema_input_type=str | Annotated[list[Listed], Field(min_length=1)] | None),
+]
+
 
 class Variant(Strict):
     """A recipe applied to a model, with the recipe's options."""
 
-    recipe: str | None = Field(None, description="default: the variant's own name")
-    options: dict[str, Any] = Field(default_factory=dict, description="the recipe's keyword options")
+    recipe: RecipeOrList = Field(
+        None,
+        description="a recipe, or a list of what trains, in order, and then what exports, each a name or {name: its options}; "
+        "default: the variant's own name",
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="the recipe's keyword options; of a list, each for the part that has it"
+    )
     required: bool = Field(
         False, description="fail the run, instead of only reporting it, if the recipe refuses this model"
     )
     needs: list[Name] = Field([], description="only on devices that list all of these features")
+
+    def recipe_name(self, variant: str) -> str:
+        """The recipe's name, where the variant is called ``variant``; of a list the names in it, joined by "+"."""
+        if not isinstance(self.recipe, list):
+            return self.recipe or variant
+        return "+".join(part if isinstance(part, str) else next(iter(part)) for part in self.recipe)
+
+    @property
+    def has_options(self) -> bool:
+        """Whether any option is given, be it in the list."""
+        listed = self.recipe if isinstance(self.recipe, list) else []
+        return bool(self.options) or any(isinstance(part, dict) and any(part.values()) for part in listed)
 
 
 #: ``fp32:`` alone is the recipe of that name with its own options.

@@ -59,7 +59,8 @@ def write_job(
 ) -> Path:
     """Write the job of converting ``source``, beside the file, by each recipe to its path; ``images`` also calibrate."""
     samples = Samples(images).to_json()
-    work = [{"recipe": recipe, "options": {}, "calibration": samples, "out": str(out)} for recipe, out in outs.items()]
+    calibrated = {"calibration": samples, "calibration_count": None}
+    work = [{"recipe": recipe, "options": {}, **calibrated, "out": str(out)} for recipe, out in outs.items()]
     job = {
         "source": source, "base_dir": str(path.parent), "samples": samples, "classes": classes,
         "recipe_files": [str(file) for file in recipe_files], "runtimes": {}, "work": work,
@@ -90,7 +91,8 @@ def _split(path: Path) -> tuple[Piece, Piece]:
         kind = kind_of(source, Path(job["base_dir"]))
     except SourceError:
         kind = "onnx"  # the child says what is wrong with it
-    framework = {index: framework_of(recipes[work["recipe"]], source, kind) for index, work in enumerate(job["work"])}
+    chosen = {index: recipes.chosen(work["recipe"], work["options"]) for index, work in enumerate(job["work"])}
+    framework = {index: framework_of(each.recipe, source, kind) for index, each in chosen.items()}
     own = OPENED_BY[kind]
     one = next(iter(framework.values())) if own is None else own
     first, second = Piece(str(path), one), Piece(str(path), "tensorflow")
@@ -99,14 +101,14 @@ def _split(path: Path) -> tuple[Piece, Piece]:
         work = {"handover": None, "prepared": False, "export": False, "training": {}, **work}
         if own in (None, framework[index]):
             continue
-        recipe = recipes[work["recipe"]]
-        name = recipe.preparation(work["options"]) if recipe.prepare else ""
+        recipe, options = chosen[index]
+        name = " ".join(part.call(options[part.name]) for part in recipe.preparations)
         if name not in exports:
             out = path.with_name(f"{path.stem}-export{len(exports)}")
             out.mkdir()
-            exports[name] = {**work, "recipe": recipe.name if recipe.prepare else None, "export": True, "out": str(out)}
+            exports[name] = {**work, "recipe": work["recipe"] if name else None, "export": True, "out": str(out)}
             first.add(exports[name], None)
-        second.add({**work, "handover": exports[name]["out"], "prepared": recipe.prepare is not None}, index)
+        second.add({**work, "handover": exports[name]["out"], "prepared": bool(name)}, index)
     for index, work in enumerate(job["work"]):
         if own in (None, framework[index]):
             first.add({"handover": None, "prepared": False, "export": False, "training": {}, **work}, index)

@@ -261,12 +261,13 @@ def convert(
     recipe_files: tuple[str, ...] = (),
     options: Mapping[str, dict[str, Any]] = OPTIONS,
     images: str = "images.npy",
+    lists: Mapping[str, list[Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Run the child; the last event of each recipe, with the path of its artifact as ``out``.
 
-    A name may go on after an ``@``, so that one recipe runs with several options.
+    A name may go on after an ``@``, so that one recipe runs with several options; it may be that of one of ``lists``.
     """
-    job = job_of(lab, source, names, out=out, recipe_files=recipe_files, options=options, images=images)
+    job = job_of(lab, source, names, out=out, recipe_files=recipe_files, options=options, images=images, lists=lists)
     (lab / out / "job.json").write_text(json.dumps(job))
     return status(names, job, run_jobs([lab / out / "job.json"], lab / out / "log")["job"])
 
@@ -280,6 +281,7 @@ def job_of(
     recipe_files: tuple[str, ...] = (),
     options: Mapping[str, dict[str, Any]] = OPTIONS,
     images: str = "images.npy",
+    lists: Mapping[str, list[Any]] | None = None,
 ) -> dict[str, Any]:
     """What the child is told; the artifacts go to the folder ``out``, which is made."""
     (lab / out).mkdir()
@@ -291,11 +293,12 @@ def job_of(
     }
     work = [
         {
-            "recipe": name.partition("@")[0],
+            "recipe": (lists or {}).get(name, name.partition("@")[0]),
             "options": options.get(name, {}),
             "calibration": samples,
+            "calibration_count": options.get(name, {}).get("calibration_samples"),
             "training": training,
-            "out": str(lab / out / f"{name}{suffix_of(name)}"),
+            "out": str(lab / out / f"{name}{suffix_of((lists or {}).get(name, [name])[-1])}"),
         }
         for name in names
     ]
@@ -635,6 +638,30 @@ def test_training_is_told_repeats_and_ends(lab: Path) -> None:
     assert made["pruned@late"]["event"] == "failed"
     assert "fine-tuning was not done after time_limit_s = 1e-09: epoch 1 of 2" in made["pruned@late"]["message"]
     assert share_of_zeros(made["pruned@most"]["out"]) == pytest.approx(0.9, abs=0.03)
+
+
+SHORT = {"epochs": 1, "learning_rate": 1e-4}
+HALF = {"pruned": {**SHORT, "schedule": "constant"}}
+#: Lists, and the recipe of the last one's float weights.
+LISTED: dict[str, list[Any]] = {
+    "rounded": [HALF, {"qat": SHORT}, "int8"],
+    "shared": [HALF, {"clustered": {**SHORT, "clusters": 8}}, "weight_only_int8"],
+    "fp32": [HALF, {"clustered": {**SHORT, "clusters": 8}}, "fp32"],
+    "ort": [HALF, "ort_float16"],
+}
+
+
+@pytest.mark.parametrize("kind", ["keras", "torch"])
+def test_lists_do_what_each_of_their_parts_says(lab: Path, kind: str) -> None:
+    """What trained later keeps what trained before; one training serves all lists that begin with it, whatever exports."""
+    made = convert(lab, SOURCES[kind], list(LISTED), out=f"lists_{kind}", options={}, lists=LISTED)
+    assert {name: entry["event"] for name, entry in made.items()} == dict.fromkeys(LISTED, "made"), made
+    for name in ("rounded", "shared", "fp32"):
+        assert share_of_zeros(made[name]["out"]) == pytest.approx(0.5, abs=0.03), name
+    for kernel in kernels(made["fp32"]["out"]):
+        assert max(len(np.unique(channel)) for channel in kernel) <= 8
+    assert _interpreter(made["rounded"]["out"]).get_input_details()[0]["dtype"] is np.int8
+    assert len([text for text in made["ort"]["told"] if "epoch 1/1" in text]) == 3
 
 
 def test_ops_that_litert_has_not_are_named_and_may_be_allowed(lab: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from edgeworthy.errors import ConfigError
-from edgeworthy.variants.recipes.registry import all_recipes, builtin_recipes, check_options, load_recipe_file
+from edgeworthy.variants.recipes.registry import all_recipes, builtin_recipes, load_recipe_file
 
 MINE = """
 from edgeworthy import recipe
@@ -81,15 +81,15 @@ def test_a_recipe_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 )
 def test_options_that_do_not_fit_are_explained(tmp_path: Path, options: dict[str, object], message: str) -> None:
     """An unknown option, a wrong type and a missing option each get their own sentence."""
-    recipe = load_recipe_file(write(tmp_path / "mine.py", MINE.format(name="thinned")))["thinned"]
+    recipes = all_recipes([write(tmp_path / "mine.py", MINE.format(name="thinned"))])
     with pytest.raises(ConfigError, match=message):
-        check_options(recipe, options)
+        recipes.chosen("thinned", options)
 
 
 def test_options_that_fit_are_accepted(tmp_path: Path) -> None:
     """Required and defaulted options pass; calibration is no option."""
-    recipe = load_recipe_file(write(tmp_path / "mine.py", MINE.format(name="thinned")))["thinned"]
-    check_options(recipe, {"sparsity": 1, "layers": ["a"]})
-    check_options(builtin_recipes()["mixed"], {"float_ops": ["HARD_SWISH"]})
+    recipes = all_recipes([write(tmp_path / "mine.py", MINE.format(name="thinned"))])
+    recipes.chosen("thinned", {"sparsity": 1, "layers": ["a"]})
+    recipes.chosen("mixed", {"float_ops": ["HARD_SWISH"]})
     with pytest.raises(ConfigError, match="has no option 'calibration'"):
-        check_options(builtin_recipes()["int8"], {"calibration": []})
+        recipes.chosen("int8", {"calibration": []})

@@ -27,7 +27,7 @@ from edgeworthy.device_schema import (
     OwnBackend,
     RunnerBackend,
 )
-from edgeworthy.errors import ConfigError, RecipeRefused, SourceError
+from edgeworthy.errors import ConfigError, RecipeMisfit, RecipeRefused, SourceError
 from edgeworthy.metrics import NEEDED_LIMITS, TIMED_LIMITS
 from edgeworthy.model_schema import Variant
 from edgeworthy.runtimes import RUNTIMES, Runtime
@@ -36,7 +36,8 @@ from edgeworthy.user_code.functions import load_function
 from edgeworthy.user_code.own_runtimes import all_runtimes
 from edgeworthy.variants.artifacts.canary import canary_recipe
 from edgeworthy.variants.artifacts.keys import VariantPlan
-from edgeworthy.variants.recipes.registry import Recipe, all_recipes, check_options
+from edgeworthy.variants.recipes.composition import Recipes
+from edgeworthy.variants.recipes.registry import all_recipes
 from edgeworthy.yaml_file import YamlFile
 
 
@@ -51,7 +52,7 @@ class Project:
     devices_base: Path
     models: ModelsFile
     devices: DevicesFile
-    recipes: dict[str, Recipe]
+    recipes: Recipes
     #: By their names, the user's own among them.
     runtimes: Mapping[str, Runtime] = field(default_factory=lambda: dict(RUNTIMES))
     #: Functions of the user's that are given each run, by their names in models.yaml.
@@ -82,9 +83,11 @@ class Project:
         entry = self.models.models[model]
         if variant == CANARY:
             recipe = canary_recipe(self.plan(model, entry.reference).recipe.runtime, self.recipes.values())
-            return VariantPlan(model, variant, recipe, {}, True)
+            return VariantPlan(model, variant, recipe, {part: {} for part in recipe.steps}, True, recipe.name, {})
         spec = entry.variants[variant]
-        return VariantPlan(model, variant, self.recipes[spec.recipe or variant], spec.options, spec.required)
+        given = spec.recipe or variant
+        recipe, options = self.recipes.chosen(given, spec.options)
+        return VariantPlan(model, variant, recipe, options, spec.required, given, spec.options)
 
     def plans(self, model: str, variants: Iterable[str]) -> list[VariantPlan]:
         """How each of these variants of a model, and its canary, are made; without a canary where it cannot be."""
@@ -202,16 +205,12 @@ def _report(name: str, base: Path) -> Callable[..., Any]:
         raise ConfigError(f"reports: {error.message}", hint=error.hint) from error
 
 
-def _check_recipe(
-    document: YamlFile, recipes: dict[str, Recipe], at: tuple[str, ...], name: str, spec: Variant
-) -> None:
-    recipe = spec.recipe or name
-    if recipe not in recipes:
-        raise document.unknown_name((*at, "recipe") if spec.recipe else at, "recipe", recipe, list(recipes))
+def _check_recipe(document: YamlFile, recipes: Recipes, at: tuple[str, ...], name: str, spec: Variant) -> None:
     try:
-        check_options(recipes[recipe], spec.options)
-    except ConfigError as error:
-        raise document.error((*at, "options"), error.message) from error
+        recipes.chosen(spec.recipe or name, spec.options)
+    except RecipeMisfit as error:
+        keys = error.keys if spec.recipe or error.keys[0] == "options" else ()
+        raise document.error((*at, *keys), error.message, error.hint) from error
 
 
 def _check_globs(prefix: str, kind: str, globs: Sequence[str], names: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from edgeworthy.diagnosis.records import Traced
 from edgeworthy.measurements.project import Project
 from edgeworthy.model_schema import Variant
 from edgeworthy.runtimes import Runtime
-from edgeworthy.variants.recipes.registry import Recipe
+from edgeworthy.variants.recipes.parts import Recipe
 
 #: Ops without weights cost no bytes in float, and their int8 kernels are often the slow ones: those that reduce or scale
 #: a whole tensor first, then also those that add tensors.
@@ -44,15 +44,15 @@ class Candidate:
 
     @property
     def recipe(self) -> str:
-        """The recipe's name."""
-        return self.variant.recipe or self.name
+        """The recipe's name, or those of its list."""
+        return self.variant.recipe_name(self.name)
 
 
 def own_variants(project: Project, model: str, runtimes: Sequence[Runtime]) -> list[Candidate]:
     """The model's variants that run on a target with these runtimes."""
     entry = project.models.models[model]
     found = [Candidate(name, variant, True, name == entry.reference) for name, variant in entry.variants.items()]
-    return [candidate for candidate in found if project.recipes[candidate.recipe].runtime in runtimes]
+    return [candidate for candidate in found if project.plan(model, candidate.name).recipe.runtime in runtimes]
 
 
 def other_recipes(project: Project, model: str, runtimes: Sequence[Runtime], *, trained: bool) -> list[Candidate]:
@@ -60,14 +60,15 @@ def other_recipes(project: Project, model: str, runtimes: Sequence[Runtime], *, 
 
     ``trained`` asks for those that train the model, which take minutes, instead of the others.
     """
-    taken = {(variant.recipe or name, bool(variant.options)) for name, variant in _variants(project, model)}
+    plain = [name for name, variant in _variants(project, model) if not variant.has_options]
+    taken = {project.plan(model, name).recipe.steps for name in plain}
     fitting = [
         recipe
         for recipe in project.recipes.values()
         if recipe.runtime in runtimes
         and recipe.trained == trained
         and recipe.name != recipe.runtime.mixed
-        and (recipe.name, False) not in taken
+        and recipe.steps not in taken
         and not recipe.needs_options
     ]
     names = {name for name, _ in _variants(project, model)}
@@ -82,7 +83,7 @@ def mixed_variants(project: Project, model: str, recipe: str, traced: Traced) ->
     First the ops that the delegate leaves, or that have no weights; then the layers that add most error.
     """
     names = {name for name, _ in _variants(project, model)}
-    known = [(variant.recipe or name, variant.options) for name, variant in _variants(project, model)]
+    known = [(variant.recipe_name(name), variant.options) for name, variant in _variants(project, model)]
     found: list[Candidate] = []
     for floats, ops in _choices(traced):
         proposal = leaving_float(traced, recipe, "", floats, ops)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgeworthy.records import Verdict
-from edgeworthy.variants.recipes.registry import Recipe
+from edgeworthy.variants.recipes.parts import Recipe
 from edgeworthy.verdicts.accuracy import INVALID, REPAIR
 
 _REFERENCE = "this is the model's reference: check the model, its labels and its preprocessing, or the budget"
@@ -17,7 +17,9 @@ _FLOAT16 = "values beyond 65504 are lost in float16: keep this model in float32,
 
 def quantizes(recipe: Recipe) -> bool:
     """Whether the recipe makes integers of weights or activations: not where it converts, trains or halves alone."""
-    return recipe.calibrated or not (recipe.lossless or recipe.trained or _halves(recipe))
+    if recipe.weights:
+        return recipe.weights.startswith("int")
+    return recipe.calibrated or not (recipe.lossless or recipe.trained)
 
 
 def fit_hint(verdict: Verdict, recipe: Recipe, *, is_reference: bool) -> Verdict:
@@ -28,10 +30,10 @@ def fit_hint(verdict: Verdict, recipe: Recipe, *, is_reference: bool) -> Verdict
 
 
 def _hint(recipe: Recipe) -> str:
-    if recipe.lossless:
-        return _FLOAT
     if recipe.trained:
         return _TRAINED
+    if recipe.lossless:
+        return _FLOAT
     if _halves(recipe):
         return _FLOAT16
     mixed = recipe.runtime.mixed
@@ -44,4 +46,4 @@ def _hint(recipe: Recipe) -> str:
 
 
 def _halves(recipe: Recipe) -> bool:
-    return recipe.name.endswith("float16")
+    return recipe.weights == "float16"

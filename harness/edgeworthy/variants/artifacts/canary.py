@@ -20,7 +20,7 @@ from edgeworthy.errors import RecipeRefused
 from edgeworthy.runtimes import Runtime
 from edgeworthy.variants.models.same_model import ROUNDING, Infer, singly
 from edgeworthy.variants.models.source_outputs import SourceOutputs
-from edgeworthy.variants.recipes.registry import Recipe
+from edgeworthy.variants.recipes.parts import Recipe
 
 #: One int8 step becomes four times as wide as all real inputs.
 TOO_WIDE = 1000.0

@@ -18,7 +18,7 @@ from edgeworthy.variants.models.tflite_signatures import signature_names
 if TYPE_CHECKING:
     from edgeworthy.variants.models.model_outputs import Inference
     from edgeworthy.variants.models.opened_source import OpenedSource
-    from edgeworthy.variants.recipes.registry import Recipe
+    from edgeworthy.variants.recipes.parts import Recipe
 
 
 def check_written(recipe: Recipe, artifact: Path) -> None:

@@ -12,8 +12,8 @@ line, and stderr as a log file, which receives everything that a library prints:
      "source": a source of models.yaml, trained, "base_dir", "samples": SAMPLES, "classes", "recipe_files",
      "runtimes": those of models.yaml,
      "failed_views": [{"handover", "view", "message", "hint"}, ...],
-     "work": [{"recipe", "options", "canary", "calibration", "training": SPLITS, "handover", "prepared", "export",
-               "out"}, ...]}
+     "work": [{"recipe" and "options" as in models.yaml, "canary", "calibration", "calibration_count", "training": SPLITS,
+               "handover", "prepared", "export", "out"}, ...]}
       -> for each: {"event": "started", "index"}, then "progress" and "view" with "handover", "name" and "begins" as
          they come, "trial" with "begins" around the artifact's first inference, then "made" with "layout", "inputs" and
          "outputs", or "refused" or "failed"; after the last "finished" with "frameworks"
@@ -22,8 +22,8 @@ line, and stderr as a log file, which receives everything that a library prints:
 "refused" and "failed" carry "message" and "hint", "failed" also "error_type" and, for an unexpected exception, "log_tail".
 
 A "handover" is the folder that the source is read from instead of its own framework; with "prepared" it is what the
-recipe's ``prepare`` made. Work with "export" writes such a folder: of the source, or, with a "recipe", of what its
-``prepare`` makes.
+recipe's preparations made. Work with "export" writes such a folder: of the source, or, with a "recipe", of what its
+preparations make.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -54,7 +55,8 @@ from edgeworthy.variants.artifacts.frameworks import keep_apart, loaded_framewor
 from edgeworthy.variants.models.handover import Handover, write_handover
 from edgeworthy.variants.models.opened_source import OpenedSource
 from edgeworthy.variants.models.sequences import taken_apart
-from edgeworthy.variants.recipes.registry import Recipe, all_recipes
+from edgeworthy.variants.recipes.composition import Chosen
+from edgeworthy.variants.recipes.registry import all_recipes
 from edgeworthy.variants.training.fine_tuning import Training
 
 CORRECT_TRAINER = "correct the trainer; it is called again in the next run"
@@ -136,8 +138,8 @@ def convert(job: Job, emit: Emit) -> None:
         sources = _Sources(job, scratch, emit)
         for index, work in enumerate(job["work"]):
             emit({"event": "started", "index": index})
-            recipe = recipes[work["recipe"]] if work["recipe"] else None
-            emit({"index": index, **_done(recipe, sources, work, emit)})
+            chosen = recipes.chosen(work["recipe"], work["options"]) if work["recipe"] else None
+            emit({"index": index, **_done(chosen, sources, work, emit)})
     emit({"event": "finished", "frameworks": loaded_frameworks()})
 
 
@@ -179,19 +181,20 @@ class _Sources:
         return opened
 
 
-def _done(recipe: Recipe | None, sources: _Sources, work: Job, emit: Emit) -> dict[str, Any]:
+def _done(chosen: Chosen | None, sources: _Sources, work: Job, emit: Emit) -> dict[str, Any]:
     """The event that one piece of work ends with."""
     out = Path(work["out"])
 
     def make() -> dict[str, Any]:
         source = sources[work["handover"]]
-        if recipe and recipe.prepare and not work["prepared"]:
-            source = _prepared(recipe, source, work, emit)
+        if chosen and not work["prepared"]:
+            source = _prepared(chosen, source, work, emit)
         if work["export"]:
             write_handover(source, out)
             return {"event": "made"}
-        assert recipe is not None
-        layout = _made(recipe, source, work, emit)
+        assert chosen is not None
+        recipe = chosen.recipe
+        layout = _made(chosen, source, work, emit)
         return {
             "event": "made",
             "layout": layout,
@@ -203,13 +206,12 @@ def _done(recipe: Recipe | None, sources: _Sources, work: Job, emit: Emit) -> di
     return _attempt(make, out)
 
 
-def _made(recipe: Recipe, source: OpenedSource, work: Job, emit: Emit) -> Layout:
-    out = Path(work["out"])
-    _, options = recipe.split(work["options"])
+def _made(chosen: Chosen, source: OpenedSource, work: Job, emit: Emit) -> Layout:
+    recipe, out = chosen.recipe, Path(work["out"])
+    options = {name: value for name, value in chosen.options[recipe.steps[-1]].items() if name != "calibration_samples"}
     if recipe.calibrated:
-        count = options.pop("calibration_samples", None)
-        options["calibration"] = Samples.from_json(work["calibration"]).read(stop=count)
-    if recipe.trained and not recipe.prepare:
+        options["calibration"] = Samples.from_json(work["calibration"]).read(stop=work["calibration_count"])
+    if recipe.learns:
         options["training"] = _training(work["training"], emit)
     layout = recipe.make(source, out, **options)
     source.check_untouched(recipe.name)
@@ -229,16 +231,14 @@ def _made(recipe: Recipe, source: OpenedSource, work: Job, emit: Emit) -> Layout
     return layout
 
 
-def _prepared(recipe: Recipe, source: OpenedSource, work: Job, emit: Emit) -> OpenedSource:
-    """What the recipe's ``prepare`` makes of the source, once for all recipes that want the same."""
-    prepare = recipe.prepare
-    assert prepare is not None
-    options, _ = recipe.split(work["options"])
-    training = {"training": _training(work["training"], emit)} if recipe.trained else {}
-    prepared: OpenedSource = source.once(
-        recipe.preparation(work["options"]), lambda: prepare(source, **training, **options)
-    )
-    return prepared
+def _prepared(chosen: Chosen, source: OpenedSource, work: Job, emit: Emit) -> OpenedSource:
+    """What the recipe's preparations make of the source, each once for all recipes that begin with the same."""
+    for part in chosen.recipe.preparations:
+        options = chosen.options[part.name]
+        training = {"training": _training(work["training"], emit)} if part.learns else {}
+        prepare = partial(part.prepare, source, **training, **options)
+        source = source.once(part.call(options), prepare)
+    return source
 
 
 def _training(references: Mapping[str, Any], emit: Emit) -> Training:

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 from edgeworthy.errors import FrameworkClash
 from edgeworthy.source_schema import Source
 from edgeworthy.variants.models.kinds import Kind
-from edgeworthy.variants.recipes.registry import Recipe
+from edgeworthy.variants.recipes.parts import Recipe
 
 Framework = Literal["tensorflow", "torch"]
 FRAMEWORKS: tuple[Framework, ...] = get_args(Framework)

@@ -15,6 +15,7 @@ from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import ConfigError, RecipeRefused, SourceError
 from edgeworthy.installed import installed_version
+from edgeworthy.model_schema import Listed
 from edgeworthy.runtimes import Runtime
 from edgeworthy.source_schema import RANDOM, FixedSource
 from edgeworthy.storage import Store, digest, file_digest
@@ -22,7 +23,7 @@ from edgeworthy.user_code.function_files import function_digest
 from edgeworthy.variants.artifacts.canary import calibration_count, wrong_calibration
 from edgeworthy.variants.models.kinds import Kind, kind_of
 from edgeworthy.variants.models.source_content import content_digest
-from edgeworthy.variants.recipes.registry import Recipe
+from edgeworthy.variants.recipes.parts import Recipe
 
 #: Distributions that shape what a source becomes on its way to a recipe, by the source's kind.
 ROUTE_PACKAGES: dict[Kind, tuple[str, ...]] = {
@@ -43,13 +44,27 @@ TRAINING_PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 
 @dataclass(frozen=True)
 class VariantPlan:
-    """One model made by one recipe with its options."""
+    """One model made by one recipe: ``given`` and ``given_options`` as models.yaml has them, ``options`` by the recipe's part."""
 
     model: str
     variant: str
     recipe: Recipe
-    options: Mapping[str, Any]
+    options: Mapping[str, Mapping[str, Any]]
     required: bool
+    given: str | Sequence[Listed]
+    given_options: Mapping[str, Any]
+
+    @property
+    def shown_options(self) -> Mapping[str, Any]:
+        """All that are given: of a list by the part that they belong to."""
+        if isinstance(self.given, str):
+            return self.given_options
+        return {name: dict(options) for name, options in self.options.items() if options}
+
+    @property
+    def calibration_samples(self) -> int | None:
+        """How many are asked for; None for all."""
+        return self.options[self.recipe.steps[-1]].get("calibration_samples")
 
 
 @dataclass(eq=False)
@@ -73,35 +88,34 @@ class ArtifactKeys:
         calibration = self.calibration(plan)
         return digest(
             {
-                "format": "artifact 7",
+                "format": "artifact 8",
                 "machinery": _machinery(),
                 "source": self.source_key,
                 "input_shape": self.dataset.input_shape,
                 "samples": self.dataset.sha256["evaluation_x"],
-                "recipe": [plan.recipe.name, *map(_digest_of, plan.recipe.files)],
+                "recipe": [*plan.recipe.steps, *map(_digest_of, plan.recipe.all_files)],
                 "runtime": _runtime(plan.recipe.runtime),
-                "options": dict(plan.options),
+                "options": plan.options,
                 "calibration": _used(calibration, self.calibration_count(plan)) if calibration else None,
                 "training": [self.dataset.sha256[array] for array in self.training(plan)],
-                "versions": _versions((*plan.recipe.packages, *self._route_packages)),
+                "versions": _versions((*plan.recipe.all_packages, *self._route_packages)),
             }
         )
 
     def export(self, plan: VariantPlan) -> str:
         """The key of what another framework's process is given of the source, prepared as the plan's recipe does."""
-        recipe, prepared = plan.recipe, None
-        if recipe.prepare:
-            options, _ = recipe.split(plan.options)
-            training = [self.dataset.sha256[array] for array in self.training(plan)]
-            prepared = [recipe.prepare.__qualname__, *map(_digest_of, recipe.files), options, training]
+        parts = plan.recipe.preparations
+        training = [self.dataset.sha256[array] for array in self.training(plan)] if parts else []
+        prepared = [[part.name, *map(_digest_of, part.files), plan.options[part.name]] for part in parts]
+        packages = [package for part in parts for package in part.packages]
         return digest(
             {
                 "format": "export 3",
                 "machinery": _machinery(),
                 "source": self.source_key,
                 "samples": self.dataset.sha256["evaluation_x"],
-                "prepared": prepared,
-                "versions": _versions((*self._route_packages, *(recipe.packages if recipe.prepare else ()))),
+                "prepared": [*prepared, training] if parts else None,
+                "versions": _versions((*self._route_packages, *packages)),
             }
         )
 
@@ -125,11 +139,11 @@ class ArtifactKeys:
                 hint="add calibration samples to the dataset, apart from the evaluation samples",
             )
         calibration = self.dataset.samples("calibration")
-        wanted = plan.options.get("calibration_samples")
-        there = len(self.dataset.calibration_ends or calibration)
+        wanted, there = plan.calibration_samples, len(self.dataset.calibration_ends or calibration)
         if wanted is not None and wanted > there:
+            where = "options" if "calibration_samples" in plan.given_options else "recipe"
             raise ConfigError(
-                f"models.{plan.model}.variants.{plan.variant}.options.calibration_samples is {wanted},"
+                f"models.{plan.model}.variants.{plan.variant}.{where}.calibration_samples is {wanted},"
                 f" and the dataset {self.dataset.name!r} has {there} calibration samples",
                 hint="lower it, give the dataset more, or leave the option out to use them all",
             )
@@ -139,7 +153,7 @@ class ArtifactKeys:
         """How many of the calibration samples are used; None uses all."""
         if plan.variant == CANARY:
             return calibration_count(self.dataset.input_shape)
-        count, ends = plan.options.get("calibration_samples"), self.dataset.calibration_ends
+        count, ends = plan.calibration_samples, self.dataset.calibration_ends
         return ends[count - 1] if count and ends else count
 
     def training(self, plan: VariantPlan) -> tuple[str, ...]:
@@ -147,8 +161,9 @@ class ArtifactKeys:
         if not plan.recipe.trained:
             return ()
         if missing := self._missing_for_training():
+            training = next(part.name for part in (*plan.recipe.preparations, plan.recipe) if part.learns)
             raise RecipeRefused(
-                f"{plan.recipe.name} trains, and the dataset {self.dataset.name!r} has no {missing}",
+                f"{training} trains, and the dataset {self.dataset.name!r} has no {missing}",
                 hint="add train and validation splits to the dataset",
             )
         return TRAINING_ARRAYS

@@ -22,7 +22,7 @@ from edgeworthy.variants.artifacts.keys import ArtifactKeys, VariantPlan
 from edgeworthy.variants.artifacts.slots import Slots
 from edgeworthy.variants.artifacts.source_children import SourceChildren, reported
 from edgeworthy.variants.artifacts.steps import Step, shares, steps_of
-from edgeworthy.variants.recipes.registry import Recipe
+from edgeworthy.variants.recipes.parts import Recipe
 
 Progress = Callable[[str], None]
 #: How often one who waits for an artifact looks for progress to show, and for what another process has made.
@@ -268,7 +268,9 @@ class ArtifactMaker:
 
     def _announce(self, step: Step) -> None:
         if step.export:
-            self.progress(f"exporting {self.name}{f' for {step.plan.variant}' if step.plan.recipe.prepare else ''}")
+            self.progress(
+                f"exporting {self.name}{f' for {step.plan.variant}' if step.plan.recipe.preparations else ''}"
+            )
         else:
             self._counted += 1
             self.progress(f"converting {self.name}: {step.plan.variant} ({self._counted}/{self._missing})")
@@ -292,7 +294,7 @@ class ArtifactMaker:
                 "runtime": recipe.runtime.name,
                 "size_bytes": len(content),
                 "gzip_bytes": len(gzip.compress(content, mtime=0)),
-                "made_from": {"model": self.name, "recipe": recipe.name, "options": dict(step.plan.options)},
+                "made_from": {"model": self.name, "recipe": recipe.name, "options": dict(step.plan.shown_options)},
             }
             write_json(folder / "artifact.json", facts)
 

@@ -50,7 +50,8 @@ class Step:
         recipe = self.plan.recipe
         if not recipe.trained or self.needs:
             return None
-        return recipe.preparation(self.plan.options) if recipe.prepare else recipe.name
+        first = next(iter(recipe.preparations), None)
+        return first.call(self.plan.options[first.name]) if first else recipe.name
 
     @property
     def suffix(self) -> str:
@@ -67,15 +68,15 @@ class Step:
         """The piece of a child's job, see :mod:`edgeworthy.variants.artifacts.child`."""
         recipe = self.plan.recipe
         calibration = None if self.export else keys.calibration(self.plan)
-        count = {"calibration_samples": keys.calibration_count(self.plan)} if calibration else {}
         return {
-            "recipe": None if self.export and recipe.prepare is None else recipe.name,
-            "options": {**self.plan.options, **count},
+            "recipe": None if self.export and not recipe.preparations else self.plan.given,
+            "options": dict(self.plan.given_options),
             "canary": self.plan.variant == CANARY,
             "calibration": calibration.to_json() if calibration else None,
+            "calibration_count": keys.calibration_count(self.plan) if calibration else None,
             "training": {array: keys.split_reference(array) for array in keys.training(self.plan)},
             "handover": str(self.needs.folder) if self.needs else None,
-            "prepared": self.needs is not None and recipe.prepare is not None,
+            "prepared": self.needs is not None and bool(recipe.preparations),
             "export": self.export,
             "out": str(out),
         }

@@ -82,6 +82,8 @@ class OpenedSource(Views):
     classes: int | None
     scratch: Path
     handover: Handover | None = None
+    #: What trainings made of the weights and later ones keep: "zeros" stay zero, "equals" stay equal.
+    kept: frozenset[str] = frozenset()
     #: File that recipes were given -> its checksum and the view that it is.
     _given_to_recipes: dict[Path, tuple[str, str]] = field(default_factory=dict, repr=False)
 
@@ -169,13 +171,17 @@ class OpenedSource(Views):
         """Whether LiteRT recipes begin with ``tflite_file``, made without TensorFlow, and not with ``saved_model``."""
         return self.kind == "tflite" or self.source.route == "litert_torch"
 
-    def with_model(self, view: str, model: Any) -> OpenedSource:
-        """This source with ``model`` in the place of that view; conversions are made from it and compared with it."""
+    def with_model(self, view: str, model: Any, kept: frozenset[str] = frozenset()) -> OpenedSource:
+        """This source with ``model`` in the place of that view; conversions are made from it and compared with it.
+
+        ``kept`` is added to what later trainings keep of its weights.
+        """
         scratch = Path(tempfile.mkdtemp(dir=self.scratch))
         return replace(
             self,
             scratch=scratch,
             handover=None,
+            kept=self.kept | kept,
             on_view=lambda name, begins: None,
             _views={view: model},
             _given_to_recipes={},

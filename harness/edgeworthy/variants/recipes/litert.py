@@ -49,43 +49,48 @@ class IntegerOptions(AllowedOps, total=False):
     ranges: Ranges
 
 
-@litert_recipe("fp32", lossless=True, packages=FLOAT_PACKAGES, reference=CONVERTER)
+@litert_recipe("fp32", weights="float32", lossless=True, packages=FLOAT_PACKAGES, reference=CONVERTER)
 def fp32(source: OpenedSource, out: Path, **allowed: Unpack[AllowedOps]) -> Layout:
     """Float weights and activations; a finished .tflite is taken as it is, whatever is in it."""
     return _write(source, out, _float_graph(source, allowed))
 
 
-@litert_recipe("dynamic_int8", reference=CONVERTER)
+@litert_recipe("dynamic_int8", weights="int8", reference=CONVERTER)
 def dynamic_int8(source: OpenedSource, out: Path, **allowed: Unpack[AllowedOps]) -> Layout:
     """int8 weights; activations are quantized at run time with dynamic ranges; float IO."""
     return _make(source, out, Scheme("int8", "dynamic"), None, allowed)
 
 
-@litert_recipe("float16", reference=CONVERTER)
+@litert_recipe("float16", weights="float16", reference=CONVERTER)
 def float16(source: OpenedSource, out: Path, **allowed: Unpack[AllowedOps]) -> Layout:
     """float16 weights, half the size; computed in float32 where the hardware has no float16; float IO."""
     return _make(source, out, Scheme("float16"), None, allowed)
 
 
-@litert_recipe("weight_only_int8", reference=QUANTIZER)
+@litert_recipe("weight_only_int8", weights="int8", reference=QUANTIZER)
 def weight_only_int8(source: OpenedSource, out: Path, **allowed: Unpack[AllowedOps]) -> Layout:
     """int8 weights, made float again for each computation: as small as int8, as accurate as float, not faster."""
     return _make(source, out, Scheme("int8"), None, allowed)
 
 
-@litert_recipe("weight_only_int4", reference=QUANTIZER)
+@litert_recipe("weight_only_int4", weights="int4", reference=QUANTIZER)
 def weight_only_int4(source: OpenedSource, out: Path, **allowed: Unpack[AllowedOps]) -> Layout:
     """4-bit weights of convolutions and fully connected layers, made float again for each computation; float IO."""
     return _make(source, out, Scheme("int4"), None, allowed)
 
 
-@litert_recipe("int8", calibrated=True, reference=INTEGER_ONLY)
+@litert_recipe("int8", calibrated=True, weights="int8", reference=INTEGER_ONLY)
 def int8(source: OpenedSource, out: Path, *, calibration: Calibration, **options: Unpack[IntegerOptions]) -> Layout:
     """Everything int8, input and output too; ranges from ``calibration``."""
     return _integer(source, out, Scheme("int8", "int8", "int8"), calibration, options)
 
 
-@litert_recipe("int8_per_tensor", calibrated=True, reference="Krishnamoorthi 2018, https://arxiv.org/abs/1806.08342")
+@litert_recipe(
+    "int8_per_tensor",
+    calibrated=True,
+    weights="int8",
+    reference="Krishnamoorthi 2018, https://arxiv.org/abs/1806.08342",
+)
 def int8_per_tensor(
     source: OpenedSource, out: Path, *, calibration: Calibration, **options: Unpack[IntegerOptions]
 ) -> Layout:
@@ -93,7 +98,7 @@ def int8_per_tensor(
     return _integer(source, out, Scheme("int8", "int8", "int8", per_channel=False), calibration, options)
 
 
-@litert_recipe("int8_float_io", calibrated=True, reference=INTEGER_ONLY)
+@litert_recipe("int8_float_io", calibrated=True, weights="int8", reference=INTEGER_ONLY)
 def int8_float_io(
     source: OpenedSource, out: Path, *, calibration: Calibration, **options: Unpack[IntegerOptions]
 ) -> Layout:
@@ -101,7 +106,7 @@ def int8_float_io(
     return _integer(source, out, Scheme("int8", "int8"), calibration, options)
 
 
-@litert_recipe("int8_uint8_io", calibrated=True, reference=INTEGER_ONLY)
+@litert_recipe("int8_uint8_io", calibrated=True, weights="int8", reference=INTEGER_ONLY)
 def int8_uint8_io(
     source: OpenedSource, out: Path, *, calibration: Calibration, **options: Unpack[IntegerOptions]
 ) -> Layout:
@@ -109,7 +114,7 @@ def int8_uint8_io(
     return _integer(source, out, Scheme("int8", "int8", "uint8"), calibration, options)
 
 
-@litert_recipe("int16x8", calibrated=True, reference=QUANTIZER)
+@litert_recipe("int16x8", calibrated=True, weights="int8", reference=QUANTIZER)
 def int16x8(source: OpenedSource, out: Path, *, calibration: Calibration, **options: Unpack[IntegerOptions]) -> Layout:
     """16-bit activations with int8 weights, int16 input and output: accurate, and slow where no kernel is tuned."""
     return _integer(source, out, Scheme("int8", "int16", "int16"), calibration, options)
@@ -118,6 +123,7 @@ def int16x8(source: OpenedSource, out: Path, *, calibration: Calibration, **opti
 @litert_recipe(
     "mixed",
     calibrated=True,
+    weights="int8",
     reference="https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_debugger",
 )
 def mixed(

@@ -44,14 +44,14 @@ class StaticOptions(TypedDict, total=False):
     reduce_range: bool
 
 
-@ort("ort_fp32", lossless=True, reference="https://onnx.ai")
+@ort("ort_fp32", weights="float32", lossless=True, reference="https://onnx.ai")
 def ort_fp32(source: OpenedSource, out: Path) -> Layout:
     """The float ONNX file; a user's own .onnx is checked and copied, its weights untouched."""
     shutil.copyfile(source.onnx_file(), out)
     return source.onnx_layout()
 
 
-@ort("ort_dynamic", reference=QUANTIZATION)
+@ort("ort_dynamic", weights="int8", reference=QUANTIZATION)
 def ort_dynamic(source: OpenedSource, out: Path) -> Layout:
     """8-bit weights; activations are quantized at run time with dynamic ranges."""
     with refusing("onnxruntime.quantization"):
@@ -64,7 +64,7 @@ def ort_dynamic(source: OpenedSource, out: Path) -> Layout:
     return source.onnx_layout()
 
 
-@ort("ort_int8_minmax", calibrated=True, reference=QUANTIZATION)
+@ort("ort_int8_minmax", calibrated=True, weights="int8", reference=QUANTIZATION)
 def ort_int8_minmax(
     source: OpenedSource,
     out: Path,
@@ -77,7 +77,7 @@ def ort_int8_minmax(
     return _static(source, out, calibration, "MinMax", options, {"CalibMovingAverage": ranges == "moving_average"})
 
 
-@ort("ort_int8_entropy", calibrated=True, reference=f"Migacz 2017 (TensorRT); {QUANTIZATION}")
+@ort("ort_int8_entropy", calibrated=True, weights="int8", reference=f"Migacz 2017 (TensorRT); {QUANTIZATION}")
 def ort_int8_entropy(
     source: OpenedSource,
     out: Path,
@@ -95,7 +95,9 @@ def ort_int8_entropy(
         return _static(source, out, calibration, "Entropy", options)
 
 
-@ort("ort_int8_percentile", calibrated=True, reference="Wu et al. 2020, https://arxiv.org/abs/2004.09602")
+@ort(
+    "ort_int8_percentile", calibrated=True, weights="int8", reference="Wu et al. 2020, https://arxiv.org/abs/2004.09602"
+)
 def ort_int8_percentile(
     source: OpenedSource,
     out: Path,
@@ -108,7 +110,7 @@ def ort_int8_percentile(
     return _static(source, out, calibration, "Percentile", options, {"CalibPercentile": percentile})
 
 
-@ort("ort_mixed", calibrated=True, reference=QUANTIZATION)
+@ort("ort_mixed", calibrated=True, weights="int8", reference=QUANTIZATION)
 def ort_mixed(
     source: OpenedSource,
     out: Path,
@@ -124,7 +126,7 @@ def ort_mixed(
     return _static(source, out, calibration, "MinMax", options, excluded=excluded)
 
 
-@ort("ort_qnn_int8", calibrated=True, reference=QNN)
+@ort("ort_qnn_int8", calibrated=True, weights="int8", reference=QNN)
 def ort_qnn_int8(
     source: OpenedSource,
     out: Path,
@@ -154,7 +156,11 @@ def ort_qnn_int8(
     return source.onnx_layout()
 
 
-@ort("ort_float16", reference="https://onnxruntime.ai/docs/performance/model-optimizations/float16.html")
+@ort(
+    "ort_float16",
+    weights="float16",
+    reference="https://onnxruntime.ai/docs/performance/model-optimizations/float16.html",
+)
 def ort_float16(source: OpenedSource, out: Path) -> Layout:
     """float16 weights and activations, float32 input and output."""
     with refusing("onnxconverter_common"):

@@ -27,6 +27,7 @@ SECONDS = "1 to 3 s"
     runtime="torch",
     packages=("torch",),
     lossless=True,
+    weights="float32",
     cost=SECONDS,
     reference="https://docs.pytorch.org/docs/stable/jit.html",
 )
@@ -44,6 +45,7 @@ def torch_fp32(source: OpenedSource, out: Path) -> Layout:
     "torch_int8",
     runtime="torch",
     calibrated=True,
+    weights="int8",
     packages=("torch",),
     cost=SECONDS,
     reference="https://docs.pytorch.org/docs/stable/quantization.html",

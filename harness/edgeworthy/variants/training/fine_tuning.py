@@ -18,7 +18,7 @@ from edgeworthy.variants.conversion.converter_errors import refusing
 from edgeworthy.variants.models.opened_source import OpenedSource
 from edgeworthy.variants.models.same_model import Infer
 from edgeworthy.variants.models.source_inference import own_inference
-from edgeworthy.variants.training.weight_constraints import Constraint, Kernel
+from edgeworthy.variants.training.weight_constraints import Constraint, Keeping, Kernel
 
 BATCH = 32
 EPOCHS = 10
@@ -137,8 +137,9 @@ def fine_tuned(
     """
     with refusing("fine-tuning"):
         model = _trainable(source, options.get("seed", SEED), rounds_inputs)
-        _Loop(model, training, options, constrain(model), own_inference(source)).run()
-        return source.with_model(model.view, model.model)
+        constraint = Keeping(constrain(model), model.kernels(), source.kept)
+        _Loop(model, training, options, constraint, own_inference(source)).run()
+        return source.with_model(model.view, model.model, constraint.keeps)
 
 
 def _trainable(source: OpenedSource, seed: int, rounds_inputs: bool) -> Trainable:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,13 @@ INT8_MAX = 127
 
 class Constraint(Protocol):
     """``straight_through`` kernels keep what constraining them takes away, and learn from the constrained ones' gradients;
-    the others learn as they are constrained. ``rounds_inputs``: so are the inputs of layers with kernels.
+    the others learn as they are constrained. ``rounds_inputs``: so are the inputs of layers with kernels. ``keeps`` is what a
+    later training must keep of the kernels: "zeros", "equals".
     """
 
     straight_through: bool
     rounds_inputs: bool
+    keeps: frozenset[str]
 
     def apply(self, kernels: list[Kernel], done: float) -> list[Kernel]:
         """The constrained kernels when the share ``done`` of the training, 0 to 1, is over."""
@@ -46,6 +48,7 @@ class Pruning:
     schedule: Schedule
     straight_through = False
     rounds_inputs = False
+    keeps = frozenset({"zeros"})
 
     def apply(self, kernels: list[Kernel], done: float) -> list[Kernel]:
         """The kernels with exactly ``round(sparsity * weights)`` zeros more than none, rising by the schedule."""
@@ -71,12 +74,14 @@ class Pruning:
 class Clustering:
     """Each kernel has at most ``clusters`` distinct weights: Han et al. 2016, https://arxiv.org/abs/1510.00149.
 
-    Which weights share a value is decided once, by k-means with centroids that begin evenly spread; the values learn.
+    Which weights share a value is decided once, by k-means with centroids that begin evenly spread; the values learn. Weights
+    that are zero, as pruning makes them, are a cluster of their own.
     """
 
     clusters: int
     straight_through = False
     rounds_inputs = False
+    keeps = frozenset({"equals"})
     _shared: list[NDArray[np.int32]] = field(default_factory=list, compare=False, repr=False)
 
     def apply(self, kernels: list[Kernel], done: float) -> list[Kernel]:
@@ -92,12 +97,17 @@ class Clustering:
     def _assigned(self, kernel: Kernel) -> NDArray[np.int32]:
         from scipy.cluster.vq import kmeans2
 
-        weights = kernel.reshape(-1, 1).astype(np.float64)
-        first = np.linspace(weights.min(), weights.max(), self.clusters)[:, np.newaxis]
+        weights = kernel.ravel().astype(np.float64)
+        labels, others = np.zeros(weights.size, np.int32), weights != 0
+        if not others.any():
+            return labels
+        zeros = int(not others.all())
+        of_others = weights[others]
+        first = np.linspace(of_others.min(), of_others.max(), self.clusters - zeros)[:, np.newaxis]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a cluster may stay empty
-            _, labels = kmeans2(weights, first, minit="matrix")
-        return np.asarray(labels, np.int32)
+            labels[others] = kmeans2(of_others[:, np.newaxis], first, minit="matrix")[1] + zeros
+        return labels
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,7 @@ class Rounding:
     axes: tuple[tuple[int, ...], ...]
     straight_through = True
     rounds_inputs = True
+    keeps = frozenset[str]()
 
     def apply(self, kernels: list[Kernel], done: float) -> list[Kernel]:
         """The kernels on the grid of int8."""
@@ -122,7 +133,34 @@ class Rounding:
         return True
 
 
-def _means(kernel: Kernel, labels: NDArray[np.int32]) -> Kernel:
+class Keeping:
+    """A constraint on kernels of which earlier trainings made weights zero or equal: these stay so.
+
+    ``kernels`` are those that the earlier trainings left, ``kept`` what of them stays.
+    """
+
+    def __init__(self, own: Constraint, kernels: list[Kernel], kept: frozenset[str]) -> None:
+        self.own = own
+        self.straight_through = own.straight_through
+        self.rounds_inputs = own.rounds_inputs
+        self.keeps = own.keeps
+        self._nonzero = [kernel != 0 for kernel in kernels] if "zeros" in kept else []
+        self._shared = [np.unique(kernel, return_inverse=True)[1].ravel() for kernel in kernels if "equals" in kept]
+
+    def apply(self, kernels: list[Kernel], done: float) -> list[Kernel]:
+        """The kernels with what is kept, then constrained."""
+        if self._shared:
+            kernels = [_means(kernel, labels) for kernel, labels in zip(kernels, self._shared, strict=True)]
+        if self._nonzero:
+            kernels = [kernel * there for kernel, there in zip(kernels, self._nonzero, strict=True)]
+        return self.own.apply(kernels, done)
+
+    def is_final(self, done: float) -> bool:
+        """As the constraint itself."""
+        return self.own.is_final(done)
+
+
+def _means(kernel: Kernel, labels: NDArray[np.integer[Any]]) -> Kernel:
     counts = np.maximum(np.bincount(labels), 1)
     means = (np.bincount(labels, kernel.ravel()) / counts).astype(np.float32)
     shared: Kernel = means[labels].reshape(kernel.shape)
