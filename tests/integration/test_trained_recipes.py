@@ -11,7 +11,7 @@ from tests.integration.conftest import Digits, Project
 #: Learns from the training splits what a recipe can without a framework: it writes their sum into the artifact.
 LEARNING = """
 import onnx
-from edgeworthy import recipe
+from edgeworthy import preparation, recipe
 
 @recipe("learning", runtime="onnxruntime", packages=("onnx",), trained=True)
 def learning(source, out, *, training, factor: int = 1):
@@ -21,6 +21,11 @@ def learning(source, out, *, training, factor: int = 1):
     training.progress(f"saw {len(training.train_labels)} samples")
     onnx.save(model, out)
     return source.onnx_layout()
+
+@preparation("taught", trained=True)
+def taught(source, *, training, factor: int = 1):
+    training.progress(f"taught {factor} by {len(training.train_labels)} samples")
+    return source
 """
 
 
@@ -53,6 +58,19 @@ def test_training_samples_shape_the_artifact(project: Project, digits: Digits) -
     assert converted(project) == {"learning"}
     project.models["models"]["linear"]["variants"]["learning"] = {"options": {"factor": 2}}
     assert converted(project) == {"learning"}
+    lists = {
+        "taught": {"recipe": [{"taught": {"factor": 3}}, "ort_dynamic"]},
+        "taught_too": {"recipe": ["taught", {"ort_int8_minmax": {"calibration_samples": 5}}], "options": {"factor": 3}},
+    }
+    project.models["models"]["linear"]["variants"].update(lists)
+    done = project.run("-k", "footprint")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("taught 3 by 20 samples") == 1, "both begin with the same preparation"
+    cells = project.result().cells
+    assert set(cells.loc[cells.variant == "taught_too", "recipe"]) == {"taught+ort_int8_minmax"}
+    splits["train_x"][4, 0, 0, 0] += 0.5
+    save()
+    assert converted(project) == {"learning", "taught", "taught_too"}
 
 
 def test_a_dataset_without_training_samples_is_refused(project: Project) -> None:
