@@ -1,4 +1,4 @@
-"""``make weights``: train the two embedded models anew and write what ships with the package.
+"""``make weights``: train the two embedded models, and a student, anew and write what ships with the package.
 
 The same machine and package versions give the same bytes; another processor gives other last bits, and after some
 epochs other weights. That is why they ship: nobody's first run should depend on what training came to there.
@@ -17,7 +17,8 @@ from edgeworthy.config import Timeouts
 from edgeworthy.dataset_schema import Dataset
 from edgeworthy.datasets.prepared import PreparedDataset, prepare
 from edgeworthy.storage import open_store
-from edgeworthy.variants.artifacts.child_process import child_events
+from edgeworthy.variants.artifacts.child_process import Children
+from edgeworthy.variants.artifacts.fork_servers import ForkServers
 from edgeworthy.variants.artifacts.keys import TRAINING_ARRAYS
 
 REPOSITORY = Path(__file__).parents[1]
@@ -28,6 +29,7 @@ MOST_BYTES = 1_000_000
 TRAINERS = {
     "cnn.pt": "edgeworthy.variants.zoo.cnn:train",
     "mobilenet.keras": "edgeworthy.variants.zoo.mobilenet:train",
+    "student.keras": "edgeworthy.variants.zoo.mobilenet:train_student",
 }
 #: The CNN as an ONNX file: what `edgeworthy init` begins with needs neither torch nor TensorFlow.
 EXPORT = """
@@ -54,7 +56,7 @@ onnx.save(made, out)
 
 
 def main() -> None:
-    """Train both, one after the other, each in a process of its own."""
+    """Train them, one after the other, each in a process of its own."""
     dataset = prepare(open_store(REPOSITORY / ".edgeworthy"), "digits", Dataset(kind="digits", classes=10), REPOSITORY)
     WEIGHTS.mkdir(exist_ok=True)
     for name, trainer in TRAINERS.items():
@@ -77,7 +79,7 @@ def train(trainer: str, dataset: PreparedDataset, out: Path) -> None:
         split, _, part = array.rpartition("_")
         splits[array] = dataset.samples(split).to_json() if part == "x" else str(dataset.array(array))
     job = {"action": "train", "trainer": trainer, "base_dir": str(REPOSITORY), "splits": splits, "out": str(out)}
-    for event in child_events(job, Timeouts()):
+    for event in Children(Timeouts(), ForkServers()).events(job):
         print(event.get("text") or event.get("message") or event["event"])
         if event["event"] == "failed":
             raise SystemExit(1)

@@ -320,6 +320,12 @@ def test_every_recipe_is_described() -> None:
     assert shared <= {option for recipe in builtin_recipes().values() for option in recipe.options}
 
 
+def test_every_option_of_a_student_is_described() -> None:
+    """docs/recipes.md has all options of distilled."""
+    described = table(sections(DOCS / "recipes.md")["Students"]).keys()
+    assert described == set(builtin_recipes().parts["distilled"].options)
+
+
 def test_every_recipe_says_its_cost_and_origin() -> None:
     """The table of docs/recipes.md is what the recipes say of themselves."""
     wanted = "".join(

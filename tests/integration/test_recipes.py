@@ -46,6 +46,8 @@ convolution, *_, readout = (layer for layer in m.layers if layer.weights)
 convolution.kernel.assign(convolution.kernel * 4)
 readout.kernel.assign(readout.kernel * abs(readout.kernel) * 10)  # half of the weights hold nearly all there is
 m.save("tiny.keras")
+x = L.Activation("hard_swish")(L.Conv2D(4, 3, strides=2, name="narrow")(i))
+keras.Model(i, L.Dense(4)(L.Flatten()(x))).save("student.keras")
 m.save("tiny.h5")
 m.export("tiny_saved_model", verbose=False)
 np.save("keras_answers.npy", m(np.load("images.npy"), training=False))
@@ -101,6 +103,9 @@ def build():
         nn.Conv2d(1, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(),
         nn.Flatten(), nn.Linear(392, 4),
     )
+
+def student():
+    return nn.Sequential(nn.Conv2d(1, 4, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(196, 4))
 
 def raising():
     raise RuntimeError("no such architecture")
@@ -649,19 +654,45 @@ LISTED: dict[str, list[Any]] = {
     "fp32": [HALF, {"clustered": {**SHORT, "clusters": 8}}, "fp32"],
     "ort": [HALF, "ort_float16"],
 }
+#: A student of each kind, and the layers of its teacher that its own learn from.
+STUDENTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "keras": ({"path": "student.keras"}, {"conv2d": "narrow"}),
+    "torch": ({"factory": "factory.py:student"}, {"0": "0"}),
+}
+
+
+def students(kind: str) -> dict[str, list[Any]]:
+    """Lists that begin with a student: of outputs and a layer, and one that names a layer that there is not."""
+    student, features = STUDENTS[kind]
+    given = {"student": student, "epochs": 2, "hard_labels": 0.1, "features": features}
+    lost = {**given, "features": dict.fromkeys(features, "nowhere")}
+    return {
+        "student": [{"distilled": given}, {"qat": SHORT}, "int8"],
+        "student_fp32": [{"distilled": given}, "fp32"],
+        "lost": [{"distilled": lost}, "fp32"],
+    }
 
 
 @pytest.mark.parametrize("kind", ["keras", "torch"])
 def test_lists_do_what_each_of_their_parts_says(lab: Path, kind: str) -> None:
     """What trained later keeps what trained before; one training serves all lists that begin with it, whatever exports."""
-    made = convert(lab, SOURCES[kind], list(LISTED), out=f"lists_{kind}", options={}, lists=LISTED)
-    assert {name: entry["event"] for name, entry in made.items()} == dict.fromkeys(LISTED, "made"), made
+    lists = {**LISTED, **students(kind)}
+    made = convert(lab, SOURCES[kind], list(lists), out=f"lists_{kind}", options={}, lists=lists)
+    lost = made.pop("lost")
+    assert lost["event"] == "failed"
+    assert "features: it has no layer 'nowhere'; " in lost["message"]
+    assert {entry["event"] for entry in made.values()} == {"made"}, made
     for name in ("rounded", "shared", "fp32"):
         assert share_of_zeros(made[name]["out"]) == pytest.approx(0.5, abs=0.03), name
     for kernel in kernels(made["fp32"]["out"]):
         assert max(len(np.unique(channel)) for channel in kernel) <= 8
     assert _interpreter(made["rounded"]["out"]).get_input_details()[0]["dtype"] is np.int8
-    assert len([text for text in made["ort"]["told"] if "epoch 1/1" in text]) == 3
+    told = made["ort"]["told"]
+    assert len([text for text in told if "epoch 1/1" in text]) == 4
+    assert len([text for text in told if "distilling: epoch 1/2" in text]) == 1
+    assert min(len(kernel) for kernel in kernels(made["student_fp32"]["out"])) == 4
+    assert _interpreter(made["student"]["out"]).get_input_details()[0]["dtype"] is np.int8
+    assert made["student"]["out"].stat().st_size < made["rounded"]["out"].stat().st_size
 
 
 def test_ops_that_litert_has_not_are_named_and_may_be_allowed(lab: Path) -> None:

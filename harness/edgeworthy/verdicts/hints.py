@@ -10,7 +10,7 @@ from edgeworthy.verdicts.accuracy import INVALID, REPAIR
 
 _REFERENCE = "this is the model's reference: check the model, its labels and its preprocessing, or the budget"
 _FLOAT = "this variant is not quantized: check its conversion, and the preprocessing and layout of its input"
-_TRAINED = "train for more epochs, or ask for less: a lower sparsity, more clusters"
+_TRAINED = "train for more epochs, or ask for less: a lower sparsity, more clusters, a larger student"
 _VNNI = "set its option reduce_range if the target is an x86 processor without VNNI, where 8-bit products saturate"
 _FLOAT16 = "values beyond 65504 are lost in float16: keep this model in float32, or quantize it to int8"
 

@@ -164,13 +164,14 @@ class _Sources:
 
     def _open(self, handover: str | None) -> OpenedSource:
         job = self._job
+        given = Handover.read(Path(handover)) if handover else None
         opened = OpenedSource(
-            FixedSource.model_validate(job["source"]),
+            given.source if given else FixedSource.model_validate(job["source"]),
             Path(job["base_dir"]),
             Samples.from_json(job["samples"]),
             job["classes"],
             Path(tempfile.mkdtemp(dir=self._scratch)),
-            Handover.read(Path(handover)) if handover else None,
+            given,
             on_view=lambda name, begins: self._emit(
                 {"event": "view", "handover": handover, "name": name, "begins": begins}
             ),

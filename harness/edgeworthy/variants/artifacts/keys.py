@@ -21,7 +21,8 @@ from edgeworthy.source_schema import RANDOM, FixedSource
 from edgeworthy.storage import Store, digest, file_digest
 from edgeworthy.user_code.function_files import function_digest
 from edgeworthy.variants.artifacts.canary import calibration_count, wrong_calibration
-from edgeworthy.variants.models.kinds import Kind, kind_of
+from edgeworthy.variants.artifacts.frameworks import OPENED_BY
+from edgeworthy.variants.models.kinds import TITLES, Kind, kind_of
 from edgeworthy.variants.models.source_content import content_digest
 from edgeworthy.variants.recipes.parts import Recipe
 
@@ -91,6 +92,7 @@ class ArtifactKeys:
                 "format": "artifact 8",
                 "machinery": _machinery(),
                 "source": self.source_key,
+                "student": self._student_digest(plan),
                 "input_shape": self.dataset.input_shape,
                 "samples": self.dataset.sha256["evaluation_x"],
                 "recipe": [*plan.recipe.steps, *map(_digest_of, plan.recipe.all_files)],
@@ -98,7 +100,9 @@ class ArtifactKeys:
                 "options": plan.options,
                 "calibration": _used(calibration, self.calibration_count(plan)) if calibration else None,
                 "training": [self.dataset.sha256[array] for array in self.training(plan)],
-                "versions": _versions((*plan.recipe.all_packages, *self._route_packages)),
+                "versions": _versions(
+                    (*plan.recipe.all_packages, *self._route_packages, *ROUTE_PACKAGES[self.kind_of(plan)])
+                ),
             }
         )
 
@@ -110,12 +114,13 @@ class ArtifactKeys:
         packages = [package for part in parts for package in part.packages]
         return digest(
             {
-                "format": "export 3",
+                "format": "export 4",
                 "machinery": _machinery(),
                 "source": self.source_key,
+                "student": self._student_digest(plan),
                 "samples": self.dataset.sha256["evaluation_x"],
                 "prepared": [*prepared, training] if parts else None,
-                "versions": _versions((*self._route_packages, *packages)),
+                "versions": _versions((*self._route_packages, *ROUTE_PACKAGES[self.kind_of(plan)], *packages)),
             }
         )
 
@@ -175,6 +180,36 @@ class ArtifactKeys:
             return kind_of(self.source, self.base)
         except SourceError as error:
             raise SourceError(f"model {self.name!r}: {error.message}", hint=error.hint) from error
+
+    def student(self, plan: VariantPlan) -> FixedSource | None:
+        """The source that takes the model's place before it is exported, None where none does."""
+        parts = [(part, plan.options[part.name]) for part in plan.recipe.preparations]
+        return next((part.another(options) for part, options in parts if part.another), None)
+
+    def kind_of(self, plan: VariantPlan) -> Kind:
+        """The kind of model that is exported: the source's, or a student's.
+
+        Raises RecipeRefused where the source and its student need different frameworks.
+        """
+        student = self.student(plan)
+        if student is None:
+            return self.kind
+        kind = kind_of(student, self.base)
+        if OPENED_BY[self.kind] not in (None, OPENED_BY[kind]):
+            raise RecipeRefused(
+                f"the student is {TITLES[kind]} and its teacher {TITLES[self.kind]}: no process holds both frameworks",
+                hint="give a student of the teacher's framework, or the teacher as an ONNX file",
+            )
+        return kind
+
+    def _student_digest(self, plan: VariantPlan) -> list[str]:
+        """What of the student's files shapes the artifact."""
+        student = self.student(plan)
+        if student is None:
+            return []
+        files = [file for file in (student.path, student.weights) if file and file != RANDOM]
+        functions = [function_digest(student.factory, self.base)] if student.factory else []
+        return [*functions, *(content_digest(self.base / file, f"the student of {plan.variant}") for file in files)]
 
     @property
     def _route_packages(self) -> tuple[str, ...]:

@@ -84,11 +84,12 @@ class Step:
 
 def steps_of(plans: Sequence[VariantPlan], keys: ArtifactKeys, source: FixedSource, store: Store) -> list[Step]:
     """The steps to the plans' artifacts, an export before those that need it."""
-    own = OPENED_BY[keys.kind]
     exports: dict[str, Step] = {}
     steps = []
     for plan in plans:
-        framework = framework_of(plan.recipe, source, keys.kind)
+        kind = keys.kind_of(plan)
+        own = OPENED_BY[kind]
+        framework = framework_of(plan.recipe, keys.student(plan) or source, kind)
         needs = None
         if own not in (None, framework):
             key = keys.export(plan)

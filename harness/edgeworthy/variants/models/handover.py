@@ -12,6 +12,7 @@ import numpy as np
 
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.errors import VariantError
+from edgeworthy.source_schema import FixedSource
 from edgeworthy.storage import read_json, write_json
 from edgeworthy.variants.models.source_outputs import SourceOutputs
 
@@ -24,12 +25,13 @@ VALUES, ROWS, ALLOWED, FACTS = "outputs.npy", "rows.npy", "allowed.npy", "handov
 
 @dataclass(frozen=True)
 class Handover:
-    """An exported source in ``folder`` and the names of its outputs.
+    """An exported ``source`` in ``folder`` and the names of its outputs.
 
     ``fixed_batch`` is the only batch size that it takes, None where it takes any.
     """
 
     folder: Path
+    source: FixedSource
     fixed_batch: int | None
     output_names: tuple[str, ...]
 
@@ -52,7 +54,8 @@ class Handover:
     def read(cls, folder: Path) -> Handover:
         """What :func:`write_handover` wrote. Raises StoreError where it cannot be read."""
         facts = read_json(folder / FACTS)
-        return cls(folder, facts["fixed_batch"], tuple(facts["output_names"]))
+        source = FixedSource.model_validate(facts["source"])
+        return cls(folder, source, facts["fixed_batch"], tuple(facts["output_names"]))
 
 
 def write_handover(source: OpenedSource, folder: Path) -> None:
@@ -64,4 +67,5 @@ def write_handover(source: OpenedSource, folder: Path) -> None:
     if source.fixed_batch() is None:
         with contextlib.suppress(VariantError):  # then the file for any batch serves for one sample too
             copyfile(source.onnx_for(1), folder / SINGLE_ONNX)
-    write_json(folder / FACTS, {"fixed_batch": source.fixed_batch(), "output_names": source.output_names()})
+    facts = {"fixed_batch": source.fixed_batch(), "output_names": source.output_names()}
+    write_json(folder / FACTS, {"source": source.source.model_dump(), **facts})

@@ -145,8 +145,7 @@ def _check_order(parts: Sequence[Recipe | Preparation], exports: Sequence[Recipe
 def _check_pair(part: Preparation, following: Sequence[Recipe | Preparation]) -> None:
     """Raise RecipeMisfit where what comes later would undo what the part has done."""
     for later in following:
-        reason = part.undone_by.get(later.name) or part.undone_by.get("*") if isinstance(later, Preparation) else None
-        if reason:
+        if reason := _undoes(later, part):
             raise RecipeMisfit(
                 f"{later.name} cannot come after {part.name}: {reason}",
                 hint=f"put {later.name} before {part.name}",
@@ -159,6 +158,15 @@ def _check_pair(part: Preparation, following: Sequence[Recipe | Preparation]) ->
                 hint=f"export by a recipe with {part.weights} weights, or leave {part.name} out",
                 keys=("recipe",),
             )
+
+
+def _undoes(later: Recipe | Preparation, part: Preparation) -> str:
+    """Why ``later`` may not come after ``part``; empty where it may."""
+    if isinstance(later, Recipe):
+        return ""
+    if later.another:
+        return f"it puts another model in the place of the one that {part.name} has changed"
+    return part.undone_by.get(later.name) or part.undone_by.get("*", "")
 
 
 def _share(

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from edgeworthy.errors import ConfigError, RecipeMisfit
 from edgeworthy.records import Layout
 from edgeworthy.runtimes import Runtime
+from edgeworthy.source_schema import FixedSource
 from edgeworthy.suggestions import did_you_mean
 
 #: Arguments of a part's function that are no options.
@@ -63,10 +64,11 @@ class Preparation(Part):
     """What runs before a recipe's export, in the source's own framework, for example to fine-tune.
 
     ``prepare`` is given an OpenedSource and returns one. ``undone_by`` are those that may not come after it, by name, "*"
-    any, with the reason.
+    any, with the reason. ``another`` is the source that takes the model's place, from the options; None where none does.
     """
 
     prepare: Callable[..., Any]
+    another: Callable[[Mapping[str, Any]], FixedSource] | None = None
     undone_by: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
@@ -151,7 +153,8 @@ def check_options(
         except ValidationError as error:
             problem = error.errors()[0]
             at = "".join(f"[{part!r}]" for part in problem["loc"])
-            message = problem["msg"][0].lower() + problem["msg"][1:]
+            message = problem["msg"].removeprefix("Value error, ")
+            message = message[0].lower() + message[1:]
             raise RecipeMisfit(
                 f"recipe {name!r}, option {option}{at}: {message} (given: {problem['input']!r})",
                 hint="correct the option's value",

@@ -27,13 +27,14 @@ from typing import Any, Literal, TypeVar
 from edgeworthy.errors import ConfigError, SourceError
 from edgeworthy.records import Layout
 from edgeworthy.runtimes import RUNTIMES, Runtime
+from edgeworthy.source_schema import FixedSource
 from edgeworthy.suggestions import did_you_mean
 from edgeworthy.user_code.function_files import imported_files
 from edgeworthy.user_code.functions import load_file
 from edgeworthy.variants.recipes.composition import LISTS, Recipes
 from edgeworthy.variants.recipes.parts import Preparation, Recipe, Weights
 
-BUILTIN_MODULES = ("litert", "trained", "onnx_runtime", "pytorch")
+BUILTIN_MODULES = ("litert", "trained", "distilled", "onnx_runtime", "pytorch")
 
 #: The framework that distributions belong to.
 FRAMEWORK_PACKAGES: dict[Literal["tensorflow", "torch"], frozenset[str]] = {
@@ -106,6 +107,7 @@ def preparation(
     trained: bool = False,
     weights: Weights = "",
     undone_by: Mapping[str, str] | None = None,
+    another: Callable[[Mapping[str, Any]], FixedSource] | None = None,
     cost: str = "",
     reference: str = "",
 ) -> Callable[[PrepareT], PrepareT]:
@@ -114,7 +116,9 @@ def preparation(
     def register(prepare: PrepareT) -> PrepareT:
         file = Path(inspect.getfile(prepare)).resolve()
         made = _preparation(name, prepare, trained, packages, file)
-        made = replace(made, weights=weights, undone_by=undone_by or {}, cost=cost, reference=reference)
+        made = replace(
+            made, weights=weights, undone_by=undone_by or {}, another=another, cost=cost, reference=reference
+        )
         _defined.setdefault(file, {})[name] = (None, lambda _: made)
         return prepare
 

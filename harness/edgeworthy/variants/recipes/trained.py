@@ -17,7 +17,8 @@ from edgeworthy.variants.training.fine_tuning import Training, TrainingOptions, 
 from edgeworthy.variants.training.weight_constraints import Clustering, Pruning, Rounding, Schedule
 
 MINUTES = "a training of some epochs: seconds for the digits, as long as an epoch of yours takes times epochs"
-trained = partial(preparation, trained=True, packages=("tensorflow", "keras", "torch", "scipy"), cost=MINUTES)
+PACKAGES = ("tensorflow", "keras", "torch", "scipy")
+trained = partial(preparation, trained=True, packages=PACKAGES, cost=MINUTES)
 
 Sparsity = Annotated[float, Field(gt=0, lt=1)]
 Clusters = Annotated[int, Field(ge=2, le=256)]

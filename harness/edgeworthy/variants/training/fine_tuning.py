@@ -32,13 +32,18 @@ Labels = NDArray[np.int64]
 MakeConstraint = Callable[["Trainable"], Constraint]
 
 
-class TrainingOptions(TypedDict, total=False):
-    """The options of every recipe that trains."""
+class LoopOptions(TypedDict, total=False):
+    """The options of everything that trains."""
 
     epochs: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     time_limit_s: Annotated[float, Field(gt=0)]
+
+
+class TrainingOptions(LoopOptions, total=False):
+    """The options of everything that fine-tunes."""
+
     distillation: Annotated[float, Field(ge=0, le=1)]
 
 
@@ -61,6 +66,22 @@ class Training:
         """The batches of one epoch: the indices of their samples."""
         order = random.permutation(len(self.train_labels))
         yield from np.array_split(order[: self.batches * BATCH], self.batches)
+
+
+class Clock:
+    """Ends a training, called ``what``, after ``limit_s``: a shorter one would be another artifact."""
+
+    def __init__(self, what: str, limit_s: float, epochs: int) -> None:
+        self._what, self._limit_s, self._epochs = what, limit_s, epochs
+        self._started = time.monotonic()
+
+    def check(self, epoch: int) -> None:
+        """Raise VariantError where the time is over in that epoch."""
+        if time.monotonic() - self._started > self._limit_s:
+            raise VariantError(
+                f"{self._what} was not done after time_limit_s = {self._limit_s:g}: epoch {epoch} of {self._epochs}",
+                hint="raise the option time_limit_s, or lower epochs",
+            )
 
 
 class Distillation(NamedTuple):
@@ -118,7 +139,9 @@ class Trainable(Protocol):
         """The outputs (N, classes), float32."""
 
 
-class _Best(NamedTuple):
+class Best(NamedTuple):
+    """The epoch with the least loss, and the weights that it left."""
+
     epoch: int
     loss: float
     weights: list[NDArray[Any]]
@@ -149,16 +172,7 @@ def _trainable(source: OpenedSource, seed: int, rounds_inputs: bool) -> Trainabl
             f"only a classifier can be fine-tuned: the model has {len(names)} outputs, {', '.join(names)}",
             hint="choose one at the model's source, as 'output: NAME', or drop this variant for this model",
         )
-    if is_ragged(source.samples.inputs):
-        raise RecipeRefused(
-            "only a model whose samples have one size can be fine-tuned: these are run one by one",
-            hint="pad them, with 'ragged: pad' in the model's entry, or drop this variant for this model",
-        )
-    if source.samples.inputs:
-        raise RecipeRefused(
-            f"only a model of one input can be fine-tuned: this one takes {', '.join(source.samples.input_names)}",
-            hint="drop this variant for this model",
-        )
+    check_one_input(source, "fine-tuned")
     if source.kind == "keras":
         from edgeworthy.variants.models.keras_2 import check_trainable
         from edgeworthy.variants.training.trainable_keras import TrainableKeras
@@ -175,6 +189,20 @@ def _trainable(source: OpenedSource, seed: int, rounds_inputs: bool) -> Trainabl
     )
 
 
+def check_one_input(source: OpenedSource, done: str) -> None:
+    """Raise RecipeRefused where the samples are no single array of one size; ``done`` is what would be done to the model."""
+    if is_ragged(source.samples.inputs):
+        raise RecipeRefused(
+            f"only a model whose samples have one size can be {done}: these are run one by one",
+            hint="pad them, with 'ragged: pad' in the model's entry, or drop this variant for this model",
+        )
+    if source.samples.inputs:
+        raise RecipeRefused(
+            f"only a model of one input can be {done}: this one takes {', '.join(source.samples.input_names)}",
+            hint="drop this variant for this model",
+        )
+
+
 class _Loop:
     def __init__(
         self, model: Trainable, training: Training, options: TrainingOptions, constraint: Constraint, source: Infer
@@ -183,9 +211,9 @@ class _Loop:
         self.training = training
         self.constraint = constraint
         self.epochs = options.get("epochs", EPOCHS)
-        self.time_limit_s = options.get("time_limit_s", TIME_LIMIT_S)
+        self.clock = Clock("fine-tuning", options.get("time_limit_s", TIME_LIMIT_S), self.epochs)
         self.random = np.random.default_rng(options.get("seed", SEED))
-        self.probabilities = _are_probabilities(self._check_outputs())
+        self.probabilities = are_probabilities(self._check_outputs())
         share = options.get("distillation", 0.0)
         distillation = Distillation(share) if share else None
         self.soft = self._soft(distillation, source) if distillation else None
@@ -193,28 +221,23 @@ class _Loop:
 
     def run(self) -> None:
         """Train; the model is left as it was after its best epoch."""
-        started = time.monotonic()
-        best: _Best | None = None
+        best: Best | None = None
         for epoch in range(1, self.epochs + 1):
-            self._train_epoch(epoch, started)
+            self._train_epoch(epoch)
             done = epoch / self.epochs
             learned = self.model.kernels()
             self.model.set_kernels(self.constraint.apply(learned, done))
             loss = self._validate(epoch)
             if self.constraint.is_final(done) and (best is None or loss < best.loss):
-                best = _Best(epoch, loss, self.model.weights())
+                best = Best(epoch, loss, self.model.weights())
             self.model.set_kernels(learned)
         assert best is not None  # every constraint is final after the last epoch
         self.training.progress(f"fine-tuning: epoch {best.epoch} is the best of {self.epochs}")
         self.model.set_weights(best.weights)
 
-    def _train_epoch(self, epoch: int, started: float) -> None:
+    def _train_epoch(self, epoch: int) -> None:
         for batch, chosen in enumerate(self.training.shuffled(self.random)):
-            if time.monotonic() - started > self.time_limit_s:
-                raise VariantError(
-                    f"fine-tuning was not done after time_limit_s = {self.time_limit_s:g}: epoch {epoch} of {self.epochs}",
-                    hint="raise the option time_limit_s, or lower epochs",
-                )
+            self.clock.check(epoch)
             self._step(chosen, (epoch - 1 + batch / self.training.batches) / self.epochs)
 
     def _soft(self, distillation: Distillation, source: Infer) -> NDArray[np.float32]:
@@ -259,7 +282,8 @@ class _Loop:
         return outputs
 
 
-def _are_probabilities(outputs: NDArray[np.float32]) -> bool:
+def are_probabilities(outputs: NDArray[np.float32]) -> bool:
+    """Whether each row is one of probabilities: the model ends in a softmax."""
     return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-3))
 
 

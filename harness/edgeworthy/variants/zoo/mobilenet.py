@@ -1,5 +1,7 @@
 """A MobileNetV3-like Keras classifier of 32x32x1 images: 121k weights, squeeze-and-excite, hard-swish later on.
 
+A student of it has half of the channels, and a quarter of the weights.
+
 Hard-swish is what makes it interesting to a gate: int8 kernels are slow on it and 16-bit ones do not exist.
 """
 
@@ -18,6 +20,11 @@ from numpy.typing import NDArray
 EPOCHS = 24
 BATCH = 32
 SHIFT_PIXELS = 2
+#: Of the student's layers, as a share of the channels.
+STUDENT_WIDTH = 0.46
+STUDENT_EPOCHS = 60
+TEMPERATURE = 4.0
+WEIGHTS = Path(__file__).parents[2] / "weights"
 
 
 def train(splits: Mapping[str, NDArray[Any]], out: Path, progress: Callable[[str], None]) -> None:
@@ -25,30 +32,63 @@ def train(splits: Mapping[str, NDArray[Any]], out: Path, progress: Callable[[str
 
     Images are float32 (N, 32, 32, 1) in [0, 1]; labels are integers 0 to 9; the model returns logits (N, 10).
     """
+    _train(build, splits, out, progress, EPOCHS, _loss(), lambda images, labels: (images, labels))
+
+
+def train_student(splits: Mapping[str, NDArray[Any]], out: Path, progress: Callable[[str], None]) -> None:
+    """As ``train``, a model of STUDENT_WIDTH that learns what the trained one says of shifted images."""
+    teacher = keras.models.load_model(WEIGHTS / "mobilenet.keras")
+    labelled = keras.losses.CategoricalCrossentropy(from_logits=True)
+
+    def taught(images: Any, _: Any) -> tuple[Any, Any]:
+        return images, tf.nn.softmax(teacher(images, training=False) / TEMPERATURE)
+
+    def loss(soft: Any, logits: Any) -> Any:
+        return TEMPERATURE**2 * labelled(soft, logits / TEMPERATURE)
+
+    _train(lambda: build(STUDENT_WIDTH), splits, out, progress, STUDENT_EPOCHS, loss, taught)
+
+
+def _train(
+    make: Callable[[], Any],
+    splits: Mapping[str, NDArray[Any]],
+    out: Path,
+    progress: Callable[[str], None],
+    epochs: int,
+    loss: Any,
+    taught: Callable[[Any, Any], tuple[Any, Any]],
+) -> None:
     keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()
-    model = build()
-    batches = _batches(splits["train_x"], splits["train_y"])
-    validation = (splits["validation_x"], splits["validation_y"])
-    best = _KeepBest(progress)
-    model.compile(_optimizer(steps=EPOCHS * len(batches)), _loss(), metrics=["accuracy"])
-    model.fit(batches, epochs=EPOCHS, validation_data=validation, verbose=0, callbacks=[best])
-    trained = build()  # without the optimizer's state, twice the size of the weights
+    model = make()
+    batches = _batches(splits["train_x"], splits["train_y"]).map(taught).prefetch(2)
+    validation = taught(splits["validation_x"], splits["validation_y"])
+    best = _KeepBest(progress, epochs)
+    model.compile(_optimizer(steps=epochs * len(batches)), loss, metrics=["accuracy"])
+    model.fit(batches, epochs=epochs, validation_data=validation, verbose=0, callbacks=[best])
+    trained = make()  # without the optimizer's state, twice the size of the weights
     trained.set_weights(model.get_weights())
     trained.save(out)
 
 
-def build() -> Any:
-    """The untrained keras.Model: input (batch, 32, 32, 1) float32, output (batch, 10) logits."""
+def build(width: float = 1.0) -> Any:
+    """The untrained keras.Model: input (batch, 32, 32, 1) float32, output (batch, 10) logits; ``width`` scales its channels."""
+
+    def wide(channels: int) -> int:
+        return round(channels * width)
+
+    def block(x: Any, expand: int, out: int, stride: int, squeeze: bool, activate: Callable[[Any], Any]) -> Any:
+        return _block(x, expand=wide(expand), out=wide(out), stride=stride, squeeze=squeeze, activate=activate)
+
     image = keras.Input((32, 32, 1))
-    x = _hard_swish(_normalized(layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(image)))
-    x = _block(x, expand=32, out=16, stride=1, squeeze=True, activate=_relu)
-    x = _block(x, expand=64, out=24, stride=2, squeeze=False, activate=_relu)
-    x = _block(x, expand=88, out=24, stride=1, squeeze=False, activate=_relu)
-    x = _block(x, expand=96, out=40, stride=2, squeeze=True, activate=_hard_swish)
-    x = _block(x, expand=160, out=40, stride=1, squeeze=True, activate=_hard_swish)
-    x = _hard_swish(_normalized(layers.Conv2D(240, 1, use_bias=False)(x)))
-    x = _hard_swish(layers.Dense(216)(layers.GlobalAveragePooling2D()(x)))
+    x = _hard_swish(_normalized(layers.Conv2D(wide(16), 3, strides=2, padding="same", use_bias=False)(image)))
+    x = block(x, 32, 16, 1, True, _relu)
+    x = block(x, 64, 24, 2, False, _relu)
+    x = block(x, 88, 24, 1, False, _relu)
+    x = block(x, 96, 40, 2, True, _hard_swish)
+    x = block(x, 160, 40, 1, True, _hard_swish)
+    x = _hard_swish(_normalized(layers.Conv2D(wide(240), 1, use_bias=False)(x)))
+    x = _hard_swish(layers.Dense(wide(216))(layers.GlobalAveragePooling2D()(x)))
     return keras.Model(image, layers.Dense(10)(x), name="mobilenet")
 
 
@@ -87,7 +127,7 @@ def _hard_swish(x: Any) -> Any:
 def _batches(images: NDArray[Any], labels: NDArray[Any]) -> Any:
     """Shuffled batches whose images are shifted by up to SHIFT_PIXELS each way, anew every epoch."""
     data = tf.data.Dataset.from_tensor_slices((images, labels)).cache().shuffle(len(images), seed=0)
-    return data.map(_shifted).batch(BATCH, drop_remainder=True).prefetch(2)
+    return data.map(_shifted).batch(BATCH, drop_remainder=True)
 
 
 def _shifted(image: Any, label: Any) -> tuple[Any, Any]:
@@ -106,14 +146,15 @@ def _loss() -> Any:
 class _KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
     """Report each epoch; at the end go back to the weights with the smallest validation loss."""
 
-    def __init__(self, progress: Callable[[str], None]) -> None:
+    def __init__(self, progress: Callable[[str], None], epochs: int) -> None:
         super().__init__()
         self.progress = progress
+        self.epochs = epochs
         self.least = np.inf
         self.weights: list[NDArray[Any]] = []
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        self.progress(f"epoch {epoch + 1}/{EPOCHS}, validation top-1 {100 * logs['val_accuracy']:.1f} %")
+        self.progress(f"epoch {epoch + 1}/{self.epochs}, validation top-1 {100 * logs['val_accuracy']:.1f} %")
         if logs["val_loss"] < self.least:
             self.least, self.weights = logs["val_loss"], self.model.get_weights()
 
