@@ -107,6 +107,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, digits: Digits, shared_store: 
         "ort_fp32": {},
         "student": taught("student"),
         "student_int8": taught("student", "ort_int8_minmax"),
+        "student_litert": taught("student", "int8"),
         "sparse": taught("student", {"pruned": {"epochs": 2, "sparsity": 0.3}}, "ort_fp32"),
         "labelled": taught("student", hard_labels=1.0, epochs=1),
         "late": taught("student", time_limit_s=1e-9),
@@ -138,7 +139,14 @@ def test_students_are_judged_against_their_teachers(run: tuple[Project, Ended]) 
     """In pairs: of classes, of numbers and of several outputs, each learns what its teacher says; any recipe exports it."""
     project, done = run
     statuses = project.statuses()
-    for cell in ("linear/student", "linear/student_int8", "linear/sparse", "numbers/student", "pair/student"):
+    for cell in (
+        "linear/student",
+        "linear/student_int8",
+        "linear/student_litert",
+        "linear/sparse",
+        "numbers/student",
+        "pair/student",
+    ):
         assert statuses[f"{cell}/host:cpu"] == "pass", (cell, project.unsound())
     assert "distilling: epoch 30/30, validation top-1" in done.stdout
     assert done.stdout.count("linear: distilling: epoch 30/30, validation top-1") == 1, "lists share the training"
@@ -200,6 +208,6 @@ def test_a_student_is_part_of_what_an_artifact_is_made_from(run: tuple[Project, 
     (benchmarks / "nets.py").write_text(NETS + "\nWIDTH = 1\n")
     after = keys_of()
     assert {name for name, key in before.items() if after[name] != key} == {"student", "sparse"}
-    (benchmarks / "linear.keras").touch()
+    (benchmarks / "linear.keras").write_bytes(b"not opened")
     with pytest.raises(RecipeRefused, match="the student is a PyTorch module and its teacher a Keras model"):
         keys_of(path="linear.keras")
