@@ -22,6 +22,7 @@ from sklearn.metrics import jaccard_score
 from tests.integration.conftest import Digits, Project, make_project
 from tests.integration.test_tasks import RECIPE, scores_of
 from tests.onnx_files import onnx_file
+from tests.unit.test_average_precision import coco_stats
 
 SAMPLES = 40
 CLASSES = 4
@@ -85,7 +86,7 @@ def painted(random: np.random.Generator) -> tuple[list[NDArray[Any]], list[NDArr
     return [scores_of(each, 3, 0.9, place) for place, each in enumerate(masks)], masks, -20.0 * np.eye(3)[2]
 
 
-DETECTION = {"kind": "detection", "decoder": {"kind": "yolov5", "normalized": True}}
+DETECTION = {"kind": "detection", "nms_iou": None, "decoder": {"kind": "yolov5", "normalized": True}}
 #: Name of a model -> what makes its outputs, what shape they have, and its entry.
 CASES: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "reader": (spoken, "steps", {"task": {"kind": "text", "decoder": {"kind": "ctc", "alphabet": LETTERS[1:]}}}),
@@ -162,6 +163,24 @@ def test_the_metrics_are_the_libraries(judged: Project) -> None:
     assert metric(judged, "painter", "miou_percent") == pytest.approx(
         100 * jaccard_score(right, guessed, average="macro")
     )
+
+
+def test_map_is_that_of_boxes_in_each_samples_own_image(judged: Project) -> None:
+    """COCOeval's of the boxes that are in the outputs, as shares of the image that its sample is."""
+    rows, targets = own_outputs(judged, "finder")
+    stored = np.load(judged.root / "benchmarks" / "finder.npz")
+    samples = []
+    for index, (found, objects) in enumerate(zip(rows, targets, strict=True)):
+        height, width, _ = stored[f"evaluation_x/{index}"].shape
+        scores = found[:, 4:5] * found[:, 5:]
+        cells, kinds = np.nonzero(scores >= 0.001)
+        order = np.argsort(-scores[cells, kinds], kind="stable")
+        cells, kinds = cells[order], kinds[order]
+        centres, halves = found[cells, :2], found[cells, 2:4] / 2
+        boxes = np.concatenate([centres - halves, centres + halves], axis=1) * np.tile([width, height], 2)
+        truth = (objects[:, :4], objects[:, 4].astype(int), np.zeros(len(objects), bool))
+        samples.append(((boxes, scores[cells, kinds], kinds), truth))
+    assert metric(judged, "finder", "map_percent") == pytest.approx(coco_stats(samples, CLASSES)[0])
 
 
 def test_what_needs_one_size_is_refused(judged: Project) -> None:
