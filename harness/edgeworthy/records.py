@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,15 @@ class Provenance:
         return cls(
             artifact.recipe, artifact.layout, artifact.key, artifact.size_bytes, artifact.gzip_bytes, artifact.source
         )
+
+
+class OpTime(NamedTuple):
+    """A node's mean time in ms, and its share in percent of its ``part``: the inference, or a delegate's work within a node."""
+
+    part: str
+    op: str
+    mean_ms: float
+    percent: float
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.datasets.prepared import PreparedDataset
@@ -63,6 +64,7 @@ def measured(folder: Path, case: Case) -> Run:
     ran = Delegation(TEXT, 1, 2, TEXT)
     timing = Timing(times, np.arange(30) // 10, some, some, None, None, ran, 1.0, CONDITIONS)
     run.journal.save(CELL, "", artifact, timing)
+    run.journal.save_profile(CELL, artifact.key, profile())
     run.log.add(Verdict(CELL, "accuracy", "fail", "exact", TEXT, TEXT, {"top1_percent": 50.0}, waived_by=(TEXT,)))
     finish(run, folder, complete=True, notes=[TEXT])
     (run.folder / "diagnosis").mkdir()
@@ -90,6 +92,18 @@ def page(folder: Path, case: Case) -> Path:
     file = folder / "report.html"
     file.write_text(page_of(run, rows_of(run), beside))
     return file
+
+
+def profile() -> str:
+    """As a phone's target gives it: two nodes of one op, a slower one, and work that is no inference."""
+    nodes = [
+        ("inference", TEXT, 0.25),
+        ("inference", "SOFTMAX", 1.5),
+        ("inference", TEXT, 0.25),
+        ("initialization", "x", 9),
+    ]
+    rows = [{"part": part, "node_type": op, "mean_ms": time, "percent": 50 * time} for part, op, time in nodes]
+    return pd.DataFrame(rows).to_csv(index=False)
 
 
 def diagnosis() -> dict[str, Any]:
@@ -179,6 +193,10 @@ def test_samples_of_every_kind_are_shown(case: Any, browser: Any, tmp_path: Path
         assert page_.inner_text("#chosen h2").startswith(str(CELL))
         assert "\u202e" not in page_.inner_text("body") + page_.title()
         assert page_.locator("#page script, #page img[src=x]").count() == 0
+        times = page_.locator("[aria-label='Time by op'] tbody tr").all_inner_texts()
+        assert times == [
+            "SOFTMAX\tthe graph\t1\t1.5 ms\t 75.0 %", f"{printable(TEXT)}\tthe graph\t2\t0.5 ms\t 25.0 %",
+        ]  # fmt: skip
         lost = page_.locator("#chosen h4:has-text('Lost: 1 of 2') + ul li").first
         zero = f"0 {printable(TEXT)}\\xe9"
         if case in (sounds, several):

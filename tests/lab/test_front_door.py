@@ -88,6 +88,9 @@ def test_a_test_may_ask_for_the_profile(lab_project: Project, phone: Phone, tfli
         suite.unlink()
     assert done.returncode == 0, done.stdout
     assert "benchmarks/test_profile.py ..." in done.stdout
+    [kept] = (lab_project.root / "results" / "latest" / "profiles").iterdir()
+    assert kept.name.startswith("lite+fp32+real@reference.")
+    assert kept.read_text().splitlines()[0].startswith("part,node_type,first_ms,mean_ms,percent")
 
 
 def test_devices_are_added_set_up_and_shown(lab_project: Project, phone: Phone, pi: Board) -> None:

@@ -124,7 +124,7 @@ class Bench:
         return self.project.backend(cell.target).timed
 
     def profile(self, cell: CellId) -> pd.DataFrame:
-        """The time of every op of the cell, measured anew each time. Raises EdgeworthyError."""
+        """The time of every op of the cell, measured anew each time and kept in the run. Raises EdgeworthyError."""
         return self.lanes.call(cell.device, lambda: self._profile(cell))
 
     def interleaved(self, cell: CellId, baseline_key: str, enough: Enough, max_seconds: float) -> PairedTiming | None:
@@ -211,9 +211,12 @@ class Bench:
         )
 
     def _profile(self, cell: CellId) -> pd.DataFrame:
-        job = self._job(cell.model, self.artifact(cell.model, cell.variant), self.dataset(cell.model))
+        artifact = self.artifact(cell.model, cell.variant)
+        job = self._job(cell.model, artifact, self.dataset(cell.model))
         with self._held(cell), shared_host():
-            return self.targets[cell.target].profile(job)
+            found = self.targets[cell.target].profile(job)
+        self.journal.save_profile(cell, artifact.key, found.to_csv(index=False))
+        return found
 
     def _interleaved(self, cell: CellId, baseline_key: str, enough: Enough, max_seconds: float) -> PairedTiming | None:
         candidate, dataset = self.artifact(cell.model, cell.variant), self.dataset(cell.model)

@@ -4,10 +4,12 @@
 with the identity of what was measured, so that a resumed run takes only what it would measure the same way.
 ``datasets/<name>.txt`` says what a dataset is and how it was preprocessed; ``truths/<model>.npz`` holds what the outputs
 are judged by, a metric function of the user's with its files, so that a run can be judged again from its folder alone.
+``profiles/<cell>.<artifact>.csv`` is where the time of a cell goes, if a test asked for that.
 """
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import hashlib
 import io
@@ -23,7 +25,17 @@ from pydantic import TypeAdapter
 from edgeworthy.array_files import load_arrays
 from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
-from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, PairedTiming, Provenance, Timing, Truth
+from edgeworthy.records import (
+    Artifact,
+    Conditions,
+    Delegation,
+    OpTime,
+    Outputs,
+    PairedTiming,
+    Provenance,
+    Timing,
+    Truth,
+)
 from edgeworthy.storage import digest, readable, write_atomically, writing
 from edgeworthy.text import printable
 
@@ -43,6 +55,7 @@ class Journal:
         self.folder = folder / "measurements"
         self.truths = folder / "truths"
         self.prepared = folder / "datasets"
+        self.profiles = folder / "profiles"
 
     def save(
         self, cell: CellId, identity: str, artifact: Artifact, measurement: Outputs | Timing | PairedTiming
@@ -106,6 +119,23 @@ class Journal:
             with readable(path, "not a readable description", "delete it; it is written by the next run"):
                 found[path.stem] = path.read_text(encoding="utf-8")
         return found
+
+    def save_profile(self, cell: CellId, artifact: str, table: str) -> None:
+        """Write the time of every op of the cell's ``artifact``, atomically: CSV with the columns of a target's profile."""
+        _write_file(self._profile(cell, artifact), table.encode())
+
+    def profile(self, cell: CellId, artifact: str) -> list[OpTime]:
+        """The time of every op of the cell's ``artifact``; none where no test asked for it. Raises StoreError."""
+        path = self._profile(cell, artifact)
+        with readable(path, "not a readable profile", "delete it; a test that asks for it measures it again"):
+            text = path.read_text(encoding="utf-8") if path.is_file() else ""
+            found = list(csv.DictReader(io.StringIO(text)))
+            return [
+                OpTime(row["part"], row["node_type"], float(row["mean_ms"]), float(row["percent"])) for row in found
+            ]
+
+    def _profile(self, cell: CellId, artifact: str) -> Path:
+        return self.profiles / f"{cell.slug()}.{artifact[:16]}.csv"
 
     def find(self, kind: type[Measurement], cell: CellId, identity: str | None = None) -> Measurement | None:
         """The cell's measurement, if there is one of that identity (None: any). Raises StoreError where it is unreadable."""

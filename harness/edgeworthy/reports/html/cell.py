@@ -18,6 +18,7 @@ from edgeworthy.reports.html.latency import latency_of
 from edgeworthy.reports.html.layers import layers_of
 from edgeworthy.reports.html.numbers import numbers_of
 from edgeworthy.reports.html.pairs import Album, References
+from edgeworthy.reports.html.times import times_of
 from edgeworthy.reports.rows import READINGS, status
 from edgeworthy.runs.run import Run
 
@@ -49,6 +50,7 @@ class CellSections:
             "latency": latency_of(timing, self._beside.before(cell)) if timing else None,
             "pairs": self._pairs(cell, outputs),
             "layers": layers_of(self._run.folder, cell),
+            "times": times_of(journal.profile(cell, row["artifact"])) if row["artifact"] else None,
             "readings": list(_readings(row)),
             "ran": _ran(measured.delegation if measured else None),
             "changes": [shown_change(change).cells() for change in self._changes.get(cell, ())],

@@ -71,10 +71,15 @@ function changesOf(changes) {
   return part("Against the baseline", tableOf("Changes since the baseline", headers, rows));
 }
 
+const shareOf = (what, share) => made("span", made("meter", { min: 0, max: 100, value: share, "aria-label": `share of ${what}` }), ` ${share.toFixed(1)} %`);
+
+function timesOf(times) {
+  const rows = times.map(([op, place, nodes, took, share]) => ({ values: [foreign(op), place, nodes, took, shareOf("the time", share)] }));
+  return part("Time by op", tableOf("Time by op", ["Op", "Where", "#Nodes", "#Mean time of one inference", "Share of the time there"], rows));
+}
+
 function layersOf({ target, findings, layers, left }) {
-  const rows = layers.map(([tensor, op, share, ...others]) => ({
-    values: [foreign(tensor), op, made("span", made("meter", { min: 0, max: 100, value: share, "aria-label": "share of the error" }), ` ${share.toFixed(1)} %`), ...others],
-  }));
+  const rows = layers.map(([tensor, op, share, ...others]) => ({ values: [foreign(tensor), op, shareOf("the error", share), ...others] }));
   return part("Layers", made("p", "Diagnosed on ", foreign(target), "."),
     made("ul", findings.map(([message, next]) => made("li", foreign(message), hint(next)))),
     rows.length && tableOf("Layers", ["Layer", "Op", "Share of the error", "#SQNR", "Calibrated", "Seen", "Cause"], rows),
@@ -98,7 +103,7 @@ function draw(name, was, found) {
     made("p.back", back), made("h2", { tabindex: "-1" }, foreign(name), " ", status(was)),
     made("p.message", foreign(found.message)), hint(found.hint), judged(found.axes),
     into && part("Latency", into), found.pairs && pairsOf(found.pairs), found.changes && changesOf(found.changes),
-    found.layers && layersOf(found.layers), (found.ran || found.readings) && ranOn(found.ran, found.readings),
+    found.layers && layersOf(found.layers), found.times && timesOf(found.times), (found.ran || found.readings) && ranOn(found.ran, found.readings),
     found.numbers && part("All numbers", facts("facts", found.numbers.map(number))),
     part("What it is, and how to get it again",
       found.identity && facts("facts", found.identity.map(([what, text]) => [what, foreign(text)])),
