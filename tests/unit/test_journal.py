@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
-from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Provenance, Timing, Truth
+from edgeworthy.records import Artifact, Conditions, Delegation, OpTime, Outputs, Provenance, Timing, Truth
 from edgeworthy.runs.journal import Journal
 from edgeworthy.runtimes import RUNTIMES
+from edgeworthy.targets.android.op_profile import parse_profile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -137,3 +138,18 @@ def test_pickles_are_never_loaded(tmp_path: Path):
     np.savez(path, facts=np.array([{"a": 1}], dtype=object))
     with pytest.raises(StoreError, match="not a readable measurement"):
         Journal(tmp_path).find(Outputs, CELL)
+
+
+def test_profile_is_that_of_its_artifact(tmp_path: Path) -> None:
+    """A table of TFLite's own tool, row for row; another artifact has none, and a damaged file is named."""
+    journal, cell = Journal(tmp_path), CellId("net", "int8", "phone:cpu")
+    table = parse_profile((Path(__file__).parents[1] / "data" / "benchmark_model-2.14" / "op_profile.csv").read_text())
+    journal.save_profile(cell, "a" * 64, table.to_csv(index=False))
+    rows = table[["part", "node_type", "mean_ms", "percent"]].itertuples(index=False)
+    assert journal.profile(cell, "a" * 64) == [OpTime(*row) for row in rows]
+    assert journal.profile(cell, "b" * 64) == []
+    [path] = journal.profiles.iterdir()
+    path.write_text("part,node_type\ninference,CONV_2D\n")
+    with pytest.raises(StoreError, match="not a readable profile") as caught:
+        journal.profile(cell, "a" * 64)
+    assert "delete it" in caught.value.hint
