@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import platform
 import re
-import tempfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from .jobs import Facts, Job, RunnerError
+from .standard_error import caught
 
 #: Where ONNX Runtime counts nodes by provider; versions before have neither the key nor the call.
 _RECORD = "session.record_ep_graph_assignment_info"
@@ -152,15 +151,6 @@ def _opened(job: Job, onnxruntime: Any, options: Any) -> tuple[Any, Exception | 
 def _logged() -> Iterator[list[str]]:
     """The errors that are logged to this process's standard error meanwhile; the log still gets all of it."""
     lines: list[str] = []
-    with tempfile.TemporaryFile() as file:
-        kept = os.dup(2)
-        os.dup2(file.fileno(), 2)
-        try:
-            yield lines
-        finally:
-            os.dup2(kept, 2)
-            file.seek(0)
-            text = file.read()
-            os.write(kept, text)
-            os.close(kept)
-    lines += [line.strip() for line in _LOGGED.findall(_COLOR.sub("", text.decode(errors="replace")))]
+    with caught() as said:
+        yield lines
+    lines += [line.strip() for line in _LOGGED.findall(_COLOR.sub("", "".join(said)))]

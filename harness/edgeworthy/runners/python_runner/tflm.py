@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +13,11 @@ import numpy as np
 from .jobs import Array, Facts, Job, RunnerError, shape_text
 from .litert import LiteRtModel
 from .signatures import check_signature
+from .standard_error import caught
 
 #: The arena in which a model is run, more than a microcontroller has; what of it is used is what a model needs.
 ARENA_BYTES = 1 << 28
-_USED = re.compile(rb"Arena allocation total (\d+) bytes")
+_USED = re.compile(r"Arena allocation total (\d+) bytes")
 #: Where in TFLM's sources something failed.
 _PLACE = re.compile(r"^\S+\.(?:cc|h)(?::\d+)? ")
 
@@ -98,9 +96,9 @@ class TflmModel(LiteRtModel):
 
     def needs(self) -> dict[str, float]:
         """What a microcontroller must have for it: the arena as TFLM recorded it on this machine, and flash for the file."""
-        with _caught() as said:
+        with caught() as said:
             self.interpreter.print_allocations()
-        used = _USED.search(b"".join(said))
+        used = _USED.search("".join(said))
         if used is None:
             raise RunnerError("artifact_unusable", "TFLM recorded no allocations of its arena")
         return {"arena_kb": int(used[1]) / 1e3, "flash_kb": Path(self.job["artifact"]).stat().st_size / 1e3}
@@ -109,30 +107,13 @@ class TflmModel(LiteRtModel):
 @contextlib.contextmanager
 def _reasons(problem: str) -> Iterator[None]:
     """Raise RunnerError where TFLM raises, with what it writes to standard error as the reason."""
-    said: list[bytes] = []
+    said: list[str] = []
     try:
-        with _caught() as said:
+        with caught() as said:
             yield
     except (RuntimeError, ValueError) as error:
-        reason = reason_in(b"".join(said).decode(errors="replace")) or str(error)
+        reason = reason_in("".join(said)) or str(error)
         raise RunnerError("unsupported", f"TFLM {problem}: {reason}") from error
-
-
-@contextlib.contextmanager
-def _caught() -> Iterator[list[bytes]]:
-    """What the process writes to standard error meanwhile, library or not; the list has it afterwards."""
-    said: list[bytes] = []
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as file:
-        kept = os.dup(2)
-        os.dup2(file.fileno(), 2)
-        try:
-            yield said
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            file.seek(0)
-            said.append(file.read())
 
 
 def reason_in(said: str) -> str:
