@@ -6,7 +6,7 @@
 # make check: format, lint, types, layers, links of the docs. make docs: build docs/ as a site into site/.
 # make screenshot: docs/run.svg, docs/report.png and docs/report-cell.png anew, from a real run.
 # make perf: measure edgeworthy itself.
-# make weights: train the two embedded models again (their weights are part of the package, and committed).
+# make weights: train the two embedded models and a student again (their weights are part of the package, and committed).
 # make dist: build the sdist and the wheel into dist/, and try the wheel in an environment of its own.
 # make reference: MobileNet and Xception at their real sizes (docs/published-numbers.md).
 # make bench-tasks: small models of other tasks (docs/adding-a-task.md); make weights-tasks: train them again.

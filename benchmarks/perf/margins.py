@@ -63,12 +63,13 @@ def seeded(seeds, model_glob, variant_glob):
         copies = {}
         for name, variant in model["variants"].items():
             given = variant or {}
-            recipe = recipes[given.get("recipe", name)]
+            recipe = given.get("recipe", name)
+            trained = recipes.chosen(recipe, given.get("options", {})).recipe.trained
             if name != "fp32" and not fnmatch.fnmatch(name, variant_glob):
                 continue
-            for seed in range(seeds) if recipe.trained else [None]:
+            for seed in range(seeds) if trained else [None]:
                 options = given.get("options", {}) | ({} if seed is None else {"seed": seed})
-                copies[name if seed is None else f"{name}__{seed}"] = {"recipe": recipe.name, "options": options}
+                copies[name if seed is None else f"{name}__{seed}"] = {"recipe": recipe, "options": options}
         model["variants"] = copies
     # Variants are judged below, by the budgets of models.yaml.
     data["budgets"] = [{"max_drop_points": 100}, {"variant": "canary", "max_drop_points": 1}]

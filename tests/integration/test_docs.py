@@ -37,7 +37,7 @@ from edgeworthy.variants.artifacts import canary
 from edgeworthy.variants.conversion import converters, onnx_models
 from edgeworthy.variants.models import same_model
 from edgeworthy.variants.recipes.registry import builtin_recipes
-from edgeworthy.variants.training import fine_tuning
+from edgeworthy.variants.training import distilling, fine_tuning
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -136,6 +136,11 @@ NUMBERS = {
         f"| `epochs` | all that train | {fine_tuning.EPOCHS} |",
         f"| `learning_rate` | all that train | {fine_tuning.LEARNING_RATE:g} |",
         f"| `time_limit_s` | all that train | {fine_tuning.TIME_LIMIT_S:g} |",
+        f"(a [student](#students): {distilling.EPOCHS})",
+        f"(a student: {distilling.LEARNING_RATE:g})",
+        f"| `temperature` | {fine_tuning.TEMPERATURE:g} |",
+        f"| `epochs` | {distilling.EPOCHS} |",
+        f"| `learning_rate` | {distilling.LEARNING_RATE:g} |",
     ),
     "devices.md": (
         f"A phone keeps {device_files.KEPT_BYTES / 1e9:g} GB of models",

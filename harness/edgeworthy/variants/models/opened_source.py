@@ -28,12 +28,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edgeworthy.datasets.samples import IMAGE_RANK, Samples, shape_in_layout
-from edgeworthy.errors import (
-    NotTheSameModel,
-    RecipeRefused,
-    SourceError,
-    VariantError,
-)
+from edgeworthy.errors import NotTheSameModel, RecipeRefused, SourceError, VariantError
 from edgeworthy.records import Layout
 from edgeworthy.source_schema import FixedSource
 from edgeworthy.storage import file_digest
@@ -172,14 +167,13 @@ class OpenedSource(Views):
         return self.kind == "tflite" or self.source.route == "litert_torch"
 
     def with_model(self, view: str, model: Any, kept: frozenset[str] = frozenset()) -> OpenedSource:
-        """This source with ``model`` in the place of that view; conversions are made from it and compared with it.
+        """This source with ``model`` in the place of that view, with which conversions are compared.
 
         ``kept`` is added to what later trainings keep of its weights.
         """
-        scratch = Path(tempfile.mkdtemp(dir=self.scratch))
         return replace(
             self,
-            scratch=scratch,
+            scratch=Path(tempfile.mkdtemp(dir=self.scratch)),
             handover=None,
             kept=self.kept | kept,
             on_view=lambda name, begins: None,

@@ -13,20 +13,17 @@ from numpy.typing import NDArray
 from edgeworthy.errors import SourceError
 from edgeworthy.records import Layout
 from edgeworthy.suggestions import did_you_mean
+from edgeworthy.variants.training.copied_keras import CopiedKeras
 from edgeworthy.variants.training.distilling import Arrays, Lesson, Subject
 
 
-class StudentKeras:
+class StudentKeras(CopiedKeras):
     """Trains a copy of ``model``; ``layers`` are those whose outputs are features, by name."""
 
-    view = "keras_model"
     layout: Layout = "nhwc"
 
     def __init__(self, model: Any, title: str, layers: Sequence[str], seed: int) -> None:
-        keras.utils.set_random_seed(seed)
-        tf.config.experimental.enable_op_determinism()
-        self.model = keras.models.clone_model(model)
-        self.model.set_weights(model.get_weights())
+        super().__init__(model, seed)
         known = [layer.name for layer in self.model.layers]
         for name in layers:
             if name not in known:
@@ -63,15 +60,6 @@ class StudentKeras:
     def features(self, images: NDArray[np.float32]) -> Arrays:
         """What its feature layers give (N, ..., channels), float32."""
         return [each.numpy() for each in self._infer(images)[self._count :]]
-
-    def weights(self) -> list[NDArray[Any]]:
-        """Everything that a trained model consists of."""
-        weights: list[NDArray[Any]] = self.model.get_weights()
-        return weights
-
-    def set_weights(self, values: list[NDArray[Any]]) -> None:
-        """Write what ``weights`` read."""
-        self.model.set_weights(values)
 
     def _learn(self, images: Any, wanted: list[Any], labels: Any, features: list[Any]) -> None:
         with tf.GradientTape() as tape:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,19 +14,17 @@ from edgeworthy.datasets.samples import in_layout
 from edgeworthy.errors import SourceError
 from edgeworthy.records import Layout
 from edgeworthy.suggestions import did_you_mean
+from edgeworthy.variants.training.copied_torch import CopiedTorch
 from edgeworthy.variants.training.distilling import Arrays, Lesson, Subject
 
 
-class StudentTorch:
+class StudentTorch(CopiedTorch):
     """Trains a copy of ``module``; ``layers`` are those whose outputs are features, by name."""
 
-    view = "torch_module"
     layout: Layout = "nchw"
 
     def __init__(self, module: Any, title: str, layers: Sequence[str], seed: int) -> None:
-        torch.manual_seed(seed)
-        torch.set_num_threads(1)  # the same sums on every machine; a small step waits longer for a thread than it takes
-        self._trained = copy.deepcopy(module)
+        super().__init__(module, seed)
         known = dict(self._trained.named_modules())
         self._features: dict[str, Any] = {}
         self._hooks = []
@@ -82,16 +79,6 @@ class StudentTorch:
         """What its feature layers give (N, ..., channels), float32."""
         self.outputs(images)
         return [self._features[name].numpy() for name in self._names]
-
-    def weights(self) -> list[NDArray[Any]]:
-        """Everything that a trained module consists of."""
-        return [value.numpy().copy() for value in self._trained.state_dict().values()]
-
-    def set_weights(self, values: list[NDArray[Any]]) -> None:
-        """Write what ``weights`` read."""
-        with torch.no_grad():
-            for own, value in zip(self._trained.state_dict().values(), values, strict=True):
-                own.copy_(torch.from_numpy(np.asarray(value)))
 
     def _keeping(self, name: str) -> Any:
         """A hook that keeps what the layer gives, its channels last."""

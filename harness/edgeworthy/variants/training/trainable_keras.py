@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from edgeworthy.variants.training.copied_keras import CopiedKeras
 from edgeworthy.variants.training.fine_tuning import Distillation
 from edgeworthy.variants.training.weight_constraints import Kernel
 
@@ -16,16 +17,11 @@ from edgeworthy.variants.training.weight_constraints import Kernel
 MOMENTUM = 0.9
 
 
-class TrainableKeras:
+class TrainableKeras(CopiedKeras):
     """Trains a copy of ``model``; ``rounds_inputs`` computes layers with kernels on inputs rounded to int8."""
 
-    view = "keras_model"
-
     def __init__(self, model: Any, seed: int, rounds_inputs: bool) -> None:
-        keras.utils.set_random_seed(seed)
-        tf.config.experimental.enable_op_determinism()
-        self.model = keras.models.clone_model(model)
-        self.model.set_weights(model.get_weights())
+        super().__init__(model, seed)
         self._trained = _rounding_inputs(self.model) if rounds_inputs else self.model
         self._kernels = [weight for weight in self.model.trainable_weights if weight.path.endswith("kernel")]
         # One call into TensorFlow instead of one for each kernel, twice in each step.
@@ -57,15 +53,6 @@ class TrainableKeras:
     def _assign(self, values: list[Any]) -> None:
         for kernel, value in zip(self._kernels, values, strict=True):
             kernel.value.assign(value)
-
-    def weights(self) -> list[NDArray[Any]]:
-        """Everything that a trained model consists of."""
-        weights: list[NDArray[Any]] = self.model.get_weights()
-        return weights
-
-    def set_weights(self, values: list[NDArray[Any]]) -> None:
-        """Write what ``weights`` read."""
-        self.model.set_weights(values)
 
     def train_batch(
         self, images: NDArray[np.float32], labels: NDArray[np.int64], soft: NDArray[np.float32] | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -12,21 +11,18 @@ from torch import nn
 from torch.ao.quantization import FakeQuantize, MovingAverageMinMaxObserver, disable_observer, enable_observer
 
 from edgeworthy.datasets.samples import in_layout
+from edgeworthy.variants.training.copied_torch import CopiedTorch
 from edgeworthy.variants.training.fine_tuning import Distillation
 from edgeworthy.variants.training.weight_constraints import Kernel
 
 WITH_KERNEL = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
 
 
-class TrainableTorch:
+class TrainableTorch(CopiedTorch):
     """Trains a copy of ``module``; ``rounds_inputs`` computes layers with kernels on inputs rounded to int8."""
 
-    view = "torch_module"
-
     def __init__(self, module: Any, seed: int, rounds_inputs: bool) -> None:
-        torch.manual_seed(seed)
-        torch.set_num_threads(1)  # the same sums on every machine; a small step waits longer for a thread than it takes
-        self._trained = copy.deepcopy(module)
+        super().__init__(module, seed)
         self._layers = [layer for layer in self._trained.modules() if isinstance(layer, WITH_KERNEL)]
         self._rounders = [_round_inputs(layer) for layer in self._layers] if rounds_inputs else []
 
@@ -56,16 +52,6 @@ class TrainableTorch:
         with torch.no_grad():
             for layer, value in zip(self._layers, values, strict=True):
                 layer.weight.copy_(torch.from_numpy(value))
-
-    def weights(self) -> list[NDArray[Any]]:
-        """Everything that a trained module consists of."""
-        return [value.numpy().copy() for value in self._trained.state_dict().values()]
-
-    def set_weights(self, values: list[NDArray[Any]]) -> None:
-        """Write what ``weights`` read."""
-        with torch.no_grad():  # in place: a module may ask of load_state_dict what only a state_dict from a file has
-            for own, value in zip(self._trained.state_dict().values(), values, strict=True):
-                own.copy_(torch.from_numpy(np.asarray(value)))
 
     def train_batch(
         self, images: NDArray[np.float32], labels: NDArray[np.int64], soft: NDArray[np.float32] | None
