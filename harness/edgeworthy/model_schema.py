@@ -65,10 +65,11 @@ class Variant(Strict):
         return "+".join(part if isinstance(part, str) else next(iter(part)) for part in self.recipe)
 
     @property
-    def has_options(self) -> bool:
-        """Whether any option is given, be it in the list."""
+    def all_options(self) -> dict[str, Any]:
+        """The options, and those that the list has for each of its parts, by its name."""
         listed = self.recipe if isinstance(self.recipe, list) else []
-        return bool(self.options) or any(isinstance(part, dict) and any(part.values()) for part in listed)
+        of_parts = {name: given for part in listed if isinstance(part, dict) for name, given in part.items() if given}
+        return {**of_parts, **self.options}
 
 
 #: ``fp32:`` alone is the recipe of that name with its own options.

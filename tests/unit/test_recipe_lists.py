@@ -11,6 +11,7 @@ import yaml
 from edgeworthy.config import load_models
 from edgeworthy.errors import ConfigError, RecipeMisfit
 from edgeworthy.measurements.project import Project
+from edgeworthy.model_schema import Variant
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.tuning.candidates import other_recipes
 from edgeworthy.variants.recipes.registry import all_recipes, builtin_recipes
@@ -146,12 +147,12 @@ def test_parts_of_a_user(tmp_path: Path) -> None:
     assert "thinned" not in recipes
     assert recipes.chosen([{"thinned": {"share": 0.5}}, "ort_fp32"], {}).recipe.runtime is RUNTIMES["onnxruntime"]
     chosen = recipes.chosen(["pruned", {"shifted_int8": {"amount": 0.1}}], {"sparsity": 0.3})
-    assert chosen.options == {"pruned": {"sparsity": 0.3}, "shifted": {"amount": 0.1}, "shifted_int8": {}}
+    assert chosen.options == {"pruned": {"sparsity": 0.3}, "shifted_int8.prepare": {"amount": 0.1}, "shifted_int8": {}}
     assert chosen.recipe.trained
     assert not recipes["shifted_int8"].trained
     for words, listed in {
         "recipe 'thinned' needs the option 'share'": ["thinned", "int8"],
-        "shifted cannot come after qat: it changes the weights": ["qat", "shifted_int8"],
+        "shifted_int8.prepare cannot come after qat: it changes the weights": ["qat", "shifted_int8"],
     }.items():
         with pytest.raises(RecipeMisfit) as refused:
             recipes.chosen(listed, {})
@@ -205,6 +206,8 @@ def test_a_search_does_not_try_again_what_a_list_is(tmp_path: Path) -> None:
     names = {one.recipe for one in other_recipes(project, "m", [RUNTIMES["litert"]], trained=True)}
     assert "pruned_int8" not in names
     assert "qat_int8" in names
+    sparse = Variant(recipe=[{"pruned": {"sparsity": 0.8}}, "int8"], options={"calibration_samples": 9})
+    assert sparse.all_options == {"pruned": {"sparsity": 0.8}, "calibration_samples": 9}
     assert load_models(models)[0].models["m"].variants["mine"].recipe_name("mine") == "pruned+int8"
 
 

@@ -49,7 +49,7 @@ def with_float(project: Project, cell: CellId) -> tuple[Project, CellId]:
         )
     variants = project.models.models[cell.model].variants
     for name, variant in variants.items():
-        if variant.recipe_name(name) == wanted and not variant.has_options:
+        if variant.recipe_name(name) == wanted and not variant.all_options:
             if name == cell.variant:
                 raise DiagnosisError(
                     f"{cell}: this variant is the float model itself, there is nothing to compare it with",

@@ -60,7 +60,7 @@ def other_recipes(project: Project, model: str, runtimes: Sequence[Runtime], *, 
 
     ``trained`` asks for those that train the model, which take minutes, instead of the others.
     """
-    plain = [name for name, variant in _variants(project, model) if not variant.has_options]
+    plain = [name for name, variant in _variants(project, model) if not variant.all_options]
     taken = {project.plan(model, name).recipe.steps for name in plain}
     fitting = [
         recipe

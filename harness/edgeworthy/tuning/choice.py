@@ -48,7 +48,7 @@ class Tried:
         return {
             "variant": variant.name,
             "recipe": variant.recipe,
-            "options": variant.variant.options,
+            "options": variant.variant.all_options,
             "own": variant.own,
             "failed_on": self.against,
             "metrics": {

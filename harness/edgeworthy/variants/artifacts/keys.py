@@ -110,7 +110,7 @@ class ArtifactKeys:
         """The key of what another framework's process is given of the source, prepared as the plan's recipe does."""
         parts = plan.recipe.preparations
         training = [self.dataset.sha256[array] for array in self.training(plan)] if parts else []
-        prepared = [[part.name, *map(_digest_of, part.files), plan.options[part.name]] for part in parts]
+        prepared = [[part.call(plan.options[part.name]), *map(_digest_of, part.files)] for part in parts]
         packages = [package for part in parts for package in part.packages]
         return digest(
             {

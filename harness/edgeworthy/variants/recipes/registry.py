@@ -76,7 +76,7 @@ def recipe(
 
     def register(make: MakeT) -> MakeT:
         file = Path(inspect.getfile(make)).resolve()
-        own = _preparation(prepare.__qualname__, prepare, trained, packages, file) if prepare else None
+        own = _preparation(f"{name}.prepare", prepare, trained, packages, file) if prepare else None
         _defined.setdefault(file, {})[name] = (
             runtime,
             lambda row: Recipe(
