@@ -12,6 +12,7 @@ import math
 import os
 import sys
 import time
+import zipfile
 
 import numpy as np
 
@@ -96,6 +97,65 @@ def onnxruntime(artifact, rows, parts, batch):
     return lambda: session.run(names, fed())
 
 
+def openvino(artifact, rows, parts, batch):
+    """The call that runs an OpenVINO model on the CPU with one thread, in float32 as the harness does."""
+    import openvino as ov
+
+    core = ov.Core()
+    with zipfile.ZipFile(artifact) as archive:
+        model = core.read_model(archive.read("model.xml"), archive.read("model.bin"))
+    columns = columns_of(rows, parts)
+    model.reshape({each: ov.PartialShape([batch, *list(each.partial_shape)[1:]]) for each in model.inputs})
+    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    settings["ENABLE_CPU_PINNING"] = False
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    batches = _batches([as_placed(*pair) for pair in zip(columns, model.inputs, strict=True)], batch)
+
+    def fed():
+        held = next(batches)  # as long as they are shared
+        for place, values in enumerate(held):
+            request.set_input_tensor(place, ov.Tensor(values, shared_memory=True))
+        return held
+
+    def run():
+        held = fed()
+        request.infer()
+        request.get_output_tensor(0).data.copy()
+        return held
+
+    once = fed()
+    return (lambda: (request.infer(), once)) if batch == 1 else run
+
+
+def executorch(artifact, rows, parts, batch):
+    """The call that runs a .pte, for one sample, on one thread."""
+    import torch
+    from executorch.extension.pybindings import portable_lib
+    from executorch.runtime import Runtime
+
+    portable_lib._unsafe_reset_threadpool(1)
+    program = Runtime.get().load_program(artifact)
+    method = program.load_method("forward")
+    columns = [each.transpose(0, 3, 1, 2) if each.ndim == 4 else each for each in columns_of(rows, parts)]
+    batches = _batches([np.array(each, np.float32, order="C") for each in columns], batch)
+
+    def fed():
+        return [torch.from_numpy(values) for values in next(batches)]
+
+    once = fed()
+    if batch == 1:
+        return lambda: (method.execute(once), program)
+    return lambda: (method.execute(fed()), program)
+
+
+def as_placed(values, taken):
+    """Values as an OpenVINO model's input takes them."""
+    channels = taken.partial_shape[1]
+    if values.ndim == 4 and channels.is_static and channels.get_length() == values.shape[3]:
+        values = values.transpose(0, 3, 1, 2)
+    return np.array(values, taken.element_type.to_dtype(), order="C")
+
+
 def as_taken(values, taken):
     """Values in an input's type, and images in its layout."""
     if values.ndim == 4 and taken.shape[1] == values.shape[3]:
@@ -121,12 +181,23 @@ def times_ns(invoke, count):
     return taken
 
 
-RUNTIMES = {"litert": litert, "compiled": compiled, "onnxruntime": onnxruntime}
-MODULES = {"litert": "ai_edge_litert.interpreter", "compiled": "ai_edge_litert.compiled_model"}
+RUNTIMES = {
+    "litert": litert,
+    "compiled": compiled,
+    "onnxruntime": onnxruntime,
+    "openvino": openvino,
+    "executorch": executorch,
+}
+MODULES = {
+    "litert": "ai_edge_litert.interpreter",
+    "compiled": "ai_edge_litert.compiled_model",
+    "executorch": "executorch.runtime",
+}
 
 
 def serve(runtime):
     """Answer every job on standard input from a child of its own."""
+    sys.modules["openvino_telemetry"] = None  # reports nothing to anybody
     __import__(MODULES.get(runtime, runtime))
     for line in sys.stdin:
         child = os.fork()

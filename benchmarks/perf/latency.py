@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+from edgeworthy.runtimes import RUNTIMES
+from edgeworthy.tuning.candidates import present
 from finding import Finding, ratio_of_medians
 from sides import artifacts, bare, harness, harness_times_ns
 
@@ -10,16 +12,33 @@ LOADS = 40
 SAMPLES = 60
 LEAST_MS = 0.3
 MOST = 1.02
+MODELS = Path(__file__).with_name("models.yaml")
 
 
-def measure(model="wide"):
-    """One ratio for LiteRT, one for its CompiledModel, and one for ONNX Runtime."""
-    made, inputs = artifacts(Path(__file__).with_name("models.yaml"), model, ["fp32", "ort_fp32"])
-    with harness() as target:
-        for artifact in made:
-            yield _ratio(target, artifact, inputs, f"{model} on {artifact.runtime}")
+#: The model and the float variant of each runtime, of which those are measured that are installed.
+MEASURED = {
+    "litert": ("wide", "fp32"),
+    "onnxruntime": ("wide", "ort_fp32"),
+    "openvino": ("wide", "ov_fp32"),
+    "executorch": ("wide_torch", "et_fp32"),
+}
+
+
+def measure():
+    """One ratio for each runtime that is installed, and one for LiteRT's CompiledModel."""
+    yield from ratios([MEASURED[runtime.name] for runtime in present([RUNTIMES[name] for name in MEASURED])])
+    model, variant = MEASURED["litert"]
+    made, inputs = artifacts(MODELS, model, [variant])
     with harness(compiled_model={"accelerator": "cpu"}) as target:
-        yield _ratio(target, made[0], inputs, f"{model} on CompiledModel", "compiled")
+        yield _ratio(target, *made, inputs, f"{model} on CompiledModel", "compiled")
+
+
+def ratios(variants):
+    """A ratio for each of the models' float variants."""
+    for model, variant in variants:
+        made, inputs = artifacts(MODELS, model, [variant])
+        with harness() as target:
+            yield _ratio(target, *made, inputs, f"{model} on {made[0].runtime}")
 
 
 def _ratio(target, artifact, inputs, name, api=None):

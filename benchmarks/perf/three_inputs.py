@@ -14,6 +14,6 @@ COPIES = 8
 
 def measure():
     """What latency.py, throughput.py and warm.py find of it."""
-    yield from latency.measure(MODEL)
+    yield from latency.ratios([(MODEL, "fp32"), (MODEL, "ort_fp32")])
     yield from throughput.measure(MODELS, MODEL, ["fp32", "int8_float_io", "ort_fp32"], COPIES)
     yield from warm.measure_overhead((MODEL,), str(MODELS.relative_to(ROOT)))

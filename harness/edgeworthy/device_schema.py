@@ -180,6 +180,8 @@ class RunnerBackend(Backend):
             return listed
         if runtime.processor_alone and self.accelerator:
             return f"{runtime} runs on the processor alone, and this backend is for {self.accelerator}"
+        if not (self.delegate or runtime.reference_kernels):
+            return f"{runtime} has no reference kernels, and this backend has delegate: false"
         return ""
 
     def limits(self, runtime: str) -> dict[str, float]:

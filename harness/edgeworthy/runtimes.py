@@ -6,8 +6,12 @@ models.yaml by ``user_code/own_runtimes.py``: whoever needs a row is given it, a
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+#: Systems that people call otherwise than Python does.
+SYSTEMS = {"Darwin": "macOS"}
 
 
 @dataclass(frozen=True)
@@ -19,9 +23,10 @@ class Runtime:
     compares with, ``mixed`` the one that leaves chosen ops float; ``quantized`` are the fully quantized ones that a search for
     mixed variants starts from, the preferred first. ``tiny`` is the file in measurements/tiny that a device is tried with,
     ``on_boards`` whether a board runs it where devices.yaml does not say, and ``processor_alone`` whether a backend with
-    another execution provider than the processor's refuses it, ``profiled`` whether a runner gets the times of its ops. Of
-    the user's own, ``class_name`` is the class in the module that runs the files, and ``packed`` a zip of what the module
-    consists of and reads, empty where it is installed.
+    another execution provider than the processor's refuses it, ``profiled`` whether a runner gets the times of its ops.
+    ``reference_kernels`` says whether a backend without delegate runs its files in another way than one with it, and
+    ``systems`` are those that run them at all, () for all of them. Of the user's own, ``class_name`` is the class in the module
+    that runs the files, and ``packed`` a zip of what the module consists of and reads, empty where it is installed.
     """
 
     name: str
@@ -36,6 +41,8 @@ class Runtime:
     on_boards: bool = True
     processor_alone: bool = False
     profiled: bool = False
+    reference_kernels: bool = True
+    systems: tuple[str, ...] = ()
     class_name: str | None = None
     packed: bytes = field(default=b"", repr=False)
 
@@ -45,6 +52,12 @@ class Runtime:
     def version(self, installed: Mapping[str, str]) -> str:
         """Its version where ``installed`` are those of its packages."""
         return ", ".join(installed[package] for package in self.packages)
+
+    def why_not_here(self) -> str:
+        """Why this machine's system does not run its files; empty where it does."""
+        here = platform.system()
+        wanted = " and ".join(SYSTEMS.get(name, name) for name in self.systems)
+        return "" if here in (self.systems or [here]) else f"{self} runs on {wanted} alone, not on {here}"
 
     def how_to_install(self, board: str | None = None) -> str:
         """The hint where it is missing: here, or on a board."""
@@ -106,6 +119,39 @@ _ROWS = (
         extra="torch",
         canary="torch_int8",
         on_boards=False,
+    ),
+    BuiltIn(
+        "openvino",
+        suffix=".openvino.zip",
+        module="openvino",
+        packages=("openvino",),
+        extra="openvino",
+        canary="ov_int8",
+        on_boards=False,
+        processor_alone=True,
+        reference_kernels=False,
+    ),
+    BuiltIn(
+        "executorch",
+        suffix=".pte",
+        module="executorch.runtime",
+        packages=("executorch",),
+        extra="executorch",
+        canary="et_xnnpack_int8",
+        on_boards=False,
+        processor_alone=True,
+        reference_kernels=False,
+    ),
+    BuiltIn(
+        "coreml",
+        suffix=".mlpackage.zip",
+        module="coremltools",
+        packages=("coremltools",),
+        extra="coreml",
+        on_boards=False,
+        processor_alone=True,
+        reference_kernels=False,
+        systems=("Darwin",),
     ),
 )
 #: Name -> row.

@@ -307,7 +307,8 @@ def test_every_column_of_a_profile_is_described() -> None:
 
 def test_every_recipe_is_described() -> None:
     """docs/recipes.md has all recipes, with runtime, calibration, training and options as they are."""
-    runtimes = {"litert": "LiteRT", "onnxruntime": "ONNX Runtime", "torch": "torch"}
+    runtimes = {"litert": "LiteRT", "onnxruntime": "ONNX Runtime", "torch": "torch", "openvino": "OpenVINO"}
+    runtimes |= {"executorch": "ExecuTorch", "coreml": "Core ML"}
     shared = table(sections(DOCS / "recipes.md")["Options that recipes share"]).keys()
     described = {
         name: (runtime, calibrates, trains, re.findall(r"`(\w+)`", options))

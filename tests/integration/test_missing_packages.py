@@ -26,7 +26,10 @@ sys.meta_path.insert(0, Blocked())
 """
 FACTORY = {"factory": "factory.py:build", "weights": "net.pt"}
 ONNX, TFLITE = {"path": "tiny.onnx"}, {"path": "tiny.tflite"}
-EVERYTHING = "tensorflow keras torch torchvision onnx onnxruntime onnx2tf ai_edge_litert ai_edge_quantizer"
+EVERYTHING = (
+    "tensorflow keras torch torchvision onnx onnxruntime onnx2tf ai_edge_litert ai_edge_quantizer"
+    " openvino nncf executorch torchao coremltools"
+)
 #: What is missing, the source, the recipe, and the extra that the hint names.
 CASES: list[tuple[str, dict[str, str], str, str]] = [
     (EVERYTHING, {"path": "net.keras"}, "fp32", "tensorflow"),
@@ -37,6 +40,9 @@ CASES: list[tuple[str, dict[str, str], str, str]] = [
     ("onnx2tf", ONNX, "fp32", "onnx2tf"),
     ("onnxconverter_common", ONNX, "ort_float16", "onnx"),
     ("ai_edge_quantizer", TFLITE, "int8", "quantizer"),
+    ("openvino", ONNX, "ov_fp32", "openvino"),
+    (EVERYTHING, FACTORY, "et_fp32", "torch"),
+    (EVERYTHING, FACTORY, "coreml_fp16", "torch"),
 ]
 
 

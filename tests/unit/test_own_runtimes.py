@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import platform
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from edgeworthy.device_schema import BoardBackend, CpuBackend, OwnBackend, Runne
 from edgeworthy.errors import SourceError
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.source_schema import OwnRuntime
+from edgeworthy.tuning.candidates import present
 from edgeworthy.user_code.own_runtimes import ClassRuntime, own_runtime, unpack_code
 
 CLASS = "import numpy\nfrom inner.parts import part\n\nclass Model:\n    part = part\n"
@@ -92,7 +94,28 @@ def test_a_backend_says_why_it_does_not_run_it(own: ClassRuntime, backend: Runne
     assert bool(backend.why_not(own)) is not runs
 
 
+def test_a_backend_without_delegate_is_for_those_that_have_reference_kernels() -> None:
+    """Of the others the same kernels would be measured under another name; the reason names the key."""
+    backend = RunnerBackend(delegate=False)
+    assert not backend.why_not(RUNTIMES["litert"])
+    assert (
+        backend.why_not(RUNTIMES["openvino"])
+        == "openvino has no reference kernels, and this backend has delegate: false"
+    )
+    assert not RunnerBackend().why_not(RUNTIMES["openvino"])
+
+
+def test_a_runtime_may_need_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Mac runs Core ML's files, another system does not, and says so by the name that people know."""
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    assert RUNTIMES["coreml"].why_not_here() == "coreml runs on macOS alone, not on Linux"
+    assert not RUNTIMES["openvino"].why_not_here()
+    assert RUNTIMES["coreml"] not in present(list(RUNTIMES.values()))
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    assert not RUNTIMES["coreml"].why_not_here()
+
+
 def test_a_board_runs_what_it_usually_has() -> None:
-    """torch only where it is listed."""
+    """Others, such as torch, only where they are listed."""
     assert [name for name, row in RUNTIMES.items() if not BoardBackend().why_not(row)] == ["litert", "onnxruntime"]
     assert not BoardBackend(runtimes=["torch"]).why_not(RUNTIMES["torch"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import edgeworthy
 import pytest
+from edgeworthy.installed import ABSENT, installed_version
 from edgeworthy.runners.python_runner.models import MODELS
 from edgeworthy.runtimes import ENGINES, RUNTIMES, BuiltIn
 from edgeworthy.variants.recipes.registry import all_recipes
@@ -21,8 +22,12 @@ def test_its_recipes_make_its_files(row: BuiltIn):
     """Every recipe that a row names is one of that runtime, and does what the row says of it."""
     recipes = all_recipes([])
     named = [row.canary, row.float_recipe, row.mixed, *row.quantized]
-    assert {recipes[name].runtime for name in named if name} == {row}
-    assert recipes[row.canary].calibrated
+    assert {recipes[name].runtime for name in named if name} <= {row}
+    assert row in {recipe.runtime for recipe in recipes.values()}
+    # A runtime without a canary has no recipe that could make one.
+    assert row.canary in {name for name, each in recipes.items() if each.runtime == row and each.calibrated} or not (
+        row.canary or any(each.calibrated for each in recipes.values() if each.runtime == row)
+    )
     assert row.float_recipe is None or recipes[row.float_recipe].lossless
     assert row.mixed is None or set(recipes[row.mixed].options) >= {"float_ops", "float_nodes"}
 
@@ -31,6 +36,8 @@ def test_its_recipes_make_its_files(row: BuiltIn):
 def test_the_runner_runs_it(row: BuiltIn):
     """The runner, which stands alone, has a class for it, and imports what the row names."""
     assert row.name in MODELS
+    if installed_version(row.distribution) == ABSENT:
+        pytest.skip(f"{row.name} is not installed: make accelerators")
     assert importlib.util.find_spec(row.module)
 
 

@@ -73,7 +73,7 @@ def _print_accelerator(project: Project, cell: CellId, *, json: bool) -> None:
 def _node_data(bench: Bench, cell: CellId, found: Diagnosis, folder: Path) -> list[Path]:
     """The cell's artifact in ``folder``, and its node data beside it."""
     stored = bench.artifact(cell.model, cell.variant).path
-    artifact = folder / f"{cell.model}-{cell.variant}{stored.suffix}"
+    artifact = folder / f"{cell.model}-{cell.variant}{''.join(stored.suffixes)}"
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(stored, artifact)

@@ -44,7 +44,7 @@ def export_variant(
             hint="export a variant that passed ('edgeworthy select' lists them), or add --even-if-failed",
         )
     stored = _stored_file(run, store, cells)
-    name = f"{model}-{variant}{stored.suffix}"
+    name = f"{model}-{variant}{''.join(stored.suffixes)}"
     exported, manifest = to / name, to / f"{name}.json"
     with writing(to):
         to.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeworthy.device_schema import EmulatedBackend, RunnerBackend
+from edgeworthy.errors import BackendUnused
 from edgeworthy.installed import installed_version
 from edgeworthy.runtimes import Runtime
 from edgeworthy.targets import host_state
@@ -60,6 +61,13 @@ class HostTarget(RunnerTarget):
         return str(path)
 
     def _execute(self, runtime: Runtime, job: dict[str, Any], folder: Path, timeout_s: float) -> dict[str, float]:
+        if reason := runtime.why_not_here():
+            size_kb = Path(job["artifact"]).stat().st_size / 1e3
+            raise BackendUnused(
+                f"{self.name}: cannot be run here: {reason}",
+                hint=f"its file of {size_kb:.1f} KB was converted and checked; name at the variant's 'needs' a feature of devices"
+                " that run it",
+            )
         with self._server(runtime) as server:
             server.run(job, folder, timeout_s)
         return {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edgeworthy.diagnosis.proposal import leaving_float, prefix
 from edgeworthy.diagnosis.records import Traced
+from edgeworthy.installed import ABSENT, installed_version
 from edgeworthy.measurements.project import Project
 from edgeworthy.model_schema import Variant
 from edgeworthy.runtimes import Runtime
@@ -53,6 +54,12 @@ def own_variants(project: Project, model: str, runtimes: Sequence[Runtime]) -> l
     entry = project.models.models[model]
     found = [Candidate(name, variant, True, name == entry.reference) for name, variant in entry.variants.items()]
     return [candidate for candidate in found if project.plan(model, candidate.name).recipe.runtime in runtimes]
+
+
+def present(runtimes: Sequence[Runtime]) -> list[Runtime]:
+    """Those that are installed and run here, and the user's own: a recipe of another could not even convert."""
+    here = [each for each in runtimes if not each.why_not_here()]
+    return [each for each in here if each.class_name or ABSENT not in map(installed_version, each.packages)]
 
 
 def other_recipes(project: Project, model: str, runtimes: Sequence[Runtime], *, trained: bool) -> list[Candidate]:

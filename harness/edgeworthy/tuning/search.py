@@ -18,7 +18,7 @@ from edgeworthy.records import Artifact, Estimate, Truth, Verdict
 from edgeworthy.runs.journal import Journal
 from edgeworthy.runtimes import Runtime
 from edgeworthy.storage import Store, digest, writing
-from edgeworthy.tuning.candidates import Candidate, mixed_variants, other_recipes, own_variants
+from edgeworthy.tuning.candidates import Candidate, mixed_variants, other_recipes, own_variants, present
 from edgeworthy.tuning.choice import Tried
 from edgeworthy.verdicts.limits import checks_of
 
@@ -77,16 +77,25 @@ class Search:
         runtimes = self._runtimes()
         try:
             self._try_all(own_variants(self.project, self.model, runtimes))
-            self._try_all(other_recipes(self.project, self.model, runtimes, trained=False))
-            for runtime in runtimes:
+            there = self._present(runtimes)
+            self._try_all(other_recipes(self.project, self.model, there, trained=False))
+            for runtime in there:
                 self._try_all(self._mixed(runtime))
-            self._try_all(other_recipes(self.project, self.model, runtimes, trained=True))
+            self._try_all(other_recipes(self.project, self.model, there, trained=True))
         except OutOfTime:
             self.over = True
 
     def _runtimes(self) -> Sequence[Runtime]:
         backend = self.project.backend(self.target)
         return [runtime for runtime in self.project.runtimes.values() if not backend.why_not(runtime)]
+
+    def _present(self, runtimes: Sequence[Runtime]) -> Sequence[Runtime]:
+        """Those whose recipes are tried although no variant names them; what is left out is reported."""
+        found = present(runtimes)
+        for runtime in (each for each in runtimes if each not in found):
+            reason = runtime.why_not_here() or f"it is not installed ({runtime.how_to_install()})"
+            self.clock.report(f"no recipes of {runtime} are tried: {reason}")
+        return found
 
     def _try_all(self, candidates: Sequence[Candidate]) -> None:
         """Try some; what all of them lack is converted together, for a converter takes seconds to start."""

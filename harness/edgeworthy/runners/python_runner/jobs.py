@@ -16,6 +16,8 @@ Array = NDArray[Any]
 Shape = tuple[int | None, ...]
 #: Images, (samples, height, width, channels), have so many axes; other arrays are taken as they are.
 IMAGE_RANK = 4
+#: How OpenVINO begins the lines before the one that says what is wrong: which of its own lines raised it.
+OPENVINOS_CODE = ("Exception from ", "Check '")
 #: A line of the user's code is cut to this many characters.
 MAX_LINE = 80
 
@@ -48,4 +50,5 @@ def failure(job: Job, problem: str, error: BaseException) -> RunnerError:
 def first_line(error: BaseException, job: Job) -> str:
     """The first line of a library's message, the artifact by its name: its path would push the reason out of sight."""
     message = str(error).replace(job.get("artifact", "\0"), Path(job.get("artifact", "\0")).name).strip()
-    return (message or type(error).__name__).splitlines()[0][:300]
+    lines = (message or type(error).__name__).splitlines()
+    return next((line for line in lines if not line.startswith(OPENVINOS_CODE)), lines[0])[:300]

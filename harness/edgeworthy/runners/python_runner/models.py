@@ -7,9 +7,12 @@ import sys
 from typing import Any
 
 from .compiled import CompiledLiteRtModel
+from .coreml import CoreMlModel
+from .executorch import ExecuTorchModel
 from .jobs import Job, RunnerError, failure
 from .litert import LiteRtModel
 from .onnx import OnnxModel
+from .openvino import OpenVinoModel
 from .own import OwnModel
 from .tflm import TflmModel
 from .torchscript import TorchModel
@@ -23,6 +26,9 @@ MODELS: dict[str, Any] = {
     "litert_compiled": CompiledLiteRtModel,
     "tflm": TflmModel,
     "ethos_u": EthosUModel,
+    "openvino": OpenVinoModel,
+    "executorch": ExecuTorchModel,
+    "coreml": CoreMlModel,
 }
 
 

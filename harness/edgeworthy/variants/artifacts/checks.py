@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from edgeworthy.errors import SourceError
 from edgeworthy.records import Layout
-from edgeworthy.variants.artifacts import canary
+from edgeworthy.variants.artifacts import canary, ends
 from edgeworthy.variants.conversion import onnx_models
 from edgeworthy.variants.conversion.converter_errors import refusing, refusing_what_does_not_run
 from edgeworthy.variants.models import model_outputs
-from edgeworthy.variants.models.class_outputs import of_class
+from edgeworthy.variants.models.runner_outputs import of_runner
 from edgeworthy.variants.models.same_model import check_same_outputs
 from edgeworthy.variants.models.tflite_signatures import signature_names
 
@@ -65,9 +65,10 @@ def check_canary(source: OpenedSource, recipe: Recipe, artifact: Path, layout: L
 
 def _inference(source: OpenedSource, recipe: Recipe, artifact: Path, layout: Layout) -> Inference:
     """The artifact in its own runtime."""
-    if recipe.runtime.class_name:
-        return of_class(recipe.runtime, artifact, layout, source.ends(), source.scratch)
-    return model_outputs.of_artifact(artifact, layout, source.ends())
+    if model_outputs.reads(artifact) and not recipe.runtime.class_name:
+        return model_outputs.of_artifact(artifact, layout, source.ends())
+    called = ends.called(source, recipe.runtime, artifact)
+    return of_runner(recipe.runtime, artifact, layout, source.ends(), called, source.scratch)
 
 
 def check_opset(source: OpenedSource, artifact: Path) -> None:

@@ -221,7 +221,7 @@ def _made(chosen: Chosen, source: OpenedSource, work: Job, emit: Emit) -> Layout
     checks.check_opset(source, out)
     # A class of the user's may run on a board alone: there it shows whether it does, unless it has to be looked at here.
     here = not recipe.runtime.class_name or recipe.lossless or work.get("canary")
-    if here and not {"allow_select_tf_ops", "allow_custom_ops"} & options.keys():
+    if here and not recipe.runtime.why_not_here() and not {"allow_select_tf_ops", "allow_custom_ops"} & options.keys():
         emit({"event": "trial", "begins": True})
         checks.check_runs(source, recipe, out, layout)
         emit({"event": "trial", "begins": False})

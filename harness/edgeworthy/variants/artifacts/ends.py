@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgeworthy.runtimes import Runtime
 from edgeworthy.variants.models import model_outputs
+from edgeworthy.variants.models.runner_outputs import Called
 
 if TYPE_CHECKING:
     from edgeworthy.variants.models.opened_source import OpenedSource
@@ -37,6 +38,13 @@ def inputs_of(source: OpenedSource, runtime: Runtime, artifact: Path) -> dict[st
     if runtime.class_name:
         return {each.name: each.name for each in source.ends().inputs}
     return model_outputs.inputs_of(artifact, source.ends().inputs)
+
+
+def called(source: OpenedSource, runtime: Runtime, artifact: Path) -> Called:
+    """Its inputs, and all of its outputs in the order of the source's, those that are a state too."""
+    names = source.output_names()
+    outputs = _called(runtime, artifact, names) if len(names) > 1 else ()
+    return Called(inputs_of(source, runtime, artifact), outputs, state_of(source, runtime, artifact))
 
 
 def _called(runtime: Runtime, artifact: Path, names: Sequence[str]) -> tuple[str, ...]:

@@ -157,20 +157,24 @@ def signature_inputs(serve: Any) -> list[ModelInput]:
     ]
 
 
+def reads(path: Path) -> bool:
+    """Whether ``of_artifact`` runs the file; the others are run by the runner's own code."""
+    return path.suffix in _formats()
+
+
 def of_artifact(path: Path, layout: Layout, ends: Ends = SINGLE) -> Inference:
     """A .tflite, .onnx or TorchScript .pt file with float input and output; ``ends`` are its source's."""
-    formats: dict[str, Callable[[Path, Layout, Ends], Inference]] = {
-        ".tflite": _litert,
-        ".onnx": _onnx,
-        ".pt": _torchscript,
-    }
-    return formats[path.suffix](path, layout, ends)
+    return _formats()[path.suffix](path, layout, ends)
+
+
+def _formats() -> dict[str, Callable[[Path, Layout, Ends], Inference]]:
+    return {".tflite": _litert, ".onnx": _onnx, ".pt": _torchscript}
 
 
 def inputs_of(path: Path, inputs: Sequence[NamedInput]) -> dict[str, str]:
     """What a .tflite or .onnx file calls its source's ``inputs``, in their order; {} of a single one.
 
-    Those of a TorchScript file have no names: they are numbers.
+    Those of any other file are called by their places.
     """
     names = [each.name for each in inputs]
     if path.suffix == ".tflite" and inputs:
@@ -193,7 +197,7 @@ def tflite_inputs(content: bytes) -> list[ModelInput]:
 def outputs_of(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     """What the outputs of a .tflite or .onnx file are called, in the order of its source's ``names``.
 
-    Those of a TorchScript file have no names: they are numbers.
+    Those of any other file are called by their places.
     """
     if path.suffix == ".tflite":
         return in_order(list(named_outputs(opened_tflite(path.read_bytes()))), names)

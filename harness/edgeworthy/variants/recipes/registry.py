@@ -34,7 +34,7 @@ from edgeworthy.user_code.functions import load_file
 from edgeworthy.variants.recipes.composition import LISTS, Recipes
 from edgeworthy.variants.recipes.parts import Preparation, Recipe, Weights
 
-BUILTIN_MODULES = ("litert", "trained", "distilled", "onnx_runtime", "pytorch")
+BUILTIN_MODULES = ("litert", "trained", "distilled", "onnx_runtime", "pytorch", "openvino", "executorch", "coreml")
 
 #: The framework that distributions belong to.
 FRAMEWORK_PACKAGES: dict[Literal["tensorflow", "torch"], frozenset[str]] = {
