@@ -61,6 +61,11 @@ def test_names_are_lists(name: str, listed: list[Any]) -> None:
         }
 
 
+def test_every_recipe_says_what_it_stores() -> None:
+    """Then lists are refused, and failures diagnosed, by what is in the file."""
+    assert [name for name, recipe in RECIPES.items() if not recipe.weights] == []
+
+
 def test_options_belong_to_the_part_that_they_are_of() -> None:
     """Those in the list to their part; those beside it to the only part that has them."""
     chosen = RECIPES.chosen(

@@ -18,7 +18,7 @@ _FLOAT16 = "values beyond 65504 are lost in float16: keep this model in float32,
 def quantizes(recipe: Recipe) -> bool:
     """Whether the recipe makes integers of weights or activations: not where it converts, trains or halves alone."""
     if recipe.weights:
-        return recipe.weights.startswith("int")
+        return not recipe.weights.startswith("float")
     return recipe.calibrated or not (recipe.lossless or recipe.trained)
 
 

@@ -152,7 +152,7 @@ def _check_pair(part: Preparation, following: Sequence[Recipe | Preparation]) ->
                 keys=("recipe",),
             )
         if isinstance(later, Recipe) and part.weights and later.weights != part.weights:
-            stored = f"stores {later.weights}" if later.weights else "does not say what it stores"
+            stored = f"stores {later.weights} ones" if later.weights else "does not say what it stores"
             raise RecipeMisfit(
                 f"{part.name} trains for {part.weights} weights, and {later.name} {stored}",
                 hint=f"export by a recipe with {part.weights} weights, or leave {part.name} out",

@@ -30,13 +30,13 @@ QUANTIZED, PALETTIZED = ("constexpr_affine", "constexpr_blockwise"), ("constexpr
 coreml = partial(recipe, runtime="coreml", packages=("coremltools", "torch"), cost=SECONDS)
 
 
-@coreml("coreml_fp16", reference=f"{DOCS}/typed-execution.html")
+@coreml("coreml_fp16", weights="float16", reference=f"{DOCS}/typed-execution.html")
 def coreml_fp16(source: OpenedSource, out: Path) -> Layout:
     """float16 weights and activations, float input and output."""
     return _write(source, _converted(source), out)
 
 
-@coreml("coreml_w8", reference=f"{DOCS}/opt-quantization-api.html")
+@coreml("coreml_w8", weights="int8", reference=f"{DOCS}/opt-quantization-api.html")
 def coreml_w8(source: OpenedSource, out: Path) -> Layout:
     """int8 weights of layers of 2,048 values or more, dequantized for each computation in float16; float input and output."""
     converted = _converted(source)
@@ -48,7 +48,7 @@ def coreml_w8(source: OpenedSource, out: Path) -> Layout:
     return _write(source, _checked(compressed, QUANTIZED), out)
 
 
-@coreml("coreml_palettized", reference=f"{DOCS}/opt-palettization-api.html")
+@coreml("coreml_palettized", weights="palettized", reference=f"{DOCS}/opt-palettization-api.html")
 def coreml_palettized(source: OpenedSource, out: Path, *, bits: Literal[1, 2, 4, 6, 8] = 4) -> Layout:
     """Weights of layers of 2,048 values or more from 2 to the power of ``bits`` values (k-means), computed in float16."""
     converted = _converted(source)

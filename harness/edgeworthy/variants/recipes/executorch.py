@@ -27,19 +27,19 @@ SECONDS = "5 to 30 s, most of it importing ExecuTorch"
 et = partial(recipe, runtime="executorch", packages=PACKAGES, cost=SECONDS)
 
 
-@et("et_fp32", lossless=True, reference=f"{DOCS}/backends/xnnpack/xnnpack-overview.html")
+@et("et_fp32", weights="float32", lossless=True, reference=f"{DOCS}/backends/xnnpack/xnnpack-overview.html")
 def et_fp32(source: OpenedSource, out: Path) -> Layout:
     """Float weights and activations."""
     return _write(source, _exported(source), out)
 
 
-@et("et_xnnpack_int8", calibrated=True, reference=f"{DOCS}/backends/xnnpack/xnnpack-quantization.html")
+@et("et_xnnpack_int8", weights="int8", calibrated=True, reference=f"{DOCS}/backends/xnnpack/xnnpack-quantization.html")
 def et_xnnpack_int8(source: OpenedSource, out: Path, *, calibration: NDArray[np.float32]) -> Layout:
     """int8 by PT2E quantization, weights per channel; float IO."""
     return _write(source, _quantized(source, calibration, is_dynamic=False), out)
 
 
-@et("et_xnnpack_dynamic", reference=f"{DOCS}/backends/xnnpack/xnnpack-quantization.html")
+@et("et_xnnpack_dynamic", weights="int8", reference=f"{DOCS}/backends/xnnpack/xnnpack-quantization.html")
 def et_xnnpack_dynamic(source: OpenedSource, out: Path) -> Layout:
     """int8 weights of fully connected layers; their activations are quantized at run time with dynamic ranges; float IO."""
     return _write(source, _quantized(source, source.images[:1], is_dynamic=True), out)

@@ -27,13 +27,13 @@ SECONDS = "1 to 10 s, most of it the export to ONNX"
 ov = partial(recipe, runtime="openvino", packages=PACKAGES, cost=SECONDS)
 
 
-@ov("ov_fp32", lossless=True, reference=FORMAT)
+@ov("ov_fp32", weights="float32", lossless=True, reference=FORMAT)
 def ov_fp32(source: OpenedSource, out: Path) -> Layout:
     """Float weights and activations."""
     return _write(source, _graph(source), out)
 
 
-@ov("ov_fp16", reference=FORMAT)
+@ov("ov_fp16", weights="float16", reference=FORMAT)
 def ov_fp16(source: OpenedSource, out: Path) -> Layout:
     """float16 weights, decompressed when the model is loaded; float input and output."""
     return _write(source, _graph(source), out, float16=True)
@@ -42,6 +42,7 @@ def ov_fp16(source: OpenedSource, out: Path) -> Layout:
 @ov(
     "ov_int8",
     calibrated=True,
+    weights="int8",
     packages=(*PACKAGES, "nncf"),
     reference="https://docs.openvino.ai/2026/openvino-workflow/model-optimization-guide/quantizing-models-post-training.html",
 )

@@ -20,7 +20,7 @@ from edgeworthy.suggestions import did_you_mean
 GIVEN = ("calibration", "training")
 
 #: The type that weights are stored in; "" where a recipe does not say.
-Weights = Literal["float32", "float16", "int8", "int4", ""]
+Weights = Literal["float32", "float16", "int8", "int4", "palettized", ""]
 
 
 @dataclass(frozen=True)
