@@ -27,6 +27,7 @@ from edgeworthy.tensors import NamedInput, in_a_row
 from edgeworthy.text import printable
 
 from tests.browser import chromium, opened
+from tests.waiting import until
 
 #: Of names there is all but "/", which none has.
 NAME = "<img src=x onerror=alert(1)>\"'&amp;<!--\u202ecod\x1b[31m"
@@ -216,3 +217,23 @@ def test_samples_of_every_kind_are_shown(case: Any, browser: Any, tmp_path: Path
         }
         assert shown[case.__name__](), lost.inner_text()
         assert found.violations() == []
+
+
+def test_filter_of_many_rows_and_the_way_back(browser: Any, tmp_path: Path) -> None:
+    """Rows of matrices that are out of sight come a frame later, and all of them come; what is typed meanwhile counts."""
+    cells = [CellId(f"m{model}", f"v{variant}", "host:cpu") for model in range(3) for variant in range(30)]
+    run = Run.begin(tmp_path / "20260101-000000-many", cells, Scope())
+    finish(run, run.folder, complete=True, notes=[])
+    file = run.folder / "report.html"
+    file.write_text(page_of(run, rows_of(run), Beside()))
+    shown = "() => [...document.querySelectorAll('.matrix tbody tr')].filter(row => row.checkVisibility()).length"
+    with opened(browser, file) as found:
+        field = found.page.get_by_label("Find")
+        assert found.page.evaluate(shown) == 90
+        for text, rows in (("v7", 3), ("", 90), ("m2/v1", 11)):
+            field.fill(text)
+            until(lambda rows=rows: found.page.evaluate(shown) == rows)
+        field.fill("")
+        field.fill("m1")
+        until(lambda: found.page.evaluate(shown) == 30)
+        assert found.page.locator("#matrices .dim").count() == 60

@@ -3,14 +3,12 @@ const form = document.getElementById("filters");
 const rowsOf = (table) => [...(table?.tBodies[0]?.rows ?? [])];
 const lines = rowsOf(document.getElementById("numbers"));
 const changeRows = [...document.querySelectorAll("#baseline tr[data-place]")];
-const entries = [...document.querySelectorAll("#matrices td[data-place]")];
-// What of a matrix is shown as long as a cell of it is: its rows, and the matrix itself.
-const holders = [...document.querySelectorAll("#matrices tbody tr, .matrix")].map((holder) => [
-  holder, [...holder.querySelectorAll("td[data-place]")].map((entry) => Number(entry.dataset.place)),
-]);
+const matrices = [...document.querySelectorAll(".matrix")].map((matrix) => ({
+  matrix, rows: rowsOf(matrix.querySelector("table")).map((row) => ({ row, entries: [...row.querySelectorAll("td[data-place]")] })),
+}));
 const sought = cells.map((cell) => cell.name.toLowerCase());
-// So many lines of the table are shown until all are asked for: more take a browser long.
-const FEW = 100;
+// So many lines of the table are shown until all are asked for, and about so many rows of matrices at once: more take a browser long.
+const FEW = 100, AT_ONCE = 20;
 let chosen = cells.map(() => true);
 
 function matching({ find, model, status }) {
@@ -28,17 +26,33 @@ function hide(element, hidden) {
 }
 
 function showMatching(state) {
-  const before = chosen;
   chosen = matching(state);
   showLines(state.rows === "all");
   for (const row of changeRows) hide(row, !chosen[row.dataset.place]);
-  for (const entry of entries) {
-    const { place } = entry.dataset;
-    if (chosen[place] !== before[place]) entry.classList.toggle("dim", !chosen[place]);
-  }
-  for (const [holder, own] of holders) hide(holder, !own.some((place) => chosen[place]));
+  showMatrices(matrices);
   const count = chosen.filter(Boolean).length;
   document.getElementById("found").textContent = `${count} of ${cells.length} cells`;
+}
+
+// The first, and in the frame after these the others: by then they are out of sight, where a browser does not lay them out.
+function showMatrices(left) {
+  let shown = 0, done = 0;
+  while (done < left.length && shown < AT_ONCE) shown += showMatrix(left[done++]);
+  if (done < left.length) requestAnimationFrame(() => setTimeout(showMatrices, 0, left.slice(done)));
+}
+
+// How many rows of it are shown: those that have a chosen cell.
+function showMatrix({ matrix, rows }) {
+  const found = rows.filter(({ row, entries }) => {
+    for (const entry of entries) {
+      if (entry.classList.contains("dim") === chosen[entry.dataset.place]) entry.classList.toggle("dim");
+    }
+    const wanted = entries.some((entry) => chosen[entry.dataset.place]);
+    hide(row, !wanted);
+    return wanted;
+  });
+  hide(matrix, !found.length);
+  return found.length;
 }
 
 function showLines(all) {
