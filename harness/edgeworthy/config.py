@@ -189,7 +189,13 @@ def load_models(path: Path) -> tuple[ModelsFile, YamlFile]:
 def load_devices(path: Path) -> tuple[DevicesFile, YamlFile]:
     """Read devices.yaml. Raises ConfigError."""
     document = read_yaml(path)
-    return validate(DevicesFile, document), document
+    devices = validate(DevicesFile, document)
+    known = [target for target in devices.targets() if target not in devices.emulated()]
+    for emulated, target in devices.stand_ins().items():
+        if target not in known:
+            at = ("devices", emulated.partition(":")[0], "stands_for")
+            raise document.unknown_name(at, "target of a device", target, known)
+    return devices, document
 
 
 def check_targets(models: ModelsFile, models_yaml: YamlFile, devices: DevicesFile) -> None:

@@ -18,7 +18,15 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 import yaml
-from edgeworthy import config, dataset_schema, device_schema, model_schema, source_schema
+from edgeworthy import (
+    backend_schema,
+    config,
+    dataset_schema,
+    device_schema,
+    emulator_schema,
+    model_schema,
+    source_schema,
+)
 from edgeworthy.cli import TEMPLATES, app
 from edgeworthy.diagnosis import diagnose, findings, proposal
 from edgeworthy.history import database, trend
@@ -81,13 +89,13 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "The devices file": device_schema.DevicesFile,
     "The host": device_schema.HostDevice,
     "A backend of the host": device_schema.RunnerBackend,
-    "A compiled model": device_schema.CompiledModel,
-    "A provider of a package": device_schema.PluginProvider,
+    "A compiled model": backend_schema.CompiledModel,
+    "A provider of a package": backend_schema.PluginProvider,
     "An emulated device": device_schema.EmulatedDevice,
-    "The emulated HTP": device_schema.HtpBackend,
-    "The emulated GPU of LiteRT": device_schema.LitertGpuBackend,
-    "An emulated microcontroller": device_schema.TflmBackend,
-    "An emulated Ethos-U": device_schema.EthosUBackend,
+    "The emulated HTP": emulator_schema.HtpBackend,
+    "The emulated GPU of LiteRT": emulator_schema.LitertGpuBackend,
+    "An emulated microcontroller": emulator_schema.TflmBackend,
+    "An emulated Ethos-U": emulator_schema.EthosUBackend,
     "A board": device_schema.LinuxDevice,
     "A backend of a board": device_schema.BoardBackend,
     "A phone": device_schema.AndroidDevice,
@@ -218,7 +226,7 @@ def test_every_key_is_described(heading: str) -> None:
     fields = {
         field.alias or name: shown_default(field.default if field.default_factory is None else {})
         for name, field in schema.model_fields.items()
-        if name not in config.Limits.model_fields or issubclass(schema, device_schema.Backend)
+        if name not in config.Limits.model_fields or issubclass(schema, backend_schema.Backend)
     }
     assert {key: cells[0] for key, cells in table(sections(DOCS / "configuration.md")[heading]).items()} == fields
 

@@ -35,7 +35,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, digits: Digits) -> Project:
     """A run on the host and on an emulated NPU, with every report that can be asked for."""
     root = tmp_path_factory.mktemp("emulated")
     made = make_project(root, digits, root / "store")
-    made.devices["devices"]["npu"] = emulated()
+    made.devices["devices"]["npu"] = {**emulated(), "stands_for": "host:cpu"}
     made.models["models"]["linear"]["variants"] = {"ort_fp32": {}, "ort_int8_minmax": {}}
     made.write()
     asked = ["--junitxml", "junit.xml", "--benchmark-json", "times.json", "--verbose"]
@@ -53,6 +53,8 @@ def test_outputs_are_judged_and_the_share_is_held(ran: Project) -> None:
     assert (found.loc[["ort_fp32", "ort_int8_minmax"], "delegated_percent"] == 100).all()
     assert (found.graph_nodes.dropna() >= 1).all()
     assert found.consistency_percent.notna().any()
+    real = cells[(cells.target == "host:cpu") & (cells.variant == "ort_fp32")]
+    assert real.consistency_percent.notna().all()  # with what the emulation of it gave
     assert found.loc["ort_fp32", "top1_percent"] > 90
     assert found.loc["ort_fp32", "size_kb"] > 0
     assert re.fullmatch(r"onnxruntime \S+, onnxruntime-qnn \S+", found.loc["ort_fp32", "runtime"])
@@ -141,6 +143,9 @@ def test_budget_of_times_for_an_emulated_target_is_refused(project: Project) -> 
     assert done.returncode != 0
     assert "budgets.1.max_p50_ms" in done.stdout + done.stderr
     assert f"{NPU} is emulated: an emulation has no times and no memory of its own" in done.stdout + done.stderr
+    project.devices["devices"]["npu"]["stands_for"] = "host:gpu"
+    done = project.run("--collect-only")
+    assert "devices.npu.stands_for: unknown target of a device 'host:gpu'" in done.stdout + done.stderr
 
 
 def shrunk(project: Project, digits: Digits) -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.datasets.samples import Samples
-from edgeworthy.device_schema import EthosUBackend, TflmBackend
+from edgeworthy.emulator_schema import EthosUBackend, TflmBackend
 from edgeworthy.errors import ArtifactUnusable, InputMismatch
 from edgeworthy.records import Artifact, Outputs
 from edgeworthy.runs.run import Run

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from edgeworthy.datasets.samples import Samples
-from edgeworthy.device_schema import LitertGpuBackend, RunnerBackend
+from edgeworthy.device_schema import RunnerBackend
+from edgeworthy.emulator_schema import LitertGpuBackend
 from edgeworthy.errors import BackendUnused, NodesLeft
 from edgeworthy.records import Artifact
 from edgeworthy.runtimes import RUNTIMES

@@ -38,7 +38,9 @@ def stored_diagnosis(run_folder: Path, model: str, variant: str) -> Diagnosis | 
 
 
 def diagnosable(project: Project, cell: CellId) -> bool:
-    """Whether quantization can be why the cell failed: not of a reference, nor where nothing is quantized."""
+    """Whether an accelerator, or quantization, can be why the cell failed: this not of a reference, nor of a float variant."""
+    if project.accelerates(cell):
+        return True
     is_reference = cell.variant == project.models.models[cell.model].reference
     return not is_reference and quantizes(project.plan(cell.model, cell.variant).recipe)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,8 @@ from edgeworthy.config import (
     load_devices,
     load_models,
 )
-from edgeworthy.device_schema import (
-    AnyAndroidBackend,
-    AnyEmulatedBackend,
-    Device,
-    DevicesFile,
-    OwnBackend,
-    RunnerBackend,
-)
+from edgeworthy.device_schema import AnyAndroidBackend, Device, DevicesFile, OwnBackend, RunnerBackend
+from edgeworthy.emulator_schema import AnyEmulatedBackend
 from edgeworthy.errors import ConfigError, RecipeMisfit, RecipeRefused, SourceError
 from edgeworthy.metrics import NEEDED_LIMITS, TIMED_LIMITS
 from edgeworthy.model_schema import Variant
@@ -150,11 +144,22 @@ class Project:
         return [cell for cell in found if not self.why_not(cell)]
 
     def pairs(self, cells: Sequence[CellId]) -> list[tuple[CellId, CellId]]:
-        """Each cell beside the first cell of the same variant on another target: the same artifact, run twice."""
+        """Each cell beside the first cell of the same variant on another target: the same artifact, run twice.
+
+        One of a device also beside that of the emulation that stands for it.
+        """
         first: dict[tuple[str, str], CellId] = {}
         for cell in cells:
             first.setdefault((cell.model, cell.variant), cell)
-        return [(cell, anchor) for cell in cells if (anchor := first[cell.model, cell.variant]).target != cell.target]
+        pairs = [(cell, anchor) for cell in cells if (anchor := first[cell.model, cell.variant]).target != cell.target]
+        return list(dict.fromkeys([*pairs, *self._emulated_pairs(cells)]))
+
+    def _emulated_pairs(self, cells: Sequence[CellId]) -> Iterator[tuple[CellId, CellId]]:
+        stand_ins, there = self.devices.stand_ins(), set(cells)
+        for cell in cells:
+            real = cell._replace(target=stand_ins.get(cell.target, ""))
+            if real in there:
+                yield real, cell
 
     def limits(self, cell: CellId, overrides: Mapping[str, float] | None = None) -> dict[str, float]:
         """A cell's limits: built-in ones, over them the backend's own, the budgets of models.yaml, and ``overrides``.

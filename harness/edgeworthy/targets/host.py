@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgeworthy.device_schema import EmulatedBackend, RunnerBackend
+from edgeworthy.device_schema import RunnerBackend
+from edgeworthy.emulator_schema import EmulatedBackend
 from edgeworthy.errors import BackendUnused
 from edgeworthy.installed import installed_version
 from edgeworthy.runtimes import Runtime

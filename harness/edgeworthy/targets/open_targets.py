@@ -15,10 +15,10 @@ from edgeworthy.device_schema import (
     EmulatedDevice,
     HostDevice,
     LinuxDevice,
-    LitertGpuBackend,
     OwnDevice,
     RunnerBackend,
 )
+from edgeworthy.emulator_schema import LitertGpuBackend
 from edgeworthy.errors import DeviceError
 from edgeworthy.targets.base import Target
 from edgeworthy.targets.device_jobs import end_jobs

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 from numpy.typing import NDArray
 
 from edgeworthy.array_files import load_arrays
+from edgeworthy.backend_schema import CPU_PROVIDER
 from edgeworthy.config import LatencyPlan
 from edgeworthy.datasets.samples import Samples
-from edgeworthy.device_schema import CPU_PROVIDER, EmulatedBackend, RunnerBackend
+from edgeworthy.device_schema import RunnerBackend
+from edgeworthy.emulator_schema import EmulatedBackend
 from edgeworthy.errors import (
     ArtifactUnusable,
     BackendUnused,

@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from edgeworthy.device_schema import LitertGpuBackend
+from edgeworthy.emulator_schema import LitertGpuBackend
 from edgeworthy.errors import BackendUnused
 from edgeworthy.storage import file_digest
 from edgeworthy.targets.emulated import EmulatedTarget

@@ -21,7 +21,7 @@ from pydantic import ConfigDict, Field, ValidationError, create_model, model_val
 from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
 from edgeworthy.metrics import METRICS, QUALITIES
-from edgeworthy.schema import Name, Percent, Positive, Strict, number_within, plain_words
+from edgeworthy.schema import Name, Percent, Positive, Strict, TargetName, number_within, plain_words
 from edgeworthy.storage import write_json, writing
 from edgeworthy.tasks.corpus import Corpus
 from edgeworthy.tasks.own import OWN
@@ -37,7 +37,6 @@ DIGITS = 6
 _AGAIN = "get the file back with 'git checkout', or remove it and accept a run with 'edgeworthy baseline accept'"
 
 Checksum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-TargetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Text = Annotated[str, Field(min_length=1)]
 Nanoseconds = Annotated[int, Field(gt=0, lt=10**15)]
 
