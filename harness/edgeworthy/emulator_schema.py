@@ -130,6 +130,10 @@ class TflmBackend(EmulatedBackend):
     max_arena_kb: Positive | None = Field(None, description="memory for a model's tensors; a budget overrides it")
     max_flash_kb: Positive | None = Field(None, description="flash for a model; a budget overrides it")
 
+    def accelerates(self, runtime: Runtime) -> bool:
+        """No: a microcontroller's processor computes the ops."""
+        return False
+
     def limits(self, runtime: str) -> dict[str, float]:
         """Limits for artifacts of this runtime, which budgets override."""
         own = self.model_dump(include={f"max_{metric}" for metric in self.needs}, exclude_none=True)

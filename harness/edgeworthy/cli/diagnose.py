@@ -52,7 +52,7 @@ def diagnose(
     with temporary_folder() as folder:
         bench = Bench(project, open_store(ini_path("edge_store")), Journal(folder), [cell, floats], say)
         try:
-            found = Diagnostician(bench).diagnose(cell, floats, timed=True)
+            found = Diagnostician(bench).diagnose(cell, floats, timed=bench.timed(cell))
             written = _node_data(bench, cell, found, node_data) if node_data else []
         finally:
             bench.close()
