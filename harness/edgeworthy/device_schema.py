@@ -70,6 +70,11 @@ class RunnerBackend(Backend):
             return self.ep.name
         return ", ".join(self.providers) if self.providers != [CPU_PROVIDER] else ""
 
+    def accelerates(self, runtime: Runtime) -> bool:
+        """Whether a provider of ONNX Runtime beside the processor's, or LiteRT's GPU or NPU, runs them."""
+        compiled = self.compiled_model is not None and self.compiled_model.accelerator != "cpu"
+        return compiled or (runtime.name == "onnxruntime" and bool(self.accelerator))
+
     @model_validator(mode="after")
     def _what_an_accelerator_has(self) -> RunnerBackend:
         accelerator = self.compiled_model.accelerator if self.compiled_model else "cpu"
@@ -82,10 +87,6 @@ class RunnerBackend(Backend):
     def engine(self, runtime: Runtime) -> Runtime:
         """What runs the artifacts of a runtime there: CompiledModel where it is chosen, and that runtime otherwise."""
         return ENGINES["litert_compiled"] if self.compiled_model else super().engine(runtime)
-
-    def accelerates(self, runtime: Runtime) -> bool:
-        """Whether it is a provider of ONNX Runtime beside the processor's that runs them."""
-        return runtime.name == "onnxruntime" and bool(self.accelerator)
 
     def why_not(self, runtime: Runtime) -> str:
         """Why it runs no artifacts of this runtime; empty where it does."""

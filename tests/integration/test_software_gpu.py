@@ -140,6 +140,9 @@ def test_a_run_judges_it_and_rejects_what_it_computes_wrongly(
     assert list(cells.emulated) == ["litert_gpu"] * 2
     assert list(cells.delegated_percent) == [100, 100]
     assert cells.p50_ms.isna().all()
+    diagnosed = project.edgeworthy("diagnose", "image", "fp32", "--target", GPU)
+    assert diagnosed.returncode == 0, diagnosed.stderr
+    assert f"FULLY_CONNECTED scores is the first op that goes wrong on {GPU}" in " ".join(diagnosed.stdout.split())
 
 
 def test_a_driver_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

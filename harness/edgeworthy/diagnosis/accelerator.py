@@ -15,9 +15,8 @@ from edgeworthy.cells import CellId
 from edgeworthy.datasets.samples import Samples
 from edgeworthy.diagnosis.diagnose import evaluation_samples, spread
 from edgeworthy.diagnosis.graph import Graph
-from edgeworthy.diagnosis.onnx_graphs import OnnxGraph
 from edgeworthy.diagnosis.records import OnAccelerator, OpError
-from edgeworthy.errors import DiagnosisError
+from edgeworthy.diagnosis.trace import opened
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.records import Artifact, Outputs
 from edgeworthy.targets.base import Job
@@ -34,15 +33,14 @@ WRONG_PERCENT, TIMES_INPUTS = 10.0, 4.0
 def on_accelerator(bench: Bench, cell: CellId) -> OnAccelerator:
     """Compare the cell's target with the processor, op by op. Raises EdgeworthyError, where it cannot be run there too."""
     artifact = bench.artifact(cell.model, cell.variant)
-    if artifact.runtime.name != "onnxruntime":
-        raise DiagnosisError(
-            f"{cell}: of {artifact.runtime} files an accelerator shows no tensors but the outputs",
-            hint="compare the same model's ONNX variant on an accelerator of ONNX Runtime",
-        )
-    graph = OnnxGraph(artifact.path, artifact.layout, tuple(artifact.inputs.values()), artifact.outputs)
+    graph = opened(
+        artifact.runtime.name, artifact.path, artifact.layout, tuple(artifact.inputs.values()), artifact.outputs
+    )
     with temporary_folder() as folder:
-        names = graph.expose(folder / "exposed.onnx")
-        job = _job(bench, cell, replace(artifact, path=folder / "exposed.onnx", outputs=tuple(names)), folder)
+        path = folder / f"exposed{artifact.path.suffix}"
+        names = graph.expose(path)
+        inputs = dict(zip(artifact.inputs, graph.graph.inputs, strict=False))  # none where there is a single one
+        job = _job(bench, cell, replace(artifact, path=path, inputs=inputs, outputs=tuple(names)), folder)
         bench.progress(f"comparing {cell.target} with the processor, op by op")
         with device_lock(bench.project.device(cell.target).connection, bench.progress):
             here, there = bench.targets.reference.outputs(job), _target(bench, cell).outputs(job)

@@ -18,6 +18,7 @@ from edgeworthy.diagnosis.graph import Graph, Node, Range
 from edgeworthy.diagnosis.records import Delegated, OpsLeft
 from edgeworthy.records import Layout
 from edgeworthy.runners.python_runner.litert import delegated_nodes
+from edgeworthy.variants.conversion.tflite_packing import packed
 from edgeworthy.variants.models.model_ends import named_inputs, named_outputs, opened_tflite
 
 Array = NDArray[Any]
@@ -96,6 +97,28 @@ class LiteRtGraph:
             assert found is not None
             values[self.graph.origin(name)] = found
         return values
+
+    def expose(self, out: Path) -> list[str]:
+        """Write the graph with all its activations in floats or 8 bits as outputs; their names, in the order of execution."""
+        kinds, inner = (
+            self.schema.TensorType,
+            (name for name in self.graph.activations if name not in self.graph.inputs),
+        )
+        names = [
+            name
+            for name in inner
+            if self._type(name) == kinds.FLOAT32
+            or (self._type(name) in (kinds.INT8, kinds.UINT8) and self._scale(name))
+        ]
+
+        def change(tree: Any) -> None:
+            main, tree.signatureDefs = tree.subgraphs[0], None  # without signatures tensors are called by their names
+            main.outputs = np.array([self.index[name] for name in names], np.int32)
+            for tensor, name in zip(main.tensors, self.names, strict=True):
+                tensor.name = name
+
+        out.write_bytes(packed(self.path.read_bytes(), self.schema, change))
+        return names
 
     def forced(self, cuts: Collection[str]) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
         """Every layer on given inputs: a function from values of the inputs and all ``cuts`` to what the layers between make."""
@@ -204,6 +227,9 @@ class LiteRtGraph:
             return None
         points = tensor.quantization.zeroPoint
         return float(scale[0]), int(points[0]) if points is not None and len(points) else 0
+
+    def _type(self, name: str) -> int:
+        return int(self._main.tensors[self.index[name]].type)
 
     def _held(self, name: str) -> Range:
         found = self._scale(name)

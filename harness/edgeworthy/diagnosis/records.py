@@ -12,8 +12,8 @@ Cause = Literal["range", "weights"]
 #: The largest number of float16.
 FLOAT16_MAX = 65_504
 _ELSEWHERE = (
-    "take a recipe that is made for the accelerator (ort_qnn_int8), or let it leave the op to the processor: less than 100"
-    " as min_delegated_percent of the target"
+    "take a recipe that is made for the accelerator (for a Qualcomm NPU ort_qnn_int8), or let it leave the op to the processor:"
+    " less than 100 as min_delegated_percent of the target"
 )
 
 

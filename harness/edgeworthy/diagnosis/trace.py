@@ -57,6 +57,9 @@ class VisibleGraph(Protocol):
     def trace(self, given: Mapping[str, Array]) -> dict[str, Array]:
         """Origin -> its value in floats."""
 
+    def expose(self, out: Path) -> list[str]:
+        """Write it with every activation as an output; their names."""
+
     def forced(self, cuts: Collection[str]) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
         """Every layer on given inputs."""
 
