@@ -10,13 +10,14 @@ from statistics import median
 
 import numpy as np
 from edgeworthy.cells import CellId
-from edgeworthy.records import Artifact, Conditions, Outputs, Timing, Truth
+from edgeworthy.records import Artifact, Conditions, Outputs, Timing
 from edgeworthy.reports.html.beside import Beside
 from edgeworthy.reports.html.page import NAME, page_of
 from edgeworthy.reports.run_folder import finish, rows_of
 from edgeworthy.runs.run import Run
 from edgeworthy.runs.run_file import Scope
 from edgeworthy.runtimes import RUNTIMES
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.footprint import judge_footprint
 from edgeworthy.verdicts.latency import judge_latency

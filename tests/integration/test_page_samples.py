@@ -13,7 +13,7 @@ import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.datasets.prepared import PreparedDataset
 from edgeworthy.datasets.samples import Samples as StoredSamples
-from edgeworthy.records import Artifact, Change, Conditions, Delegation, Outputs, Timing, Truth, Verdict
+from edgeworthy.records import Artifact, Change, Conditions, Delegation, Outputs, Timing, Verdict
 from edgeworthy.reports.html.beside import Beside, CellTrend, Moment, Turn
 from edgeworthy.reports.html.page import page_of
 from edgeworthy.reports.html.shown.samples import Samples
@@ -25,6 +25,7 @@ from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.storage import write_json
 from edgeworthy.tensors import NamedInput, in_a_row
 from edgeworthy.text import printable
+from edgeworthy.truth import Truth
 
 from tests.browser import chromium, opened
 from tests.waiting import until

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
-from edgeworthy.records import Artifact, Conditions, Delegation, OpTime, Outputs, Provenance, Timing, Truth
+from edgeworthy.records import Artifact, Conditions, Delegation, OpTime, Outputs, Provenance, Timing
 from edgeworthy.runs.journal import Journal
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.targets.android.op_profile import parse_profile
+from edgeworthy.truth import Truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp

@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from edgeworthy.records import Truth
 from edgeworthy.reports.html.differing import Predicted, confusion, differing
 from edgeworthy.reports.html.embedding import embedded
 from edgeworthy.reports.html.statuses import MEANINGS, SIGNS
 from edgeworthy.reports.rows import STATUSES
+from edgeworthy.truth import Truth
 
 LABELS = np.array([0, 1, 2, 0])
 REFERENCE = np.eye(3, dtype=np.float32)[[0, 1, 1, 1]]

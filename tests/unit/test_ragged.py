@@ -9,7 +9,6 @@ import pytest
 from edgeworthy.datasets.ragged import framed, ragged_facts, zero_beyond
 from edgeworthy.errors import SourceError
 from edgeworthy.measurements.tasks import Judged
-from edgeworthy.records import Truth
 from edgeworthy.tasks.detection import Detection
 from edgeworthy.tasks.embeddings import Embeddings
 from edgeworthy.tasks.images import Images
@@ -18,6 +17,7 @@ from edgeworthy.tasks.segmentation import Segmentation
 from edgeworthy.tasks.task import Task
 from edgeworthy.tasks.tokens import NOT_JUDGED, Tokens
 from edgeworthy.tensors import NamedInput, in_a_row, largest
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts import fidelity, scoring
 from skimage.metrics import structural_similarity
 

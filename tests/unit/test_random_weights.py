@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from edgeworthy.cells import CellId
-from edgeworthy.records import Truth
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts.accuracy import judge_accuracy
 
 CELL = CellId("model", "int8", "host:cpu")

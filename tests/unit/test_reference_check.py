@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from edgeworthy.errors import SourceError
 from edgeworthy.measurements.reference_check import CHANGES, Trial, check_reference
-from edgeworthy.records import Truth
+from edgeworthy.truth import Truth
 
 
 def classes(samples: int, count: int, margin: float = 6.0, seed: int = 0) -> Truth:

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.errors import StoreError
-from edgeworthy.records import Artifact, Conditions, Outputs, Truth, Verdict
+from edgeworthy.records import Artifact, Conditions, Outputs, Verdict
 from edgeworthy.reports.frames import load_run
 from edgeworthy.runs.journal import Journal
 from edgeworthy.runs.run_file import COMPLETE, RunFile, Scope
 from edgeworthy.runs.verdict_log import VerdictLog
 from edgeworthy.runtimes import RUNTIMES
+from edgeworthy.truth import Truth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.metrics import FIDELITY, QUALITIES
-from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing, Truth, Verdict
+from edgeworthy.records import Artifact, Conditions, Delegation, Outputs, Timing, Verdict
 from edgeworthy.reports.frames import SAMPLE_COLUMNS, load_run, write_frames
 from edgeworthy.reports.rows import COLUMNS, STATUSES, cell_rows
 from edgeworthy.runs.journal import Journal
@@ -18,6 +18,7 @@ from edgeworthy.runs.verdict_log import VerdictLog
 from edgeworthy.runtimes import RUNTIMES
 from edgeworthy.storage import write_json
 from edgeworthy.tasks.table import TASKS
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.consistency import judge_consistency
 from edgeworthy.verdicts.footprint import judge_footprint

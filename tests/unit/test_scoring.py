@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from edgeworthy.cells import CellId
 from edgeworthy.errors import SourceError
-from edgeworthy.records import Truth
 from edgeworthy.statistics.paired_scores import PairedScores, mean_with_interval
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts import fidelity, scoring
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.consistency import judge_consistency

@@ -9,7 +9,7 @@ import numpy as np
 from edgeworthy.cells import CellId
 from edgeworthy.config import DEFAULT_LIMITS
 from edgeworthy.measurements.reference_check import check_reference
-from edgeworthy.records import Truth
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.consistency import judge_consistency
 from numpy.random import Generator

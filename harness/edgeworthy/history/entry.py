@@ -12,11 +12,12 @@ from typing import Any
 from edgeworthy.cells import CellId
 from edgeworthy.errors import SourceError
 from edgeworthy.metrics import METRICS
-from edgeworthy.records import Outputs, Timing, Truth
+from edgeworthy.records import Outputs, Timing
 from edgeworthy.reports.run_folder import rows_of
 from edgeworthy.runs.journal import Journal
 from edgeworthy.runs.run import Run
 from edgeworthy.storage import digest, read_json
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts.scoring import identity
 from edgeworthy.verdicts.snapshots import checksum
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.records import Truth
 from edgeworthy.tasks.task import Evidence, Outputs, Predictions, Shapes, Task
+from edgeworthy.truth import Truth
 
 Sizes = NDArray[np.int64]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
 from edgeworthy.measurements.tasks import judged
-from edgeworthy.records import Truth
+from edgeworthy.truth import Truth
 
 #: Below so many samples only a reference that is surely worse than a constant is an error.
 ENOUGH = 30

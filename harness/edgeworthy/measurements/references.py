@@ -18,7 +18,7 @@ from edgeworthy.measurements.once import once
 from edgeworthy.measurements.project import Project
 from edgeworthy.measurements.reference_check import CHANGES, TRIED, Trial, check_reference
 from edgeworthy.measurements.truth import check_labels, check_outputs, truth_of
-from edgeworthy.records import Artifact, Truth
+from edgeworthy.records import Artifact
 from edgeworthy.runs.journal import Journal
 from edgeworthy.storage import Store, digest, read_json, write_json
 from edgeworthy.targets import host_state
@@ -26,6 +26,7 @@ from edgeworthy.targets.base import Job, Target
 from edgeworthy.targets.device_lock import device_lock
 from edgeworthy.tasks.task import Shapes
 from edgeworthy.tensors import is_ragged
+from edgeworthy.truth import Truth
 from edgeworthy.user_code.function_files import function_copy
 
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
 from edgeworthy.measurements.groups import Group, Grouped, groups_of, labels_of, merged
-from edgeworthy.records import Truth
 from edgeworthy.tasks.corpus import Corpus
 from edgeworthy.tasks.own import OWN
 from edgeworthy.tasks.table import TASKS
 from edgeworthy.tasks.task import Evidence, Measure, NothingToFind, Predictions, Task
+from edgeworthy.truth import Truth
 from edgeworthy.user_code.function_copies import load_copy
 from edgeworthy.user_code.functions import load_function, users_code
 

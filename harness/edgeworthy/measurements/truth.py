@@ -19,9 +19,10 @@ from edgeworthy.errors import InputMismatch, SourceError
 from edgeworthy.measurements.tasks import Judged
 from edgeworthy.metrics import CLASSIFICATION, TOP_K
 from edgeworthy.model_schema import Model
-from edgeworthy.records import Artifact, Outputs, Truth
+from edgeworthy.records import Artifact, Outputs
 from edgeworthy.runners.python_runner.texts import FINGERPRINT
 from edgeworthy.tasks.task import Task
+from edgeworthy.truth import Truth
 
 #: Texts are right or wrong, and none is second best.
 TEXT_METRIC = "top1"

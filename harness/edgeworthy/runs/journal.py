@@ -34,10 +34,10 @@ from edgeworthy.records import (
     PairedTiming,
     Provenance,
     Timing,
-    Truth,
 )
 from edgeworthy.storage import digest, readable, write_atomically, writing
 from edgeworthy.text import printable
+from edgeworthy.truth import Truth
 
 FORMAT_VERSION = 4
 Measurement = TypeVar("Measurement", Outputs, Timing, PairedTiming)

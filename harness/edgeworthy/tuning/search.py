@@ -14,10 +14,11 @@ from edgeworthy.judging import axes
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
 from edgeworthy.metrics import FIDELITY, Quality, quality_of
-from edgeworthy.records import Artifact, Estimate, Truth, Verdict
+from edgeworthy.records import Artifact, Estimate, Verdict
 from edgeworthy.runs.journal import Journal
 from edgeworthy.runtimes import Runtime
 from edgeworthy.storage import Store, digest, writing
+from edgeworthy.truth import Truth
 from edgeworthy.tuning.candidates import Candidate, mixed_variants, other_recipes, own_variants, present
 from edgeworthy.tuning.choice import Tried
 from edgeworthy.verdicts.limits import checks_of

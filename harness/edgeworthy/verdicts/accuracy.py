@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from edgeworthy.cells import CellId
 from edgeworthy.measurements.tasks import judged
 from edgeworthy.metrics import QUALITIES, TOP_K, in_points
-from edgeworthy.records import Estimate, Truth, Verdict
+from edgeworthy.records import Estimate, Verdict
 from edgeworthy.statistics.paired import PairedAccuracy, share
 from edgeworthy.statistics.paired_corpus import PairedCorpus
 from edgeworthy.statistics.paired_scores import PairedScores, mean_with_interval
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts import columns, fidelity, scoring
 from edgeworthy.verdicts.agreement import agreement
 from edgeworthy.verdicts.defects import defect

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.measurements.tasks import judged
-from edgeworthy.records import Estimate, Truth
+from edgeworthy.records import Estimate
 from edgeworthy.statistics.paired import share
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts import fidelity
 
 Values = NDArray[np.float32]

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.records import Estimate, Truth
+from edgeworthy.records import Estimate
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts import fidelity
 
 Values = NDArray[np.floating[Any]]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.cells import CellId
-from edgeworthy.records import Truth, Verdict
+from edgeworthy.records import Verdict
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts import fidelity
 from edgeworthy.verdicts.agreement import agreement
 from edgeworthy.verdicts.limits import judge

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.records import Truth
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts import columns, fidelity
 
 Values = NDArray[np.floating[Any]]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from edgeworthy.errors import SourceError
 from edgeworthy.metrics import FIDELITY, quality_of
-from edgeworthy.records import Truth
 from edgeworthy.tasks.images import peak
+from edgeworthy.truth import Truth
 from edgeworthy.user_code.function_copies import load_copy
 from edgeworthy.user_code.function_files import function_digest
 from edgeworthy.user_code.functions import load_function, users_code

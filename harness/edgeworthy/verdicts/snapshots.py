@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from edgeworthy.cells import CellId
 from edgeworthy.measurements.tasks import judged
 from edgeworthy.metrics import TOP_K
-from edgeworthy.records import Delegation, Outputs, Provenance, Timing, Truth
+from edgeworthy.records import Delegation, Outputs, Provenance, Timing
 from edgeworthy.runs.journal import Journal
 from edgeworthy.tasks.task import Evidence, Measure
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts import fidelity, scoring
 
 LoadStatistic = Literal["median", "mean"]

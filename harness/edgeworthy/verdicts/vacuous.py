@@ -10,7 +10,7 @@ from edgeworthy.config import DEFAULT_LIMITS
 from edgeworthy.errors import ConfigError
 from edgeworthy.measurements.tasks import judged
 from edgeworthy.metrics import in_points
-from edgeworthy.records import Truth
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts import columns, fidelity, scoring
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from edgeworthy.cells import CellId
 from edgeworthy.config import CANARY
 from edgeworthy.errors import ConfigError
-from edgeworthy.records import Outputs, Timing, Truth
+from edgeworthy.records import Outputs, Timing
 from edgeworthy.reports.columns import Row, id_of
 from edgeworthy.reports.run_folder import rows_of
 from edgeworthy.runs.run import Run
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts.baselines import Baselines
 from edgeworthy.verdicts.snapshots import Snapshot, stored_snapshot
 

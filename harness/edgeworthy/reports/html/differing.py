@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgeworthy.measurements.tasks import judged
 from edgeworthy.metrics import CLASSIFICATION, TOP_K
-from edgeworthy.records import Truth
+from edgeworthy.truth import Truth
 from edgeworthy.verdicts import fidelity, scoring
 
 Indices = NDArray[np.int64]

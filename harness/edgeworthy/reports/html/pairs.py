@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeworthy.errors import EdgeworthyError
-from edgeworthy.records import Truth
 from edgeworthy.reports.html.differing import Differing, Indices, Predicted, confusion, differing
 from edgeworthy.reports.html.shown.predictions import ClassNames, Shown, shown_prediction, shown_target
 from edgeworthy.reports.html.shown.samples import Sample, Samples
+from edgeworthy.truth import Truth
 from edgeworthy.user_code.functions import users_code
 
 #: Of a cell so many samples of a kind are shown, of a page so many, the worst cells' first.
