@@ -415,10 +415,15 @@ def _openvino(path: Path, x: Any) -> Any:
 
 
 def _executorch(path: Path, x: Any) -> Any:
-    import torch
-    from executorch.runtime import Runtime
+    import warnings
 
-    return Runtime.get().load_program(path).load_method("forward").execute((torch.from_numpy(x),))[0].numpy()
+    import torch
+
+    with warnings.catch_warnings():  # of what it imports
+        warnings.simplefilter("ignore")
+        from executorch.runtime import Runtime
+
+        return Runtime.get().load_program(path).load_method("forward").execute((torch.from_numpy(x),))[0].numpy()
 
 
 def refusal(kind: str, recipe: str) -> str | None:
