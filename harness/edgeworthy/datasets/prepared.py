@@ -246,7 +246,6 @@ def prepare(
         count, *shape = facts["shapes"]["evaluation"]
         named = _named(dataset, facts)
         steps = () if named else _steps(dataset, facts)
-        timed = facts.get("timed", 0)
         sha256 = {array: _as_given(array, sha, steps, named) for array, sha in facts["sha256"].items()}
         checksum = f"checksum {sha256['evaluation_x'][:12]}"
         counted = _counted(dataset.preprocessing, facts)
@@ -254,7 +253,7 @@ def prepare(
             name=name,
             kind=dataset.kind,
             folder=folder,
-            inputs={split: Samples(path, steps, named, timed=timed) for split, path in inputs.items()},
+            inputs={split: Samples(path, steps, named, timed=facts.get("timed", 0)) for split, path in inputs.items()},
             sha256=sha256,
             input_shape=tuple(shape),
             count=count,

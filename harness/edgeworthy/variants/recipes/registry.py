@@ -80,21 +80,11 @@ def recipe(
         _defined.setdefault(file, {})[name] = (
             runtime,
             lambda row: Recipe(
-                name=name,
-                learns=trained and own is None,
-                packages=tuple(packages),
-                files=(file,),
-                cost=cost,
-                reference=reference,
-                weights=weights,
-                runtime=row,
-                make=make,
-                calibrated=calibrated,
-                lossless=lossless,
-                framework=framework or _framework_among(packages),
-                preparations=(own,) if own else (),
+                name=name, learns=trained and own is None, packages=tuple(packages), files=(file,), cost=cost,
+                reference=reference, weights=weights, runtime=row, make=make, calibrated=calibrated, lossless=lossless,
+                framework=framework or _framework_among(packages), preparations=(own,) if own else (),
             ),
-        )
+        )  # fmt: skip
         return make
 
     return register
