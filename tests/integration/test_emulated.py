@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from edgeworthy.metrics import METRICS
 
+from tests.browser import chromium, opened
 from tests.commands import PYTEST, ended
 from tests.integration.conftest import Digits, Project, make_project
 
@@ -83,6 +84,21 @@ def test_no_time_of_an_emulated_cell_is_in_any_report(ran: Project) -> None:
     assert f"{NPU} is emulated (htp)" in (folder / "summary.md").read_text()
     _check_page((folder / "report.html").read_text())
     _check_junit((ran.root / "junit.xml").read_text())
+
+
+def test_what_is_emulated_has_its_own_look(ran: Project) -> None:
+    """In the page's matrix it is told from what a device measured, by words too, and no time of it looks like zero."""
+    page = ran.root / "results" / "latest" / "report.html"
+    with chromium() as browser, opened(browser, page) as found:
+        assert [text for text in found.texts("#matrix thead th") if "emulated" in text] == [f"{NPU}\nemulated"]
+        ours = found.page.locator("#matrix td.stand-in")
+        assert ours.count() == 3  # two variants and the canary
+        looks = "one => getComputedStyle(one).outlineStyle"
+        assert ours.first.evaluate(looks) == "dotted"
+        assert found.page.locator("#matrix td.pass:not(.stand-in)").first.evaluate(looks) != "dotted"
+        found.page.get_by_label("Latency", exact=True).check()
+        assert {text.splitlines()[-1] for text in found.texts("#matrix td.stand-in")} == {"emulated"}
+        assert found.violations() == []
 
 
 def _check_page(page: str) -> None:
