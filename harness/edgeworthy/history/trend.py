@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,11 +101,10 @@ class Trend:
 
 def matching_cells(history: History, glob: str, metric: str) -> list[str]:
     """The cells with a history of ``metric`` that a glob names; what is a cell's name, or no glob, is that one cell."""
-    known = [str(cell) for cell in history.cells()]
+    known = _by_name(history)
     if glob in known or not any(sign in glob for sign in "*?["):
         return [glob]
-    names = fnmatch.filter(known, glob)
-    found = [name for name in names if history.trend(CellId(*name.split("/")), metric)]
+    found = [name for name in fnmatch.filter(known, glob) if history.trend(known[name], metric)]
     if not found:
         raise ConfigError(
             f"the history has no cell {glob!r} with {metric}", hint="use a wider glob, or another --metric"
@@ -119,11 +118,17 @@ def read_trend(history: History, cell: str, metric: str) -> Trend:
         raise ConfigError(
             f"there is no metric {metric!r}; {did_you_mean(metric, METRICS)}", hint="correct the name of the metric"
         )
-    names = cell.split("/")
-    points = history.trend(CellId(*names), metric) if len(names) == 3 else []
-    if not points:
-        _refuse(history, cell, metric)
-    return judged_trend(CellId(*names), metric, points)
+    known = _by_name(history)
+    found = known.get(cell)
+    points = history.trend(found, metric) if found else []
+    if not (found and points):
+        raise _refusal(known, cell, metric)
+    return judged_trend(found, metric, points)
+
+
+def _by_name(history: History) -> dict[str, CellId]:
+    """Every cell by its name, which is printable where the cell's is not."""
+    return {str(cell): cell for cell in history.cells()}
 
 
 def judged_trend(cell: CellId, metric: str, points: Sequence[Point]) -> Trend:
@@ -162,13 +167,13 @@ def _higher_is_better(metric: str) -> bool:
     return f"min_{metric}" in Limits.model_fields
 
 
-def _refuse(history: History, cell: str, metric: str) -> None:
-    known = [str(known) for known in history.cells()]
+def _refusal(known: Collection[str], cell: str, metric: str) -> ConfigError:
+    """Why a cell has no trend: the history knows it without the metric, or not at all."""
     if cell in known:
-        raise ConfigError(
+        return ConfigError(
             f"{cell}: no run ever measured {metric}", hint=f"choose another --metric: {', '.join(METRICS)}"
         )
-    raise ConfigError(
+    return ConfigError(
         f"the history has no cell {cell!r} (MODEL/VARIANT/TARGET); {did_you_mean(cell, known)}",
         hint="correct the cell's name",
     )
