@@ -15,7 +15,9 @@ from edgeworthy.yaml_file import KeyPath, YamlFile
 FORMAT_VERSION = 1
 
 #: Letters, digits, dot, dash and underscore: safe in a file name, a shell word, a test id and a target's ``device:backend``.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+#: What a name of models.yaml or devices.yaml is made of.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
 TargetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Positive = Annotated[float, Field(gt=0)]

@@ -163,3 +163,24 @@ def test_site_in_a_browser(site: Path) -> None:
             assert max(found.widths()) <= 375
             found.page.get_by_role("link", name="All models").click()
             found.page.get_by_text("As last measured").wait_for()
+
+
+def test_hostile_names_stay_text(site: Path) -> None:
+    """Of models, variants, targets, runs, revisions and hosts: neither markup nor a script, on no page, and no file elsewhere."""
+    hostile = '<img src=x onerror=alert(1)> "&amp; </td> \u202egnp.exe \x1b[31mred ../../up'
+    history = History(Location.parse(str(site / "history.sqlite")))
+    cell = CellId(f"m {hostile}", f"v {hostile}", f"t:{hostile}")
+    for run in range(12):
+        entry = CellEntry(cell, "pass", "f", {"p50_ms": 1.0 if run < 6 else 2.0}, "d")
+        began = (datetime(2026, 3, 1, 2, tzinfo=UTC) + timedelta(days=run)).isoformat(timespec="seconds")
+        name = f"{run:02} {hostile}"
+        history.record(RunEntry(name, began, "complete", f"{run} {hostile}", False, "0.1.0", hostile, (entry,)))
+    done = build(site)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in site.iterdir()) == ["history.sqlite", "results", "site"]
+    pages = list((site / "site").rglob("*.html"))
+    with chromium() as browser:
+        for page in pages:
+            with opened(browser, page, folder=site / "site") as found:
+                assert found.page.locator("img").count() == 0
+    assert any("<img src=x onerror=alert(1)>" in row for row in Page(site / "site" / "index.html").rows)

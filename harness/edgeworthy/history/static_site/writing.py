@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from importlib import metadata
@@ -17,7 +18,8 @@ from edgeworthy.metrics import METRICS
 from edgeworthy.reports.html import page
 from edgeworthy.reports.html.statuses import SIGNS
 from edgeworthy.reports.html.template import render
-from edgeworthy.storage import write_atomically, writing
+from edgeworthy.schema import NAME
+from edgeworthy.storage import digest, write_atomically, writing
 
 #: Says that a folder is a site, which may be written into.
 MARK = ".edgeworthy-site"
@@ -34,12 +36,17 @@ def write_site(history: History, results: Path, out: Path, keep: int) -> list[Pa
     changed = _reports(results, out / REPORTS, keep)
     kept = {path.parent.name for path in (out / REPORTS).glob(f"*/{page.NAME}")}
     found = states(history)
-    pages = {f"models/{model.model}.html": _model_page(model, kept) for model in found}
+    pages = {_page_of(model.model): _model_page(model, kept) for model in found}
     pages["index.html"] = _index(found, kept)
     gone = [path for path in (out / "models").glob("*.html") if f"models/{path.name}" not in pages]
     for path in gone:
         path.unlink()
     return [*changed, *gone, *(out / name for name, text in pages.items() if _written(out / name, text.encode()))]
+
+
+def _page_of(model: str) -> str:
+    """Where a model's page is. A history holds whatever was written into it: what no models.yaml has is no file's name."""
+    return f"models/{model if re.fullmatch(NAME, model) else digest([model])}.html"
 
 
 def _begin(out: Path) -> None:
@@ -95,7 +102,9 @@ def _index(found: Sequence[ModelState], kept: set[str]) -> str:
         (cell.newest for model in found for cell in model.cells), key=lambda point: point.began_utc, default=None
     )
     context = {
-        "models": [(model.model, [_line(cell, kept) for cell in model.cells]) for model in found],
+        "models": [
+            (model.model, _page_of(model.model), [_line(cell, kept) for cell in model.cells]) for model in found
+        ],
         "regressions": [_regression(each, kept) for each in regressions],
         "failing": sum(cell.fails for model in found for cell in model.cells),
         "newest": newest,
@@ -136,6 +145,7 @@ def _regression(found: Regression, kept: set[str]) -> dict[str, Any]:
     began = found.finding.began
     return {
         "cell": found.cell,
+        "page": _page_of(found.cell.model),
         "message": found.finding.message(),
         "day": began.began_utc[:10],
         "run": began.run,
