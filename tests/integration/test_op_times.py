@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -134,7 +136,9 @@ def test_the_command_shows_what_a_test_is_given(project: Project) -> None:
     """A line for each node, or CSV with every column; a cell that there is not is one sentence."""
     (project.root / "benchmarks" / "test_profile.py").write_text(IN_A_TEST)
     assert project.run("-k", "test_profile or test_latency", "--edge-variant", "ort_fp32").returncode == 0
-    assert '"times":[["Gemm","the graph"' in (project.root / "results" / "latest" / "report.html").read_text()
+    page = (project.root / "results" / "latest" / "report.html").read_text()
+    [times] = re.findall(r'"times":(\[\[.*?\]\])', page)
+    assert ["Gemm", "the graph", "1"] in [row[:3] for row in json.loads(times)]  # which takes longest is no promise
     shown = project.edgeworthy("profile", "linear/ort_fp32")
     assert shown.returncode == 0, shown.stderr
     assert "linear/ort_fp32/host:cpu" in shown.stdout

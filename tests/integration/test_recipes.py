@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import importlib.util
 import json
 import math
 import re
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -385,45 +387,69 @@ def _litert(path: Path, x: Any) -> Any:
 
 
 def _onnxruntime(path: Path, x: Any) -> Any:
+    session = _session(path)
+    return session.run(None, {session.get_inputs()[0].name: x})[0]
+
+
+# What takes long to load is loaded once for all images, which are run one by one.
+
+
+@functools.lru_cache(maxsize=2)
+def _session(path: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     # The file as it is written: fused int8 kernels saturate on processors without VNNI.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: x})[0]
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _torch(path: Path, x: Any) -> Any:
-    import warnings
-
     import torch
 
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
-        return torch.jit.load(path)(torch.from_numpy(x)).numpy()
+        return _traced(path)(torch.from_numpy(x)).numpy()
+
+
+@functools.lru_cache(maxsize=2)
+def _traced(path: Path) -> Any:
+    import torch
+
+    return torch.jit.load(path)
 
 
 def _openvino(path: Path, x: Any) -> Any:
+    return _compiled(path)(x)[0]
+
+
+@functools.lru_cache(maxsize=2)
+def _compiled(path: Path) -> Any:
     import edgeworthy.runners.python_runner.openvino  # noqa: F401  so that it reports nothing
     import openvino
 
     with zipfile.ZipFile(path) as archive:
         archive.extractall(path.with_suffix(""))
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    return openvino.compile_model(path.with_suffix("") / "model.xml", "CPU", settings)(x)[0]
+    return openvino.compile_model(path.with_suffix("") / "model.xml", "CPU", settings)
 
 
 def _executorch(path: Path, x: Any) -> Any:
-    import warnings
-
     import torch
 
+    _, method = _method(path)
+    return method.execute((torch.from_numpy(x),))[0].numpy().copy()  # the next inference writes there
+
+
+@functools.lru_cache(maxsize=2)
+def _method(path: Path) -> tuple[Any, Any]:
+    """The program, which its method needs, and the method."""
     with warnings.catch_warnings():  # of what it imports
         warnings.simplefilter("ignore")
         from executorch.runtime import Runtime
 
-        return Runtime.get().load_program(path).load_method("forward").execute((torch.from_numpy(x),))[0].numpy()
+        program = Runtime.get().load_program(path)
+        return program, program.load_method("forward")
 
 
 def refusal(kind: str, recipe: str) -> str | None:
