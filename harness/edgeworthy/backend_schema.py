@@ -24,15 +24,28 @@ class Backend(Strict):
     #: What it says of what a microcontroller must have for a model, by metric.
     needs: ClassVar[frozenset[str]] = frozenset()
 
+    def accelerates(self, runtime: Runtime) -> bool:
+        """Whether artifacts of this runtime are run by an accelerator whose ops can be compared with the processor's."""
+        return False
+
+    def limits(self, runtime: str) -> dict[str, float]:
+        """Limits for artifacts of this runtime, which budgets override."""
+        return {}
+
+
+class EngineBackend(Backend):
+    """What every backend has whose engine edgeworthy starts: of this machine, of a board, of a phone, of an emulation."""
+
     threads: int = Field(1, ge=1, le=1024)
     cores: list[Core] | None = Field(None, min_length=1, description="pin the runner to these cores")
     min_delegated_percent: Percent | None = Field(
         None, description="least share of a graph that the backend's delegate must take; a budget overrides it"
     )
 
-    def accelerates(self, runtime: Runtime) -> bool:
-        """Whether artifacts of this runtime are run by an accelerator whose ops can be compared with the processor's."""
-        return False
+    def limits(self, runtime: str) -> dict[str, float]:
+        """Limits for artifacts of this runtime, which budgets override."""
+        least = self.min_delegated_percent
+        return {} if least is None else {"min_delegated_percent": least}
 
     def engine(self, runtime: Runtime) -> Runtime:
         """What runs the artifacts of a runtime there: that runtime."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from edgeworthy.backend_schema import CPU_PROVIDER, Backend, CompiledModel, PluginProvider, leaves_nodes
+from edgeworthy.backend_schema import CPU_PROVIDER, Backend, CompiledModel, EngineBackend, PluginProvider, leaves_nodes
 from edgeworthy.cells import TargetId
 from edgeworthy.emulator_schema import AnyEmulatedBackend
 from edgeworthy.runtimes import ENGINES, Runtime
@@ -36,7 +36,7 @@ def _not_listed(runtimes: list[str], runtime: Runtime) -> str:
     return "" if runtime.name in runtimes else f"its 'runtimes' in devices.yaml are {', '.join(runtimes)}"
 
 
-class RunnerBackend(Backend):
+class RunnerBackend(EngineBackend):
     """How edgeworthy's own runner executes artifacts: on the host, or on a board."""
 
     delegate: bool = Field(
@@ -135,7 +135,7 @@ class BoardBackend(RunnerBackend):
         return super().why_not(runtime)
 
 
-class AndroidBackend(Backend):
+class AndroidBackend(EngineBackend):
     """What every backend of a phone has: benchmark_model runs LiteRT files only."""
 
     runtimes: ClassVar[None] = None
@@ -145,11 +145,6 @@ class AndroidBackend(Backend):
         return (
             "" if runtime.name == "litert" else f"phones run LiteRT's files alone, by benchmark_model, and no {runtime}"
         )
-
-    def limits(self, runtime: str) -> dict[str, float]:
-        """Limits for artifacts of this runtime, which budgets override."""
-        least = self.min_delegated_percent
-        return {} if least is None else {"min_delegated_percent": least}
 
 
 class CpuBackend(AndroidBackend):
@@ -280,11 +275,9 @@ class LinuxDevice(RemoteDevice):
         return f"ssh-{self.address}-{self.port}"
 
 
-class OwnBackend(Strict):
+class OwnBackend(Backend):
     """What a target of the user's own is made with."""
 
-    timed: ClassVar[bool] = True
-    needs: ClassVar[frozenset[str]] = frozenset()
     runtimes: list[Name] = Field(min_length=1, description="the runtimes whose artifacts it runs")
     options: dict[str, bool | int | float | str] = Field(
         default_factory=dict, description="keyword arguments of the target's class"
@@ -293,14 +286,6 @@ class OwnBackend(Strict):
     def why_not(self, runtime: Runtime) -> str:
         """Why it runs no artifacts of this runtime; empty where it does."""
         return _not_listed(self.runtimes, runtime)
-
-    def accelerates(self, runtime: Runtime) -> bool:
-        """No: what a class of the user's own runs on is not known."""
-        return False
-
-    def limits(self, runtime: str) -> dict[str, float]:
-        """Limits for artifacts of this runtime, which budgets override: none."""
-        return {}
 
 
 class OwnDevice(RemoteDevice):
@@ -329,10 +314,9 @@ class DevicesFile(Strict):
 
     def emulated(self) -> dict[str, str]:
         """The emulator of every target that is emulated."""
-        entries = [(name, entry) for name, entry in self.devices.items() if isinstance(entry, EmulatedDevice)]
         return {
             f"{device}:{name}": backend.emulator
-            for device, entry in entries
+            for device, entry in self._emulated_devices()
             for name, backend in entry.backends.items()
         }
 
@@ -343,13 +327,15 @@ class DevicesFile(Strict):
 
     def stand_ins(self) -> dict[str, str]:
         """Of every emulated target that stands for one of a device, that one."""
-        entries = [(name, entry) for name, entry in self.devices.items() if isinstance(entry, EmulatedDevice)]
         return {
             f"{device}:{name}": entry.stands_for
-            for device, entry in entries
+            for device, entry in self._emulated_devices()
             for name in entry.backends
             if entry.stands_for
         }
+
+    def _emulated_devices(self) -> list[tuple[str, EmulatedDevice]]:
+        return [(name, entry) for name, entry in self.devices.items() if isinstance(entry, EmulatedDevice)]
 
     def targets(self) -> list[str]:
         """Every ``device:backend`` in the order of the file."""

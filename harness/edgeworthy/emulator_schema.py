@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from edgeworthy.backend_schema import Backend, CompiledModel, PluginProvider
+from edgeworthy.backend_schema import CompiledModel, EngineBackend, PluginProvider
 from edgeworthy.runtimes import ENGINES, Runtime
 from edgeworthy.schema import Percent, Positive
 
@@ -21,7 +21,7 @@ Accelerator = Literal[
 VelaName = Annotated[str, Field(pattern=r"^\w+$")]
 
 
-class EmulatedBackend(Backend):
+class EmulatedBackend(EngineBackend):
     """What every emulator has: its outputs are evidence, its times and its memory are those of this machine.
 
     By default a graph that is only partly taken fails.
@@ -43,11 +43,6 @@ class EmulatedBackend(Backend):
     def why_not(self, runtime: Runtime) -> str:
         """Why it runs no artifacts of this runtime; empty where it does."""
         return "" if runtime.name == self.runs else f"the emulator {self.emulator} runs files of {self.runs} alone"
-
-    def limits(self, runtime: str) -> dict[str, float]:
-        """Limits for artifacts of this runtime, which budgets override."""
-        least = self.min_delegated_percent
-        return {} if least is None else {"min_delegated_percent": least}
 
     def settings(self) -> dict[str, Any]:
         """The options that the runner follows and the target's identity holds."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.console import Console
 
 from edgeworthy.cells import CellId, CellSelector
 from edgeworthy.cli.options import DevicesOption, ModelsOption
+from edgeworthy.cli.short_bench import short_bench
 from edgeworthy.config import CANARY
 from edgeworthy.diagnosis.accelerator import on_accelerator
 from edgeworthy.diagnosis.diagnose import Diagnostician, with_float
@@ -22,11 +22,8 @@ from edgeworthy.diagnosis.report import accelerator_text, terminal
 from edgeworthy.errors import ConfigError, ProfileUnavailable
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
-from edgeworthy.pytest_ini import ini_path
-from edgeworthy.runs.journal import Journal
-from edgeworthy.storage import open_store, writing
+from edgeworthy.storage import writing
 from edgeworthy.suggestions import did_you_mean
-from edgeworthy.temporary import temporary_folder
 from edgeworthy.text import one_line
 
 
@@ -49,13 +46,9 @@ def diagnose(
         _print_accelerator(project, cell, json=json)
         return
     project, floats = with_float(project, cell)
-    with temporary_folder() as folder:
-        bench = Bench(project, open_store(ini_path("edge_store")), Journal(folder), [cell, floats], say)
-        try:
-            found = Diagnostician(bench).diagnose(cell, floats, timed=bench.timed(cell))
-            written = _node_data(bench, cell, found, node_data) if node_data else []
-        finally:
-            bench.close()
+    with short_bench(project, [cell, floats], say) as bench:
+        found = Diagnostician(bench).diagnose(cell, floats, timed=bench.timed(cell))
+        written = _node_data(bench, cell, found, node_data) if node_data else []
     print(found.model_dump_json(indent=1) if json else terminal(found, color=Console().is_terminal), end="\n" * json)
     for path in written:
         say(f"wrote {one_line(str(path))}")
@@ -63,10 +56,8 @@ def diagnose(
 
 def _print_accelerator(project: Project, cell: CellId, *, json: bool) -> None:
     """Which op goes wrong first on the cell's accelerator."""
-    with temporary_folder() as folder:
-        bench = Bench(project, open_store(ini_path("edge_store")), Journal(folder), [cell], say)
-        with contextlib.closing(bench):
-            found = on_accelerator(bench, cell)
+    with short_bench(project, [cell], say) as bench:
+        found = on_accelerator(bench, cell)
     print(found.model_dump_json(indent=1) if json else accelerator_text(found), end="\n" * json)
 
 

@@ -8,17 +8,14 @@ import typer
 
 from edgeworthy.cells import CellId, CellSelector
 from edgeworthy.cli.options import DevicesOption, ModelsOption, ResultsOption
+from edgeworthy.cli.short_bench import short_bench
 from edgeworthy.errors import ConfigError
 from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.interleaved import Enough, time_interleaved
 from edgeworthy.measurements.project import Project
-from edgeworthy.pytest_ini import ini_path
 from edgeworthy.records import PairedTiming
-from edgeworthy.runs.journal import Journal
-from edgeworthy.storage import open_store
 from edgeworthy.targets.base import Side
 from edgeworthy.targets.device_lock import device_lock, exclusive_host
-from edgeworthy.temporary import temporary_folder
 from edgeworthy.verdicts.noise import FORMAT_VERSION, ModelNoise, Noise, Study, save_noise
 
 
@@ -33,15 +30,9 @@ def noise(
     """Measure a target's false-alarm rate and the smallest slowdown that it can detect; takes minutes."""
     project = Project.load(models, devices)
     cells = _references(project, target)
-    with temporary_folder() as folder:
-        bench = Bench(project, open_store(ini_path("edge_store")), Journal(folder), cells, print)
-        try:
-            found = {cell.model: _study(bench, cell, trials, max_seconds) for cell in cells}
-            study = Noise(
-                version=FORMAT_VERSION, target=target, fingerprint=bench.targets[target].identity(), models=found
-            )
-        finally:
-            bench.close()
+    with short_bench(project, cells, print) as bench:
+        found = {cell.model: _study(bench, cell, trials, max_seconds) for cell in cells}
+        study = Noise(version=FORMAT_VERSION, target=target, fingerprint=bench.targets[target].identity(), models=found)
     print(study.message())
     print(f"wrote {save_noise(results, study)}")
 

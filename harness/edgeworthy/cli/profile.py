@@ -12,14 +12,10 @@ from rich.text import Text
 
 from edgeworthy.cli.diagnose import chosen_cell, say
 from edgeworthy.cli.options import DevicesOption, ModelsOption
+from edgeworthy.cli.short_bench import short_bench
 from edgeworthy.errors import ConfigError
-from edgeworthy.measurements.bench import Bench
 from edgeworthy.measurements.project import Project
-from edgeworthy.pytest_ini import ini_path
-from edgeworthy.runs.journal import Journal
-from edgeworthy.storage import open_store
 from edgeworthy.targets.op_times import INTERVALS
-from edgeworthy.temporary import temporary_folder
 from edgeworthy.text import printable
 
 if TYPE_CHECKING:
@@ -38,12 +34,8 @@ def profile(
     model, variant, target = _parts(cell)
     project = Project.load(models, devices)
     chosen = chosen_cell(project, model, variant, target)
-    with temporary_folder() as folder:
-        bench = Bench(project, open_store(ini_path("edge_store")), Journal(folder), [chosen], say)
-        try:
-            found = bench.profile(chosen)
-        finally:
-            bench.close()
+    with short_bench(project, [chosen], say) as bench:
+        found = bench.profile(chosen)
     if csv:
         found.to_csv(sys.stdout, index=False)
     else:

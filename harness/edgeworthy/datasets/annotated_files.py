@@ -48,7 +48,7 @@ def _detection(dataset: Dataset, base: Path) -> SampleFiles:
         note_of(folder, unlisted, f"are not in {origin.name} and are not read"),
         _named(classes_of(coco)),
     ]
-    files = sample_files(folder, paths, None, None, notes)
+    files = sample_files(folder, paths, None, notes)
     names = tuple(category.name for category in classes_of(coco))
     return replace(files, annotations=boxes_of(coco, origin), class_names=names)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +142,8 @@ def _by_class(folder: Path, class_names: list[str], dataset: Dataset) -> SampleF
         numbers += [class_names.index(name)] * len(found.wanted)
     beside_them = note_of(folder, beside, "lie beside the class folders and are not read")
     notes = note_of(folder, others, _not_read(media)), beside_them, order_note(folder, class_names)
-    files = sample_files(folder, paths, np.array(numbers, np.int64), len(class_names), notes)
-    return replace(files, class_names=tuple(class_names))
+    targets = labels.Targets(np.array(numbers, np.int64), len(class_names), tuple(class_names))
+    return sample_files(folder, paths, targets, notes)
 
 
 def flat(folder: Path, media: Media) -> SampleFiles:
@@ -151,7 +151,7 @@ def flat(folder: Path, media: Media) -> SampleFiles:
     found = files_below(folder, media)
     if not found.wanted:
         raise _none_of(media, folder, found.others, "correct its path in models.yaml")
-    return sample_files(folder, found.wanted, None, None, [note_of(folder, found.others, _not_read(media))])
+    return sample_files(folder, found.wanted, None, [note_of(folder, found.others, _not_read(media))])
 
 
 def _not_read(media: Media) -> str:
@@ -170,8 +170,7 @@ def _labelled(folder: Path, labels_file: Path, dataset: Dataset) -> SampleFiles:
     targets = labels.numbered(index.labels, dataset.label_offset, dataset.classes, str(labels_file))
     unlisted = sorted(set(files_below(folder, IMAGES).wanted) - set(paths))
     notes = [note_of(folder, unlisted, f"are not in {labels_file.name} and are not read")]
-    files = sample_files(folder, paths, targets.values, targets.classes, notes)
-    return replace(files, class_names=targets.names)
+    return sample_files(folder, paths, targets, notes)
 
 
 def _tables(dataset: Dataset, base: Path) -> tuple[dict[str, SampleFiles], dict[str, str]]:
@@ -189,9 +188,7 @@ def _tables(dataset: Dataset, base: Path) -> tuple[dict[str, SampleFiles], dict[
 def _table(path: Path, split: str | None, dataset: Dataset) -> SampleFiles:
     index = read_index(path, dataset.columns, texts=dataset.kind == "audio")
     paths = [path.parent / name for name in index.paths]
-    targets = _targets(index, dataset)
-    files = sample_files(path.parent, paths, targets.values, targets.classes)
-    files = replace(files, class_names=targets.names)
+    files = sample_files(path.parent, paths, _targets(index, dataset))
     if split is not None:
         files = files.take(np.flatnonzero([value == split for value in index.splits(split)]))
     refuse_unusable(path, files.paths)
@@ -210,8 +207,11 @@ def _targets(index: Index, dataset: Dataset) -> labels.Targets:
 
 
 def sample_files(
-    root: Path, paths: list[Path], targets: NDArray[Any] | None, classes: int | None, notes: Sequence[str] = ()
+    root: Path, paths: list[Path], targets: labels.Targets | None, notes: Sequence[str] = ()
 ) -> SampleFiles:
     """Files, named by where they are below ``root``; empty notes are left out."""
     names = [path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path) for path in paths]
-    return SampleFiles(str(root), names, paths, targets, classes, tuple(filter(None, notes)))
+    kept = tuple(filter(None, notes))
+    if targets is None:
+        return SampleFiles(str(root), names, paths, None, None, kept)
+    return SampleFiles(str(root), names, paths, targets.values, targets.classes, kept, class_names=targets.names)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from edgeworthy.cells import CellId
 from edgeworthy.config import DEFAULT_LIMITS
 from edgeworthy.measurements.bench import Bench
-from edgeworthy.records import Verdict
+from edgeworthy.records import Outputs, Verdict
 from edgeworthy.verdicts.accuracy import judge_accuracy
 from edgeworthy.verdicts.consistency import judge_consistency
 from edgeworthy.verdicts.delegation import with_share
@@ -34,8 +34,7 @@ def accuracy(bench: Bench, cell: CellId, limits: Limits) -> Verdict:
     project, (model, variant, _) = bench.project, cell
     outputs = bench.outputs(cell)
     verdict = judge_accuracy(cell, outputs.values, bench.truth(model), limits)
-    if not bench.timed(cell):
-        verdict = with_share(verdict, outputs.delegation, limits)
+    verdict = _with_evidence(bench, verdict, outputs, limits)
     is_reference = variant == project.models.models[model].reference
     return fit_hint(verdict, project.plan(model, variant).recipe, is_reference=is_reference)
 
@@ -55,7 +54,12 @@ def consistency(bench: Bench, cell: CellId, first: CellId, limits: Limits) -> Ve
     """Whether the cell's predictions are those of the ``first`` cell, which runs the same artifact elsewhere."""
     outputs, truth, others = bench.outputs(cell), bench.truth(cell.model), bench.outputs(first).values
     verdict = judge_consistency(cell, outputs.values, first, others, limits, truth)
-    return verdict if bench.timed(cell) else with_share(verdict, outputs.delegation, limits)
+    return _with_evidence(bench, verdict, outputs, limits)
+
+
+def _with_evidence(bench: Bench, verdict: Verdict, outputs: Outputs, limits: Limits) -> Verdict:
+    """The verdict on outputs; of an emulation with what it took of the graph, for it has no latency to say that with."""
+    return verdict if bench.timed(verdict.cell) else with_share(verdict, outputs.delegation, limits)
 
 
 def canary(bench: Bench, cell: CellId, limits: Limits) -> Verdict:

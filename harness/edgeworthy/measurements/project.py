@@ -51,6 +51,8 @@ class Project:
     runtimes: Mapping[str, Runtime] = field(default_factory=lambda: dict(RUNTIMES))
     #: Functions of the user's that are given each run, by their names in models.yaml.
     reports: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    #: Every question about a cell asks for its plan, and a recipe's options are checked for each one that is made.
+    _plans: dict[tuple[str, str], VariantPlan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def load(cls, models_yaml: Path, devices_yaml: Path) -> Project:
@@ -74,6 +76,11 @@ class Project:
 
     def plan(self, model: str, variant: str) -> VariantPlan:
         """How a variant, or the canary, of a model is made. Raises RecipeRefused where a canary cannot be."""
+        if (model, variant) not in self._plans:
+            self._plans[model, variant] = self._planned(model, variant)
+        return self._plans[model, variant]
+
+    def _planned(self, model: str, variant: str) -> VariantPlan:
         entry = self.models.models[model]
         if variant == CANARY:
             recipe = canary_recipe(self.plan(model, entry.reference).recipe.runtime, self.recipes.values())

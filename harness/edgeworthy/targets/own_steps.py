@@ -14,8 +14,7 @@ from edgeworthy.errors import ArtifactUnusable, EdgeworthyError, InputMismatch, 
 from edgeworthy.records import Artifact
 from edgeworthy.runners.python_runner.inputs import Inputs
 from edgeworthy.runners.python_runner.jobs import RunnerError
-from edgeworthy.runners.python_runner.ragged import one_by_one
-from edgeworthy.runners.python_runner.sequences import sequences
+from edgeworthy.runners.python_runner.sequences import each_alone
 from edgeworthy.runners.python_runner.signatures import keeps_inside
 from edgeworthy.runners.python_runner.undeclared import Undeclared
 
@@ -96,13 +95,8 @@ def check_steps(name: str, artifact: Artifact, samples: Samples) -> None:
 
 def outputs_of(name: str, steps: Steps) -> tuple[dict[str, NDArray[Any]], tuple[tuple[int, ...], ...]]:
     """Every sequence's or sample's ``values`` and ``sizes``, and the shape of the frame of each. Raises TargetError."""
-    inputs = Inputs(steps.job)
     try:
-        found = (
-            sequences(steps.job, steps, inputs, lambda: steps)
-            if inputs.sequences
-            else one_by_one(steps.job, steps, inputs)
-        )
+        arrays, shapes = each_alone(steps.job, steps, Inputs(steps.job), lambda: steps)
     except RunnerError as error:
         if isinstance(
             error.__cause__, EdgeworthyError
@@ -112,5 +106,4 @@ def outputs_of(name: str, steps: Steps) -> tuple[dict[str, NDArray[Any]], tuple[
         raise kind(
             f"{name}: {error}", hint="correct the target's code, or the model's 'state' in models.yaml"
         ) from error
-    arrays, shapes = found
     return arrays, tuple(tuple(shape) for shape in shapes)

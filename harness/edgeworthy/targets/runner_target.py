@@ -22,7 +22,6 @@ from edgeworthy.emulator_schema import EmulatedBackend
 from edgeworthy.errors import (
     ArtifactUnusable,
     BackendUnused,
-    Emulated,
     InputMismatch,
     NodesLeft,
     NotRepeatable,
@@ -145,8 +144,7 @@ class RunnerTarget(ABC):
     def profile(self, job: Job) -> pd.DataFrame:
         """The time of every node, in the order in which they run (columns: op_times.COLUMNS, INTERVALS). Raises TargetError."""
         runtime, backend = job.artifact.runtime, self.backend
-        if isinstance(backend, EmulatedBackend):
-            raise Emulated(self.name)
+        assert isinstance(backend, RunnerBackend)  # an emulation is not timed
         if not runtime.profiled:
             raise ProfileUnavailable(
                 f"{self.name}: {runtime} gives the runner no times; beside ONNX Runtime,"

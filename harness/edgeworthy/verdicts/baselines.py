@@ -124,10 +124,13 @@ class StoredCell(Stored):
                 raise ValueError(f"{name} says {said}, but the stored samples give {significant(found)}")
         return self
 
+    def _is_emulated(self) -> bool:
+        return "emulator" in self.fingerprint
+
     def _per_load(self) -> dict[str, tuple[float | None, float]]:
         """The stored times, and what those of the loads give; an emulated cell has neither."""
         numbers = self.metrics
-        if "emulator" in self.fingerprint:
+        if self._is_emulated():
             if self.p50_loads_ns or self.mean_loads_ns or self.load_loads_ns or numbers.timed:
                 raise ValueError("it was emulated, and has no times and no memory of its own")
             return {}
@@ -165,7 +168,7 @@ class StoredCell(Stored):
 
         Raises ValueError unless one of both is there.
         """
-        if "emulator" in self.fingerprint:
+        if self._is_emulated():
             return "median", np.zeros(0, np.int64)
         if (self.p50_loads_ns is None) == (self.mean_loads_ns is None):
             raise ValueError("give either p50_loads_ns or mean_loads_ns")

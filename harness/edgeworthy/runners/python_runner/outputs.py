@@ -11,8 +11,7 @@ from .ahead import batches_ahead
 from .inputs import Inputs, read_inputs
 from .jobs import Array, Facts, Job, RunnerError
 from .models import load
-from .ragged import one_by_one
-from .sequences import sequences
+from .sequences import each_alone
 from .stored import as_stored, floats_of, same_outputs, shapes_of
 from .timing import native_samples
 
@@ -51,11 +50,7 @@ def _outputs(job: Job) -> tuple[dict[str, Array], Facts]:
     inputs = read_inputs(job, model)
     start = time.perf_counter()
     if inputs.sequences or inputs.ragged:
-        several = inputs.sequences
-        found = (
-            sequences(job, model, inputs, lambda: _loaded(job, inputs)) if several else one_by_one(job, model, inputs)
-        )
-        arrays, shapes = found
+        arrays, shapes = each_alone(job, model, inputs, lambda: _loaded(job, inputs))
         return arrays, {"batch": 1, "seconds": time.perf_counter() - start, "shapes": shapes}
     if model.keeps_state():
         values, shapes = _each_loaded(job, inputs)

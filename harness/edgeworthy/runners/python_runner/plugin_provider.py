@@ -47,9 +47,7 @@ def session(job: Job, onnxruntime: Any, options: Any) -> Any:
         said = f"{ep['name']} emulates its accelerator on {platform.machine()}: its times would be no device's"
         raise RunnerError("emulates", said)
     devices = _devices(onnxruntime, ep)
-    _fix_batch(job, onnxruntime, options)
-    options.add_session_config_entry(_RECORD, "1")
-    options.add_provider_for_devices(devices, ep["options"])
+    _choose(job, onnxruntime, options, devices)
     if not ep["fallback"]:
         options.add_session_config_entry(_NO_FALLBACK, "1")
     opened, error, logged = _opened(job, onnxruntime, options)
@@ -119,6 +117,13 @@ def _devices(onnxruntime: Any, ep: Facts) -> list[Any]:
     return devices
 
 
+def _choose(job: Job, onnxruntime: Any, options: Any, devices: list[Any]) -> None:
+    """The provider on these devices, with a record of the nodes that it takes."""
+    _fix_batch(job, onnxruntime, options)
+    options.add_session_config_entry(_RECORD, "1")
+    options.add_provider_for_devices(devices, job["ep"]["options"])
+
+
 def _fix_batch(job: Job, onnxruntime: Any, options: Any) -> None:
     """One sample at a time, as deployed: some providers take fixed shapes alone."""
     plain = onnxruntime.InferenceSession(job["artifact"], providers=["CPUExecutionProvider"])
@@ -130,9 +135,7 @@ def _with_fallback(job: Job, onnxruntime: Any, devices: list[Any]) -> Any:
     """A session that may leave nodes to the processor, to see which; None where there is none either."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    _fix_batch(job, onnxruntime, options)
-    options.add_session_config_entry(_RECORD, "1")
-    options.add_provider_for_devices(devices, job["ep"]["options"])
+    _choose(job, onnxruntime, options, devices)
     return _opened(job, onnxruntime, options)[0]
 
 

@@ -10,9 +10,16 @@ import numpy as np
 from .inputs import Inputs
 from .jobs import Array, Job, RunnerError, shape_text
 from .litert import LiteRtModel
-from .ragged import stacked
+from .ragged import one_by_one, stacked
 from .signatures import all_outputs, keeps_inside
 from .stored import as_stored, same_outputs
+
+
+def each_alone(
+    job: Job, model: Any, inputs: Inputs, loaded: Callable[[], Any]
+) -> tuple[dict[str, Array], list[list[int]]]:
+    """The outputs of what no batch holds: of ``sequences``, which need ``loaded``, or of samples by ``ragged.one_by_one``."""
+    return sequences(job, model, inputs, loaded) if inputs.sequences else one_by_one(job, model, inputs)
 
 
 def sequences(

@@ -132,7 +132,7 @@ class Running:
                 why = "gives other outputs in a batch"
             except _NO_BATCH as error:
                 why = f"cannot be run in batches ({error.message.removeprefix(f'{model.where}: ')})"
-            self.tell(f"{model.where} {why}: one process for each of {samples} samples, about {each_s * samples:.0f} s")
+            self._announce(f"{model.where} {why}", f"{samples} samples", each_s * samples)
         found = self._raw(remote, count, 1)
         self._check_repeated(singly, found[:checked])
         return 1, found
@@ -151,9 +151,7 @@ class Running:
             begun, checked = time.monotonic(), min(shard.count, BATCH_CHECK)
             once = outputs(checked)
             each_s = (time.monotonic() - begun) / checked
-            self.tell(
-                f"{self.model.where}: one process for each of {len(samples)} samples, about {each_s * len(samples):.0f} s"
-            )
+            self._announce(self.model.where, f"{len(samples)} samples", each_s * len(samples))
             found += outputs(shard.count)
             self._check_same(*(stacked(each)[0]["values"] for each in (once, found[:checked])))
         return found
@@ -198,7 +196,7 @@ class Running:
         begun, first = time.monotonic(), [*begins, count][1]
         singly = self._raw(remote, first, 1, begins)
         each_s = (time.monotonic() - begun) / first
-        self.tell(f"{self.model.where}: one process for each of {told} steps, about {each_s * told:.0f} s")
+        self._announce(self.model.where, f"{told} steps", each_s * told)
         found = self._raw(remote, count, 1, begins)
         self._check_repeated(singly, found[:first])
         return found
@@ -221,6 +219,10 @@ class Running:
         ran = self.processes.outputs(self.words, side, taken, batches, self._left_s(), begins or ())
         self.check(model, ran)
         return shards.outputs_of(ran.fetched, model.graph, model.wanted, batch, batches)
+
+    def _announce(self, what: str, each: str, seconds: float) -> None:
+        """Say what takes long."""
+        self.tell(f"{what}: one process for each of {each}, about {seconds:.0f} s")
 
     def _check_repeated(self, once: NDArray[Any], again: NDArray[Any]) -> None:
         """Raise NotRepeatable where the same samples had other outputs, unless the job has a ``random_seed``."""

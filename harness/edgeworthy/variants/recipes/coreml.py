@@ -14,12 +14,11 @@ from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
 from edgeworthy.runners.python_runner.coreml import PACKAGE
 from edgeworthy.storage import zipped
-from edgeworthy.tensors import is_ragged
 from edgeworthy.variants.conversion.converter_errors import left_in_float, refusing
-from edgeworthy.variants.conversion.converters import zeros
 from edgeworthy.variants.conversion.torch_tracing import whole_trace
 from edgeworthy.variants.models.opened_source import OpenedSource
 from edgeworthy.variants.models.output_names import plain_names
+from edgeworthy.variants.recipes.fixed_shapes import with_fixed_shapes
 from edgeworthy.variants.recipes.registry import recipe
 
 DOCS = "https://apple.github.io/coremltools/docs-guides/source"
@@ -62,19 +61,13 @@ def coreml_palettized(source: OpenedSource, out: Path, *, bits: Literal[1, 2, 4,
 
 def _converted(source: OpenedSource) -> Any:
     """The coremltools.models.MLModel of the traced module in float16, for one sample or the only batch that it takes."""
-    module, inputs = source.torch_module(), source.own_inputs()
-    if is_ragged(source.samples.inputs):
-        raise RecipeRefused(
-            "a Core ML package has fixed shapes here, and the samples have different sizes",
-            hint="give samples of one size: pad them, with 'ragged: pad' in the model's entry",
-        )
+    module, inputs, examples = with_fixed_shapes(source, "a Core ML package has fixed shapes here")
     names = plain_names([each.name for each in inputs], "input")
     with refusing("coremltools"):
         import coremltools as ct
         import numpy as np
         import torch
 
-        examples = zeros(inputs, source.fixed_batch() or 1)
         with torch.no_grad(), whole_trace(module, *examples):
             traced = torch.jit.trace(module, examples)
         kinds = [np.int32 if each.dtype.kind == "i" else np.float32 for each in inputs]

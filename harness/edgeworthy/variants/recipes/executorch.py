@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeworthy.errors import RecipeRefused
 from edgeworthy.records import Layout
-from edgeworthy.tensors import is_ragged
 from edgeworthy.variants.conversion.converter_errors import left_in_float, refusing
-from edgeworthy.variants.conversion.converters import zeros
 from edgeworthy.variants.conversion.torch_tracing import whole_trace
 from edgeworthy.variants.models.opened_source import OpenedSource
 from edgeworthy.variants.models.torch_sources import tensors_of
+from edgeworthy.variants.recipes.fixed_shapes import with_fixed_shapes
 from edgeworthy.variants.recipes.registry import recipe
 
 PACKAGES = ("executorch", "torch", "torchao")
@@ -47,13 +45,8 @@ def et_xnnpack_dynamic(source: OpenedSource, out: Path) -> Layout:
 
 def _exported(source: OpenedSource) -> Any:
     """The torch.export.ExportedProgram of the module, for one sample or the only batch that it takes."""
-    module = source.torch_module()
-    if is_ragged(source.samples.inputs):
-        raise RecipeRefused(
-            "an ExecuTorch file has fixed shapes, and the samples have different sizes",
-            hint="give samples of one size: pad them, with 'ragged: pad' in the model's entry",
-        )
-    return _export(module, zeros(source.own_inputs(), source.fixed_batch() or 1))
+    module, _, examples = with_fixed_shapes(source, "an ExecuTorch file has fixed shapes")
+    return _export(module, examples)
 
 
 def _export(module: Any, examples: Sequence[Any]) -> Any:
