@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import platform
 import subprocess
 import sys
@@ -76,5 +77,7 @@ def test_the_packages_are_of_the_sizes_that_their_names_say(judged: Project) -> 
             names = set(archive.namelist())
             assert "model.mlpackage/Manifest.json" in names
             weights = archive.getinfo("model.mlpackage/Data/com.apple.CoreML/weights/weight.bin").file_size
-        sizes[(path.parent / "artifact.json").read_text().partition('"recipe": "')[2].partition('"')[0]] = weights
-    assert sizes["coreml_fp16"] > 1.5 * sizes["coreml_w8"] > 1.5 * sizes["coreml_palettized"]
+        made_from = json.loads((path.parent / "artifact.json").read_text())["made_from"]
+        sizes[made_from["model"], made_from["recipe"]] = weights
+    float16, int8, palettized = (sizes["cnn", name] for name in VARIANTS)
+    assert float16 > 1.5 * int8 > 1.5 * palettized
