@@ -43,7 +43,8 @@ def temporary_folder() -> Iterator[Path]:
 def _locked_folder(root: Path) -> Iterator[Path]:
     """A new folder with its lock held; another one where a process that removes leftovers took it first for one of them."""
     for last in (*[False] * (_TRIES - 1), True):
-        with tempfile.TemporaryDirectory(prefix=PREFIX, dir=root) as name:
+        # Another process may take the lock while the folder is removed: then that one removes it, or one after it.
+        with tempfile.TemporaryDirectory(prefix=PREFIX, dir=root, ignore_cleanup_errors=True) as name:
             lock = FileLock(Path(name) / _LOCK)
             try:
                 lock.acquire()

@@ -88,6 +88,24 @@ def test_folder_that_is_taken_for_a_leftover_is_made_anew(root: Path, monkeypatc
     assert not list(root.iterdir())
 
 
+def test_folder_that_another_process_locks_while_it_is_removed_is_left_to_that_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever removes leftovers opens a lock that was there a moment ago, which makes it anew: what was measured is kept."""
+    remove = os.rmdir
+
+    def rmdir(path: Any, **named: Any) -> None:
+        (Path(path) / ".lock").write_text("")
+        remove(path, **named)
+
+    with monkeypatch.context() as meanwhile, temporary_folder() as folder:
+        meanwhile.setattr(os, "rmdir", rmdir)
+    assert list(root.iterdir()) == [folder]
+    temporary._remove_leftovers.cache_clear()
+    with temporary_folder() as another:
+        assert list(root.iterdir()) == [another]
+
+
 def test_full_disk_is_named_at_once_and_afterwards(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is begun, and in the place of the timeout or crash that a full disk led to."""
     monkeypatch.setattr(temporary, "SPARE_BYTES", 1 << 62)
